@@ -1,0 +1,38 @@
+"""designtwin: a physics-based product design twin.
+
+Import a mesh, state materials, supports, loads and requirements, run virtual prototype tests,
+read the verdict, tune the design. Public names load when first used, so that the import itself
+costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_ROOMS: dict[str, tuple[str, ...]] = {
+    "errors": (
+        "DesignTwinError", "UnitError", "MeshError", "MeshReadError", "SelectionError", "MaterialError",
+        "ModelError", "SingularSystemError", "MissingPropertyError", "ConvergenceError", "ResourceError",
+        "RequirementError", "StudyError", "PictureError",
+    ),
+    "units": ("display_units",),
+    "mesh": ("Group", "Mesh"),
+}  # fmt: skip
+_HOME = {name: room for room, names in _ROOMS.items() for name in names}
+
+__all__ = ["__version__", *sorted(_HOME)]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"designtwin has no {name!r}; it has {', '.join(sorted(_HOME))}")
+    value = getattr(import_module(f"designtwin.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,76 @@
+"""The one family of errors: each says what was found, where, and what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class DesignTwinError(Exception):
+    """Everything designtwin raises at its user."""
+
+
+class UnitError(DesignTwinError):
+    """A value whose unit is unknown, missing, or of another dimension than wanted."""
+
+
+class MeshError(DesignTwinError):
+    """A mesh that contradicts itself: ids out of range, cells inverted, points not finite."""
+
+
+class MeshReadError(MeshError):
+    """A file that does not hold a mesh we can take.
+
+    Parameters
+    ----------
+    reason : str
+        What was found and what to do.
+    file : path, optional
+        The file read.
+    line : int, optional
+        Its line, from 1 (text formats).
+    """
+
+    def __init__(self, reason: str, *, file: str | Path | None = None, line: int | None = None) -> None:
+        self.reason, self.file, self.line = reason, file, line
+        where = "" if file is None else f"{file}: " if line is None else f"{file}, line {line}: "
+        super().__init__(where + reason)
+
+
+class SelectionError(DesignTwinError):
+    """A selection that finds nothing, or names a group the mesh lacks."""
+
+
+class MaterialError(DesignTwinError):
+    """A material that cannot exist, or one not in the library."""
+
+
+class ModelError(DesignTwinError):
+    """A model that cannot be tested as stated."""
+
+
+class MissingPropertyError(ModelError):
+    """A property the test needs and the material does not state; nothing missing is guessed."""
+
+
+class SingularSystemError(ModelError):
+    """Supports that leave a motion free, or a temperature undetermined."""
+
+
+class ConvergenceError(DesignTwinError):
+    """An iteration that did not reach its tolerance; no result exists."""
+
+
+class ResourceError(DesignTwinError):
+    """A step that would need more memory than there is."""
+
+
+class RequirementError(DesignTwinError):
+    """A requirement that cannot be judged as written."""
+
+
+class StudyError(DesignTwinError):
+    """A design study that cannot run or resume."""
+
+
+class PictureError(DesignTwinError):
+    """A picture that cannot be drawn as asked."""
