@@ -1,0 +1,1 @@
+"""What all tests share; its place puts this folder on the path, so that ``import builders`` works."""
