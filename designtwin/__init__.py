@@ -19,6 +19,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
         "RequirementError", "StudyError", "PictureError",
     ),
     "units": ("display_units",),
+    "io": ("read_mesh",),
     "mesh": ("Group", "Mesh"),
 }  # fmt: skip
 _HOME = {name: room for room, names in _ROOMS.items() for name in names}

@@ -1,0 +1,311 @@
+"""Gmsh MSH 2.2 and 4.1, ASCII and binary.
+
+Source: Gmsh reference manual, "Gmsh file formats" (MSH 4.1, MSH 2.2) and "Node ordering".
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+
+from designtwin.errors import MeshReadError
+from designtwin.io._common import (
+    RawBlock,
+    RawMesh,
+    edge_permutation,
+    line_at,
+    numbers,
+    read_bytes,
+    token_offset,
+    whole,
+)
+from designtwin.typing import FloatArray, IntArray
+
+# type number: (meshio name, nodes)
+TYPES: dict[int, tuple[str, int]] = {
+    1: ("line", 2), 2: ("triangle", 3), 3: ("quad", 4), 4: ("tetra", 4), 5: ("hexahedron", 8), 6: ("wedge", 6),
+    7: ("pyramid", 5), 8: ("line3", 3), 9: ("triangle6", 6), 10: ("quad9", 9), 11: ("tetra10", 10),
+    12: ("hexahedron27", 27), 13: ("wedge18", 18), 14: ("pyramid14", 14), 15: ("vertex", 1), 16: ("quad8", 8),
+    17: ("hexahedron20", 20), 18: ("wedge15", 15), 19: ("pyramid13", 13),
+}  # fmt: skip
+DIMENSION = {name: d for names, d in (
+    (("vertex",), 0), (("line", "line3"), 1), (("triangle", "triangle6", "quad", "quad8", "quad9"), 2),
+) for name in names}  # fmt: skip
+
+_HEX_EDGES = (
+    (0, 1), (0, 3), (0, 4), (1, 2), (1, 5), (2, 3), (2, 6), (3, 7), (4, 5), (4, 7), (5, 6), (6, 7),
+)  # fmt: skip
+_WEDGE_EDGES = ((0, 1), (0, 2), (0, 3), (1, 2), (1, 4), (2, 5), (3, 4), (3, 5), (4, 5))
+_PYRAMID_EDGES = ((0, 1), (0, 3), (0, 4), (1, 2), (1, 4), (2, 3), (2, 4), (3, 4))
+_TET_EDGES = ((0, 1), (1, 2), (2, 0), (3, 0), (3, 2), (3, 1))
+# Our column j is gmsh's column ORDER[name][j]; center nodes of the fuller types follow in gmsh's order.
+ORDER: dict[str, IntArray] = {
+    "tetra10": edge_permutation("tetra10", _TET_EDGES),
+    "hexahedron20": edge_permutation("hexahedron20", _HEX_EDGES),
+    "wedge15": edge_permutation("wedge15", _WEDGE_EDGES),
+    "pyramid13": edge_permutation("pyramid13", _PYRAMID_EDGES),
+}
+ORDER["hexahedron27"] = np.append(ORDER["hexahedron20"], np.arange(20, 27))
+ORDER["wedge18"] = np.append(ORDER["wedge15"], np.arange(15, 18))
+ORDER["pyramid14"] = np.append(ORDER["pyramid13"], 13)
+
+# Sections whose absence from the mesh needs no word.
+_QUIET = {"MeshFormat", "PhysicalNames", "Entities", "PartitionedEntities", "Nodes", "Elements", "Comments", "Comment"}
+_DIMENSION_WORD = {0: "point", 1: "curve", 2: "surface", 3: "volume"}
+
+
+@dataclass
+class _File:
+    """A file being read, and what was found so far."""
+
+    data: bytes
+    name: str
+    binary: bool = False
+    order: str = "<"
+    size: str = "u8"
+    names: dict[tuple[int, int], str] = field(default_factory=dict)
+    physical: dict[tuple[int, int], list[int]] = field(default_factory=dict)  # of (dimension, entity)
+    node_ids: list[IntArray] = field(default_factory=list)
+    points: list[FloatArray] = field(default_factory=list)
+    # (type number, element ids, nodes, physical tags) of each run of elements
+    elements: list[tuple[int, IntArray, IntArray, list[int]]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def refuse(self, reason: str, offset: int | None = None) -> NoReturn:
+        line = None if self.binary or offset is None else line_at(self.data, offset)
+        if self.binary and offset is not None:
+            reason += f" (byte {offset})"
+        raise MeshReadError(reason, file=self.name, line=line)
+
+
+def read(path: str | Path) -> RawMesh:
+    """Read a .msh file of gmsh.
+
+    Raises
+    ------
+    MeshReadError
+        With the line, or the byte of a binary file.
+    """
+    f = _File(read_bytes(path), str(path))
+    at = f.data.find(b"$MeshFormat")
+    if at < 0:
+        f.refuse("no $MeshFormat section: not a gmsh file (ANSYS Fluent .msh files need format='ansys')")
+    version, position = _mesh_format(f, at)
+    skipped: dict[str, int] = {}
+    seen: set[str] = set()
+    while True:
+        match = re.compile(rb"^\$(\w+)[ \t\r]*$", re.M).search(f.data, position)
+        if match is None:
+            break
+        section, body = match.group(1).decode(), match.end() + 1
+        if section.startswith("End"):
+            position = match.end()
+            continue
+        seen.add(section)
+        if f.binary and section in ("Nodes", "Elements", "Entities", "PartitionedEntities"):
+            reader = _BINARY[version, section] if (version, section) in _BINARY else None
+            if reader is None:
+                f.refuse(f"section ${section} does not belong to version {version}", match.start())
+            position = reader(f, body)
+            continue
+        end = f.data.find(b"$End" + section.encode(), body)
+        if end < 0:
+            f.refuse(f"section ${section} has no end; the file is cut off", match.start())
+        if (version, section) in _ASCII:
+            _ASCII[version, section](f, body, end)
+        elif section == "PhysicalNames":
+            _physical_names(f, body, end)
+        elif section not in _QUIET:
+            skipped[section] = skipped.get(section, 0) + 1
+        position = end + 4 + len(section)
+    for section in ("Nodes", "Elements"):
+        if section not in seen:
+            f.refuse(f"no ${section} section")
+    if skipped:
+        f.notes.append("not read: " + ", ".join(f"${name}" for name in sorted(skipped)))
+    return _raw(f, version)
+
+
+def _mesh_format(f: _File, at: int) -> tuple[str, int]:
+    end_of_line = f.data.find(b"\n", at)
+    second = f.data.find(b"\n", end_of_line + 1)
+    words = f.data[end_of_line + 1 : second].split() if end_of_line >= 0 and second >= 0 else []
+    if len(words) != 3:
+        f.refuse("$MeshFormat wants a version, 0 or 1, and a data size", at)
+    version, kind, size = (w.decode("ascii", "replace") for w in words)
+    if version not in ("2", "2.0", "2.1", "2.2", "4.1"):
+        f.refuse(
+            f"MSH version {version} is not read; save it from gmsh as 4.1 or 2.2 "
+            "(gmsh file.msh -save -format msh41)",
+            end_of_line + 1,
+        )
+    if kind not in ("0", "1") or size not in ("4", "8"):
+        f.refuse(f"$MeshFormat says {kind} {size}; a kind of 0 or 1 and a size of 4 or 8 are known", end_of_line + 1)
+    position = second + 1
+    if kind == "1":
+        f.binary = True
+        one = f.data[position : position + 4]
+        if one == b"\x01\x00\x00\x00":
+            f.order = "<"
+        elif one == b"\x00\x00\x00\x01":
+            f.order = ">"
+        else:
+            f.refuse("the byte order mark of the binary file is damaged", position)
+        f.size = "u" + size
+        position += 4
+    return "4.1" if version == "4.1" else "2.2", position
+
+
+def _physical_names(f: _File, body: int, end: int) -> None:
+    lines = f.data[body:end].split(b"\n")
+    offset = body + len(lines[0]) + 1
+    for line in lines[1:]:
+        text = line.strip().decode("utf-8", "replace")
+        if text:
+            match = re.fullmatch(r'(\d+)\s+(-?\d+)\s+"(.*)"', text) or re.fullmatch(r"(\d+)\s+(-?\d+)\s+(\S+)", text)
+            if match is None or len(match.group(1)) > 1 or len(match.group(2)) > 12:
+                f.refuse(f"physical name {text[:60]!r}: a dimension, a tag and a quoted name are wanted", offset)
+            f.names[int(match.group(1)), abs(int(match.group(2)))] = match.group(3).strip()
+        offset += len(line) + 1
+
+
+# --- ASCII ----------------------------------------------------------------------------------------------
+
+
+class _Tokens:
+    """Numbers of a section, taken in order."""
+
+    def __init__(self, f: _File, body: int, end: int, dtype: type[np.float64] | type[np.int64], what: str) -> None:
+        self.f, self.body, self.what = f, body, what
+        self.values = numbers(f.data, body, end, dtype, file=f.name, what=what)
+        self.at = 0
+
+    def refuse(self, reason: str, index: int | None = None) -> NoReturn:
+        at = self.at if index is None else index
+        self.f.refuse(f"{self.what}: {reason}", token_offset(self.f.data, self.body, at))
+
+    def take(self, n: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+        if n < 0 or self.at + n > len(self.values):
+            self.refuse(f"{n} more numbers announced, {len(self.values) - self.at} are there")
+        self.at += n
+        return self.values[self.at - n : self.at]
+
+    def ints(self, n: int) -> list[int]:
+        at = self.at
+        return [int(i) for i in whole(self.take(n), lambda i: self.refuse("a whole number is wanted", at + i))]
+
+
+def _entities_41(f: _File, body: int, end: int, partitioned: bool = False) -> None:
+    t = _Tokens(f, body, end, np.float64, "$PartitionedEntities" if partitioned else "$Entities")
+    if partitioned:
+        (n_parts,) = t.ints(1)
+        f.notes.append(f"{n_parts} partitions joined")
+        (n_ghost,) = t.ints(1)
+        t.take(2 * n_ghost if n_ghost >= 0 else -1)
+    counts = t.ints(4)
+    for dimension, count in enumerate(counts):
+        if count < 0 or count > len(t.values):
+            t.refuse(f"{count} entities announced, more than the section can hold")
+        for _ in range(count):
+            (tag,) = t.ints(1)
+            if partitioned:
+                t.take(2)
+                t.take(t.ints(1)[0])
+            t.take(3 if dimension == 0 else 6)
+            f.physical[dimension, tag] = [abs(p) for p in t.ints(t.ints(1)[0])]
+            if dimension:
+                t.take(t.ints(1)[0])
+
+
+def _nodes_41(f: _File, body: int, end: int) -> None:
+    t = _Tokens(f, body, end, np.float64, "$Nodes")
+    n_blocks, n_nodes, _, _ = t.ints(4)
+    for _ in range(n_blocks):
+        dimension, _, parametric, n = t.ints(4)
+        if dimension not in (0, 1, 2, 3) or parametric not in (0, 1):
+            t.refuse("a node block wants a dimension 0 to 3, a tag, 0 or 1, and a count", t.at - 4)
+        at = t.at
+        f.node_ids.append(whole(t.take(n), lambda i, at=at: t.refuse("a node tag is a whole number", at + i)))
+        width = 3 + (dimension if parametric else 0)
+        f.points.append(t.take(n * width).reshape(n, width)[:, :3])
+    _count(t, n_nodes, sum(map(len, f.node_ids)), "nodes")
+
+
+def _elements_41(f: _File, body: int, end: int) -> None:
+    t = _Tokens(f, body, end, np.int64, "$Elements")
+    n_blocks, n_elements, _, _ = t.ints(4)
+    total = 0
+    for _ in range(n_blocks):
+        dimension, entity, kind, n = t.ints(4)
+        width = _width(f, kind, lambda reason: t.refuse(reason, t.at - 2))
+        rows = t.take(n * (1 + width)).reshape(n, 1 + width).astype(np.int64)
+        f.elements.append((kind, rows[:, 0], rows[:, 1:], f.physical.get((dimension, entity), [])))
+        total += n
+    _count(t, n_elements, total, "elements")
+
+
+def _count(t: _Tokens, announced: int, found: int, what: str) -> None:
+    if announced != found:
+        t.refuse(f"the header announces {announced} {what}, the blocks hold {found}", 0)
+    if t.at != len(t.values):
+        t.refuse(f"{len(t.values) - t.at} numbers too many")
+
+
+def _width(f: _File, kind: int, complain: object) -> int:
+    if kind not in TYPES:
+        text = f"element type {kind} is not supported; supported are gmsh's types 1 to 19 (orders 1 and 2)"
+        assert callable(complain)
+        complain(text)
+    return TYPES[kind][1]
+
+
+# --- binary ---------------------------------------------------------------------------------------------
+
+_ASCII = {
+    ("4.1", "Entities"): _entities_41,
+    ("4.1", "PartitionedEntities"): lambda f, body, end: _entities_41(f, body, end, True),
+    ("4.1", "Nodes"): _nodes_41,
+    ("4.1", "Elements"): _elements_41,
+}
+_BINARY: dict[tuple[str, str], object] = {}
+
+
+# --- from tags to groups --------------------------------------------------------------------------------
+
+
+def _raw(f: _File, version: str) -> RawMesh:
+    blocks: list[RawBlock] = []
+    members: dict[tuple[int, int], list[IntArray]] = {}
+    start = 0
+    for kind, ids, conn, tags in f.elements:
+        name = TYPES[kind][0]
+        if name in ORDER:
+            conn = conn[:, ORDER[name]]
+        blocks.append(RawBlock(name, conn, ids))
+        dimension = DIMENSION.get(name, 3)
+        for tag in dict.fromkeys(tags):
+            members.setdefault((dimension, tag), []).append(np.arange(start, start + len(ids)))
+        start += len(ids)
+    raw = RawMesh(
+        f"gmsh {version} {'binary' if f.binary else 'ASCII'}",
+        f.name,
+        np.concatenate(f.node_ids) if f.node_ids else np.empty(0, np.int64),
+        np.concatenate(f.points) if f.points else np.empty((0, 3)),
+        blocks,
+        notes=f.notes,
+    )
+    unnamed = [key for key in members if not f.names.get(key)]
+    for dimension, tag in members:
+        name = f.names.get((dimension, tag), "")
+        if not name:
+            clash = sum(other == tag for _, other in unnamed) > 1
+            name = f"group_{tag}_{_DIMENSION_WORD[dimension]}" if clash else f"group_{tag}"
+        raw.group(name).cells.extend(members[dimension, tag])
+    for key, name in f.names.items():
+        if key not in members and name not in raw.groups:
+            raw.notes.append(f"physical {_DIMENSION_WORD.get(key[0], 'group')} {name!r} has no elements")
+    return raw
