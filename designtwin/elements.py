@@ -198,6 +198,15 @@ class ReferenceElement:
     def center(self) -> FloatArray:
         return np.asarray(np.array(self.nodes, np.float64)[: self.corners].mean(axis=0))[None, :]
 
+    def mode_gradient(self, xi: FloatArray) -> FloatArray:
+        """Natural derivatives of Wilson's incompatible modes 1 - xi_i^2, float64[n_points, dim, dim].
+
+        They let first-order quadrilaterals and hexahedra bend without parasitic shear
+        (Taylor, Beresford and Wilson, IJNME 10 (1976)).
+        """
+        xi = np.atleast_2d(np.asarray(xi, np.float64))
+        return np.asarray(-2.0 * xi[:, :, None] * np.eye(self.dimension))
+
     def tables(self, rule: Quadrature | None = None) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Shape functions [q, n], natural gradients [q, n, dim], weights [q] of a rule."""
         points, weights = self.quadrature if rule is None else rule
