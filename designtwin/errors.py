@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # errors are imported before numpy is
+    from designtwin.typing import FloatArray, IntArray
 
 
 class DesignTwinError(Exception):
@@ -53,7 +57,23 @@ class MissingPropertyError(ModelError):
 
 
 class SingularSystemError(ModelError):
-    """Supports that leave a motion free, or a temperature undetermined."""
+    """Supports that leave a motion free, or a temperature undetermined.
+
+    Parameters
+    ----------
+    reason : str
+        What was found and what to do.
+    dofs : int64[k], optional
+        Numbers of the unknowns which, held, would stop the free motions (or which have no stiffness).
+    motions : float64[n_dof, k], optional
+        The free motions themselves, where the solver has them.
+    """
+
+    def __init__(
+        self, reason: str, *, dofs: IntArray | None = None, motions: FloatArray | None = None
+    ) -> None:
+        self.dofs, self.motions = dofs, motions
+        super().__init__(reason)
 
 
 class ConvergenceError(DesignTwinError):

@@ -1,0 +1,66 @@
+"""Is a system singular, and in which unknowns? One answer for all solvers."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import linalg
+
+from designtwin.errors import SingularSystemError
+from designtwin.solvers.system import SparseMatrix, System
+from designtwin.typing import FloatArray, IntArray
+
+# |A z| / ||A| |z||: what rounding leaves of a motion that costs no energy; a cantilever of 1 : 200 gives 1e-12
+NULL_LEVEL = 4e-15
+
+
+def refuse_empty_rows(system: System, matrix: SparseMatrix) -> None:
+    """Raise SingularSystemError where a free unknown has no stiffness at all."""
+    diagonal = matrix.diagonal()
+    empty = np.flatnonzero(system.free & (diagonal == 0.0))
+    if system.extra or not system.definite:  # Lagrange multipliers have no diagonal
+        total = np.asarray(abs(matrix).sum(axis=1)).ravel()
+        empty = empty[total[empty] == 0.0]
+    if empty.size:
+        raise singular_error(empty, "have no stiffness")
+
+
+def null_share(system: System, vectors: FloatArray) -> FloatArray:
+    """|A z| / ||A| |z|| per column of vectors[n_dof, k], weighted so that soft and stiff parts count alike."""
+    matrix = system.matrix().tocsr()
+    z = np.where(system.free[:, None], vectors, 0.0)
+    diagonal = np.abs(matrix.diagonal())
+    weight = np.where(system.free & (diagonal > 0.0), 1.0 / np.sqrt(np.where(diagonal > 0.0, diagonal, 1.0)), 0.0)
+    force = np.linalg.norm(weight[:, None] * (matrix @ z), axis=0)
+    size = np.linalg.norm(weight[:, None] * (abs(matrix) @ np.abs(z)), axis=0)
+    return np.divide(force, size, out=np.zeros_like(force), where=size > 0.0)
+
+
+def refuse_null_vectors(system: System, vectors: FloatArray) -> None:
+    """Raise SingularSystemError if any of vectors[n_dof, k] costs no energy beyond rounding."""
+    null = vectors[:, null_share(system, vectors) < NULL_LEVEL]
+    if not null.shape[1]:
+        return
+    # pivoted QR: the unknowns which, held, would stop these motions
+    null = np.where(system.free[:, None], null, 0.0)
+    _, r, order = linalg.qr(null.T, mode="economic", pivoting=True)
+    size = np.abs(np.diag(r))
+    rank = int((size > 1e-8 * size[0]).sum())
+    raise singular_error(np.sort(order[:rank]), "can move without resistance", null)
+
+
+def singular_error(dofs: IntArray, what: str, motions: FloatArray | None = None) -> SingularSystemError:
+    """The error with its unknowns; assembly turns them into nodes and directions."""
+    shown = ", ".join(str(dof) for dof in dofs[:8]) + (", ..." if len(dofs) > 8 else "")
+    return SingularSystemError(
+        f"the system is singular: {len(dofs)} unknowns {what} ({shown}); "
+        "supports leave a motion free, or a region has no stiffness",
+        dofs=dofs,
+        motions=motions,
+    )
+
+
+def rounding_level(system: System, f: FloatArray, x: FloatArray) -> FloatArray:
+    """Residual norm that float64 leaves even for the exact solution, per column."""
+    magnitude = abs(system.matrix()) @ np.abs(x) + np.abs(f)
+    magnitude[~system.free] = 0.0
+    return np.asarray(8.0 * np.finfo(float).eps * np.linalg.norm(magnitude, axis=0))
