@@ -353,6 +353,52 @@ def cells_of_dimension(dimension: int) -> tuple[str, ...]:
 
 
 @lru_cache
+def sampling(name: str) -> tuple[Quadrature, FloatArray]:
+    """Where stress is best sampled in a cell, and the map from there to the cell's nodes.
+
+    Returns
+    -------
+    rule : points [s, dim] and weights [s]
+        The superconvergent points where they are known (Barlow, IJNME 10 (1976)), else a low rule.
+    extrapolation : float64[n_nodes, s]
+        Values at the nodes of the lowest polynomial through the samples.
+    """
+    element = ELEMENTS[name]
+    quadratic = element.degree == 2
+    rule: Quadrature
+    if element.linear == "line":
+        rule = _tensor(2 if quadratic else 1, 1)
+    elif element.linear == "triangle":
+        rule = triangle_rule(2 if quadratic else 1)
+    elif element.linear == "tetra":
+        rule = tetrahedron_rule(2 if quadratic else 1)
+    elif element.linear in ("quad", "hexahedron"):
+        rule = _tensor(2, element.dimension)
+    elif element.linear == "wedge":
+        rule = wedge_rule(2) if quadratic else wedge_rule(1)
+        if not quadratic:
+            plane, _ = triangle_rule(1)
+            t, w = gauss_legendre(2)
+            rule = (np.array([(*plane[0], ti) for ti in t]), 0.5 * w)
+    else:
+        rule = pyramid_rule(2 if quadratic else 1)
+    xi = rule[0]
+    exponents: tuple[tuple[int, ...], ...] = ELEMENTS[element.linear].monomials
+    if element.linear == "pyramid":
+        exponents = _P1_3 if quadratic else ((0, 0, 0),)
+    elif element.linear == "wedge" and not quadratic:
+        exponents = ((0, 0, 0), (0, 0, 1))
+    elif len(xi) == 1:
+        exponents = ((0,) * element.dimension,)
+    powers = np.array(exponents, np.float64)
+
+    def monomials(x: FloatArray) -> FloatArray:
+        return np.asarray(np.prod(x[:, None, :] ** powers[None], axis=2))
+
+    return rule, monomials(np.array(element.nodes)) @ np.linalg.pinv(monomials(xi))
+
+
+@lru_cache
 def facet_table(name: str) -> dict[str, tuple[IntArray, IntArray]]:
     """Facets of an element by their type: local facet ids [k] and local nodes [k, n]."""
     element = ELEMENTS[name]
