@@ -233,6 +233,11 @@ def _noun(unit: _Unit) -> str:
     return "in " + " ".join(k if v == 1 else f"{k}^{v:g}" for k, v in unit.signature)
 
 
+def unit_of(dimension: str) -> str:
+    """The SI unit of a dimension, "N/m" of a stiffness; dimensions of one unit may stand for each other."""
+    return _dimension(dimension, "unit").unit
+
+
 # ---------------------------------------------------------------------------------------------------
 # To SI
 # ---------------------------------------------------------------------------------------------------
