@@ -1,0 +1,16 @@
+"""Results: fields, reactions, probes, and the error of each value."""
+
+from designtwin.results.common import CaseResult, Field, Result, SolveInfo
+from designtwin.results.recovery import Recovery, ResultPoints
+from designtwin.results.static import StaticCase, StaticResult
+
+__all__ = [
+    "CaseResult",
+    "Field",
+    "Recovery",
+    "Result",
+    "ResultPoints",
+    "SolveInfo",
+    "StaticCase",
+    "StaticResult",
+]

@@ -1,0 +1,261 @@
+"""Displacement, stress, reactions and their errors of static load cases."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from designtwin.assembly import elastic_tensors, strain_at
+from designtwin.errors import DesignTwinError
+from designtwin.model.model import LoadCase, Model
+from designtwin.results import stress as tensor
+from designtwin.results.common import CaseResult, Field, Result, SolveInfo
+from designtwin.results.recovery import Recovery
+from designtwin.typing import FloatArray
+
+if TYPE_CHECKING:
+    from designtwin.mesh.selections import Selection
+
+
+@dataclass(frozen=True, eq=False)
+class StaticCase(CaseResult):
+    """Answer of one load case.
+
+    Parameters
+    ----------
+    name : str
+    model : Model
+    recovery : Recovery
+    displacement : float64[n_points, 3]
+        m.
+    reactions : float64[n_points, 3]
+        Forces of supports, springs and foundations on the part, N.
+    applied, applied_moment : float64[3]
+        Resultant of the loads, N, and its moment about the origin, N m.
+    residual : float
+        Unbalanced force over applied force at free unknowns.
+    imbalance : float
+        Sum of loads and reactions over the largest force involved.
+    info : SolveInfo
+    case : LoadCase, optional
+        What was solved; None for a combination.
+    parts : tuple of (factor, StaticCase)
+        What a combination superposes.
+    """
+
+    name: str
+    model: Model
+    recovery: Recovery
+    displacement: FloatArray
+    reactions: FloatArray
+    applied: FloatArray
+    applied_moment: FloatArray
+    residual: float
+    imbalance: float
+    info: SolveInfo
+    case: LoadCase | None = None
+    parts: tuple[tuple[float, StaticCase], ...] = field(default=())
+
+    @cached_property
+    def _samples(self) -> tuple[FloatArray, FloatArray]:
+        """Strain and stress at all sampling points, float64[s, 6] each."""
+        if self.parts:
+            strain = sum(factor * case._samples[0] for factor, case in self.parts)
+            stress = sum(factor * case._samples[1] for factor, case in self.parts)
+            return np.asarray(strain), np.asarray(stress)
+        assert self.case is not None
+        strains, stresses = [], []
+        for block, at in zip(self.recovery.blocks, self.recovery.tables, strict=True):
+            strain, _, stress = strain_at(self.model, self.case, block, at, self.displacement)
+            strains.append(strain.reshape(-1, 6))
+            stresses.append(stress.reshape(-1, 6))
+        return np.concatenate(strains), np.concatenate(stresses)
+
+    @cached_property
+    def _averaged(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        return self.recovery.averaged(self._samples[1])
+
+    @cached_property
+    def _recovered(self) -> FloatArray:
+        return self.recovery.recovered(self._samples[1])
+
+    def stress(self, at: str = "points") -> FloatArray | Sequence[FloatArray]:
+        """Cauchy stress xx yy zz xy yz xz, Pa.
+
+        Parameters
+        ----------
+        at : str
+            ``"points"``: recovered at the rows of ``points``, float64[k, 6];
+            ``"averaged"``: mean over the cells of a part at each row, float64[k, 6];
+            ``"cell_points"``: each cell's own at its nodes, one float64[n_cells, n_nodes, 6] per block;
+            ``"samples"``: at the sampling points, one float64[n_cells, s, 6] per block.
+        """
+        if at == "points":
+            return self._recovered
+        if at == "averaged":
+            return self._averaged[0]
+        if at == "cell_points":
+            return self.recovery.at_cell_nodes(self._samples[1])
+        if at in ("samples", "integration_points"):
+            return self.recovery.split(self._samples[1])
+        raise DesignTwinError(f"stress at {at!r}? Say 'points', 'averaged', 'cell_points' or 'samples'")
+
+    def strain(self, at: str = "points") -> FloatArray | Sequence[FloatArray]:
+        """Total strain, engineering shear; ``at`` as in ``stress``."""
+        if at == "points":
+            return self.recovery.recovered(self._samples[0])
+        if at == "averaged":
+            return self.recovery.averaged(self._samples[0])[0]
+        if at == "cell_points":
+            return self.recovery.at_cell_nodes(self._samples[0])
+        if at in ("samples", "integration_points"):
+            return self.recovery.split(self._samples[0])
+        raise DesignTwinError(f"strain at {at!r}? Say 'points', 'averaged', 'cell_points' or 'samples'")
+
+    def von_mises(self) -> FloatArray:
+        """Von Mises stress at the rows of ``points``, float64[k], Pa."""
+        return tensor.von_mises(self._recovered)
+
+    def tresca(self) -> FloatArray:
+        """Tresca stress at the rows of ``points``, float64[k], Pa."""
+        return tensor.tresca(self._recovered)
+
+    def principal(self) -> FloatArray:
+        """Principal stresses at the rows of ``points``, largest first, float64[k, 3], Pa."""
+        return tensor.principal(self._recovered)
+
+    def jump(self) -> FloatArray:
+        """Largest disagreement of the cells around each row in any stress component, float64[k], Pa."""
+        _, low, high = self._averaged
+        return np.asarray((high - low).max(axis=1))
+
+    @cached_property
+    def _tensor_error(self) -> FloatArray:
+        """Half-width float64[k], Pa, for components and principal stresses."""
+        return self._point_error(tensor.norm(self._recovered - self._averaged[0]))
+
+    def _point_error(self, difference: FloatArray) -> FloatArray:
+        # see recovery notes: the recovered and the averaged field are two answers of different order
+        return np.asarray(1.5 * difference)
+
+    def stress_error(self) -> FloatArray:
+        """Half-width of the von Mises stress at the rows of ``points``, float64[k], Pa."""
+        return self._tensor_error
+
+    @cached_property
+    def energy_error(self) -> float:
+        """Estimated error in the energy norm over the energy norm of the solution (Zienkiewicz-Zhu)."""
+        samples = self._samples[1]
+        difference = self.recovery.at_samples(self._recovered) - samples
+        weight = self.recovery.sample_volume
+        error = energy = 0.0
+        at = 0
+        for block, table in zip(self.recovery.blocks, self.recovery.tables, strict=True):
+            size = len(block.conn) * len(table.xi)
+            rows = slice(at, at + size)
+            elastic, elastic_of = elastic_tensors(self.model, block, table, None)
+            compliance = np.linalg.pinv(elastic)[elastic_of.ravel()]
+            error += float(
+                np.einsum("s,si,sij,sj->", weight[rows], difference[rows], compliance, difference[rows])
+            )
+            energy += float(np.einsum("s,si,sij,sj->", weight[rows], samples[rows], compliance, samples[rows]))
+            at += size
+        return float(np.sqrt(error / energy)) if energy > 0.0 else 0.0
+
+    def yield_strength(self) -> FloatArray:
+        """Yield strength at the rows of ``points``, float64[k], Pa; temperature of the case respected.
+
+        Raises
+        ------
+        MissingPropertyError
+            If a part's material does not state it.
+        """
+        return self._strength("yield_strength")
+
+    def _strength(self, name: str) -> FloatArray:
+        out = np.empty(len(self.points))
+        temperature = None
+        if self.case is not None and self.case.temperature is not None:
+            temperature = self.case.temperature.at_nodes(self.model)[self.points.node]
+        for index, part in enumerate(self.model.parts):
+            rows = self.points.part == index
+            if rows.any():
+                local = None if temperature is None else temperature[rows]
+                out[rows] = part.section.material.strength(name, local, needed_by="the yield margin")
+        return out
+
+    def safety_factor(self) -> FloatArray:
+        """Yield strength over von Mises stress at the rows of ``points``, float64[k]; inf without stress."""
+        with np.errstate(divide="ignore"):
+            return np.asarray(self.yield_strength() / self.von_mises())
+
+    def reaction(self, on: str | Selection) -> FloatArray:
+        """Force of the supports on the part over a selection, float64[3], N."""
+        return np.asarray(self.reactions[self.model.region(on).nodes].sum(axis=0))
+
+    @property
+    def field_names(self) -> tuple[str, ...]:
+        names = ["displacement", "ux", "uy", "uz", "von_mises", "tresca"]
+        names += [f"principal_{i}" for i in (1, 2, 3)]
+        names += [f"stress_{c}" for c in tensor.COMPONENTS] + [f"strain_{c}" for c in tensor.COMPONENTS]
+        if all(part.section.material.has("yield_strength") for part in self.model.parts):
+            names.append("safety_factor")
+        if self.case is not None and self.case.temperature is not None:
+            names.append("temperature")
+        return tuple(names)
+
+    def field(self, name: str) -> Field:
+        """A field by name: displacement, ux, uy, uz, von_mises, tresca, principal_1..3, safety_factor,
+        stress_xx .. stress_xz, strain_xx .. strain_xz, temperature."""
+        if name in ("displacement", "ux", "uy", "uz"):
+            size = float(np.linalg.norm(self.displacement, axis=1).max())
+            error = np.full(self.mesh.n_points, self.displacement_error * size)
+            if name == "displacement":
+                values = self.displacement
+                title = "Displacement"
+            else:
+                values = self.displacement[:, "xyz".index(name[1])]
+                title = f"Displacement {name[1]}"
+            return Field(name, title, values, "length", "points", error)
+        if name == "von_mises":
+            return Field(name, "Von Mises stress", self.von_mises(), "pressure", error=self.stress_error())
+        if name == "tresca":
+            return Field(name, "Tresca stress", self.tresca(), "pressure", error=2.0 * self._tensor_error)
+        if name.startswith("principal_") and name[10:] in ("1", "2", "3"):
+            i = int(name[10:])
+            return Field(
+                name, f"Principal stress {i}", self.principal()[:, i - 1], "pressure", error=self._tensor_error
+            )
+        if name.startswith("stress_") and name[7:] in tensor.COMPONENTS:
+            i = tensor.COMPONENTS.index(name[7:])
+            values, other = self._recovered[:, i], self._averaged[0][:, i]
+            error = self._point_error(np.abs(values - other))
+            return Field(name, f"Stress {name[7:]}", values, "pressure", error=np.maximum(error, 0.5 * self._tensor_error))
+        if name.startswith("strain_") and name[7:] in tensor.COMPONENTS:
+            i = tensor.COMPONENTS.index(name[7:])
+            strain = self.strain()
+            assert isinstance(strain, np.ndarray)
+            return Field(name, f"Strain {name[7:]}", strain[:, i], "strain")
+        if name == "safety_factor":
+            strength, value, error = self.yield_strength(), self.von_mises(), self.stress_error()
+            with np.errstate(divide="ignore", invalid="ignore"):
+                factor = strength / value
+                spread = np.where(value > error, strength / (value - error) - factor, np.inf)
+            return Field(name, "Safety factor to yield", factor, "dimensionless", error=spread)
+        if name == "temperature" and self.case is not None and self.case.temperature is not None:
+            return Field(name, "Temperature", self.case.temperature.at_nodes(self.model), "temperature", "points")
+        raise DesignTwinError(f"there is no field {name!r}; there are: {', '.join(self.field_names)}")
+
+    @cached_property
+    def displacement_error(self) -> float:
+        """Estimated error of the largest displacement, relative: the energy error squared, times three."""
+        return 3.0 * self.energy_error**2
+
+
+@dataclass(frozen=True, eq=False)
+class StaticResult(Result[StaticCase]):
+    """Answers of a static analysis, case by case."""
