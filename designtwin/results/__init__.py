@@ -3,6 +3,7 @@
 from designtwin.results.common import CaseResult, Field, Result, SolveInfo
 from designtwin.results.recovery import Recovery, ResultPoints
 from designtwin.results.static import StaticCase, StaticResult
+from designtwin.results.thermal import ThermalCase, ThermalResult
 
 __all__ = [
     "CaseResult",
@@ -13,4 +14,6 @@ __all__ = [
     "SolveInfo",
     "StaticCase",
     "StaticResult",
+    "ThermalCase",
+    "ThermalResult",
 ]

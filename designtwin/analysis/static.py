@@ -1,0 +1,180 @@
+"""Static equilibrium of all load cases."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from designtwin.assembly import Assembled, CellBlock, assemble_static, cell_blocks, thermal_stress_force
+from designtwin.errors import ConvergenceError, SingularSystemError
+from designtwin.model.checks import check_static
+from designtwin.model.model import LoadCase, Model
+from designtwin.progress import track
+from designtwin.results import Recovery, SolveInfo, StaticCase, StaticResult
+from designtwin.solvers.choice import choose_solver
+from designtwin.solvers.solution import LinearSolver
+from designtwin.typing import FloatArray
+
+EQUILIBRIUM = 1e-6
+"""Sum of loads and reactions over the largest force; a result above it is refused."""
+
+
+def solve_static(model: Model, *, solver: LinearSolver | None = None) -> StaticResult:
+    """Solve static equilibrium, K u = f, for every load case.
+
+    Cases whose supports and stiffness are equal share one set-up; combinations are superposed.
+
+    Parameters
+    ----------
+    model : Model
+    solver : LinearSolver, optional
+        ``Direct()``, ``MultigridCG()``; chosen from the system when left out.
+
+    Returns
+    -------
+    StaticResult
+        ``result[case]``: displacement float64[n_points, 3], m; reactions float64[n_points, 3], N; stress.
+
+    Raises
+    ------
+    SingularSystemError
+        If the supports leave a rigid-body motion free; names the piece and the motion.
+    MissingPropertyError
+        If a material lacks what the analysis needs.
+    ConvergenceError
+        If the solver does not reach its tolerance, or loads and reactions do not balance.
+
+    Source: Bathe, Finite Element Procedures, 2nd ed. (2014), sec. 4.2.
+    """
+    cases = [case for case in model.cases.values() if case.is_static]
+    notes = [note for case in cases for note in check_static(model, case)]
+    blocks = cell_blocks(model)
+    recovery = Recovery(model.mesh, blocks)
+    answers: dict[str, StaticCase] = {}
+    groups = _equal_setups(cases)
+    with track("static analysis", total=3 * len(groups)) as progress:
+        for group in groups:
+            progress.step("assemble")
+            start = time.perf_counter()
+            assembled = assemble_static(model, group[0], blocks)
+            loads = [_load_vector(model, case, blocks) for case in group]
+            seconds = {"assemble": time.perf_counter() - start}
+            progress.step(f"set up {assembled.dofs.n_dof:,} unknowns")
+            answers.update(_solve(model, group, assembled, loads, solver, recovery, seconds, progress.step))
+    for name, factors in model.combinations.items():
+        if all(part in answers for part in factors):
+            answers[name] = _superpose(model, name, factors, answers)
+    ordered = {name: answers[name] for name in (*model.cases, *model.combinations) if name in answers}
+    return StaticResult(model, ordered, tuple(dict.fromkeys(notes)))
+
+
+def _equal_setups(cases: Sequence[LoadCase]) -> list[list[LoadCase]]:
+    """Cases grouped by supports and, where stiffness may depend on it, temperature."""
+    groups: dict[str, list[LoadCase]] = {}
+    for case in cases:
+        groups.setdefault(case.setup_key(), []).append(case)
+    return list(groups.values())
+
+
+def _load_vector(model: Model, case: LoadCase, blocks: Sequence[CellBlock]) -> tuple[FloatArray, FloatArray]:
+    """External nodal forces and those of thermal strain, each float64[n_points, 3], N."""
+    external = np.zeros((model.mesh.n_points, 3))
+    for load in case.loads:
+        external += load.nodal_forces(model)
+    return external, thermal_stress_force(model, case, blocks)
+
+
+def _solve(
+    model: Model,
+    group: Sequence[LoadCase],
+    assembled: Assembled,
+    loads: Sequence[tuple[FloatArray, FloatArray]],
+    solver: LinearSolver | None,
+    recovery: Recovery,
+    seconds: dict[str, float],
+    step,
+) -> dict[str, StaticCase]:
+    """Solve all cases of one set-up at once."""
+    dofs, map_ = assembled.dofs, assembled.map
+    f = np.stack([dofs.gather(external + thermal) for external, thermal in loads], axis=1)
+    right = np.stack([assembled.right_hand_side(column) for column in f.T], axis=1)
+    try:
+        factorization = (solver or choose_solver(assembled.system)).factorize(assembled.system)
+        step(f"solve {len(group)} load cases")
+        solution = factorization.solve(right)
+    except SingularSystemError as error:
+        raise _named(model, assembled, error) from error
+    info = SolveInfo(
+        solver=solution.solver, n_dof=dofs.n_dof, iterations=int(solution.iterations.max(initial=0)),
+        seconds={**seconds, **solution.seconds}, notes=solution.notes,
+    )  # fmt: skip
+    answers = {}
+    for column, (case, (external, _)) in enumerate(zip(group, loads, strict=True)):
+        u = map_.expand(solution.x[:, column])
+        internal = assembled.cells @ u
+        ground = np.zeros_like(u)
+        for term in assembled.extra:
+            ground -= term.apply(u)
+        rest = internal - f[:, column] - ground
+        support = map_.lift(rest)
+        reactions = dofs.scatter(support + ground)
+        free = np.where(map_.fixed, 0.0, map_.restrict(rest))
+        scale = max(
+            float(np.abs(np.where(map_.fixed, 0.0, map_.restrict(f[:, column]))).max(initial=0.0)),
+            float(np.abs(internal).max(initial=0.0)), 1e-300,
+        )  # fmt: skip
+        applied = external.sum(axis=0)
+        total = applied + reactions.sum(axis=0)
+        if model.axisymmetric:
+            total[0] = 0.0  # radial forces on a ring balance in themselves
+        force = max(float(np.abs(external).sum()), float(np.abs(reactions).sum()), scale)
+        imbalance = float(np.abs(total).max() / force)
+        if not np.isfinite(u).all() or imbalance > EQUILIBRIUM:
+            raise ConvergenceError(
+                f"case {case.name!r}: loads and reactions differ by {imbalance:.1e} of the force "
+                f"(allowed {EQUILIBRIUM:.0e}); try solver=Direct(), or check for cells of poor quality"
+            )
+        answers[case.name] = StaticCase(
+            name=case.name, model=model, recovery=recovery, displacement=dofs.scatter(u), reactions=reactions,
+            applied=applied, applied_moment=np.cross(model.mesh.points, external).sum(axis=0),
+            residual=float(np.abs(free).max() / scale), imbalance=imbalance, info=info, case=case,
+        )  # fmt: skip
+    return answers
+
+
+def _superpose(
+    model: Model, name: str, factors: dict[str, float], answers: dict[str, StaticCase]
+) -> StaticCase:
+    """A linear combination of cases; costs no solve."""
+    parts = tuple((factor, answers[case]) for case, factor in factors.items())
+    return StaticCase(
+        name=name,
+        model=model,
+        recovery=parts[0][1].recovery,
+        displacement=np.asarray(sum(f * c.displacement for f, c in parts)),
+        reactions=np.asarray(sum(f * c.reactions for f, c in parts)),
+        applied=np.asarray(sum(f * c.applied for f, c in parts)),
+        applied_moment=np.asarray(sum(f * c.applied_moment for f, c in parts)),
+        residual=max(c.residual for _, c in parts),
+        imbalance=max(c.imbalance for _, c in parts),
+        info=parts[0][1].info,
+        parts=parts,
+    )
+
+
+def _named(model: Model, assembled: Assembled, error: SingularSystemError) -> SingularSystemError:
+    """The solver's zero pivot as a node and a direction."""
+    numbers = getattr(error, "dofs", None)
+    if numbers is None or not len(numbers):
+        return error
+    c = assembled.dofs.components
+    places = sorted({int(n) // c for n in numbers})[:3]
+    words = ", ".join(
+        f"node {n} at {np.round(model.mesh.points[n] * 1e3, 2).tolist()} mm" for n in places
+    )
+    return SingularSystemError(
+        f"nothing resists the motion of {words} along {'xyz'[int(numbers[0]) % c]}; "
+        "check supports, unattached pieces and cells of zero stiffness"
+    )

@@ -1,0 +1,112 @@
+"""Temperature, heat flux and heat balance of thermal load cases."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from designtwin.assembly import conductivity_tensors
+from designtwin.errors import DesignTwinError
+from designtwin.kernels import volume
+from designtwin.model.model import LoadCase, Model
+from designtwin.results.common import CaseResult, Field, Result, SolveInfo
+from designtwin.results.recovery import Recovery
+from designtwin.typing import FloatArray
+
+if TYPE_CHECKING:
+    from designtwin.mesh.selections import Selection
+
+
+@dataclass(frozen=True, eq=False)
+class ThermalCase(CaseResult):
+    """Answer of one thermal load case.
+
+    Parameters
+    ----------
+    name : str
+    model : Model
+    recovery : Recovery
+    temperature : float64[n_points]
+        K.
+    reactions : float64[n_points]
+        Heat that prescribed temperatures and convection put into the part, W.
+    applied : float
+        Heat that fluxes and sources put in, W.
+    residual : float
+        Unbalanced heat over heat moved, at free unknowns.
+    imbalance : float
+        Heat in less heat out over heat moved.
+    info : SolveInfo
+    case : LoadCase
+    """
+
+    name: str
+    model: Model
+    recovery: Recovery
+    temperature: FloatArray
+    reactions: FloatArray
+    applied: float
+    residual: float
+    imbalance: float
+    info: SolveInfo
+    case: LoadCase
+
+    @cached_property
+    def _samples(self) -> FloatArray:
+        """Heat flux at all sampling points float64[s, 3], W/m^2."""
+        parts = []
+        for block, at in zip(self.recovery.blocks, self.recovery.tables, strict=True):
+            gradient = np.empty((len(block.conn), len(at.xi), 3))
+            volume.scalar_gradient(self.mesh.points, block.conn, at.gradient, self.temperature, gradient)
+            k, k_of = conductivity_tensors(self.model, block, at, self.temperature)
+            parts.append(-np.einsum("cqij,cqj->cqi", k[k_of], gradient).reshape(-1, 3))
+        return np.concatenate(parts)
+
+    @cached_property
+    def _recovered(self) -> FloatArray:
+        return self.recovery.recovered(self._samples)
+
+    def heat_flux(self) -> FloatArray:
+        """Heat flux vector at the rows of ``points``, float64[k, 3], W/m^2."""
+        return self._recovered
+
+    def heat(self, on: str | Selection) -> float:
+        """Heat that prescribed temperatures and convection put in over a selection, W."""
+        return float(self.reactions[self.model.region(on).nodes].sum())
+
+    @cached_property
+    def energy_error(self) -> float:
+        """Estimated error of the flux over the flux, in the energy norm (Zienkiewicz-Zhu)."""
+        difference = self.recovery.at_samples(self._recovered) - self._samples
+        weight = self.recovery.sample_volume
+        size = float(np.einsum("s,si,si->", weight, self._samples, self._samples))
+        return float(np.sqrt(np.einsum("s,si,si->", weight, difference, difference) / size)) if size else 0.0
+
+    @cached_property
+    def temperature_error(self) -> float:
+        """Half-width of the interval of any temperature, K."""
+        used = self.temperature[self.mesh.used_nodes]
+        return 3.0 * self.energy_error**2 * float(np.ptp(used))
+
+    @property
+    def field_names(self) -> tuple[str, ...]:
+        return ("temperature", "heat_flux", "heat_flux_magnitude")
+
+    def field(self, name: str) -> Field:
+        """A field by name: temperature, heat_flux (vector), heat_flux_magnitude."""
+        if name == "temperature":
+            error = np.full(self.mesh.n_points, self.temperature_error)
+            return Field(name, "Temperature", self.temperature, "temperature", "points", error)
+        if name == "heat_flux":
+            return Field(name, "Heat flux", self._recovered, "heat_flux")
+        if name == "heat_flux_magnitude":
+            return Field(name, "Heat flux", np.linalg.norm(self._recovered, axis=1), "heat_flux")
+        raise DesignTwinError(f"there is no field {name!r}; there are: {', '.join(self.field_names)}")
+
+
+@dataclass(frozen=True, eq=False)
+class ThermalResult(Result[ThermalCase]):
+    """Answers of a thermal analysis, case by case."""
