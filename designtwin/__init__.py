@@ -20,7 +20,10 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "units": ("display_units",),
     "io": ("read_mesh",),
-    "mesh": ("Group", "Mesh"),
+    "mesh": (
+        "Group", "Mesh", "Selection", "box", "cylinder", "everything", "exterior", "faces", "feature", "group",
+        "ids", "near", "nearest", "plane", "select", "sphere",
+    ),
 }  # fmt: skip
 _HOME = {name: room for room, names in _ROOMS.items() for name in names}
 
