@@ -33,7 +33,14 @@ Length: TypeAlias = "float | str | Any"
 Vector: TypeAlias = "tuple[float, float, float]"
 
 _AXES = {"x": (1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0), "z": (0.0, 0.0, 1.0)}
-_KINDS = ("any", "hole", "pin", "fillet", "round")
+_KINDS = {
+    "any": ("hole", "pin", "fillet", "round"),
+    "full": ("hole", "pin"),
+    "hole": ("hole",),
+    "pin": ("pin",),
+    "fillet": ("fillet",),
+    "round": ("round",),
+}
 _TOLERANCE = 1e-4
 """Distance that counts as zero, as a share of the mesh's bounding box diagonal."""
 
@@ -439,13 +446,14 @@ class Cylinder(Selection):
         along = "" if self.axis is None else f" along {_show_direction(_triple(_positive(self.axis)))}"
         if not self.on_surface:
             return f"the cylinder{size}{place}{along}"
-        return f"{'cylindrical face' if self.kind == 'any' else self.kind}s{size}{place}{along}"
+        word = {"any": "cylindrical faces", "full": "holes and pins"}.get(self.kind, f"{self.kind}s")
+        return f"{word}{size}{place}{along}"
 
     def _faces(self, mesh: Mesh, *, any_size: bool = False) -> list[CylinderFace]:
         slack = 0.01 * self.radius if self.radius and self.tolerance is None else self.tolerance or 0.0
         found = []
         for face in surface_of(mesh).cylinders:
-            if self.kind not in ("any", face.kind):
+            if face.kind not in _KINDS[self.kind]:
                 continue
             if self.axis is not None and abs(float(face.axis @ np.array(self.axis))) < math.cos(
                 math.radians(5)
@@ -831,14 +839,15 @@ def cylinder(
     center: Sequence[Length] | None = None,
     axis: str | Sequence[float] | None = None,
     on_surface: bool | None = None,
-    kind: str = "any",
+    kind: str | None = None,
     tolerance: Length | None = None,
 ) -> Selection:
     """Cylindrical faces by their size, or what lies inside a cylinder of space.
 
-    ``cylinder(diameter="8.5 mm")`` finds all cylindrical faces of that diameter, wherever they are: bolt
-    holes, pins, straight fillets. ``cylinder(center=(...), axis="z", radius="10 mm")`` takes what lies
-    within it, as ``box`` and ``sphere`` do.
+    ``cylinder(diameter="8.5 mm")`` finds all holes and pins of that diameter, wherever they are;
+    ``cylinder(radius="6 mm", kind="fillet")`` all straight fillets of that radius.
+    ``cylinder(center=(...), axis="z", radius="10 mm")`` takes what lies within it, as ``box`` and
+    ``sphere`` do.
 
     Parameters
     ----------
@@ -850,9 +859,10 @@ def cylinder(
         For faces, those along it within 5 degrees.
     on_surface : bool, optional
         True for faces; where left out, True unless center, axis and a size are all given.
-    kind : "any", "hole", "pin", "fillet" or "round"
-        For faces: hollow ones are holes, and fillets where they cover less than 200 degrees; full ones are
-        pins, and rounds where they cover less.
+    kind : "hole", "pin", "full" (both), "fillet", "round" or "any", optional
+        For faces: hollow ones are holes, and fillets where they cover less than 200 degrees; solid ones are
+        pins, and rounds where they cover less. Left out: "full" with a diameter, as drawings give diameters
+        to holes and radii to fillets; "any" without.
     tolerance : length, optional
         Of the radius; 1 % where left out. Inside a cylinder: how far outside a node may lie.
     """
@@ -861,6 +871,8 @@ def cylinder(
     size = None if radius is None else _positive_length(radius, "radius")
     if diameter is not None:
         size = 0.5 * _positive_length(diameter, "diameter")
+    if kind is None:
+        kind = "any" if diameter is None else "full"
     if on_surface is None:
         on_surface = None in (size, center, axis)
     return Cylinder(
