@@ -449,11 +449,16 @@ def _hierarchy(solver: MultigridCG, system: System, fine: Blocks) -> Hierarchy:
             f"multigrid cannot coarsen below {n_last} unknowns: nodes are hardly coupled; try Direct()"
         )
     dense, null = _dense_inverse(_to_scipy(matrix).toarray(), inverse)
+    hierarchy = Hierarchy(
+        tuple(levels), dense.astype(dtype), solver.degree, scale, tuple(sizes), tuple(entries)
+    )
     if null.shape[1]:
         for path in reversed(paths):
             null = path @ null
+        for _ in range(6):  # the cycle takes away what does cost energy
+            null = null - hierarchy.apply(system.apply(null))
         refuse_null_vectors(system, null)
-    return Hierarchy(tuple(levels), dense.astype(dtype), solver.degree, scale, tuple(sizes), tuple(entries))
+    return hierarchy
 
 
 def _to_scipy(matrix: Blocks) -> SparseMatrix:
