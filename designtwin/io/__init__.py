@@ -18,8 +18,14 @@ def _gmsh(path: Path) -> RawMesh:
     return read(path)
 
 
-_READERS: dict[str, Callable[[Path], RawMesh]] = {"gmsh": _gmsh}
-_SUFFIXES = {".msh": "gmsh"}
+def _abaqus(path: Path) -> RawMesh:
+    from designtwin.io.abaqus import read
+
+    return read(path)
+
+
+_READERS: dict[str, Callable[[Path], RawMesh]] = {"gmsh": _gmsh, "abaqus": _abaqus}
+_SUFFIXES = {".msh": "gmsh", ".inp": "abaqus"}
 
 
 def read_mesh(path: str | Path, *, length_unit: str, format: str | None = None) -> Mesh:
@@ -28,5 +34,7 @@ def read_mesh(path: str | Path, *, length_unit: str, format: str | None = None) 
     path = Path(path)
     kind = format or _SUFFIXES.get(path.suffix.lower())
     if kind not in _READERS:
-        raise MeshReadError(f"format {kind or path.suffix!r} is not read; known: {sorted(_READERS)}", file=path)
+        raise MeshReadError(
+            f"format {kind or path.suffix!r} is not read; known: {sorted(_READERS)}", file=path
+        )
     return build_mesh(_READERS[kind](path), length_unit=length_unit)

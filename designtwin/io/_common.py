@@ -50,7 +50,8 @@ def length_factor(unit: str) -> float:
     """
     if not isinstance(unit, str) or unit.strip() not in LENGTH_UNITS:
         raise UnitError(
-            f"length_unit: {unit!r} is no unit of length known here; use one of 'mm', 'm', 'cm', 'um', 'in', 'ft'"
+            f"length_unit: {unit!r} is no unit of length known here; "
+            "use one of 'mm', 'm', 'cm', 'um', 'in', 'ft'"
         )
     return LENGTH_UNITS[unit.strip()]
 
@@ -90,6 +91,8 @@ class RawGroup:
     nodes: list[IntArray] = field(default_factory=list)
     cells: list[IntArray] = field(default_factory=list)
     facets: list[IntArray] = field(default_factory=list)
+    exterior: list[IntArray] = field(default_factory=list)
+    """Raw cell rows whose facets on the outside of the body are meant."""
 
 
 @dataclass
@@ -171,9 +174,10 @@ class Labels:
 def build_mesh(raw: RawMesh, *, length_unit: str) -> Mesh:
     """Check what a file states and make it a Mesh.
 
-    Cells of the highest dimension are the body. Surface (edge) cells that are facets of it become facet groups;
-    the facet between two cells belongs to the one that comes first. Line cells on edges of solids and
-    vertices become node groups. Other cells of lower dimension stay cells, and a note says so.
+    Cells of the highest dimension are the body. Surface (edge) cells that are facets of it become facet
+    groups; the facet between two cells belongs to the one it faces away from (the first where that is not
+    clear). Line cells on edges of solids and vertices become node groups. Other cells of lower dimension
+    stay cells, and a note says so.
 
     Raises
     ------
@@ -215,7 +219,8 @@ def build_mesh(raw: RawMesh, *, length_unit: str) -> Mesh:
             r, c = (int(i) for i in np.argwhere(rows < 0)[0])
             line = block.line(r) if block.line else None
             refuse(
-                f"{block.name} cell {block.ids[r]} names node {block.conn[r, c]}, which the file does not define",
+                f"{block.name} cell {block.ids[r]} names node {block.conn[r, c]}, "
+                "which the file does not define",
                 line,
             )
         conns.append(rows)
@@ -241,7 +246,8 @@ def build_mesh(raw: RawMesh, *, length_unit: str) -> Mesh:
 
     # The cells that stay, by type, the highest dimension first.
     kinds = dict.fromkeys(
-        name for _, name in sorted(((-d, b.name) for d, b in zip(dimensions, blocks) if d), key=lambda p: p[0])
+        name
+        for _, name in sorted(((-d, b.name) for d, b in zip(dimensions, blocks) if d), key=lambda p: p[0])
     )
     cells: dict[str, IntArray] = {}
     new_id = np.full(n_raw, -1, np.int64)
@@ -263,7 +269,9 @@ def build_mesh(raw: RawMesh, *, length_unit: str) -> Mesh:
 
     groups: dict[str, Group] = {}
     for name, group in raw.groups.items():
-        groups[name] = _group(name, group, groups_nodes[name], blocks, conns, starts, new_id, facet_of, to_nodes, notes)
+        groups[name] = _group(
+            name, group, groups_nodes[name], blocks, conns, starts, new_id, facet_of, to_nodes, body, notes
+        )
 
     used = np.zeros(len(points), bool)
     for conn in cells.values():
@@ -289,7 +297,10 @@ def _check_points(
 ) -> None:
     bad = ~np.isfinite(points).all(axis=1)
     far = ~bad & (np.abs(points).max(axis=1) * factor > LARGEST)
-    for rows, words in ((bad, "is not a finite number"), (far, "is farther than a million km from the origin")):
+    for rows, words in (
+        (bad, "is not a finite number"),
+        (far, "is farther than a million km from the origin"),
+    ):
         if rows.any():
             row = int(np.flatnonzero(rows)[0])
             at = ", ".join(f"{x:g}" for x in points[row])
@@ -310,7 +321,9 @@ def _serendipity(blocks: Sequence[RawBlock], notes: list[str]) -> list[RawBlock]
                 f"{len(block.conn)} {block.name} cells (first {block.ids[0]}) read as {wanted}: "
                 "their face and center nodes were dropped"
             )
-            block = RawBlock(wanted, np.ascontiguousarray(block.conn[:, :n]), block.ids, block.stays, block.line)
+            block = RawBlock(
+                wanted, np.ascontiguousarray(block.conn[:, :n]), block.ids, block.stays, block.line
+            )
         out.append(block)
     return out
 
@@ -387,12 +400,38 @@ def _body(
     for block, conn in zip(blocks, conns):
         if block.name != "vertex" and ELEMENTS[block.name].dimension == top:
             cells.setdefault(block.name, []).append(conn)
-    return Mesh(points, {name: np.concatenate(parts) if len(parts) > 1 else parts[0] for name, parts in cells.items()})
+    return Mesh(
+        points, {name: np.concatenate(parts) if len(parts) > 1 else parts[0] for name, parts in cells.items()}
+    )
 
 
 def _corner_edges(name: str, conn: IntArray) -> IntArray:
     pairs = np.array(ELEMENTS[name].corner_edges)
     return np.sort(conn[:, pairs].reshape(-1, 2), axis=1)
+
+
+def _outward_owner(body: Mesh, corners: IntArray) -> IntArray:
+    """Owner (cell, facet) int64[k, 2] of each facet, -1 where none.
+
+    Between two cells it is the one from which the corners as given run outward, so that a surface inside
+    the body, turned one way as mesh generators write it, keeps to one side; the first where neither does.
+    """
+    owners = body.find_facets(corners)
+    out = owners[:, 0].copy()
+    between = np.flatnonzero(owners[:, 1, 0] >= 0)
+    if len(between):
+        second = owners[between, 1]
+        for block in body.facets(second):
+            rows = between[block.rows]
+            n = corners.shape[1]
+            own, given = block.conn[:, :n], corners[rows]
+            if n == 2:
+                same = own[:, 0] == given[:, 0]
+            else:
+                at = np.argmax(given == own[:, :1], axis=1)
+                same = given[np.arange(len(given)), (at + 1) % n] == own[:, 1]
+            out[rows[same]] = owners[rows[same], 1]
+    return out
 
 
 def _classify(
@@ -408,23 +447,27 @@ def _classify(
     notes: list[str],
 ) -> None:
     """Decide for each cell of lower dimension: facet of the body, nodes, or a cell of its own."""
+    asked: dict[int, list[tuple[IntArray, IntArray]]] = {}  # by number of corners: raw rows, corner nodes
     for start, block, conn, d in zip(starts, blocks, conns, dimensions):
         if d == 0:
             to_nodes[start : start + len(conn)] = True
-        if d == 0 or d != top - 1:
-            continue
-        corners = ELEMENTS[block.name].corners
-        asked = np.flatnonzero(~stays[start : start + len(conn)])
-        if not len(asked):
-            continue
-        found = body.find_facets(conn[asked, :corners])[:, 0]
+        elif d == top - 1:
+            corners = ELEMENTS[block.name].corners
+            free = np.flatnonzero(~stays[start : start + len(conn)])
+            asked.setdefault(corners, []).append((start + free, conn[free, :corners]))
+    for parts in asked.values():
+        rows = np.concatenate([r for r, _ in parts])
+        found = _outward_owner(body, np.concatenate([c for _, c in parts]))
         hit = found[:, 0] >= 0
-        facet_of[start + asked[hit]] = found[hit]
-        alone = start + asked[~hit]
-        stays[alone] = True
-        if len(alone):
-            what = "solid" if top == 3 else "plane cell"
-            notes.append(f"{len(alone)} {block.name} cells are no facets of a {what}; they stay as cells of their own")
+        facet_of[rows[hit]] = found[hit]
+        stays[rows[~hit]] = True
+        if not hit.all():
+            what = (
+                "surface cells are no facets of a solid"
+                if top == 3
+                else "line cells are no sides of a plane cell"
+            )
+            notes.append(f"{int((~hit).sum())} {what}; they stay as cells of their own")
     lines = [i for i, d in enumerate(dimensions) if d == 1 and top == 3]
     if not lines:
         return
@@ -436,14 +479,16 @@ def _classify(
     all_edges = np.unique(np.concatenate(edges) @ np.array([n, 1]))
     for i in lines:
         start, conn = int(starts[i]), conns[i]
-        asked = np.flatnonzero(~stays[start : start + len(conn)])
-        key = np.sort(conn[asked, :2], axis=1) @ np.array([n, 1])
+        free = np.flatnonzero(~stays[start : start + len(conn)])
+        key = np.sort(conn[free, :2], axis=1) @ np.array([n, 1])
         at = np.minimum(np.searchsorted(all_edges, key), len(all_edges) - 1)
         hit = all_edges[at] == key
-        to_nodes[start + asked[hit]] = True
-        stays[start + asked[~hit]] = True
+        to_nodes[start + free[hit]] = True
+        stays[start + free[~hit]] = True
         if (~hit).any():
-            notes.append(f"{int((~hit).sum())} {blocks[i].name} cells lie on no edge of a cell; they stay as lines")
+            notes.append(
+                f"{int((~hit).sum())} {blocks[i].name} cells lie on no edge of a cell; they stay as lines"
+            )
 
 
 def _note_collapsed(cells: dict[str, IntArray], notes: list[str]) -> None:
@@ -464,6 +509,7 @@ def _group(
     new_id: IntArray,
     facet_of: IntArray,
     to_nodes: np.ndarray[Any, np.dtype[np.bool_]],
+    body: Mesh,
     notes: list[str],
 ) -> Group:
     node_parts = [] if nodes is None else [nodes]
@@ -487,7 +533,12 @@ def _group(
         solid = new_id[pairs[:, 0]] >= 0
         facet_parts.append(np.column_stack([new_id[pairs[solid, 0]], pairs[solid, 1]]))
         if not solid.all():
-            notes.append(f"surface {name!r}: {int((~solid).sum())} sides of cells that are no solids left out")
+            notes.append(
+                f"surface {name!r}: {int((~solid).sum())} sides of cells that are no solids left out"
+            )
+    if group.exterior:
+        ids = new_id[np.unique(np.concatenate(group.exterior))]
+        facet_parts.append(body.exterior[np.isin(body.exterior[:, 0], ids)])
     made = Group(
         nodes=np.concatenate(node_parts) if node_parts else None,
         facets=np.concatenate(facet_parts) if facet_parts else None,
@@ -544,7 +595,7 @@ def parse_numbers(text: bytes, dtype: type[np.float64] | type[np.int64]) -> np.n
         # numpy 1 warns of text it cannot read, numpy 2 raises.
         warnings.simplefilter("error", DeprecationWarning)
         try:
-            return np.fromstring(text, dtype, sep=" ")  # type: ignore[call-overload, no-any-return]
+            return np.fromstring(text, dtype, sep=" ")
         except (ValueError, DeprecationWarning):
             return None
 
@@ -619,6 +670,13 @@ def atomic(path: str | Path) -> Iterator[IO[bytes]]:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def format_rows(ids: Sequence[IntArray], values: FloatArray, separator: str) -> bytes:
+    """Text lines of whole numbers and of floats that read back to the same bits."""
+    columns = [list(map(str, column.tolist())) for column in ids]
+    columns += [list(map(repr, column.tolist())) for column in values.T]
+    return ("\n".join(map(separator.join, zip(*columns))) + "\n").encode()
 
 
 def _umask() -> int:

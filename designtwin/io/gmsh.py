@@ -6,9 +6,11 @@ Source: Gmsh reference manual, "Gmsh file formats" (MSH 4.1, MSH 2.2) and "Node 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -27,10 +29,10 @@ from designtwin.typing import FloatArray, IntArray
 
 # type number: (meshio name, nodes)
 TYPES: dict[int, tuple[str, int]] = {
-    1: ("line", 2), 2: ("triangle", 3), 3: ("quad", 4), 4: ("tetra", 4), 5: ("hexahedron", 8), 6: ("wedge", 6),
-    7: ("pyramid", 5), 8: ("line3", 3), 9: ("triangle6", 6), 10: ("quad9", 9), 11: ("tetra10", 10),
-    12: ("hexahedron27", 27), 13: ("wedge18", 18), 14: ("pyramid14", 14), 15: ("vertex", 1), 16: ("quad8", 8),
-    17: ("hexahedron20", 20), 18: ("wedge15", 15), 19: ("pyramid13", 13),
+    1: ("line", 2), 2: ("triangle", 3), 3: ("quad", 4), 4: ("tetra", 4), 5: ("hexahedron", 8),
+    6: ("wedge", 6), 7: ("pyramid", 5), 8: ("line3", 3), 9: ("triangle6", 6), 10: ("quad9", 9),
+    11: ("tetra10", 10), 12: ("hexahedron27", 27), 13: ("wedge18", 18), 14: ("pyramid14", 14),
+    15: ("vertex", 1), 16: ("quad8", 8), 17: ("hexahedron20", 20), 18: ("wedge15", 15), 19: ("pyramid13", 13),
 }  # fmt: skip
 DIMENSION = {name: d for names, d in (
     (("vertex",), 0), (("line", "line3"), 1), (("triangle", "triangle6", "quad", "quad8", "quad9"), 2),
@@ -54,7 +56,7 @@ ORDER["wedge18"] = np.append(ORDER["wedge15"], np.arange(15, 18))
 ORDER["pyramid14"] = np.append(ORDER["pyramid13"], 13)
 
 # Sections whose absence from the mesh needs no word.
-_QUIET = {"MeshFormat", "PhysicalNames", "Entities", "PartitionedEntities", "Nodes", "Elements", "Comments", "Comment"}
+_QUIET = {"MeshFormat", "PhysicalNames", "Entities", "PartitionedEntities", "Nodes", "Elements", "Comments"}
 _DIMENSION_WORD = {0: "point", 1: "curve", 2: "surface", 3: "volume"}
 
 
@@ -73,6 +75,12 @@ class _File:
     points: list[FloatArray] = field(default_factory=list)
     # (type number, element ids, nodes, physical tags) of each run of elements
     elements: list[tuple[int, IntArray, IntArray, list[int]]] = field(default_factory=list)
+    # version 2: (type number, element ids, nodes, physical tag, entity) of each run
+    tagged: list[tuple[int, IntArray, IntArray, IntArray, IntArray]] = field(default_factory=list)
+    tagged_rows: dict[tuple[int, int], IntArray] = field(
+        default_factory=dict
+    )  # of (type number, physical tag)
+    partitioned: bool = False
     notes: list[str] = field(default_factory=list)
 
     def refuse(self, reason: str, offset: int | None = None) -> NoReturn:
@@ -107,7 +115,7 @@ def read(path: str | Path) -> RawMesh:
             continue
         seen.add(section)
         if f.binary and section in ("Nodes", "Elements", "Entities", "PartitionedEntities"):
-            reader = _BINARY[version, section] if (version, section) in _BINARY else None
+            reader = _BINARY.get((version, section))
             if reader is None:
                 f.refuse(f"section ${section} does not belong to version {version}", match.start())
             position = reader(f, body)
@@ -144,7 +152,10 @@ def _mesh_format(f: _File, at: int) -> tuple[str, int]:
             end_of_line + 1,
         )
     if kind not in ("0", "1") or size not in ("4", "8"):
-        f.refuse(f"$MeshFormat says {kind} {size}; a kind of 0 or 1 and a size of 4 or 8 are known", end_of_line + 1)
+        f.refuse(
+            f"$MeshFormat says {kind} {size}; a kind of 0 or 1 and a size of 4 or 8 are known",
+            end_of_line + 1,
+        )
     position = second + 1
     if kind == "1":
         f.binary = True
@@ -166,9 +177,13 @@ def _physical_names(f: _File, body: int, end: int) -> None:
     for line in lines[1:]:
         text = line.strip().decode("utf-8", "replace")
         if text:
-            match = re.fullmatch(r'(\d+)\s+(-?\d+)\s+"(.*)"', text) or re.fullmatch(r"(\d+)\s+(-?\d+)\s+(\S+)", text)
+            match = re.fullmatch(r'(\d+)\s+(-?\d+)\s+"(.*)"', text) or re.fullmatch(
+                r"(\d+)\s+(-?\d+)\s+(\S+)", text
+            )
             if match is None or len(match.group(1)) > 1 or len(match.group(2)) > 12:
-                f.refuse(f"physical name {text[:60]!r}: a dimension, a tag and a quoted name are wanted", offset)
+                f.refuse(
+                    f"physical name {text[:60]!r}: a dimension, a tag and a quoted name are wanted", offset
+                )
             f.names[int(match.group(1)), abs(int(match.group(2)))] = match.group(3).strip()
         offset += len(line) + 1
 
@@ -179,7 +194,9 @@ def _physical_names(f: _File, body: int, end: int) -> None:
 class _Tokens:
     """Numbers of a section, taken in order."""
 
-    def __init__(self, f: _File, body: int, end: int, dtype: type[np.float64] | type[np.int64], what: str) -> None:
+    def __init__(
+        self, f: _File, body: int, end: int, dtype: type[np.float64] | type[np.int64], what: str
+    ) -> None:
         self.f, self.body, self.what = f, body, what
         self.values = numbers(f.data, body, end, dtype, file=f.name, what=what)
         self.at = 0
@@ -194,9 +211,12 @@ class _Tokens:
         self.at += n
         return self.values[self.at - n : self.at]
 
-    def ints(self, n: int) -> list[int]:
+    def whole(self, n: int, what: str) -> IntArray:
         at = self.at
-        return [int(i) for i in whole(self.take(n), lambda i: self.refuse("a whole number is wanted", at + i))]
+        return whole(self.take(n), lambda i: self.refuse(f"{what} must be a whole number", at + i))
+
+    def ints(self, n: int) -> list[int]:
+        return [int(i) for i in self.whole(n, "this")]
 
 
 def _entities_41(f: _File, body: int, end: int, partitioned: bool = False) -> None:
@@ -228,8 +248,7 @@ def _nodes_41(f: _File, body: int, end: int) -> None:
         dimension, _, parametric, n = t.ints(4)
         if dimension not in (0, 1, 2, 3) or parametric not in (0, 1):
             t.refuse("a node block wants a dimension 0 to 3, a tag, 0 or 1, and a count", t.at - 4)
-        at = t.at
-        f.node_ids.append(whole(t.take(n), lambda i, at=at: t.refuse("a node tag is a whole number", at + i)))
+        f.node_ids.append(t.whole(n, "a node tag"))
         width = 3 + (dimension if parametric else 0)
         f.points.append(t.take(n * width).reshape(n, width)[:, :3])
     _count(t, n_nodes, sum(map(len, f.node_ids)), "nodes")
@@ -241,7 +260,7 @@ def _elements_41(f: _File, body: int, end: int) -> None:
     total = 0
     for _ in range(n_blocks):
         dimension, entity, kind, n = t.ints(4)
-        width = _width(f, kind, lambda reason: t.refuse(reason, t.at - 2))
+        width = _width(kind, lambda reason: t.refuse(reason, t.at - 2))
         rows = t.take(n * (1 + width)).reshape(n, 1 + width).astype(np.int64)
         f.elements.append((kind, rows[:, 0], rows[:, 1:], f.physical.get((dimension, entity), [])))
         total += n
@@ -255,23 +274,250 @@ def _count(t: _Tokens, announced: int, found: int, what: str) -> None:
         t.refuse(f"{len(t.values) - t.at} numbers too many")
 
 
-def _width(f: _File, kind: int, complain: object) -> int:
+def _width(kind: int, complain: Callable[[str], NoReturn]) -> int:
     if kind not in TYPES:
-        text = f"element type {kind} is not supported; supported are gmsh's types 1 to 19 (orders 1 and 2)"
-        assert callable(complain)
-        complain(text)
+        complain(f"element type {kind} is not supported; supported are gmsh's types 1 to 19 (orders 1 and 2)")
     return TYPES[kind][1]
+
+
+def _nodes_22(f: _File, body: int, end: int) -> None:
+    t = _Tokens(f, body, end, np.float64, "$Nodes")
+    (n,) = t.ints(1)
+    rows = t.take(4 * n if n >= 0 else -1).reshape(-1, 4)
+    f.node_ids.append(whole(rows[:, 0], lambda i: t.refuse("a node number is a whole number", 1 + 4 * i)))
+    f.points.append(rows[:, 1:])
+    _count(t, n, len(rows), "nodes")
+
+
+def _elements_22(f: _File, body: int, end: int) -> None:
+    t = _Tokens(f, body, end, np.int64, "$Elements")
+    (n,) = t.ints(1)
+    values, done = t.values, 0
+    while done < n:
+        if t.at + 3 > len(values):
+            t.refuse(f"{n} elements announced, {done} are there")
+        kind, n_tags = int(values[t.at + 1]), int(values[t.at + 2])
+        stride = 3 + n_tags + _width(kind, lambda reason: t.refuse(reason, t.at + 1))
+        if n_tags < 0 or t.at + stride > len(values):
+            t.refuse(f"an element announces {n_tags} tags, which are not there")
+        # A run of elements alike is taken at once; the look-ahead doubles while it holds.
+        run, chunk = 0, 64
+        while done + run < n:
+            at = t.at + run * stride
+            rows = min(chunk, n - done - run, (len(values) - at) // stride)
+            window = values[at : at + rows * stride].reshape(rows, stride)
+            unlike = np.flatnonzero((window[:, 1] != kind) | (window[:, 2] != n_tags))
+            run += int(unlike[0]) if len(unlike) else rows
+            if len(unlike) or rows < chunk:
+                break
+            chunk *= 2
+        rows_of_run = values[t.at : t.at + run * stride].reshape(run, stride)
+        _add_22(f, kind, n_tags, rows_of_run[:, 0], rows_of_run[:, 3:])
+        t.at += run * stride
+        done += run
+    _count(t, n, done, "elements")
+
+
+def _add_22(f: _File, kind: int, n_tags: int, ids: IntArray, rest: IntArray) -> None:
+    none = np.zeros(len(ids), np.int64)
+    f.tagged.append(
+        (
+            kind,
+            ids,
+            rest[:, n_tags:],
+            np.abs(rest[:, 0]) if n_tags > 0 else none,
+            rest[:, 1] if n_tags > 1 else none,
+        )
+    )
+    f.partitioned |= n_tags > 2 and bool((rest[:, 2] > 1).any())
+
+
+def _untag_22(f: _File) -> None:
+    """Elements by type and physical tag.
+
+    An element in several physical groups stands in the file once for each.
+    """
+    for kind in dict.fromkeys(part[0] for part in f.tagged):
+        parts = [part[1:] for part in f.tagged if part[0] == kind]
+        ids, conn, physical, entity = (np.concatenate(column) for column in zip(*parts))
+        same = _first_of_equals(np.column_stack([conn, entity]))
+        # Copies under one tag are the file's own mistake: they stay, and the mesh doctor names them.
+        pairs = np.column_stack([same, physical])
+        again = np.flatnonzero(same != np.arange(len(same)))
+        if len(again):
+            _, first = np.unique(pairs, axis=0, return_index=True)
+            once = np.zeros(len(pairs), bool)
+            once[first] = True
+            same[~once] = np.flatnonzero(~once)
+        keep = same == np.arange(len(same))
+        row = np.cumsum(keep) - 1
+        f.elements.append((kind, ids[keep], conn[keep], []))
+        for tag in np.unique(physical):
+            if tag:
+                f.tagged_rows.setdefault((kind, int(tag)), np.unique(row[same[physical == tag]]))
+        if not keep.all():
+            f.notes.append(
+                f"{int((~keep).sum())} {TYPES[kind][0]} elements are copies with a further physical tag; "
+                "each is one cell in several groups"
+            )
+
+
+def _first_of_equals(rows: IntArray) -> IntArray:
+    """For each row the first row equal to it."""
+    # Equal rows have equal keys; that equal keys mean equal rows is checked below.
+    weights = np.random.default_rng(1).integers(1, 2**62, rows.shape[1], np.int64)
+    key = (rows * weights).sum(axis=1)
+    _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
+    same = np.asarray(first[inverse.reshape(-1)], np.int64)
+    differ = (rows[same] != rows).any(axis=1)
+    same[differ] = np.flatnonzero(differ)
+    return same
 
 
 # --- binary ---------------------------------------------------------------------------------------------
 
-_ASCII = {
+
+class _Bytes:
+    """Numbers of a binary section, taken in order; never more than the file holds."""
+
+    def __init__(self, f: _File, body: int, what: str) -> None:
+        self.f, self.at, self.what = f, body, what
+
+    def refuse(self, reason: str) -> NoReturn:
+        self.f.refuse(f"{self.what}: {reason}", self.at)
+
+    def take(self, kind: str, n: int) -> np.ndarray[Any, Any]:
+        dtype = np.dtype(self.f.order + kind)
+        left = (len(self.f.data) - self.at) // dtype.itemsize
+        if n < 0 or n > left:
+            self.refuse(f"{n} numbers announced, the file has room for {left}")
+        out = np.frombuffer(self.f.data, dtype, n, self.at)
+        self.at += n * dtype.itemsize
+        return out
+
+    def ints(self, n: int) -> list[int]:
+        return [int(i) for i in self.take("i4", n)]
+
+    def sizes(self, n: int) -> list[int]:
+        return [int(i) for i in self.take(self.f.size, n)]
+
+    def line(self) -> int:
+        """A count on a line of text of its own (version 2)."""
+        end = self.f.data.find(b"\n", self.at, self.at + 40)
+        word = self.f.data[self.at : end].strip() if end >= 0 else b""
+        if not word.isdigit():
+            self.refuse("a count is wanted here")
+        self.at = end + 1
+        return int(word)
+
+    def end(self, section: str) -> int:
+        found = self.f.data[self.at : self.at + 8 + len(section)].lstrip(b"\r\n")
+        if not found.startswith(b"$End" + section.encode()):
+            self.refuse(f"$End{section} is not where the counts put it")
+        return self.f.data.index(b"$End", self.at) + 4 + len(section)
+
+
+def _entities_41_binary(f: _File, body: int, partitioned: bool = False) -> int:
+    section = "PartitionedEntities" if partitioned else "Entities"
+    b = _Bytes(f, body, f"${section}")
+    if partitioned:
+        n_parts, n_ghost = b.sizes(2)
+        f.notes.append(f"{n_parts} partitions joined")
+        b.take("i4", 2 * n_ghost)
+    counts = b.sizes(4)
+    for dimension, count in enumerate(counts):
+        if count * 28 > len(f.data):
+            b.refuse(f"{count} entities announced, more than the file can hold")
+        for _ in range(count):
+            (tag,) = b.ints(1)
+            if partitioned:
+                b.take("i4", 2)
+                b.take("i4", b.sizes(1)[0])
+            b.take("f8", 3 if dimension == 0 else 6)
+            f.physical[dimension, tag] = [abs(p) for p in b.ints(b.sizes(1)[0])]
+            if dimension:
+                b.take("i4", b.sizes(1)[0])
+    return b.end(section)
+
+
+def _nodes_41_binary(f: _File, body: int) -> int:
+    b = _Bytes(f, body, "$Nodes")
+    n_blocks, n_nodes, _, _ = b.sizes(4)
+    for _ in range(n_blocks):
+        dimension, _, parametric = b.ints(3)
+        (n,) = b.sizes(1)
+        if dimension not in (0, 1, 2, 3) or parametric not in (0, 1):
+            b.refuse("a node block wants a dimension 0 to 3, a tag, and 0 or 1")
+        f.node_ids.append(_signed(b, b.take(f.size, n)))
+        width = 3 + (dimension if parametric else 0)
+        f.points.append(b.take("f8", n * width).reshape(n, width)[:, :3])
+    if n_nodes != sum(map(len, f.node_ids)):
+        b.refuse(f"the header announces {n_nodes} nodes, the blocks hold {sum(map(len, f.node_ids))}")
+    return b.end("Nodes")
+
+
+def _elements_41_binary(f: _File, body: int) -> int:
+    b = _Bytes(f, body, "$Elements")
+    n_blocks, n_elements, _, _ = b.sizes(4)
+    total = 0
+    for _ in range(n_blocks):
+        dimension, entity, kind = b.ints(3)
+        (n,) = b.sizes(1)
+        width = _width(kind, b.refuse)
+        rows = _signed(b, b.take(f.size, n * (1 + width))).reshape(n, 1 + width)
+        f.elements.append((kind, rows[:, 0], rows[:, 1:], f.physical.get((dimension, entity), [])))
+        total += n
+    if n_elements != total:
+        b.refuse(f"the header announces {n_elements} elements, the blocks hold {total}")
+    return b.end("Elements")
+
+
+def _signed(b: _Bytes, tags: np.ndarray[Any, Any]) -> IntArray:
+    if len(tags) and int(tags.max()) >= 2**53:
+        b.refuse(f"a tag of {int(tags.max())} cannot be")
+    return tags.astype(np.int64)
+
+
+def _nodes_22_binary(f: _File, body: int) -> int:
+    b = _Bytes(f, body, "$Nodes")
+    n = b.line()
+    raw = b.take("u1", 28 * n).view(np.dtype([("id", f.order + "i4"), ("x", f.order + "f8", 3)]))
+    f.node_ids.append(raw["id"].astype(np.int64))
+    f.points.append(raw["x"].astype(np.float64))
+    return b.end("Nodes")
+
+
+def _elements_22_binary(f: _File, body: int) -> int:
+    b = _Bytes(f, body, "$Elements")
+    n, done = b.line(), 0
+    while done < n:
+        kind, follow, n_tags = b.ints(3)
+        width = _width(kind, b.refuse)
+        if follow < 1 or follow > n - done or n_tags < 0:
+            b.refuse(f"a block of {follow} elements with {n_tags} tags cannot be; {n - done} are left")
+        stride = 1 + n_tags + width
+        rows = b.take("i4", follow * stride).reshape(follow, stride).astype(np.int64)
+        _add_22(f, kind, n_tags, rows[:, 0], rows[:, 1:])
+        done += follow
+    return b.end("Elements")
+
+
+_ASCII: dict[tuple[str, str], Callable[[_File, int, int], None]] = {
     ("4.1", "Entities"): _entities_41,
-    ("4.1", "PartitionedEntities"): lambda f, body, end: _entities_41(f, body, end, True),
+    ("4.1", "PartitionedEntities"): partial(_entities_41, partitioned=True),
     ("4.1", "Nodes"): _nodes_41,
     ("4.1", "Elements"): _elements_41,
+    ("2.2", "Nodes"): _nodes_22,
+    ("2.2", "Elements"): _elements_22,
 }
-_BINARY: dict[tuple[str, str], object] = {}
+_BINARY: dict[tuple[str, str], Callable[[_File, int], int]] = {
+    ("4.1", "Entities"): _entities_41_binary,
+    ("4.1", "PartitionedEntities"): partial(_entities_41_binary, partitioned=True),
+    ("4.1", "Nodes"): _nodes_41_binary,
+    ("4.1", "Elements"): _elements_41_binary,
+    ("2.2", "Nodes"): _nodes_22_binary,
+    ("2.2", "Elements"): _elements_22_binary,
+}
 
 
 # --- from tags to groups --------------------------------------------------------------------------------
@@ -281,6 +527,10 @@ def _raw(f: _File, version: str) -> RawMesh:
     blocks: list[RawBlock] = []
     members: dict[tuple[int, int], list[IntArray]] = {}
     start = 0
+    if version == "2.2":
+        _untag_22(f)
+        if f.partitioned:
+            f.notes.append("partitions joined")
     for kind, ids, conn, tags in f.elements:
         name = TYPES[kind][0]
         if name in ORDER:
@@ -289,6 +539,9 @@ def _raw(f: _File, version: str) -> RawMesh:
         dimension = DIMENSION.get(name, 3)
         for tag in dict.fromkeys(tags):
             members.setdefault((dimension, tag), []).append(np.arange(start, start + len(ids)))
+        for (other, tag), rows in f.tagged_rows.items():
+            if other == kind:
+                members.setdefault((dimension, tag), []).append(start + rows)
         start += len(ids)
     raw = RawMesh(
         f"gmsh {version} {'binary' if f.binary else 'ASCII'}",
