@@ -1,8 +1,9 @@
 """Block-sparse kernels: products, smoothing steps, aggregation, coarse bases and matrices.
 
-A block-CSR matrix is `indptr` int32[n + 1], `indices` int32[nnz], `blocks` float[nnz, rows, columns] (float32 or
-float64); vectors are [n * rows, n_rhs], C order, one column per right-hand side. All sums run in one fixed order
-that depends neither on the number of right-hand sides nor on threads: the same digits on each run.
+A block-CSR matrix is `indptr` int32[n + 1], `indices` int32[nnz], `blocks` float[nnz, rows, columns]
+(float32 or float64); vectors are [n * rows, n_rhs], C order, one column per right-hand side. All sums run
+in one fixed order that depends neither on the number of right-hand sides nor on threads: the same digits on
+each run.
 """
 
 from __future__ import annotations
@@ -348,8 +349,8 @@ def aggregate(indptr: IntArray, indices: IntArray, norms: FloatArray, theta: flo
     theta : float
         Threshold.
     out : int32[n]
-        Aggregate of each node, overwritten; -1 for a node coupled to none (fixed, or held by a stiff spring), which
-        the smoother alone looks after.
+        Aggregate of each node, overwritten; -1 for a node coupled to none (fixed, or held by a stiff
+        spring), which the smoother alone looks after.
 
     Returns
     -------
@@ -420,12 +421,18 @@ def aggregate(indptr: IntArray, indices: IntArray, norms: FloatArray, theta: flo
 
 @njit(cache=True, nogil=True)
 def tentative_basis(
-    start: IntArray, nodes: IntArray, modes: FloatArray, b: int, drop: float, out: FloatArray, coarse: FloatArray
+    start: IntArray,
+    nodes: IntArray,
+    modes: FloatArray,
+    b: int,
+    drop: float,
+    out: FloatArray,
+    coarse: FloatArray,
 ) -> None:
     """Orthonormal basis of the modes on every aggregate: modes = out * coarse there.
 
-    Gram-Schmidt, twice. A column that depends on those before it (few nodes, fixed unknowns) becomes zero, and so
-    does its coarse unknown.
+    Gram-Schmidt, twice. A column that depends on those before it (few nodes, fixed unknowns) becomes zero,
+    and so does its coarse unknown.
 
     Parameters
     ----------

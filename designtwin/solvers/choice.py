@@ -17,7 +17,7 @@ FALL_BACK_UP_TO = 150_000  # unknowns up to which SuperLU still ends within minu
 
 
 def choose_solver(system: System) -> LinearSolver:
-    """The solver for a system: Direct() where it is small, indefinite or has extra unknowns, else AutomaticSolver().
+    """Direct() where a system is small, indefinite or has extra unknowns, else AutomaticSolver().
 
     Parameters
     ----------
@@ -107,8 +107,8 @@ def _fall_back(
     if system.n_dof > solver.fall_back_up_to:
         raise ConvergenceError(
             f"{reason}. The system has {system.n_dof} unknowns, too many for Direct() to take over by itself "
-            f"(limit {solver.fall_back_up_to}); ask for solver=Direct() if you can wait, make cells less flat, "
-            "or use a coarser mesh"
+            f"(limit {solver.fall_back_up_to}); ask for solver=Direct() if you can wait, make cells "
+            "less flat, or use a coarser mesh"
         ) from reason
     try:
         direct = Direct().factorize(system)

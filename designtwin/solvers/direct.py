@@ -16,6 +16,8 @@ from scipy.sparse import linalg as sparse_linalg
 
 from designtwin.errors import ConvergenceError, ResourceError
 from designtwin.solvers.singular import (
+    NULL_LEVEL,
+    null_share,
     refuse_empty_rows,
     refuse_null_vectors,
     rounding_level,
@@ -54,8 +56,12 @@ class Direct:
         refuse_empty_rows(system, system.matrix())
         matrix = system.free_matrix()
         self._refuse_too_large(matrix)
-        factors = _factor(system, matrix)
-        return DirectFactorization(system, factors, time.perf_counter() - started)
+        factors, share = _factor(system, matrix)
+        notes: tuple[str, ...] = ()
+        if share < 1e-12:
+            digits = max(1, int(np.log10(share / np.finfo(float).eps)))
+            notes = (f"the softest motion is so soft that about {digits} digits of displacement are safe",)
+        return DirectFactorization(system, factors, time.perf_counter() - started, notes)
 
     def _refuse_too_large(self, matrix: SparseMatrix) -> None:
         need = estimated_bytes(matrix)
@@ -74,6 +80,7 @@ class DirectFactorization:
     system: System
     factors: Any
     setup_seconds: float
+    notes: tuple[str, ...] = ()
 
     def solve(self, f: FloatArray) -> Solution:
         """Solve A x = f for f[n_dof] or f[n_dof, n_rhs], with iterative refinement.
@@ -114,6 +121,7 @@ class DirectFactorization:
             residual=residual,
             seconds=seconds,
             solver="Direct (SuperLU)",
+            notes=self.notes,
         )
 
     def _check(self, rhs: FloatArray, x: FloatArray, residual: FloatArray) -> None:
@@ -123,15 +131,15 @@ class DirectFactorization:
         failed = ~(residual * size <= np.maximum(1e-10 * size, rounding_level(self.system, rhs, x)))
         if failed.any():
             raise ConvergenceError(
-                f"the direct solution left a residual of {residual[failed].max():.1e} after refinement; the system "
-                "is close to singular: check supports, stiffness contrasts and cells of poor quality"
+                f"the direct solution left a residual of {residual[failed].max():.1e} after refinement; "
+                "the system is close to singular: check supports, stiffness contrasts and cell quality"
             )
 
 
-def _factor(system: System, matrix: SparseMatrix) -> Any:
-    """SuperLU factors, after making sure that no motion is free."""
+def _factor(system: System, matrix: SparseMatrix) -> tuple[Any, float]:
+    """SuperLU factors and the softest motion's share, after making sure that no motion is free."""
     if not matrix.shape[0]:
-        return None
+        return None, 1.0
     try:
         factors = _superlu(matrix, definite=system.definite)
     except RuntimeError as broken:  # "Factor is exactly singular": a slightly stiffer system shows what moves
@@ -150,8 +158,7 @@ def _factor(system: System, matrix: SparseMatrix) -> Any:
         ) from error
     diagonal = np.abs(matrix.diagonal())
     diagonal[diagonal == 0.0] = diagonal.max(initial=1.0)
-    _refuse_free_motions(system, factors, diagonal)
-    return factors
+    return factors, _refuse_free_motions(system, factors, diagonal)
 
 
 def _superlu(matrix: SparseMatrix, *, definite: bool) -> Any:
@@ -163,11 +170,14 @@ def _superlu(matrix: SparseMatrix, *, definite: bool) -> Any:
     )
 
 
-def _refuse_free_motions(system: System, factors: Any, diagonal: FloatArray) -> None:
-    """Inverse iteration: a motion that costs nothing grows without bound, so two steps show it."""
+def _refuse_free_motions(system: System, factors: Any, diagonal: FloatArray) -> float:
+    """Inverse iteration: a motion that costs nothing grows without bound, so two steps show it.
+
+    Returns the share of its forces that the softest motion leaves after cancellation (see
+    `singular.null_share`).
+    """
     weight = np.sqrt(diagonal)
-    probes = 1
-    while True:
+    for probes in (1, min(_PROBES, diagonal.size)):  # one vector tells whether, several tell which
         z = np.random.default_rng(11).standard_normal((diagonal.size, probes)) / weight[:, None]
         for _ in range(2):
             z = factors.solve(np.asfortranarray(diagonal[:, None] * z))
@@ -176,24 +186,18 @@ def _refuse_free_motions(system: System, factors: Any, diagonal: FloatArray) -> 
             z = np.linalg.qr(weight[:, None] * z)[0] / weight[:, None]
         vectors = np.zeros((system.n_dof, probes))
         vectors[system.free_index] = z
-        if probes == 1:
-            from designtwin.solvers.singular import NULL_LEVEL, null_share
-
-            if null_share(system, vectors)[0] > NULL_LEVEL:
-                return
-            probes = min(_PROBES, diagonal.size)
-            if probes == 1:
-                refuse_null_vectors(system, vectors)
-                return
-            continue
-        refuse_null_vectors(system, vectors)
-        return
+        share = null_share(system, vectors).min()
+        if probes == 1 and share > NULL_LEVEL:
+            return float(share)
+    refuse_null_vectors(system, vectors)
+    return float(share)
 
 
 def estimated_bytes(matrix: SparseMatrix) -> float:
-    """Rough size of the factors of a symmetric matrix [n, n]: n^(4/3) in solids, n log n in flat and thin parts.
+    """Rough size of the factors of a symmetric matrix [n, n], growing as n^(4/3).
 
-    The exponent is fitted to tet10 solids; a mesh-free solver cannot tell a plate, so flat parts are overestimated.
+    The exponent is fitted to tet10 solids; a mesh-free solver cannot tell a plate, so flat parts are
+    overestimated.
     """
     n = matrix.shape[0]
     per_row = matrix.nnz / max(n, 1)

@@ -1,10 +1,11 @@
 """Conjugate gradients in float64, preconditioned by a multigrid cycle in float32.
 
-From a quadratic mesh to its corners by degree (p-multigrid), from there by smoothed aggregation of nodes. Chebyshev
-polynomials of the fourth kind smooth on every level; they need an upper bound of the spectrum and nothing else.
+From a quadratic mesh to its corners by degree (p-multigrid), from there by smoothed aggregation of nodes.
+Chebyshev polynomials of the fourth kind smooth on every level; they need an upper bound of the spectrum and
+nothing else.
 
-Sources: Vanek, Mandel, Brezina, Computing 56 (1996); Vanek, Brezina, Mandel, Numer. Math. 88 (2001); Lottes, Numer.
-Linear Algebra Appl. 30 (2023); Phillips & Fischer, arXiv:2210.03179 (2022).
+Sources: Vanek, Mandel, Brezina, Computing 56 (1996); Vanek, Brezina, Mandel, Numer. Math. 88 (2001);
+Lottes, Numer. Linear Algebra Appl. 30 (2023); Phillips & Fischer, arXiv:2210.03179 (2022).
 """
 
 from __future__ import annotations
@@ -48,9 +49,9 @@ class Blocks(NamedTuple):
 class Level:
     """One level of the hierarchy: matrix, smoother, and the way down.
 
-    inverse float[n, b, b] are the inverted diagonal blocks, radius bounds the spectrum of D^-1 A. prolongation and
-    restriction act on vectors seen as [n_nodes * rows, ...]; with scalar weights (`per_node`) each row is a node.
-    `visits` is 1 for a V, 2 for a W cycle below.
+    inverse float[n, b, b] are the inverted diagonal blocks, radius bounds the spectrum of D^-1 A.
+    prolongation and restriction act on vectors seen as [n_nodes * rows, ...]; with scalar weights
+    (`per_node`) each row is a node. `visits` is 1 for a V, 2 for a W cycle below.
     """
 
     matrix: Blocks
@@ -60,12 +61,11 @@ class Level:
     restriction: Blocks
     per_node: bool
     visits: int
-    n_coarse: int
 
     @property
     def n(self) -> int:
         """Unknowns of the level."""
-        return self.inverse.shape[0] * self.inverse.shape[1]
+        return int(self.inverse.shape[0] * self.inverse.shape[1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +111,7 @@ class Cycle:
         self._f[0][:] = r / size
         self._x[0][:] = 0.0
         self._descend(0, start=True)
-        return self._x[0] * (size * self._h.scale)
+        return np.asarray(self._x[0] * (size * self._h.scale))
 
     def _descend(self, depth: int, start: bool) -> None:
         """Improve x at this depth for its f; `start` says that x is zero."""
@@ -135,13 +135,13 @@ class Cycle:
         self._smooth(depth, start=False)
 
     def _transfer(self, level: Level, transfer: Blocks, source: Array, target: Array) -> None:
-        if level.per_node:  # scalar weights: components and right-hand sides are all columns of the same product
+        if level.per_node:  # scalar weights: components and right-hand sides are all columns alike
             width = level.inverse.shape[1] * source.shape[1]
             source, target = source.reshape(-1, width), target.reshape(-1, width)
         self._kernels.add_product(*transfer, source, 1.0, target)
 
     def _smooth(self, depth: int, start: bool) -> None:
-        """Chebyshev of the fourth kind with optimized steps; the recurrence follows Phillips & Fischer (2022)."""
+        """Chebyshev, fourth kind, optimized steps; the recurrence is that of Phillips & Fischer (2022)."""
         kernels, level = self._kernels, self._h.levels[depth]
         f, x, r, d = self._f[depth], self._x[depth], self._r[depth], self._d[depth]
         np.copyto(r, f)
@@ -327,8 +327,8 @@ class _Iteration:
                     rounded = stuck & (norm_true <= level)
                     if rounded.any():
                         self.notes += (
-                            f"residual {norm_true[rounded].max():.1e} (asked {rtol:.0e}) is all that float64 gives "
-                            "for so flexible a structure",
+                            f"residual {norm_true[rounded].max():.1e} (asked {rtol:.0e}) is all that "
+                            "float64 gives for so flexible a structure",
                         )
                     self._check(stuck & ~rounded, active, count, norm_true, "rounding holds it up")
                     done |= rounded
@@ -519,7 +519,6 @@ def _level(
     back = transfer.T
     back = back.tocsr() if per_node else back.tobsr(blocksize=transfer.blocksize[::-1])
     as_blocks = _weights if per_node else _as_blocks
-    n_coarse = transfer.shape[1] * (inverse.shape[1] if per_node else 1)
     return Level(
         matrix=matrix,
         inverse=inverse,
@@ -528,7 +527,6 @@ def _level(
         restriction=as_blocks(back, dtype),
         per_node=per_node,
         visits=visits,
-        n_coarse=n_coarse,
     )
 
 

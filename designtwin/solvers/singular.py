@@ -9,8 +9,8 @@ from designtwin.errors import SingularSystemError
 from designtwin.solvers.system import SparseMatrix, System
 from designtwin.typing import FloatArray, IntArray
 
-# |A z| / ||A| |z||. Motions that cost no energy were measured at 1e-16 to 4e-16, the first bending mode of tet10
-# cantilevers at 2e-12 (length 200 times thickness) and 5e-15 (1000 times)
+# |A z| / ||A| |z||. Motions that cost no energy were measured at 1e-16 to 4e-16, the first bending mode of
+# tet10 cantilevers at 2e-12 (length 200 times thickness) and 5e-15 (1000 times)
 NULL_LEVEL = 1e-15
 
 
@@ -26,14 +26,21 @@ def refuse_empty_rows(system: System, matrix: SparseMatrix) -> None:
 
 
 def null_share(system: System, vectors: FloatArray) -> FloatArray:
-    """|A z| / ||A| |z|| per column of vectors[n_dof, k], weighted so that soft and stiff parts count alike."""
+    """|A z| / ||A| |z|| per column of vectors[n_dof, k], weighted: soft and stiff parts count alike."""
     matrix = system.matrix().tocsr()
     z = np.where(system.free[:, None], vectors, 0.0)
-    diagonal = np.abs(matrix.diagonal())
-    weight = np.where(system.free & (diagonal > 0.0), 1.0 / np.sqrt(np.where(diagonal > 0.0, diagonal, 1.0)), 0.0)
+    magnitude = abs(matrix)
+    diagonal = magnitude.diagonal()
+    stiff = system.free & (diagonal > 0.0)
+    weight = np.zeros(system.n_dof)
+    weight[stiff] = 1.0 / np.sqrt(diagonal[stiff])
+    bare = system.free & ~stiff  # Lagrange multipliers: their rows are displacements, not forces
+    if bare.any() and stiff.any():
+        total = np.asarray(magnitude.sum(axis=1)).ravel()[bare]
+        weight[bare] = np.sqrt(diagonal[stiff].mean()) / np.where(total > 0.0, total, np.inf)
     force = np.linalg.norm(weight[:, None] * (matrix @ z), axis=0)
-    size = np.linalg.norm(weight[:, None] * (abs(matrix) @ np.abs(z)), axis=0)
-    return np.divide(force, size, out=np.zeros_like(force), where=size > 0.0)
+    size = np.linalg.norm(weight[:, None] * (magnitude @ np.abs(z)), axis=0)
+    return np.asarray(np.divide(force, size, out=np.zeros_like(force), where=size > 0.0))
 
 
 def refuse_null_vectors(system: System, vectors: FloatArray) -> None:

@@ -71,7 +71,9 @@ def columns_of(system: System, f: FloatArray) -> FloatArray:
     if np.ndim(f) == 1:
         columns = columns.T.copy()
     if columns.shape[0] != system.n_dof:
-        raise ModelError(f"right-hand side has {columns.shape[0]} rows; the system has {system.n_dof} unknowns")
+        raise ModelError(
+            f"right-hand side has {columns.shape[0]} rows; the system has {system.n_dof} unknowns"
+        )
     columns[~system.free] = 0.0
     bad = np.unique(np.nonzero(~np.isfinite(columns))[0])
     if bad.size:
@@ -87,4 +89,4 @@ def relative_residual(system: System, f: FloatArray, x: FloatArray) -> FloatArra
     """|f - A x| / |f| per column over the free unknowns; 0 where f is zero."""
     size = np.linalg.norm(f, axis=0)
     error = np.linalg.norm(f - system.apply(x), axis=0)
-    return np.divide(error, size, out=np.zeros_like(size), where=size > 0.0)
+    return np.asarray(np.divide(error, size, out=np.zeros_like(size), where=size > 0.0))

@@ -1,7 +1,7 @@
 """What a solver is given: a sum of terms, which unknowns are free, and how to coarsen. No meshes here.
 
-`assembly` builds a `System`; `solver.factorize(system).solve(f)` answers. A system never has to hold a matrix:
-solvers that only multiply call `apply`, those that factor call `free_matrix`.
+`assembly` builds a `System`; `solver.factorize(system).solve(f)` answers. A system never has to hold a
+matrix: solvers that only multiply call `apply`, those that factor call `free_matrix`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SparseMatrix: TypeAlias = Any  # scipy.sparse CSR or BSR, array or matrix; scipy
 
 @runtime_checkable
 class Term(Protocol):
-    """One summand of a system: cell tangent, foundation or convection facets, springs, mass times a factor."""
+    """One summand of a system: cell tangent, foundation or convection facets, springs, scaled mass."""
 
     def matrix(self) -> SparseMatrix:
         """The term as CSR or BSR [n_dof, n_dof], all rows and columns, fixed ones too."""
@@ -104,7 +104,8 @@ class Coarsening:
     Parameters
     ----------
     prolongation : scipy.sparse CSR [n_nodes, n_coarse]
-        Weights per node: a corner copies its coarse node (one entry, 1), a mid node takes the mean of its two ends.
+        Weights per node: a corner copies its coarse node (one entry, 1), a mid node takes the mean of its
+        two ends.
     near_nullspace : float64[n_coarse * block, k] or None
         Rigid-body modes at the coarse nodes; None means constants.
     matrix : CSR or BSR, optional
@@ -120,9 +121,10 @@ class Coarsening:
 class System:
     """A x = f with A a sum of terms, of which only the free rows and columns count.
 
-    Unknowns are numbered node by node, `block` to a node (1 heat, 2 or 3 displacement), then `extra` unknowns that
-    belong to no node; with extra unknowns only Direct() is offered. Fixed unknowns stay in the numbering; their
-    solution is 0, their load is ignored (prescribed values are moved to f by assembly).
+    Unknowns are numbered node by node, `block` to a node (1 heat, 2 or 3 displacement), then `extra`
+    unknowns that belong to no node; with extra unknowns only Direct() is offered. Fixed unknowns stay in
+    the numbering; their solution is 0, their load is ignored (prescribed values are moved to f by
+    assembly).
 
     Parameters
     ----------
@@ -133,7 +135,8 @@ class System:
     free : bool[n_dof]
         False where the unknown is fixed.
     near_nullspace : float64[n_dof, k] or None
-        What the operator nearly kills: rigid-body modes, centered and scaled. None means constants per component.
+        What the operator nearly kills: rigid-body modes, centered and scaled. None means constants per
+        component.
     coarse : Coarsening or None
         Stated for quadratic meshes.
     definite : bool
@@ -153,7 +156,8 @@ class System:
     def __post_init__(self) -> None:
         # assembly builds these, not the user: a wrong shape is our own mistake
         assert self.terms, "a system needs a term"
-        assert self.free.ndim == 1 and self.free.dtype == np.bool_
+        assert self.free.ndim == 1
+        assert self.free.dtype == np.bool_
         assert (self.n_dof - self.extra) % self.block == 0, "n_dof less extra is not a multiple of block"
         assert self.near_nullspace is None or self.near_nullspace.shape[0] == self.n_dof
         assert self.coarse is None or self.coarse.prolongation.shape[0] == self.n_nodes
@@ -230,7 +234,7 @@ def _diagonal_blocks(matrix: SparseMatrix, block: int) -> FloatArray:
         return out
     matrix = matrix.tocsr()
     row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-    on = (matrix.indices // block == row // block) & (row < n_nodes * block) & (matrix.indices < n_nodes * block)
+    on = (matrix.indices // block == row // block) & (row < n_nodes * block)
     row, column = row[on], matrix.indices[on]
     np.add.at(out, (row // block, row % block, column % block), matrix.data[on])
     return out
