@@ -1,0 +1,176 @@
+"""Pixels of a scene, from VTK where it works here and from our own renderer where it does not."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+
+from designtwin.typing import FloatArray
+from designtwin.viz import raster
+from designtwin.viz.geometry import Segments, Triangles
+from designtwin.viz.scene import PAPER, Body, Line, Scene, color_table, paint, rgb
+from designtwin.viz.screen import graphics
+from designtwin.viz.view import View
+
+logger = logging.getLogger("designtwin.viz")
+
+SAMPLES = 2  # pixels drawn for each pixel shown, along each side
+
+
+def render(scene: Scene, view: View) -> tuple[FloatArray, FloatArray]:
+    """Draw bodies and lines of a scene.
+
+    Returns
+    -------
+    image : float64[height, width, 3]
+        RGB in 0..1.
+    filled : bool[height, width]
+        Where something was drawn.
+    """
+    fine = view.resized(SAMPLES)
+    if graphics() == "none":
+        image, depth = raster.rasterize(scene, fine)
+        filled = np.isfinite(depth)
+    else:
+        image, filled = _with_vtk(scene, fine)
+    shape = (view.height, SAMPLES, view.width, SAMPLES)
+    return image.reshape(*shape, 3).mean(axis=(1, 3)), filled.reshape(shape).any(axis=(1, 3))
+
+
+def _with_vtk(scene: Scene, view: View) -> tuple[FloatArray, FloatArray]:
+    import pyvista as pv
+
+    plotter = pv.Plotter(off_screen=True, window_size=(view.width, view.height), lighting="none")
+    try:
+        plotter.set_background(PAPER)
+        lights(plotter, view)
+        populate(plotter, scene, view, line_scale=SAMPLES)
+        aim(plotter, view)
+        plotter.render()
+        picture = plotter.screenshot(None, return_img=True)
+        depth = plotter.get_image_depth(fill_value=np.nan)
+    finally:
+        plotter.close()
+    image = np.asarray(picture, np.float64)[:, :, :3] / 255.0
+    return image, np.isfinite(np.asarray(depth))
+
+
+def aim(plotter: Any, view: View) -> None:
+    """Set the plotter's camera to a view."""
+    camera = plotter.camera
+    camera.parallel_projection = True
+    camera.focal_point = tuple(view.center)
+    reach = 10.0 * view.half_height * max(view.width / view.height, 1.0)
+    camera.position = tuple(view.center + reach * view.toward)
+    camera.up = tuple(view.up)
+    camera.parallel_scale = view.half_height
+    plotter.reset_camera_clipping_range()
+
+
+def lights(plotter: Any, view: View) -> None:
+    """The same two lights that the numpy renderer has, fixed to the camera."""
+    import pyvista as pv
+
+    for at, strength in (((-0.45, 0.55, 1.0), raster.DIFFUSE), ((0.8, -0.3, 1.0), raster.FILL)):
+        light = pv.Light(position=at, focal_point=(0, 0, 0), light_type="camera light", intensity=strength)
+        plotter.add_light(light)
+
+
+def polydata(triangles: Triangles) -> Any:
+    """Triangles as pyvista takes them, with their normals."""
+    import pyvista as pv
+
+    faces = np.column_stack([np.full(len(triangles.conn), 3), triangles.conn]).ravel()
+    data = pv.PolyData(triangles.points, faces=faces)
+    data.point_data["Normals"] = triangles.normals.astype(np.float32)
+    data.point_data.active_normals_name = "Normals"
+    return data
+
+
+def linedata(segments: Segments, shift: FloatArray) -> Any:
+    """Segments as pyvista takes them."""
+    import pyvista as pv
+
+    lines = np.column_stack([np.full(len(segments.conn), 2), segments.conn]).ravel()
+    return pv.PolyData(segments.points + shift, lines=lines)
+
+
+def populate(plotter: Any, scene: Scene, view: View, *, line_scale: float = 1.0, live: bool = False) -> None:
+    """Add every body and line of a scene to a plotter.
+
+    Parameters
+    ----------
+    plotter : pyvista.Plotter
+    scene : Scene
+    view : View
+        Lines are shifted a little toward its viewer, in front of the faces they lie on.
+    line_scale : float
+        Pixels drawn for each pixel shown.
+    live : bool
+        True in a window that turns: colors then follow a lookup table, so that the bar can show it.
+    """
+    for body in scene.bodies:
+        _add_body(plotter, scene, body, live)
+    for line in scene.lines:
+        _add_line(plotter, line, view, line_scale, live)
+    if any(body.opacity < 1 for body in scene.bodies):
+        plotter.enable_depth_peeling(8)
+
+
+def _add_body(plotter: Any, scene: Scene, body: Body, live: bool) -> None:
+    if not len(body.triangles.conn):
+        return
+    data = polydata(body.triangles)
+    look: dict[str, Any] = {
+        "lighting": True, "ambient": raster.AMBIENT, "diffuse": 1.0, "specular": 0.25, "specular_power": 30,
+        "opacity": body.opacity, "show_scalar_bar": False, "smooth_shading": False, "copy_mesh": False,
+    }  # fmt: skip
+    if body.tags is not None:
+        data.cell_data["color"] = (255 * np.array([rgb(c) for c in body.palette])[body.tags]).astype(np.uint8)
+        actor = plotter.add_mesh(data, scalars="color", rgb=True, **look)
+    elif body.values is not None and scene.scale is not None:
+        data.point_data["values"] = body.values
+        scale = scene.scale
+        actor = plotter.add_mesh(
+            data, scalars="values", clim=(scale.low, scale.high), cmap=_listed(scale.colors, scale.steps),
+            nan_color=rgb_of_nan(), interpolate_before_map=True, **look,
+        )  # fmt: skip
+    else:
+        actor = plotter.add_mesh(data, color=body.color, **look)
+    # The normals are ours: curved faces smooth, edges sharp.
+    actor.prop.interpolation = "Phong"
+    actor.mapper.SetInterpolateScalarsBeforeMapping(True)
+    # Ambient light has no lamp in VTK: the scalars' own color times this.
+    actor.prop.specular_color = "white"
+    del live
+
+
+def _add_line(plotter: Any, line: Line, view: View, line_scale: float, live: bool) -> None:
+    if not len(line.segments.conn):
+        return
+    shift = (
+        np.zeros(3)
+        if live
+        else 1.5 * line.lift * max(line.width, 1.0) * view.pixel * line_scale * view.toward
+    )
+    plotter.add_mesh(
+        linedata(line.segments, shift), color=line.color, line_width=line.width * line_scale,
+        opacity=line.opacity, lighting=False, show_scalar_bar=False, render_lines_as_tubes=False,
+    )  # fmt: skip
+
+
+def _listed(colors: str, steps: int) -> Any:
+    from matplotlib.colors import ListedColormap
+
+    return ListedColormap(color_table(colors, steps))
+
+
+def rgb_of_nan() -> str:
+    from designtwin.viz.scene import EXCLUDED
+
+    return EXCLUDED
+
+
+__all__ = ["aim", "lights", "linedata", "paint", "polydata", "populate", "render"]
