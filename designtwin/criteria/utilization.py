@@ -1,0 +1,68 @@
+"""Utilization: demand over allowable at every result point; above 1 fails."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from designtwin.requirements import BrittleMargin, FieldQuantity, YieldMargin, one_of
+from designtwin.typing import FloatArray, IntArray
+
+CRITERIA = ("von_mises", "tresca", "rankine", "mohr_coulomb")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Utilization:
+    """Demand over allowable at the result points, the largest over the load cases.
+
+    Parameters
+    ----------
+    criterion : str
+    values : float64[k]
+        0 where nothing is stressed; above 1 fails.
+    case : int64[k]
+        Which of `cases` governs at each point.
+    cases : tuple of str
+    """
+
+    criterion: str
+    values: FloatArray
+    case: IntArray
+    cases: tuple[str, ...]
+
+
+def utilization(result: Any, criterion: str = "von_mises", *, case: str | None = None) -> Utilization:
+    """Utilization of a static result by a strength criterion.
+
+    Parameters
+    ----------
+    result : StaticResult
+    criterion : str
+        "von_mises" or "tresca" against the yield strength, "rankine" or "mohr_coulomb" against the ultimate
+        strengths.
+    case : str, optional
+        One load case; the envelope of all unless given.
+
+    Raises
+    ------
+    MissingPropertyError
+        If a material does not state the strength.
+    """
+    one_of(criterion, CRITERIA, "criterion")
+    margin: FieldQuantity
+    if criterion in ("von_mises", "tresca"):
+        margin = YieldMargin(criterion=criterion, case=case)
+    else:
+        margin = BrittleMargin(criterion=criterion, case=case)
+    cases = margin.cases_of(result)
+    with np.errstate(divide="ignore"):
+        values = np.array([1.0 / margin.band(result, one).values for one in cases])
+    governing = np.argmax(values, axis=0)
+    return Utilization(
+        criterion=criterion,
+        values=np.take_along_axis(values, governing[None], axis=0)[0],
+        case=governing,
+        cases=tuple(one.name for one in cases),
+    )

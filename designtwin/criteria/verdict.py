@@ -1,0 +1,247 @@
+"""The verdict of a virtual prototype test: what was asked, what came out, and how sure that is."""
+
+from __future__ import annotations
+
+import math
+import platform
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from designtwin.criteria.zones import FailureZone, failure_zones
+from designtwin.requirements import CANNOT_TELL, FAIL, PASS, Outcome, show_margin, show_value
+from designtwin.typing import PlainData
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+WIDTH = 110
+"""Columns of the printed table."""
+_STYLES = {PASS: "bold green", FAIL: "bold red", CANNOT_TELL: "bold yellow"}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Verdict:
+    """Requirements judged on a result.
+
+    Parameters
+    ----------
+    rows : tuple of Outcome
+        One per requirement, in the order stated.
+    result : StaticResult or ThermalResult
+    test : str
+        The kind of test: "strength test".
+    name : str
+        The design's name, for titles.
+    notes : tuple of str
+        What the reader should know, a sentence each.
+    seconds : float
+        Wall time of the test.
+    """
+
+    rows: tuple[Outcome, ...]
+    result: Any
+    test: str = "test"
+    name: str = ""
+    notes: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+    @property
+    def status(self) -> str:
+        """FAIL if any requirement fails, else CANNOT TELL if any cannot be told, else PASS."""
+        return overall(row.status for row in self.rows)
+
+    def __bool__(self) -> bool:
+        return self.status == PASS
+
+    # What it stands on
+
+    @cached_property
+    def checks(self) -> PlainData:
+        """Mesh, unknowns, solver, residual, equilibrium, energy error and seconds, plain data."""
+        result = self.result
+        mesh = result.model.mesh
+        cases = [result[name] for name in result.cases]
+        infos = [case.info for case in cases]
+        energy = [
+            float(case.energy_error) for case in cases if getattr(case, "energy_error", None) is not None
+        ]
+        return {
+            "mesh": {
+                "source": mesh.source,
+                "points": mesh.n_points,
+                "cells": {name: len(conn) for name, conn in mesh.cells.items()},
+                "hash": mesh.content_hash(),
+            },
+            "n_dof": max((info.n_dof for info in infos), default=0),
+            "solver": infos[0].solver if infos else "",
+            "iterations": max((info.iterations for info in infos), default=0),
+            "residual": max((abs(float(case.residual)) for case in cases), default=0.0),
+            "imbalance": max((abs(float(case.imbalance)) for case in cases), default=0.0),
+            "energy_error": max(energy, default=None),
+            "cases": list(result.cases),
+            "seconds": self.seconds,
+        }
+
+    def to_dict(self) -> PlainData:
+        """Plain data that `json.dumps` takes: SI numbers and the texts of the table; inf and nan are words."""
+        from designtwin import __version__
+
+        return _jsonable(
+            {
+                "designtwin": __version__,
+                "python": platform.python_version(),
+                "test": self.test,
+                "name": self.name,
+                "status": self.status,
+                "requirements": [_row_data(row) for row in self.rows],
+                "failure_zones": [zone.to_dict() for zone in self.failure_zones()],
+                "checks": self.checks,
+                "notes": list(self.notes),
+            }
+        )
+
+    # Where it fails, and how that looks
+
+    def failure_zones(self) -> tuple[FailureZone, ...]:
+        """Connected regions beyond a limit, the worst first; see `criteria.zones`."""
+        return self._zones
+
+    @cached_property
+    def _zones(self) -> tuple[FailureZone, ...]:
+        return failure_zones([row.requirement for row in self.rows], self.result)
+
+    def plot(self, name: str = "", **options: Any) -> Any:
+        """Picture of a field with limits and failure zones; see ``designtwin.viz``."""
+        from designtwin import edge
+
+        return edge.plot_verdict(self, name, **options)
+
+    def report(self, path: str | Path, **options: Any) -> Any:
+        """Write a self-contained HTML page; see ``designtwin.report``."""
+        from designtwin import edge
+
+        return edge.report(self, path, **options)
+
+    # The table
+
+    def __rich__(self) -> RenderableType:
+        from rich.console import Group
+        from rich.text import Text
+
+        title = Text.assemble(
+            f"{self.test} {self.name}".strip() + ": ", (self.status, _STYLES[self.status]), style="bold"
+        )
+        lines = [Text(line) for line in self._lines()]
+        return Group(title, self._table(), *lines)
+
+    def _table(self) -> RenderableType:
+        from rich import box
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+        excluded = any(row.excluded for row in self.rows)
+        table.add_column("requirement", ratio=5, min_width=14)
+        table.add_column("value ± error", ratio=3, min_width=12)
+        table.add_column("margin", justify="right", min_width=6)
+        table.add_column("status", no_wrap=True)
+        table.add_column("load case", min_width=6)
+        table.add_column("place", ratio=4, min_width=10)
+        if excluded:
+            table.add_column("excluded", ratio=3, min_width=8)
+        for row in self.rows:
+            quantity = row.requirement.quantity
+            cells: list[Any] = [
+                Text(str(row.requirement)),
+                Text(show_value(row.value, quantity.dimension)),
+                Text(show_margin(row)),
+                Text(row.status, style=_STYLES[row.status]),
+                Text(row.value.case or ""),
+                Text("" if row.value.place is None else str(row.value.place)),
+            ]
+            table.add_row(*cells, *([Text(row.excluded)] if excluded else []))
+        return table
+
+    def _lines(self) -> list[str]:
+        """What stands below the table."""
+        checks = self.checks
+        cells = ", ".join(f"{count:,} {name}" for name, count in checks["mesh"]["cells"].items())
+        steps = f", {checks['iterations']} iterations" if checks["iterations"] else ""
+        energy = (
+            "" if checks["energy_error"] is None else f"; energy error {100 * checks['energy_error']:.2g} %"
+        )
+        lines = [
+            f"mesh {checks['mesh']['source'] or 'unnamed'}: {checks['mesh']['points']:,} points, {cells}; "
+            f"{checks['n_dof']:,} unknowns",
+            f"solver {checks['solver']}{steps}; residual {checks['residual']:.1e}; "
+            f"loads and reactions balance to {checks['imbalance']:.1e}{energy}; {self.seconds:.1f} s",
+        ]
+        lines += [f"{row.status}: {row.reason}" for row in self.rows if row.reason]
+        lines += [
+            f"note: {row.requirement.quantity.label}: {row.value.note}" for row in self.rows if row.value.note
+        ]
+        return lines + [f"note: {note}" for note in self.notes]
+
+    def __str__(self) -> str:
+        from io import StringIO
+
+        from rich.console import Console
+
+        out = StringIO()
+        console = Console(file=out, width=WIDTH, color_system=None, legacy_windows=False, highlight=False)
+        console.print(self)
+        return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
+
+
+def overall(statuses: Any) -> str:
+    """One status of many: any FAIL fails, else any CANNOT TELL leaves it open."""
+    seen = set(statuses)
+    return FAIL if FAIL in seen else CANNOT_TELL if CANNOT_TELL in seen else PASS
+
+
+def _row_data(row: Outcome) -> PlainData:
+    requirement, value = row.requirement, row.value
+    quantity = requirement.quantity
+    place = value.place
+    return {
+        "requirement": str(requirement),
+        "quantity": quantity.to_dict(),
+        "dimension": quantity.dimension,
+        "relation": requirement.relation,
+        "limit": requirement.limit,
+        "value": value.value,
+        "error": value.error,
+        "low": value.low,
+        "high": value.high,
+        "margin": row.margin,
+        "margin_is_relative": requirement.margin_is_relative,
+        "status": row.status,
+        "case": value.case,
+        "place": None
+        if place is None
+        else {"point": list(place.point), "node": place.node, "near": place.near},
+        "excluded": row.excluded,
+        "note": value.note,
+        "reason": row.reason,
+        "text": {
+            "limit": requirement.limit_text,
+            "value": show_value(value, quantity.dimension),
+            "margin": show_margin(row),
+            "place": "" if place is None else str(place),
+        },
+    }
+
+
+def _jsonable(data: Any) -> Any:
+    """The same with infinities and nan as words, which JSON has no numbers for."""
+    if isinstance(data, dict):
+        return {str(key): _jsonable(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_jsonable(item) for item in data]
+    if isinstance(data, float) and not math.isfinite(data):
+        return "nan" if math.isnan(data) else "inf" if data > 0 else "-inf"
+    if hasattr(data, "item"):
+        return _jsonable(data.item())
+    return data

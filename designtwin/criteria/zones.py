@@ -1,0 +1,269 @@
+"""Failure zones: connected regions of a part where a required field is beyond its limit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from designtwin import units
+from designtwin.requirements import FieldQuantity, Place, Requirement, magnitude, place_of_node
+from designtwin.typing import BoolArray, FloatArray, IntArray, PlainData
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FailureZone:
+    """A connected region where a requirement is not met in at least one load case.
+
+    Parameters
+    ----------
+    requirement : Requirement
+    number : int
+        From 1, the worst first.
+    peak : float
+        The worst value in the zone, SI.
+    margin : float
+        Of the peak, negative; see ``Requirement.margin``.
+    place : Place
+        Where the peak is.
+    case : str
+        The load case of the peak.
+    cases : tuple of str
+        All cases in which some of the zone fails.
+    volume : float
+        m^3; each cell counts with the share of its nodes beyond the limit. 0 on a bare face.
+    area : float
+        m^2 of outside faces, counted likewise.
+    centroid : (x, y, z)
+        Mean of its points, m.
+    rows : int64[n]
+        Its points: mesh points or rows of ``result.points``, as `location` says.
+    location : str
+        "points" or "result_points".
+    """
+
+    requirement: Requirement
+    number: int
+    peak: float
+    margin: float
+    place: Place
+    case: str
+    cases: tuple[str, ...]
+    volume: float
+    area: float
+    centroid: tuple[float, float, float]
+    rows: IntArray
+    location: str
+
+    @property
+    def n_points(self) -> int:
+        """Number of points beyond the limit."""
+        return len(self.rows)
+
+    @property
+    def times_limit(self) -> float:
+        """Demand over allowable at the peak, above 1; nan where the ratio means nothing (temperature)."""
+        if not self.requirement.margin_is_relative or self.peak * self.requirement.limit < 0.0:
+            return math.nan
+        if self.peak == 0.0:
+            return math.inf
+        ratio = self.peak / self.requirement.limit
+        return max(ratio, 1.0 / ratio)
+
+    @property
+    def size_text(self) -> str:
+        """Volume, or area of a zone that has none, in display units."""
+        if self.volume > 0.0:
+            return units.show(self.volume, "volume", digits=2)
+        return units.show(self.area, "area", digits=2) if self.area > 0.0 else ""
+
+    def to_dict(self) -> PlainData:
+        """Plain JSON-able data, SI."""
+        return {
+            "number": self.number,
+            "requirement": str(self.requirement),
+            "peak": self.peak if math.isfinite(self.peak) else str(self.peak),
+            "margin": self.margin if math.isfinite(self.margin) else str(self.margin),
+            "place": {"point": list(self.place.point), "node": self.place.node, "near": self.place.near},
+            "case": self.case,
+            "cases": list(self.cases),
+            "volume": self.volume,
+            "area": self.area,
+            "centroid": list(self.centroid),
+            "points": self.n_points,
+            "text": str(self),
+        }
+
+    def __str__(self) -> str:
+        quantity, limit = self.requirement.quantity, self.requirement.limit_text
+        times = self.times_limit
+        if math.isnan(times):
+            over = units.show(-self.margin, _difference(quantity.dimension), digits=3) + " beyond the limit"
+        else:
+            over = f"{times:.3g} times what is allowed"
+        points = "1 point" if self.n_points == 1 else f"{self.n_points:,} points"
+        size = f"about {self.size_text}, {points}" if self.size_text else points
+        return (
+            f"zone {self.number}: {quantity.label} is {units.show(self.peak, quantity.dimension)} "
+            f"({limit} required) at {self.place}; load case {self.case}, {over}; {size}"
+        )
+
+
+def _difference(dimension: str) -> str:
+    return "temperature_difference" if dimension == "temperature" else dimension
+
+
+def failure_zones(requirements: Sequence[Requirement], result: Any) -> tuple[FailureZone, ...]:
+    """Connected regions beyond the limit of each requirement, the worst first.
+
+    Parameters
+    ----------
+    requirements : sequence of Requirement
+        Those on a local field (stress, margins, temperature) have zones; the rest have none.
+    result : StaticResult or ThermalResult
+        A point fails if it fails in any load case asked for; what a requirement excludes is left out.
+
+    Returns
+    -------
+    tuple of FailureZone
+        Numbered from 1 over all requirements, by margin.
+    """
+    found = [zone for requirement in requirements for zone in _zones(requirement, result)]
+    found.sort(key=lambda zone: zone.requirement.slack(zone.peak))
+    return tuple(replace(zone, number=i) for i, zone in enumerate(found, 1))
+
+
+def has_zones(requirement: Requirement) -> bool:
+    """True where every point of the place must meet the limit by itself."""
+    quantity = requirement.quantity
+    if (
+        not isinstance(quantity, FieldQuantity)
+        or not quantity.zoned
+        or getattr(quantity, "at", None) is not None
+    ):
+        return False
+    return quantity.over in (("max", "max_abs") if requirement.is_upper else ("min",))
+
+
+def worst_over_cases(
+    requirement: Requirement, result: Any
+) -> tuple[IntArray, FloatArray, FloatArray, tuple[str, ...]]:
+    """Rows int64[k] of the place, worst value float64[k], values float64[n_cases, k], names of the cases."""
+    quantity = requirement.quantity
+    assert isinstance(quantity, FieldQuantity)
+    cases = quantity.cases_of(result)
+    bands = [quantity.band(result, case) for case in cases]
+    values = np.array([b.values for b in bands])
+    if quantity.over == "max_abs":
+        values = magnitude(values, values, values)[0]
+    worst = values.max(axis=0) if requirement.is_upper else values.min(axis=0)
+    return bands[0].rows, worst, values, tuple(case.name for case in cases)
+
+
+def _zones(requirement: Requirement, result: Any) -> list[FailureZone]:
+    if not has_zones(requirement):
+        return []
+    quantity = requirement.quantity
+    assert isinstance(quantity, FieldQuantity)
+    rows, worst, values, names = worst_over_cases(requirement, result)
+    beyond = ~requirement.met_by(values)
+    bad = beyond.any(axis=0)
+    if not bad.any():
+        return []
+    model = result.model
+    mesh = model.mesh
+    of_results = quantity.location == "result_points"
+    n = len(result.points.node) if of_results else mesh.n_points
+    flag = np.zeros(n, bool)
+    flag[rows[bad]] = True
+    cells = (
+        tuple(result.points.cells)
+        if of_results
+        else tuple((name, ids, conn) for name, ids, conn in mesh.blocks())
+    )
+    label = _components(n, cells, flag)
+    column = np.full(n, -1, np.int64)
+    column[rows] = np.arange(len(rows))
+    in_cells = quantity.on is None or bool(len(model.region(quantity.on).cells))
+    measure = np.abs(mesh.cell_measures()) * model.cell_scale()
+    if model.axisymmetric:
+        measure = measure * 2.0 * np.pi * mesh.cell_centers[:, 0]
+    count = int(label.max()) + 1
+    volume = np.zeros(count)
+    if in_cells:
+        for _, ids, conn in cells:
+            _add_share(label[conn], measure[ids], volume)
+    area = _areas(mesh, label, result.points.node if of_results else None, count)
+    node_of = result.points.node if of_results else np.arange(mesh.n_points)
+    zones = []
+    for k in range(count):
+        inside = np.flatnonzero(label == k)
+        at = column[inside]
+        peak = int(np.argmax(worst[at]) if requirement.is_upper else np.argmin(worst[at]))
+        value = float(worst[at[peak]])
+        case = names[int(np.argmax(values[:, at[peak]] == value))]
+        centroid = mesh.points[np.unique(node_of[inside])].mean(axis=0)
+        zones.append(
+            FailureZone(
+                requirement=requirement,
+                number=0,
+                peak=value,
+                margin=requirement.margin(value),
+                place=place_of_node(mesh, int(node_of[inside[peak]])),
+                case=case,
+                cases=tuple(name for name, row in zip(names, beyond[:, at], strict=True) if row.any()),
+                volume=float(volume[k]),
+                area=float(area[k]),
+                centroid=(float(centroid[0]), float(centroid[1]), float(centroid[2])),
+                rows=inside,
+                location=quantity.location,
+            )
+        )
+    return zones
+
+
+def _components(n: int, cells: Sequence[tuple[str, IntArray, IntArray]], flag: BoolArray) -> IntArray:
+    """Number of the connected region of each flagged row, int64[n]; -1 elsewhere. Rows of one cell touch."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    left, right, first = [], [], n
+    for _, _, conn in cells:
+        cell, corner = np.nonzero(flag[conn])
+        left.append(conn[cell, corner])
+        right.append(cell + first)
+        first += len(conn)
+    a, b = np.concatenate(left), np.concatenate(right)
+    graph = coo_array((np.ones(len(a), np.int8), (a, b)), shape=(first, first))
+    _, raw = connected_components(graph, directed=False)
+    label = np.full(n, -1, np.int64)
+    label[flag] = np.unique(raw[:n][flag], return_inverse=True)[1].reshape(-1)
+    return label
+
+
+def _add_share(label: IntArray, measure: FloatArray, out: FloatArray) -> None:
+    """Give each zone the share of each cell's measure that its nodes are of the cell's nodes."""
+    cell, corner = np.nonzero(label >= 0)
+    np.add.at(out, label[cell, corner], measure[cell] / label.shape[1])
+
+
+def _areas(mesh: Any, label: IntArray, node: IntArray | None, count: int) -> FloatArray:
+    """Outside area of each zone, float64[count], m^2."""
+    out = np.zeros(count)
+    if mesh.dimension != 3:
+        return out
+    of_point = label
+    if node is not None:
+        of_point = np.full(mesh.n_points, -1, np.int64)
+        of_point[node[label >= 0]] = label[label >= 0]
+    vectors, _ = mesh.facet_vectors(mesh.exterior)
+    size = np.linalg.norm(vectors, axis=1)
+    for block in mesh.facets(mesh.exterior):
+        _add_share(of_point[block.conn], size[block.rows], out)
+    return out
+
+
+__all__ = ["FailureZone", "failure_zones", "has_zones", "worst_over_cases"]

@@ -1,0 +1,1234 @@
+"""Quantities and requirements: one object for tests, the optimizer's constraints and later alarms.
+
+    yield_margin(excluding=near("bolt_holes", "4 mm")) >= 1.5
+    displacement("lug", "z") <= "0.4 mm"
+
+A quantity states which analysis it needs and reads one number, with its interval, out of a result. A
+comparison makes a requirement of it. All numbers are SI; texts show display units.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+
+import numpy as np
+
+from designtwin import units
+from designtwin.elements import ELEMENTS
+from designtwin.errors import DesignTwinError, MissingPropertyError, RequirementError, SelectionError
+from designtwin.mesh.locate import locate
+from designtwin.mesh.selections import Selection, select
+from designtwin.plain import Plain
+from designtwin.typing import BoolArray, FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from designtwin.mesh import Mesh
+    from designtwin.model.model import Model
+
+PASS, FAIL, CANNOT_TELL = "PASS", "FAIL", "CANNOT TELL"
+
+
+# ---------------------------------------------------------------------------------------------------
+# What a quantity answers
+# ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a value was found.
+
+    Parameters
+    ----------
+    point : (x, y, z)
+        m.
+    node : int, optional
+        The mesh point there, if it is one.
+    near : str
+        The nearest named group in words: "on 'lug'", "near 'lug'", "31 mm from 'lug'"; "" without groups.
+    """
+
+    point: tuple[float, float, float]
+    node: int | None = None
+    near: str = ""
+
+    def __str__(self) -> str:
+        return (units.show(np.array(self.point), "length") + " " + self.near).rstrip()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Value:
+    """A number and the interval the true one is expected in, SI.
+
+    Parameters
+    ----------
+    value : float
+        As computed.
+    error : float
+        Half-width of the interval, its larger side where it is lopsided; nan where none could be estimated.
+    place, case
+        Where, and in which load case; None where the question has no meaning (mass, a mean).
+    note : str
+        What else a reader should know.
+    low, high : float, optional
+        The interval; ``value ± error`` unless given.
+    """
+
+    value: float
+    error: float = 0.0
+    place: Place | None = None
+    case: str | None = None
+    note: str = ""
+    low: float = math.nan
+    high: float = math.nan
+
+    def __post_init__(self) -> None:
+        if math.isnan(self.error):
+            return
+        if math.isnan(self.low):
+            object.__setattr__(self, "low", self.value - self.error)
+        if math.isnan(self.high):
+            object.__setattr__(self, "high", self.value + self.error)
+
+    @classmethod
+    def between(
+        cls, value: float, low: float, high: float, *, place: Place | None = None, case: str | None = None,
+        note: str = "",
+    ) -> Value:  # fmt: skip
+        """A value with a lopsided interval; the error follows from it."""
+        low, high = min(low, value), max(high, value)  # nan stays nan: min and max keep their first argument
+        error = max(_distance(high, value), _distance(value, low))
+        if math.isnan(low) or math.isnan(high):
+            error = low = high = math.nan
+        return cls(value=value, error=error, place=place, case=case, note=note, low=low, high=high)
+
+
+def show_value(value: Value, dimension: str) -> str:
+    """A value with its error in display units: "0.3961 ± 0.0042 mm"; "± ?" where none could be estimated.
+
+    The error has two digits and the value as many decimals, four digits at most without one.
+    """
+    symbol = units.symbol(dimension)
+    number = float(units.from_si(value.value, dimension))
+    half = abs(float(units.from_si(value.value + value.error, dimension)) - number)
+    if not math.isfinite(value.value) or (math.isinf(value.error) and math.isfinite(value.low)):
+        # unbounded above, as a margin where the stress may be zero: what is certain is the lower end
+        text = units.show(value.value, dimension)
+        return text if value.low == value.value or math.isnan(value.low) else (
+            f"{text} (at least {units.show(value.low, dimension)})"
+        )  # fmt: skip
+    if value.error == 0.0:
+        return units.show(value.value, dimension)
+    if not math.isfinite(value.error):
+        return units.show(value.value, dimension).removesuffix(symbol).rstrip() + " ± ? " + symbol
+    places = max(1 - math.floor(math.log10(half)), 0) if half > 0.0 else 0
+    size = max(abs(number), half)
+    if size > 0.0:  # an error of 1e-9 does not make a number of twelve digits
+        places = min(places, max(5 - math.floor(math.log10(size)), 0))
+    if places > 7 or size >= 1e9:
+        return f"{number:.4g} ± {half:.2g} {symbol}".rstrip()
+    shown = f"{half:.{places}f}"
+    if float(shown) == 0.0:
+        shown = f"{half:.1g}"
+    return f"{number:.{places}f} ± {shown} {symbol}".rstrip()
+
+
+def show_margin(outcome: Outcome) -> str:
+    """A margin for a table: "+22 %" of the limit, or the difference with its unit."""
+    if not outcome.requirement.margin_is_relative:
+        dimension = outcome.requirement.quantity.dimension
+        dimension = "temperature_difference" if dimension == "temperature" else dimension
+        text = units.show(outcome.margin, dimension, digits=3)
+        return text if outcome.margin < 0.0 else f"+{text}"
+    if not math.isfinite(outcome.margin):
+        return units.show(outcome.margin, "dimensionless")
+    percent = 100.0 * outcome.margin
+    if abs(percent) >= 1000.0:
+        return f"{'+' if percent > 0 else '-'}{abs(outcome.margin):.3g} times"
+    return f"{percent:+.1f} %" if abs(percent) < 10.0 else f"{percent:+.0f} %"
+
+
+def _distance(a: float, b: float) -> float:
+    return 0.0 if a == b else a - b  # equal infinities lie no distance apart
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """A requirement judged on a result.
+
+    Parameters
+    ----------
+    requirement : Requirement
+    value : Value
+    margin : float
+        Positive when met; see ``Requirement.margin``.
+    status : str
+        "PASS", "FAIL" or "CANNOT TELL".
+    excluded : str
+        What was left out of the place, in words.
+    reason : str
+        Why nothing can be told, a sentence; "" otherwise.
+    """
+
+    requirement: Requirement
+    value: Value
+    margin: float
+    status: str
+    excluded: str = ""
+    reason: str = ""
+
+
+# ---------------------------------------------------------------------------------------------------
+# Quantity and requirement
+# ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quantity(Plain):
+    """A number that can be read from a result.
+
+    Subclasses are frozen dataclasses with ``needs``, ``dimension``, ``label`` and ``by_case``. Comparing one
+    with ``< <= > >=`` makes a `Requirement`; ``==`` compares the two descriptions, as for any dataclass.
+    """
+
+    needs: ClassVar[str] = "model"
+    """The result it is read from: "static", "thermal", or "model" (any result, or the model itself)."""
+    dimension: ClassVar[str] = "dimensionless"
+    """A key of `designtwin.units`."""
+    zoned: ClassVar[bool] = False
+    """True where the quantity is a field whose bad regions are worth naming."""
+    # numpy scalars leave comparisons with us to us
+    __array_ufunc__: ClassVar[None] = None
+
+    @property
+    def label(self) -> str:
+        """The quantity in words, for tables."""
+        raise NotImplementedError
+
+    @property
+    def excluded(self) -> str:
+        """What is left out, in words."""
+        excluding = getattr(self, "excluding", None)
+        return "" if excluding is None else str(excluding)
+
+    @property
+    def largest_governs(self) -> bool:
+        """True where the envelope over cases is the largest value, False where it is the smallest."""
+        return True
+
+    def by_case(self, result: Any) -> list[Value]:
+        """The value in each load case asked for."""
+        raise NotImplementedError
+
+    def evaluate(self, result: Any) -> Value:
+        """The value over all load cases asked for, with its interval, place and governing case.
+
+        Raises
+        ------
+        RequirementError
+            If the result is of another analysis, a case does not exist, or the place holds nothing.
+        MissingPropertyError
+            If a material does not state the strength that is needed.
+        """
+        return worst(self.by_case(result), largest=self.largest_governs)
+
+    def check(self, model: Model) -> None:
+        """Find what is wrong with the quantity on this model before anything is solved.
+
+        Raises
+        ------
+        RequirementError, SelectionError, MissingPropertyError
+        """
+        case = getattr(self, "case", None)
+        if case is not None:
+            names = [*model.cases, *(name for name in model.combinations if name not in model.cases)]
+            _case_exists(self, case, names)
+
+    def _wrong_result(self, result: Any) -> NoReturn:
+        kind = _kind(result)
+        call = {
+            "static": "StrengthTest or solve_static(model)",
+            "thermal": "ThermalTest or solve_thermal(model)",
+        }
+        raise RequirementError(
+            f"{self.label} needs a {self.needs} result, and this is "
+            f"{f'a {kind} one' if kind else f'a {type(result).__name__}'}; use {call[self.needs]}"
+        )
+
+    def cases_of(self, result: Any) -> list[Any]:
+        """The cases of a result this quantity looks at."""
+        if _kind(result) != self.needs:
+            self._wrong_result(result)
+        case = getattr(self, "case", None)
+        if case is None:
+            return [result[name] for name in result.cases]
+        _case_exists(self, case, result.cases)
+        return [result[case]]
+
+    def _compare(self, relation: str, limit: Any) -> Requirement:
+        if isinstance(limit, Quantity):
+            raise RequirementError(
+                f"{self.label} {relation} {limit.label}: a limit is a number with a unit; "
+                "two quantities cannot be compared"
+            )
+        si = units.to_si(limit, self.dimension, name=f"limit of {self.label}")
+        if not isinstance(si, float):
+            raise RequirementError(f"limit of {self.label}: {limit!r} holds several values; one is wanted")
+        return Requirement(quantity=self, relation=relation, limit=si)
+
+    def __le__(self, limit: Any) -> Requirement:
+        return self._compare("<=", limit)
+
+    def __lt__(self, limit: Any) -> Requirement:
+        return self._compare("<", limit)
+
+    def __ge__(self, limit: Any) -> Requirement:
+        return self._compare(">=", limit)
+
+    def __gt__(self, limit: Any) -> Requirement:
+        return self._compare(">", limit)
+
+    def __str__(self) -> str:
+        return self.label
+
+
+_SIGNS = {"<=": "≤", "<": "<", ">=": "≥", ">": ">"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Requirement(Plain):
+    """A quantity, a relation and a limit: ``yield_margin() >= 1.5``.
+
+    It must hold in every load case asked for, so the case farthest on the wrong side governs.
+
+    Parameters
+    ----------
+    quantity : Quantity
+    relation : str
+        "<=", "<", ">=" or ">".
+    limit : float
+        SI.
+    """
+
+    quantity: Quantity
+    relation: str
+    limit: float
+
+    def __post_init__(self) -> None:
+        if self.relation not in _SIGNS:
+            raise RequirementError(f"relation {self.relation!r} is not one of {', '.join(_SIGNS)}")
+        if not math.isfinite(self.limit):
+            raise RequirementError(f"{self.quantity.label}: the limit {self.limit} is not a finite number")
+
+    @property
+    def is_upper(self) -> bool:
+        """True where the limit bounds from above."""
+        return self.relation in ("<=", "<")
+
+    @property
+    def limit_text(self) -> str:
+        """The limit in display units: "≤ 0.4 mm"."""
+        return f"{_SIGNS[self.relation]} {units.show(self.limit, self.quantity.dimension)}"
+
+    def met(self, value: float) -> bool:
+        """Whether one number meets the limit."""
+        if self.relation == "<=":
+            return value <= self.limit
+        if self.relation == "<":
+            return value < self.limit
+        return value >= self.limit if self.relation == ">=" else value > self.limit
+
+    def met_by(self, values: FloatArray) -> BoolArray:
+        """Whether each of many numbers meets the limit; nan does not."""
+        compare = {"<=": np.less_equal, "<": np.less, ">=": np.greater_equal, ">": np.greater}
+        return np.asarray(compare[self.relation](values, self.limit))
+
+    @property
+    def margin_is_relative(self) -> bool:
+        """False where margins are differences in SI: for temperatures and for a limit of 0."""
+        return self.limit != 0.0 and self.quantity.dimension != "temperature"
+
+    def margin(self, value: float) -> float:
+        """How far a number is from the limit, positive when the limit is met.
+
+        ``(limit - value) / |limit|`` for an upper limit, ``(value - limit) / |limit|`` for a lower one; the
+        difference itself, in SI, where `margin_is_relative` is False.
+        """
+        gap = _distance(self.limit, value) if self.is_upper else _distance(value, self.limit)
+        return gap / abs(self.limit) if self.margin_is_relative else gap
+
+    def slack(self, value: float) -> float:
+        """The margin scaled for an optimizer: of order one, at least 0 when met."""
+        margin = self.margin(value)
+        return margin / 100.0 if self.quantity.dimension == "temperature" else margin
+
+    def status(self, value: Value) -> str:
+        """PASS where the whole interval meets the limit, FAIL where none of it does, else CANNOT TELL."""
+        if math.isnan(value.value) or math.isnan(value.low) or math.isnan(value.high):
+            return CANNOT_TELL
+        good, bad = (value.low, value.high) if self.is_upper else (value.high, value.low)
+        if self.met(bad):
+            return PASS
+        return CANNOT_TELL if self.met(good) else FAIL
+
+    def evaluate(self, result: Any) -> Value:
+        """The quantity over its cases, the one farthest on the wrong side of the limit governing."""
+        return worst(self.quantity.by_case(result), largest=self.is_upper)
+
+    def judge(self, result: Any) -> Outcome:
+        """Decide on a result (errors as `Quantity.evaluate`)."""
+        value = self.evaluate(result)
+        status = self.status(value)
+        return Outcome(
+            requirement=self,
+            value=value,
+            margin=self.margin(value.value),
+            status=status,
+            excluded=self.quantity.excluded,
+            reason=self._reason(value) if status == CANNOT_TELL else "",
+        )
+
+    def _reason(self, value: Value) -> str:
+        if math.isnan(value.value):
+            return f"{self.quantity.label} is not a number here"
+        if math.isnan(value.low) or math.isnan(value.high):
+            return f"no error could be estimated for {self.quantity.label}"
+        show, dimension = units.show, self.quantity.dimension
+        where = f" {value.place.near}" if value.place is not None and value.place.near else ""
+        return (
+            f"the limit {show(self.limit, dimension)} lies within "
+            f"{show(value.low, dimension)} to {show(value.high, dimension)}; a finer mesh{where} narrows this"
+        )
+
+    def __bool__(self) -> NoReturn:
+        raise RequirementError(
+            f"'{self}' has no truth of its own, as in a chained comparison: write two requirements; "
+            "judge(result) decides one"
+        )
+
+    def __str__(self) -> str:
+        return f"{self.quantity.label} {self.limit_text}"
+
+
+def worst(values: Sequence[Value], *, largest: bool) -> Value:
+    """The envelope of one quantity over load cases: the extreme value, and an interval for it.
+
+    Another case may overtake the extreme one within its interval, so both ends are extremes of their own.
+    """
+    if not values:
+        raise RequirementError("the result holds no load case")
+    pick: Callable[[Iterable[float]], float] = max if largest else min
+    for value in values:
+        if math.isnan(value.value):
+            return value
+    extreme = pick(v.value for v in values)
+    governing = next(v for v in values if v.value == extreme)
+    lows, highs = [v.low for v in values], [v.high for v in values]
+    if any(map(math.isnan, lows + highs)):
+        return replace(governing, error=math.nan, low=math.nan, high=math.nan)
+    return Value.between(
+        extreme, pick(lows), pick(highs), place=governing.place, case=governing.case, note=governing.note
+    )
+
+
+# ---------------------------------------------------------------------------------------------------
+# Fields over places
+# ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Band:
+    """A field with its interval, on the rows a quantity looks at.
+
+    Parameters
+    ----------
+    rows : int64[k]
+        Mesh points, or rows of `ResultPoints`, as `location` says.
+    values, low, high : float64[k]
+        SI; nan in the interval where no error could be estimated.
+    location : str
+        "points" or "result_points".
+    """
+
+    rows: IntArray
+    values: FloatArray
+    low: FloatArray
+    high: FloatArray
+    location: str
+
+
+OVER = ("max_abs", "max", "min", "mean")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FieldQuantity(Quantity):
+    """An extreme or the mean of a field over a place.
+
+    Subclasses give `_field`: values and interval on all rows of a case.
+    """
+
+    zoned: ClassVar[bool] = True
+    on: Selection | None = None
+    case: str | None = None
+    excluding: Selection | None = None
+    over: str = "max"
+
+    def __post_init__(self) -> None:
+        for name in ("on", "excluding"):
+            given = getattr(self, name)
+            object.__setattr__(self, name, None if given is None else select(given))
+        if self.case is not None and not isinstance(self.case, str):
+            raise RequirementError(f"case={self.case!r} is no name of a load case; None means all of them")
+        one_of(self.over, OVER, "over")
+
+    @property
+    def largest_governs(self) -> bool:
+        return self.over != "min"
+
+    def _field(self, case: Any, rows: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Values, lower and upper ends at these rows."""
+        raise NotImplementedError
+
+    @property
+    def location(self) -> str:
+        """Where the field lives: "points" or "result_points"."""
+        return "result_points"
+
+    def band(self, result: Any, case: Any) -> Band:
+        """The field in one case on the rows of the place."""
+        rows = self.rows(result)
+        values, low, high = self._field(case, rows)
+        return Band(rows=rows, values=values, low=low, high=high, location=self.location)
+
+    def rows(self, result: Any) -> IntArray:
+        """The rows of the place, what is excluded left out.
+
+        Raises
+        ------
+        RequirementError
+            If nothing is left.
+        """
+        model = result.model
+        if self.location == "points":
+            keep = np.zeros(model.mesh.n_points, bool)
+            keep[model.mesh.used_nodes if self.on is None else model.region(self.on).nodes] = True
+            if self.excluding is not None:
+                keep[model.region(self.excluding).nodes] = False
+        else:
+            points = result.points
+            keep = np.ones(len(points.node), bool) if self.on is None else region_rows(model, points, self.on)
+            if self.excluding is not None:
+                keep &= ~region_rows(model, points, self.excluding)
+        rows = np.flatnonzero(keep)
+        if not len(rows):
+            self._nothing_left()
+        return rows
+
+    def _nothing_left(self) -> NoReturn:
+        place = "the whole part" if self.on is None else str(self.on)
+        raise RequirementError(
+            f"{self.label}: nothing is left of {place} once {self.excluded} is excluded; exclude less"
+        )
+
+    def check(self, model: Model) -> None:
+        super().check(model)
+        nodes = model.mesh.used_nodes if self.on is None else model.region(self.on).nodes
+        if self.excluding is None:
+            return
+        excluded = model.region(self.excluding)
+        # with cells on both sides of a border only the result can tell
+        if (self.on is None or not len(excluded.cells)) and np.isin(nodes, excluded.nodes).all():
+            self._nothing_left()
+
+    def by_case(self, result: Any) -> list[Value]:
+        cases = self.cases_of(result)
+        return [self._reduce(result, case) for case in cases]
+
+    def _reduce(self, result: Any, case: Any) -> Value:
+        band = self.band(result, case)
+        mesh = result.model.mesh
+        if self.over == "mean":
+            nodes = band.rows if band.location == "points" else result.points.node[band.rows]
+            weight = mean_weights(result.model, self.on, nodes)
+            mean = [float(weight @ part) for part in (band.values, band.low, band.high)]
+            return Value.between(*mean, case=case.name, note="mean over the place")
+        values, low, high, note = band.values, band.low, band.high, ""
+        if self.over == "max_abs":
+            signed = values
+            values, low, high = magnitude(values, low, high)
+        if self.over == "min":
+            row = int(np.argmin(values))
+            interval = float(np.min(low)), float(np.min(high))
+        else:
+            row = int(np.argmax(values))
+            interval = float(np.max(low)), float(np.max(high))
+        if self.over == "max_abs" and signed[row] < 0.0:
+            note = f"magnitude; it is {units.show(float(signed[row]), self.dimension)} there"
+        node = int(band.rows[row] if band.location == "points" else result.points.node[band.rows[row]])
+        return Value.between(
+            float(values[row]), *interval, place=place_of_node(mesh, node), case=case.name, note=note
+        )
+
+    def _place_words(self, preposition: str = "on") -> str:
+        words = "" if self.on is None else f" {preposition} {self.on}"
+        return words + ("" if self.case is None else f" in case '{self.case}'")
+
+
+def magnitude(
+    values: FloatArray, low: FloatArray, high: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Absolute values with their intervals; an interval that holds 0 has 0 as its lower end."""
+    return np.abs(values), np.maximum(np.maximum(low, -high), 0.0), np.maximum(np.abs(low), np.abs(high))
+
+
+def read_field(case: Any, name: str, rows: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Values and interval of a named scalar field at rows; nan where the result has no estimate."""
+    field = case.field(name)
+    values = np.asarray(field.values, np.float64)[rows]
+    if field.error is None:
+        nothing = np.full(len(rows), np.nan)
+        return values, nothing, nothing
+    error = np.abs(np.asarray(field.error, np.float64))[rows]
+    return values, values - error, values + error
+
+
+def region_rows(model: Any, points: Any, on: Selection) -> BoolArray:
+    """Flags bool[k] of the result points on a selection.
+
+    At a border between two materials a node has one result point in each. Where the selection is cells or
+    facets and nothing else, only those of its own cells, or of the cells its facets belong to, are taken;
+    a selection in space takes all.
+    """
+    mesh, region = model.mesh, model.region(on)
+    inside = np.zeros(mesh.n_points, bool)
+    inside[region.nodes] = True
+    flag = np.asarray(inside[points.node])
+    owners: IntArray | None = None
+    if len(region.cells) and np.array_equal(mesh.nodes_of_cells(region.cells), region.nodes):
+        owners = region.cells
+    elif len(region.facets) and np.array_equal(mesh.nodes_of_facets(region.facets), region.nodes):
+        owners = np.unique(region.facets[:, 0])
+    if owners is None:
+        return flag
+    of_owners = np.zeros(len(points.node), bool)
+    for _, ids, rows in points.cells:
+        of_owners[rows[np.isin(ids, owners)].ravel()] = True
+    return flag & of_owners
+
+
+def mean_weights(model: Any, on: Selection | None, nodes: IntArray) -> FloatArray:
+    """Weights float64[k] with sum 1 for the mean of a nodal field over a place.
+
+    By area where the place is a face, by volume where it holds cells, equal where it is nodes alone. Faces
+    and cells with a node outside ``nodes`` (an excluded one) are left out whole.
+    """
+    mesh = model.mesh
+    have = np.zeros(mesh.n_points, bool)
+    have[nodes] = True
+    share = np.zeros(mesh.n_points)
+    region = None if on is None else model.region(on)
+    cells = np.arange(mesh.n_cells) if region is None else region.cells
+    if len(cells):
+        for name, rows in mesh.rows_by_block(cells):
+            conn = mesh.cells[name][rows]
+            _add_shares(mesh, name, conn[have[conn].all(axis=1)], share)
+    elif region is not None and len(region.facets):
+        for block in mesh.facets(region.facets):
+            _add_shares(mesh, block.element, block.conn[have[block.conn].all(axis=1)], share)
+    weight = share[nodes] / np.maximum(np.bincount(nodes, minlength=mesh.n_points)[nodes], 1)
+    if weight.sum() <= 0.0:
+        weight = np.ones(len(nodes))
+    return np.asarray(weight / weight.sum())
+
+
+def _add_shares(mesh: Mesh, element: str, conn: IntArray, share: FloatArray) -> None:
+    """Add the integral of each shape function over these cells or facets to their nodes."""
+    if not len(conn):
+        return
+    shape, gradient, weight = ELEMENTS[element].tables(ELEMENTS[element].mass_quadrature)
+    tangent = np.einsum("cna,qnd->cqad", mesh.points[conn], gradient)
+    # the measure of a line, surface or solid in space is the root of its Gram determinant
+    gram = np.einsum("cqad,cqae->cqde", tangent, tangent)
+    measure = np.sqrt(np.maximum(np.linalg.det(gram), 0.0)) * weight
+    np.add.at(share, conn, np.einsum("cq,qn->cn", measure, shape))
+
+
+# ---------------------------------------------------------------------------------------------------
+# Places in words
+# ---------------------------------------------------------------------------------------------------
+
+
+def place_of_node(mesh: Mesh, node: int) -> Place:
+    """The place of a mesh point."""
+    return place_of_point(mesh, mesh.points[node], node=node)
+
+
+def group_nodes(mesh: Mesh) -> Iterator[tuple[str, IntArray]]:
+    """Names and nodes of the groups that hold any."""
+    for name in mesh.groups:
+        try:
+            yield name, select(name).resolve(mesh).nodes
+        except SelectionError:  # an empty group is no place
+            continue
+
+
+def place_of_point(mesh: Mesh, point: Sequence[float] | FloatArray, *, node: int | None = None) -> Place:
+    """A point with the nearest named group in words.
+
+    Groups that hold most of the part say nothing about a place and are passed over; of groups equally near
+    the smallest is named.
+    """
+    at = np.asarray(point, np.float64)
+    best: tuple[float, int, str] | None = None
+    for name, nodes in group_nodes(mesh):
+        if len(nodes) > 0.5 * len(mesh.used_nodes):
+            continue
+        distance = float(np.sqrt(((mesh.points[nodes] - at) ** 2).sum(axis=1).min()))
+        key = (round(distance / mesh.size, 6), len(nodes), name)
+        best = key if best is None else min(best, key)
+    words = ""
+    if best is not None:
+        share, _, name = best
+        words = f"on '{name}'" if share < 1e-5 else f"near '{name}'"
+        if share > 0.15:
+            words = f"{units.show(share * mesh.size, 'length', digits=2)} from '{name}'"
+    x, y, z = (float(c) for c in at)
+    return Place(point=(x, y, z), node=node, near=words)
+
+
+# ---------------------------------------------------------------------------------------------------
+# Displacement, temperature, stress
+# ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class DisplacementQuantity(FieldQuantity):
+    """Displacement over a place; see `displacement`."""
+
+    needs: ClassVar[str] = "static"
+    dimension: ClassVar[str] = "length"
+    zoned: ClassVar[bool] = False  # no region of a part is guilty of how far it moves
+    component: str = "magnitude"
+    over: str = "max_abs"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        one_of(self.component, ("x", "y", "z", "magnitude"), "component")
+
+    @property
+    def location(self) -> str:
+        return "points"
+
+    @property
+    def label(self) -> str:
+        what = "displacement" if self.component == "magnitude" else f"displacement {self.component}"
+        return f"{_over_word(self.over, 'max_abs')}{what}{self._place_words('of')}"
+
+    def _field(self, case: Any, rows: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        if self.component != "magnitude":
+            return read_field(case, f"u{self.component}", rows)
+        field = case.field("displacement")
+        values = np.linalg.norm(np.asarray(field.values, np.float64)[rows], axis=1)
+        if field.error is None:
+            nothing = np.full(len(rows), np.nan)
+            return values, nothing, nothing
+        error = np.asarray(field.error, np.float64)[rows]
+        error = np.linalg.norm(error, axis=1) if error.ndim == 2 else np.abs(error)
+        return values, np.maximum(values - error, 0.0), values + error
+
+
+@dataclass(frozen=True, kw_only=True)
+class TemperatureQuantity(FieldQuantity):
+    """Temperature over a place; see `temperature`."""
+
+    needs: ClassVar[str] = "thermal"
+    dimension: ClassVar[str] = "temperature"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        one_of(self.over, ("max", "min", "mean"), "over")
+
+    @property
+    def location(self) -> str:
+        return "points"
+
+    @property
+    def label(self) -> str:
+        return f"{_over_word(self.over, 'max')}temperature{self._place_words('of')}"
+
+    def _field(self, case: Any, rows: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        return read_field(case, "temperature", rows)
+
+
+STRESSES = {
+    "von_mises": "von Mises stress",
+    "tresca": "Tresca stress",
+    "max_principal": "largest principal stress",
+    "principal_1": "principal stress 1",
+    "principal_2": "principal stress 2",
+    "principal_3": "principal stress 3",
+    **{c: f"stress {c}" for c in ("xx", "yy", "zz", "xy", "yz", "xz")},
+}
+_STRESS_FIELD = {
+    "max_principal": "principal_1",
+    **{c: f"stress_{c}" for c in ("xx", "yy", "zz", "xy", "yz", "xz")},
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class StressQuantity(FieldQuantity):
+    """Stress over a place or at a point; see `stress`."""
+
+    needs: ClassVar[str] = "static"
+    dimension: ClassVar[str] = "stress"
+    component: str = "von_mises"
+    at: tuple[float, float, float] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        one_of(self.component, tuple(STRESSES), "component")
+        if self.at is None:
+            return
+        if self.on is not None or self.excluding is not None:
+            raise RequirementError("stress(at=point) takes neither on= nor excluding=: it looks at one point")
+        point = np.asarray(units.to_si(self.at, "length", name="at"))
+        if point.shape not in ((2,), (3,)):
+            raise RequirementError(
+                f"at={self.at!r} is no point; give (x, y, z), such as ('10 mm', '0 mm', '5 mm')"
+            )
+        x, y, z = (float(c) for c in np.resize(np.append(point, 0.0), 3))
+        object.__setattr__(self, "at", (x, y, z))
+
+    @property
+    def label(self) -> str:
+        what = STRESSES[self.component]
+        if self.at is not None:
+            case = "" if self.case is None else f" in case '{self.case}'"
+            return f"{what} at {units.show(np.array(self.at), 'length')}{case}"
+        return f"{_over_word(self.over, 'max')}{what}{self._place_words()}"
+
+    def _field(self, case: Any, rows: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        return read_field(case, _STRESS_FIELD.get(self.component, self.component), rows)
+
+    def _reduce(self, result: Any, case: Any) -> Value:
+        if self.at is None:
+            return super()._reduce(result, case)
+        return _probe(result, case, _STRESS_FIELD.get(self.component, self.component), self.at)
+
+
+def _probe(result: Any, case: Any, name: str, at: tuple[float, float, float]) -> Value:
+    """A field at a point, interpolated in its cell; the interval is interpolated likewise."""
+    mesh, points = result.model.mesh, result.points
+    place = locate(mesh, np.array([at]))[0]
+    weights = ELEMENTS[place.element].shape(place.xi)[0]
+    rows = next(rows[ids == place.cell][0] for _, ids, rows in points.cells if (ids == place.cell).any())
+    values, low, high = read_field(case, name, rows)
+    value, half = float(weights @ values), float(np.abs(weights) @ (high - low)) / 2.0
+    return Value(value=value, error=half, place=place_of_point(mesh, at), case=case.name)
+
+
+# ---------------------------------------------------------------------------------------------------
+# Strength margins
+# ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class YieldMargin(FieldQuantity):
+    """Yield strength over equivalent stress; see `yield_margin`."""
+
+    needs: ClassVar[str] = "static"
+    over: str = "min"
+    criterion: str = "von_mises"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        one_of(self.over, ("min",), "over")
+        one_of(self.criterion, ("von_mises", "tresca"), "criterion")
+
+    @property
+    def label(self) -> str:
+        name = {"von_mises": "von Mises", "tresca": "Tresca"}[self.criterion]
+        return f"yield margin ({name}){self._place_words()}"
+
+    def check(self, model: Model) -> None:
+        super().check(model)
+        check_strength(model, "yield_strength", self.label, self.on)
+
+    def _field(self, case: Any, rows: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        stress, low, high = read_field(case, self.criterion, rows)
+        strength = strength_at(case, rows, "yield_strength", self.label)
+        return ratio(strength, stress), ratio(strength, high), ratio(strength, np.maximum(low, 0.0))
+
+
+@dataclass(frozen=True, kw_only=True)
+class BrittleMargin(FieldQuantity):
+    """Ultimate strength over principal stress; see `brittle_margin`."""
+
+    needs: ClassVar[str] = "static"
+    over: str = "min"
+    criterion: str = "rankine"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        one_of(self.over, ("min",), "over")
+        one_of(self.criterion, ("rankine", "mohr_coulomb"), "criterion")
+
+    @property
+    def label(self) -> str:
+        name = {"rankine": "Rankine", "mohr_coulomb": "Mohr-Coulomb"}[self.criterion]
+        return f"brittle margin ({name}){self._place_words()}"
+
+    def check(self, model: Model) -> None:
+        super().check(model)
+        for strength in ("ultimate_tensile_strength", "ultimate_compressive_strength"):
+            check_strength(model, strength, self.label, self.on)
+
+    def _field(self, case: Any, rows: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        first, third = read_field(case, "principal_1", rows), read_field(case, "principal_3", rows)
+        tensile = strength_at(case, rows, "ultimate_tensile_strength", self.label)
+        compressive = strength_at(case, rows, "ultimate_compressive_strength", self.label)
+        coulomb = self.criterion == "mohr_coulomb"
+        one = np.ones(len(rows))
+        # the utilization grows with the first and falls with the third principal stress
+        value, low, high = (
+            brittle_utilization(first[i], third[j], tensile, compressive, coulomb=coulomb)
+            for i, j in ((0, 0), (1, 2), (2, 1))
+        )
+        return ratio(one, value), ratio(one, high), ratio(one, low)
+
+
+def brittle_utilization(
+    first: FloatArray, third: FloatArray, tensile: FloatArray, compressive: FloatArray, *, coulomb: bool
+) -> FloatArray:
+    """Demand over allowable of a brittle material, float64[k], never negative.
+
+    Rankine bounds the first principal stress by the tensile and the third by the compressive strength;
+    Mohr-Coulomb also their sum, ``s1 / St - s3 / Sc``, where one pulls and the other pushes.
+
+    Source: Budynas & Nisbett, Shigley's Mechanical Engineering Design, 9th ed. (2011), sec. 5-8.
+    """
+    pull, push = first / tensile, -third / compressive
+    out = np.maximum(np.maximum(pull, push), 0.0)
+    return np.maximum(out, pull + push) if coulomb else out
+
+
+def ratio(strength: FloatArray, stress: FloatArray) -> FloatArray:
+    """Strength over stress, infinite where the stress is zero."""
+    with np.errstate(divide="ignore", over="ignore"):
+        return np.asarray(strength / np.abs(stress))
+
+
+def parts_on(model: Any, on: Selection | None) -> IntArray:
+    """Indices of the parts a place touches."""
+    every: IntArray = np.arange(len(model.parts))
+    if on is None:
+        return every
+    region = model.region(on)
+    if len(region.cells):
+        return np.unique(model.part_of_cell[region.cells])
+    if len(region.facets):
+        return np.unique(model.part_of_cell[region.facets[:, 0]])
+    return every  # the rows of bare nodes are known only with a result
+
+
+def check_strength(model: Any, name: str, needed_by: str, on: Selection | None) -> None:
+    """Raise MissingPropertyError unless every material of the place states a strength."""
+    for index in parts_on(model, on):
+        part = model.parts[index]
+        if not part.section.material.has(name):
+            _strength_missing(part, name, needed_by)
+
+
+def _strength_missing(part: Any, name: str, needed_by: str) -> NoReturn:
+    label = getattr(part.section.material, "name", "") or type(part.section.material).__name__
+    raise MissingPropertyError(
+        f"{needed_by} needs the {name} of {label!r} (part {part.name!r}), which the material does not state; "
+        f"give it {name}='... MPa', or judge other parts only with on="
+    )
+
+
+def strength_at(case: Any, rows: IntArray, name: str, needed_by: str) -> FloatArray:
+    """A strength at result points float64[k], Pa, at the temperature of the case.
+
+    A combination has the lowest strength of the cases it combines.
+    """
+    if case.parts:
+        return np.asarray(np.min([strength_at(one, rows, name, needed_by) for _, one in case.parts], axis=0))
+    points, model = case.points, case.model
+    state = None if case.case is None else case.case.temperature
+    kelvin = None if state is None else state.at_nodes(model)[points.node[rows]]
+    out = np.empty(len(rows))
+    for index in np.unique(points.part[rows]):
+        here = points.part[rows] == index
+        part = model.parts[index]
+        if not part.section.material.has(name):
+            _strength_missing(part, name, needed_by)
+        local = None if kelvin is None else kelvin[here]
+        out[here] = part.section.material.strength(name, local, needed_by=needed_by)
+    return out
+
+
+# ---------------------------------------------------------------------------------------------------
+# Mass and reaction
+# ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class MassQuantity(Quantity):
+    """Mass of the part; see `mass`."""
+
+    needs: ClassVar[str] = "model"
+    dimension: ClassVar[str] = "mass"
+
+    @property
+    def label(self) -> str:
+        return "mass"
+
+    def by_case(self, result: Any) -> list[Value]:
+        model = getattr(result, "model", result)
+        if not hasattr(model, "cell_density"):
+            raise RequirementError(f"mass needs a model or a result, not a {type(result).__name__}")
+        return [Value(value=total_mass(model))]
+
+    def check(self, model: Model) -> None:
+        model.cell_density(needed_by=self.label)
+
+
+def total_mass(model: Any) -> float:
+    """Density integrated over all cells, kg; over the full turn where the model is axisymmetric."""
+    mesh = model.mesh
+    density = model.cell_density(needed_by="mass") * model.cell_scale()
+    total = 0.0
+    for name, ids, conn in mesh.blocks():
+        shape, gradient, weight = ELEMENTS[name].tables(ELEMENTS[name].mass_quadrature)
+        tangent = np.einsum("cna,qnd->cqad", mesh.points[conn], gradient)
+        gram = np.einsum("cqad,cqae->cqde", tangent, tangent)
+        measure = np.sqrt(np.maximum(np.linalg.det(gram), 0.0)) * weight
+        if model.axisymmetric:
+            measure = measure * 2.0 * np.pi * np.einsum("qn,cn->cq", shape, mesh.points[conn][:, :, 0])
+        total += float(np.einsum("cq,c->", measure, density[ids]))
+    return total
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReactionQuantity(Quantity):
+    """Force a support exerts on the part; see `reaction`."""
+
+    needs: ClassVar[str] = "static"
+    dimension: ClassVar[str] = "force"
+    on: Selection
+    component: str = "magnitude"
+    over: str = "max_abs"
+    case: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "on", select(self.on))
+        one_of(self.component, ("x", "y", "z", "magnitude"), "component")
+        one_of(self.over, ("max_abs", "max", "min"), "over")
+
+    @property
+    def largest_governs(self) -> bool:
+        return self.over != "min"
+
+    @property
+    def label(self) -> str:
+        what = "reaction" if self.component == "magnitude" else f"reaction {self.component}"
+        case = "" if self.case is None else f" in case '{self.case}'"
+        return f"{_over_word(self.over, 'max_abs')}{what} at {self.on}{case}"
+
+    def check(self, model: Model) -> None:
+        super().check(model)
+        model.region(self.on)
+
+    def by_case(self, result: Any) -> list[Value]:
+        return [self._of_case(result.model, case) for case in self.cases_of(result)]
+
+    def _of_case(self, model: Any, case: Any) -> Value:
+        nodes = model.region(self.on).nodes
+        force = np.asarray(case.reaction(self.on), np.float64)
+        forces = np.asarray(case.reactions, np.float64)
+        largest = max(float(np.linalg.norm(case.applied)), float(np.linalg.norm(force)))
+        half = float(abs(case.imbalance)) * largest
+        elsewhere = np.delete(forces, nodes, axis=0)
+        if elsewhere.size and np.abs(elsewhere).max() > 1e-9 * np.abs(forces).max():
+            # With other supports the share of this one is computed: as exact as the displacements are.
+            half += float(case.displacement_error) * float(np.linalg.norm(np.abs(forces[nodes]).sum(axis=0)))
+        value, note = float(np.linalg.norm(force)), ""
+        if self.component != "magnitude":
+            value = float(force["xyz".index(self.component)])
+            if self.over == "max_abs" and value < 0.0:
+                value, note = -value, f"magnitude; it is {units.show(value, self.dimension)} there"
+        low = value - half
+        if self.over == "max_abs" or self.component == "magnitude":
+            low = max(low, 0.0)
+        return Value.between(value, low, value + half, case=case.name, note=note)
+
+
+# ---------------------------------------------------------------------------------------------------
+# The public functions
+# ---------------------------------------------------------------------------------------------------
+
+
+def displacement(
+    on: str | Selection | None = None,
+    component: str = "magnitude",
+    *,
+    over: str = "max_abs",
+    case: str | None = None,
+    excluding: str | Selection | None = None,
+) -> DisplacementQuantity:
+    """Displacement over a place, m.
+
+    Parameters
+    ----------
+    on : group name or selection, optional
+        The place; the whole part unless given.
+    component : str
+        "x", "y", "z" or "magnitude".
+    over : str
+        "max_abs", the largest magnitude (a positive number); "max" and "min" keep signs; "mean" is by area or
+        volume.
+    case : str, optional
+        One load case; the envelope of all unless given.
+    excluding : group name or selection, optional
+        Left out of the place.
+    """
+    return DisplacementQuantity(on=on, component=component, over=over, case=case, excluding=excluding)  # type: ignore[arg-type]
+
+
+def temperature(
+    on: str | Selection | None = None,
+    *,
+    over: str = "max",
+    case: str | None = None,
+    excluding: str | Selection | None = None,
+) -> TemperatureQuantity:
+    """Temperature over a place, K; arguments as `displacement`, over "max", "min" or "mean"."""
+    return TemperatureQuantity(on=on, over=over, case=case, excluding=excluding)  # type: ignore[arg-type]
+
+
+def stress(
+    component: str = "von_mises",
+    *,
+    at: Sequence[Any] | None = None,
+    on: str | Selection | None = None,
+    over: str = "max",
+    case: str | None = None,
+    excluding: str | Selection | None = None,
+) -> StressQuantity:
+    """Recovered stress at a point or over a place, Pa.
+
+    Parameters
+    ----------
+    component : str
+        "von_mises", "tresca", "xx" "yy" "zz" "xy" "yz" "xz", "principal_1" to "principal_3" (descending) or
+        "max_principal".
+    at : (x, y, z), optional
+        One point, in m or with units: ("10 mm", "0 mm", "5 mm").
+    on, over, case, excluding
+        As `displacement`; over "max" unless given.
+    """
+    return StressQuantity(component=component, at=at, on=on, over=over, case=case, excluding=excluding)  # type: ignore[arg-type]
+
+
+def yield_margin(
+    *,
+    on: str | Selection | None = None,
+    case: str | None = None,
+    excluding: str | Selection | None = None,
+    criterion: str = "von_mises",
+) -> YieldMargin:
+    """Yield strength over equivalent stress, the smallest over the place; infinite where nothing is stressed.
+
+    Parameters
+    ----------
+    on, case, excluding
+        As `displacement`.
+    criterion : str
+        "von_mises" (drawn as the field ``safety_factor``) or "tresca".
+    """
+    return YieldMargin(on=on, case=case, excluding=excluding, criterion=criterion)  # type: ignore[arg-type]
+
+
+def brittle_margin(
+    criterion: str = "rankine",
+    *,
+    on: str | Selection | None = None,
+    case: str | None = None,
+    excluding: str | Selection | None = None,
+) -> BrittleMargin:
+    """Ultimate strength over principal stress, the smallest over the place.
+
+    Parameters
+    ----------
+    criterion : str
+        "rankine" (largest principal stress) or "mohr_coulomb"; see `brittle_utilization`.
+    on, case, excluding
+        As `displacement`.
+    """
+    return BrittleMargin(criterion=criterion, on=on, case=case, excluding=excluding)  # type: ignore[arg-type]
+
+
+def mass() -> MassQuantity:
+    """Mass of the part, kg; needs a density for every material."""
+    return MassQuantity()
+
+
+def reaction(
+    on: str | Selection, component: str = "magnitude", *, over: str = "max_abs", case: str | None = None
+) -> ReactionQuantity:
+    """Total force a support exerts on the part, N.
+
+    Parameters
+    ----------
+    on : group name or selection
+        Where the part is held.
+    component : str
+        "x", "y", "z" or "magnitude".
+    over : str
+        "max_abs", the largest magnitude over the load cases; "max" and "min" keep signs.
+    case : str, optional
+        One load case; the envelope of all unless given.
+    """
+    return ReactionQuantity(on=on, component=component, over=over, case=case)  # type: ignore[arg-type]
+
+
+# ---------------------------------------------------------------------------------------------------
+# Small helpers
+# ---------------------------------------------------------------------------------------------------
+
+
+def _kind(result: Any) -> str:
+    """ "static", "thermal", or "" for what is no result."""
+    kinds = {"StaticResult": "static", "ThermalResult": "thermal"}
+    return next((kinds[c.__name__] for c in type(result).__mro__ if c.__name__ in kinds), "")
+
+
+def one_of(
+    given: Any, known: Sequence[str], name: str, error: type[DesignTwinError] = RequirementError
+) -> None:
+    """Raise unless a word is one of those known; the nearest are named."""
+    if given in known:
+        return
+    near = difflib.get_close_matches(str(given), known, n=2, cutoff=0.5)
+    hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+    raise error(f"{name}={given!r} is unknown{hint} Known: {', '.join(known)}")
+
+
+def _case_exists(quantity: Quantity, case: str, names: Iterable[str]) -> None:
+    known = list(names)
+    if case in known:
+        return
+    near = difflib.get_close_matches(case, known, n=2, cutoff=0.4)
+    hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
+    raise RequirementError(
+        f"{quantity.label}: there is no such load case; {hint}It has: {', '.join(known) or 'none'}"
+    )
+
+
+def _over_word(over: str, default: str) -> str:
+    words = {"max": "largest ", "min": "smallest ", "mean": "mean ", "max_abs": "largest magnitude of "}
+    return "" if over == default else words[over]

@@ -1,0 +1,120 @@
+"""A result made of given numbers, for tests of what reads results and not of what computes them."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from designtwin.mesh import Mesh
+from designtwin.mesh.selections import select
+from designtwin.typing import FloatArray
+
+
+class FakeMaterial:
+    """A material that states what it is given."""
+
+    def __init__(self, name: str = "stuff", **properties: float) -> None:
+        self.name, self.properties = name, properties
+
+    def has(self, name: str) -> bool:
+        return name in self.properties
+
+    def strength(self, name: str, temperature: Any = None, *, needed_by: str) -> float:
+        return self.properties[name]
+
+
+class FakeModel:
+    """Mesh, parts by the x of the cell centers, case names."""
+
+    axisymmetric = False
+    combinations: dict[str, Any] = {}  # noqa: RUF012
+
+    def __init__(
+        self, mesh: Mesh, materials: dict[str, FakeMaterial], split: float, cases: list[str]
+    ) -> None:
+        self.mesh = mesh
+        self.cases = dict.fromkeys(cases)
+        self.part_of_cell = (mesh.cell_centers[:, 0] > split).astype(np.int64)
+        self.parts = tuple(
+            SimpleNamespace(name=name, section=SimpleNamespace(material=material))
+            for name, material in materials.items()
+        )
+
+    def region(self, on: Any) -> Any:
+        return select(on).resolve(self.mesh)
+
+    def cell_scale(self) -> FloatArray:
+        return np.ones(self.mesh.n_cells)
+
+    def cell_density(self, *, needed_by: str) -> FloatArray:
+        return np.full(self.mesh.n_cells, 1000.0)
+
+
+class StaticResult:
+    """``fields[case][name]`` is values, or (values, error); a number stands for all rows.
+
+    The class has the name of the real one: quantities ask for it.
+    """
+
+    def __init__(
+        self,
+        mesh: Mesh,
+        fields: dict[str, dict[str, Any]],
+        *,
+        materials: dict[str, FakeMaterial] | None = None,
+        split: float = np.inf,
+    ) -> None:
+        materials = materials or {"body": FakeMaterial(yield_strength=200e6)}
+        self.model = FakeModel(mesh, materials, split, list(fields))
+        part = self.model.part_of_cell
+        key = np.unique(
+            np.concatenate(
+                [(conn + part[ids, None] * mesh.n_points).ravel() for _, ids, conn in mesh.blocks()]
+            )
+        )
+        cells = tuple(
+            (name, ids, np.searchsorted(key, conn + part[ids, None] * mesh.n_points))
+            for name, ids, conn in mesh.blocks()
+        )
+        node = key % mesh.n_points
+        self.points = SimpleNamespace(
+            node=node, part=key // mesh.n_points, cells=cells, xyz=mesh.points[node]
+        )
+        self.notes: tuple[str, ...] = ()
+        self.by_case = {name: FakeCase(self, name, named) for name, named in fields.items()}
+        self.cases = tuple(fields)
+
+    def __getitem__(self, name: str) -> FakeCase:
+        return self.by_case[name]
+
+
+class ThermalResult(StaticResult):
+    """The same under the other name."""
+
+
+class FakeCase:
+    parts = ()
+    case = None
+    residual = imbalance = 1e-12
+    displacement_error = energy_error = 0.1
+    info = SimpleNamespace(solver="fake", n_dof=12, iterations=3, seconds={}, notes=())
+
+    def __init__(self, result: StaticResult, name: str, fields: dict[str, Any]) -> None:
+        self.model, self.points, self.name, self.fields = result.model, result.points, name, fields
+        self.reactions = np.zeros((result.model.mesh.n_points, 3))
+        self.applied = np.zeros(3)
+
+    def field(self, name: str) -> Any:
+        given = self.fields[name]
+        values, error = given if isinstance(given, tuple) else (given, 0.0)
+        on_points = name in ("displacement", "ux", "uy", "uz", "temperature")
+        n = self.model.mesh.n_points if on_points else len(self.points.node)
+        shape = (n, 3) if name == "displacement" else (n,)
+        values = np.broadcast_to(np.asarray(values, np.float64), shape).copy()
+        error = None if error is None else np.broadcast_to(np.asarray(error, np.float64), (n,)).copy()
+        return SimpleNamespace(name=name, values=values, error=error)
+
+    def reaction(self, on: Any) -> FloatArray:
+        return np.asarray(self.reactions[self.model.region(on).nodes].sum(axis=0))
