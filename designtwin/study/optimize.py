@@ -1,0 +1,444 @@
+"""The design loop: tune variables of a built model against its own requirements."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from designtwin.criteria import Verdict
+from designtwin.errors import DesignTwinError, StudyError
+from designtwin.mesh import Mesh
+from designtwin.model.model import Model
+from designtwin.progress import track
+from designtwin.requirements import Quantity, Requirement
+from designtwin.study.store import Evaluation, Store
+from designtwin.study.variables import Variable
+from designtwin.typing import FloatArray
+from designtwin.units import show, to_si
+
+_STEP = 2e-3
+"""Difference step, share of a variable's range."""
+_AIM = 2e-3
+"""Slack the optimizer aims for, so that a design on the limit meets it in spite of rounding."""
+_ACTIVE = 0.02
+"""A requirement with less slack than this holds the optimum back."""
+
+
+class Test(Protocol):
+    """A prototype test: ``StrengthTest``, ``ThermalTest``, ..."""
+
+    __test__ = False  # not one of pytest's
+
+    @property
+    def requirements(self) -> Sequence[Requirement]: ...
+
+    def run(self) -> Verdict: ...
+
+
+@dataclass(frozen=True, eq=False)
+class History:
+    """All evaluations of a study in order.
+
+    Parameters
+    ----------
+    evaluations : tuple of Evaluation
+    variables : mapping of name to Variable
+    objective : Quantity
+    """
+
+    evaluations: tuple[Evaluation, ...]
+    variables: Mapping[str, Variable]
+    objective: Quantity
+
+    @property
+    def designs(self) -> tuple[Evaluation, ...]:
+        """The steps of the optimizer, differences for gradients left out."""
+        return tuple(e for e in self.evaluations if e.purpose == "design")
+
+    def __len__(self) -> int:
+        return len(self.evaluations)
+
+    def plot(self, **options: Any) -> Any:
+        """Picture of objective and slacks over the designs; see ``designtwin.viz``."""
+        from designtwin import edge
+
+        return edge.plot_history(self, **options)
+
+    def __str__(self) -> str:
+        lines = []
+        for e in self.designs:
+            values = "  ".join(f"{n} {self.variables[n].text(v)}" for n, v in e.values.items())
+            if e.failure:
+                lines.append(f"{e.number:4d}  {values}  failed: {e.failure}")
+            else:
+                goal = show(e.objective, self.objective.dimension)
+                met = "meets all" if e.worst_slack >= 0 else f"worst margin {e.worst_slack:+.1%}"
+                lines.append(f"{e.number:4d}  {values}  {goal}  {met}")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True, eq=False)
+class Verification:
+    """The tuned design tested again, on a mesh the optimizer never saw.
+
+    Parameters
+    ----------
+    verdicts : tuple of Verdict
+    objective : float
+        SI, on the new mesh.
+    """
+
+    verdicts: tuple[Verdict, ...]
+    objective: float
+
+    @property
+    def status(self) -> str:
+        """FAIL if any verdict fails, else CANNOT TELL if any cannot tell, else PASS."""
+        return _joint_status([verdict.status for verdict in self.verdicts])
+
+    def __bool__(self) -> bool:
+        return self.status == "PASS"
+
+    def __str__(self) -> str:
+        return "\n".join(str(verdict) for verdict in self.verdicts)
+
+
+@dataclass(frozen=True, eq=False)
+class Best:
+    """What a study found.
+
+    Parameters
+    ----------
+    values : mapping of variable to SI value
+    objective : float
+        SI.
+    feasible : bool
+        True where every requirement is met with the numerical error on the bad side.
+    active : tuple of str
+        Requirements and bounds that hold the optimum back.
+    stopped : str
+        Why the search ended, in words.
+    history : History
+    verdicts : tuple of Verdict
+        Of the design on the study's own mesh.
+    model : Model
+    """
+
+    values: Mapping[str, float]
+    objective: float
+    feasible: bool
+    active: tuple[str, ...]
+    stopped: str
+    history: History
+    verdicts: tuple[Verdict, ...]
+    model: Model
+    study: Study
+
+    @property
+    def status(self) -> str:
+        """Joint status of the verdicts."""
+        return _joint_status([verdict.status for verdict in self.verdicts])
+
+    def verify(self, mesh: Mesh) -> Verification:
+        """Build and test the design on another mesh; an optimum is never reported untested."""
+        model = self.study.build(dict(self.values), mesh)
+        verdicts = tuple(test.run() for test in self.study.tests(model))
+        return Verification(verdicts, self.study.objective_of(model, verdicts))
+
+    def __str__(self) -> str:
+        variables, goal = self.history.variables, self.history.objective
+        start = next((e for e in self.history.designs if not e.failure), None)
+        lines = [f"best design: {'meets all requirements' if self.feasible else 'does NOT meet all requirements'}"]
+        for name, value in self.values.items():
+            v = variables[name]
+            lines.append(f"  {name:<16} {v.text(value):>12}   between {v.text(v.low)} and {v.text(v.high)}")
+        before = f"   from {show(start.objective, goal.dimension)}" if start else ""
+        lines.append(f"  {goal.label:<16} {show(self.objective, goal.dimension):>12}{before}")
+        lines.append(f"  held back by     {', '.join(self.active) or 'nothing'}")
+        lines.append(f"  stopped          {self.stopped}")
+        return "\n".join(lines)
+
+
+class _OutOfBudget(Exception):
+    """Ends the optimizer from inside an evaluation."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Study:
+    """Tune the variables of a built model so that a quantity is least and every requirement is met.
+
+    Parameters
+    ----------
+    build : callable (values, mesh) -> Model
+        Plain function; values are SI floats by variable name. It must not depend on anything else.
+    mesh : Mesh
+    variables : mapping of name to Variable
+        See ``variable``.
+    tests : callable (model) -> list of prototype tests
+        Their requirements are the constraints.
+    minimize : Quantity
+        Such as ``mass()``.
+    store : path, optional
+        Folder that keeps every evaluation; the same study resumes from it.
+
+    Raises
+    ------
+    StudyError
+        If there is nothing to vary, or ``build`` or ``tests`` do not answer with what they should.
+    """
+
+    build: Callable[[dict[str, float], Mesh], Model]
+    mesh: Mesh
+    variables: Mapping[str, Variable]
+    tests: Callable[[Model], Sequence[Test]]
+    minimize: Quantity
+    store: str | Path | None = None
+    name: str = field(default="design study")
+
+    def __post_init__(self) -> None:
+        if not self.variables:
+            raise StudyError("a study needs a variable: variables={'thickness': dtw.variable('3 mm', '8 mm')}")
+        for name, one in self.variables.items():
+            if not isinstance(one, Variable):
+                raise StudyError(f"variable {name!r} is {one!r}; write dtw.variable(low, high, start=...)")
+        if not isinstance(self.minimize, Quantity):
+            raise StudyError(f"minimize wants a quantity such as dtw.mass(), got {self.minimize!r}")
+
+    def run(
+        self, *, max_analyses: int = 80, max_time: Any = "30 min", tolerance: float = 1e-3
+    ) -> Best:
+        """Search with SLSQP (Kraft 1988) and differences; resume what the store holds.
+
+        Parameters
+        ----------
+        max_analyses : int
+            Evaluations in all, those in the store included.
+        max_time : number or string
+            Wall time of this call, s.
+        tolerance : float
+            Relative change of the objective at which the search ends.
+
+        Raises
+        ------
+        StudyError
+            If the store holds another study, or the very first design cannot be evaluated.
+        """
+        seconds = float(to_si(max_time, "time", name="max_time"))
+        start = self._model_of({name: v.start for name, v in self.variables.items()})
+        search = _Search(self, Store(self.store, self._fingerprint(start)), max_analyses, seconds)
+        try:
+            stopped = search.minimize(tolerance)
+            return self._best(search, stopped)
+        finally:
+            search.store.close()
+
+    def _model_of(self, values: dict[str, float]) -> Model:
+        model = self.build(values, self.mesh)
+        if not isinstance(model, Model):
+            raise StudyError(f"build must return a Model, got {type(model).__name__}")
+        return model
+
+    def run_tests(self, model: Model) -> tuple[Verdict, ...]:
+        """All verdicts of a model."""
+        tests = list(self.tests(model))
+        if not tests:
+            raise StudyError("tests must return at least one prototype test, such as [dtw.StrengthTest(model, ...)]")
+        return tuple(test.run() for test in tests)
+
+    def objective_of(self, model: Model, verdicts: Sequence[Verdict]) -> float:
+        """The minimized quantity of a tested model, SI."""
+        if self.minimize.needs == "model":
+            return float(self.minimize.evaluate(model).value)
+        for verdict in verdicts:
+            if verdict.result is not None and self.minimize.needs == verdict.needs:
+                return float(self.minimize.evaluate(verdict.result).value)
+        raise StudyError(
+            f"minimize={self.minimize.label} needs a {self.minimize.needs} analysis, which no test makes"
+        )
+
+    def _fingerprint(self, model: Model) -> dict[str, str]:
+        """What the evaluations depend on, by the word an error uses for it."""
+        return {
+            "build function": _source_hash(self.build) + model.content_hash()[:16],
+            "tests": _source_hash(self.tests)
+            + _hash(json.dumps([[str(r.content_hash()) for r in t.requirements] for t in self.tests(model)])),
+            "mesh": self.mesh.content_hash(),
+            "variables": _hash(json.dumps({n: v.to_dict() for n, v in self.variables.items()}, sort_keys=True)),
+            "objective": self.minimize.content_hash(),
+        }
+
+    def _best(self, search: _Search, stopped: str) -> Best:
+        done = [e for e in search.seen if not e.failure and e.objective is not None]
+        if not done:
+            reason = search.seen[0].failure if search.seen else "no analysis was allowed"
+            raise StudyError(f"no design could be evaluated; the first one failed: {reason}")
+        feasible = [e for e in done if e.worst_slack >= 0.0]
+        if feasible:
+            best = min(feasible, key=lambda e: (e.objective, e.number))
+        else:
+            best = max(done, key=lambda e: (e.worst_slack, -e.number))
+            broken = sorted(k for k, s in best.slacks.items() if s < 0.0)
+            stopped += f"; no design met all requirements, the nearest one misses {', '.join(broken)}"
+        active = [key for key, slack in best.slacks.items() if slack < _ACTIVE]
+        for name, v in self.variables.items():
+            at = v.scaled(best.values[name])
+            if at < 1e-6 or at > 1 - 1e-6:
+                active.append(f"{name} at its {'lower' if at < 0.5 else 'upper'} bound")
+        model = self._model_of(dict(best.values))
+        return Best(
+            values=dict(best.values), objective=float(best.objective or 0.0), feasible=bool(feasible),
+            active=tuple(active), stopped=stopped, model=model, study=self, verdicts=self.run_tests(model),
+            history=History(tuple(search.seen), dict(self.variables), self.minimize),
+        )  # fmt: skip
+
+
+class _Search:
+    """One run of the optimizer: evaluates, remembers, differences."""
+
+    def __init__(self, study: Study, store: Store, max_analyses: int, max_seconds: float) -> None:
+        self.study, self.store = study, store
+        self.names = list(study.variables)
+        self.max_analyses, self.deadline = max_analyses, time.monotonic() + max_seconds
+        self.max_seconds = max_seconds
+        self.seen: list[Evaluation] = []
+        self._by_key: dict[tuple[float, ...], Evaluation] = {}
+        self._constraints: list[str] | None = None
+        self._scale = 1.0
+        self.progress: Any = None
+
+    def values(self, x: FloatArray) -> dict[str, float]:
+        return {n: self.study.variables[n].value(float(s)) for n, s in zip(self.names, x, strict=True)}
+
+    def evaluate(self, x: FloatArray, purpose: str = "design") -> Evaluation:
+        """The evaluation of scaled variables, from memory or store if it is known."""
+        values = self.values(x)
+        key = tuple(values.values())
+        if key in self._by_key:
+            return self._by_key[key]
+        known = self.store.find(values)
+        if known is None:
+            if len(self.seen) >= self.max_analyses:
+                raise _OutOfBudget(f"the budget of {self.max_analyses} analyses was used")
+            if time.monotonic() > self.deadline:
+                raise _OutOfBudget(f"the time of {self.max_seconds:.0f} s was used")
+            known = self._analyse(values, purpose)
+            self.store.add(known)
+        self.seen.append(known)
+        self._by_key[key] = known
+        if self.progress is not None:
+            words = ", ".join(f"{n} {self.study.variables[n].text(v)}" for n, v in values.items())
+            self.progress.step(f"{known.purpose} {len(self.seen)}: {words}")
+        return known
+
+    def _analyse(self, values: dict[str, float], purpose: str) -> Evaluation:
+        start = time.perf_counter()
+        number = len(self.seen) + 1
+        try:
+            model = self.study._model_of(values)
+            verdicts = self.study.run_tests(model)
+            objective = self.study.objective_of(model, verdicts)
+        except StudyError:
+            raise  # the study itself is wrong, not this design
+        except (DesignTwinError, FloatingPointError, np.linalg.LinAlgError) as error:
+            return Evaluation(
+                number, values, None, failure=f"{type(error).__name__}: {error}",
+                seconds=time.perf_counter() - start, purpose=purpose,
+            )  # fmt: skip
+        slacks: dict[str, float] = {}
+        status: dict[str, str] = {}
+        readings: dict[str, float] = {}
+        for verdict in verdicts:
+            for row in verdict.rows:
+                requirement = row.requirement
+                status[str(requirement)] = row.status
+                readings[str(requirement)] = row.value.value
+                for value in requirement.quantity.by_case(verdict.result):
+                    bad = value.high if requirement.is_upper else value.low
+                    slack = requirement.slack(bad)
+                    label = str(requirement) + (f" | {value.case}" if value.case else "")
+                    # An unbounded interval is no number to steer by; far outside is as bad.
+                    slacks[label] = float(np.clip(slack, -10.0, 10.0)) if not np.isnan(slack) else -10.0
+        return Evaluation(
+            number, values, objective, slacks, status, readings, "", time.perf_counter() - start, purpose
+        )
+
+    def responses(self, e: Evaluation) -> tuple[float, FloatArray]:
+        """Scaled objective and slacks less the aim; a failed design is far from good in both."""
+        if self._constraints is None:
+            if e.failure:
+                raise StudyError(f"the starting design cannot be evaluated: {e.failure}")
+            self._constraints = list(e.slacks)
+            self._scale = abs(e.objective or 0.0) or 1.0
+        if e.failure or e.objective is None:
+            return 10.0, np.full(len(self._constraints), -10.0)
+        slacks = np.array([e.slacks.get(key, -10.0) for key in self._constraints])
+        return e.objective / self._scale, np.minimum(slacks, 3.0) - _AIM
+
+    def gradient(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Differences of objective [n] and slacks [m, n] at scaled variables."""
+        f0, c0 = self.responses(self.evaluate(x))
+        df, dc = np.zeros(len(x)), np.zeros((len(c0), len(x)))
+        for i in range(len(x)):
+            for step in (_STEP, -_STEP) if x[i] + _STEP <= 1.0 else (-_STEP, _STEP):
+                y = x.copy()
+                y[i] += step
+                if not 0.0 <= y[i] <= 1.0:
+                    continue
+                beside = self.evaluate(y, "gradient")
+                if beside.failure:
+                    continue
+                f1, c1 = self.responses(beside)
+                df[i], dc[:, i] = (f1 - f0) / step, (c1 - c0) / step
+                break
+        return df, dc
+
+    def minimize(self, tolerance: float) -> str:
+        """Run SLSQP; the reason it stopped, in words."""
+        from scipy.optimize import minimize
+
+        x0 = np.array([v.scaled(v.start) for v in self.study.variables.values()])
+        with track(self.study.name, total=self.max_analyses) as self.progress:
+            try:
+                self.responses(self.evaluate(x0))
+                out = minimize(
+                    lambda x: self.responses(self.evaluate(x))[0],
+                    x0,
+                    jac=lambda x: self.gradient(x)[0],
+                    method="SLSQP",
+                    bounds=[(0.0, 1.0)] * len(x0),
+                    constraints={
+                        "type": "ineq",
+                        "fun": lambda x: self.responses(self.evaluate(x))[1],
+                        "jac": lambda x: self.gradient(x)[1],
+                    },
+                    options={"ftol": tolerance, "maxiter": 100},
+                )
+            except _OutOfBudget as stop:
+                return str(stop)
+        if out.success:
+            return f"the objective changes by less than {tolerance:.1%} (SLSQP, {out.nit} steps)"
+        return f"SLSQP ended after {out.nit} steps: {str(out.message).lower()}"
+
+
+def _joint_status(all_: Sequence[str]) -> str:
+    return "FAIL" if "FAIL" in all_ else "CANNOT TELL" if "CANNOT TELL" in all_ else "PASS"
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _source_hash(function: Callable[..., Any]) -> str:
+    try:
+        return _hash(inspect.getsource(function))
+    except (OSError, TypeError):
+        code = getattr(function, "__code__", None)
+        return _hash(repr((code.co_code, code.co_consts)) if code is not None else repr(type(function)))

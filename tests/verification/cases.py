@@ -1,0 +1,328 @@
+"""Published cases as functions of element and mesh size; the tests beside this file hold the targets."""
+
+from __future__ import annotations
+
+import numpy as np
+from builders import block, box, merged, rectangle
+
+import designtwin as dtw
+from designtwin.elements import ELEMENTS
+from designtwin.mesh import Mesh
+from designtwin.typing import FloatArray
+
+PLANE = ("triangle", "triangle6", "quad", "quad8")
+
+
+def is_plane(element: str) -> bool:
+    return ELEMENTS[element].dimension == 2
+
+
+def elastic(youngs_modulus: float, poissons_ratio: float, **more: float) -> dtw.LinearElastic:
+    return dtw.LinearElastic(youngs_modulus=youngs_modulus, poissons_ratio=poissons_ratio, **more)
+
+
+def cook(element: str, n: int) -> dtw.Model:
+    """Cook's membrane: (0,0) (48,44) (48,60) (0,44), E = 1, nu = 1/3, unit shear on the right side."""
+
+    def tapered(p: FloatArray) -> FloatArray:
+        r, s = p[:, 0], p[:, 1]
+        return np.column_stack([48 * r, 44 * r + s * (44 - 28 * r), p[:, 2]])
+
+    mesh = rectangle(element, n, shape=tapered)
+    return dtw.Model(
+        mesh,
+        materials={"body": dtw.PlaneStress(elastic(1.0, 1 / 3), thickness=1.0)},
+        supports=[dtw.FixedSupport(on="xmin")],
+        load_cases={"shear": [dtw.Force(on="xmax", value=(0.0, 1.0, 0.0))]},
+    )
+
+
+def ellipse_quarter(p: FloatArray) -> FloatArray:
+    """Unit square to the quarter ring between the ellipses (2, 1) and (3.25, 2.75); theta from D at (2, 0)."""
+    s, t = p[:, 0], p[:, 1] * np.pi / 2
+    return np.column_stack(
+        [(2 + 1.25 * s) * np.cos(t), (1 + 1.75 * s) * np.sin(t), p[:, 2]]
+    )
+
+
+def le1(element: str, n: int) -> dtw.Model:
+    """NAFEMS LE1, elliptic membrane; t = 0.1 m, 10 MPa outward on the outer ellipse."""
+    mesh = block(element, (n, 2 * n, max(1, n // 4)), (1.0, 1.0, 0.1), shape=ellipse_quarter)
+    material = elastic(210e9, 0.3)
+    supports = [dtw.PrescribedDisplacement(on="ymin", y=0.0), dtw.PrescribedDisplacement(on="ymax", x=0.0)]
+    section: object = dtw.PlaneStress(material, thickness=0.1)
+    if not is_plane(element):
+        section = material
+        supports.append(dtw.PrescribedDisplacement(on=dtw.nearest((2.0, 0.0, 0.0)), z=0.0))
+        supports.append(dtw.PrescribedDisplacement(on=dtw.nearest((3.25, 0.0, 0.0)), z=0.0))
+        supports.append(dtw.PrescribedDisplacement(on=dtw.nearest((0.0, 1.0, 0.0)), z=0.0))
+    return dtw.Model(
+        mesh,
+        materials={"body": section},
+        supports=supports,
+        load_cases={"tension": [dtw.Pressure(on="xmax", magnitude=-10e6)]},
+    )
+
+
+def le10(element: str, n: int) -> dtw.Model:
+    """NAFEMS LE10, thick plate: LE1's outline, 0.6 m thick, 1 MPa on top."""
+    mesh = box(element, (n, int(1.5 * n), max(2, 2 * (n // 4))), (1.0, 1.0, 0.6), shape=ellipse_quarter)
+    x, y, z = mesh.points.T
+    edge = np.flatnonzero(
+        (np.abs((x / 3.25) ** 2 + (y / 2.75) ** 2 - 1) < 1e-6) & (np.abs(z - 0.3) < 1e-9)
+    )
+    return dtw.Model(
+        mesh,
+        materials={"body": elastic(210e9, 0.3)},
+        supports=[
+            dtw.PrescribedDisplacement(on="ymin", y=0.0),
+            dtw.PrescribedDisplacement(on="ymax", x=0.0),
+            dtw.PrescribedDisplacement(on="xmax", x=0.0, y=0.0),
+            dtw.PrescribedDisplacement(on=dtw.ids(nodes=edge), z=0.0),
+        ],
+        load_cases={"pressure": [dtw.Pressure(on="zmax", magnitude=1e6)]},
+    )
+
+
+def kirsch_stress(x: FloatArray) -> FloatArray:
+    """Exact stress around a hole of radius 1 under unit tension along y, [n, 6] (Kirsch 1898)."""
+    r, t = np.hypot(x[:, 0], x[:, 1]), np.arctan2(x[:, 1], x[:, 0])
+    a2, a4 = 1 / r**2, 1 / r**4
+    # The textbook's tension is along x: turned by 90 degrees, cos 2t and sin 2t change sign.
+    radial = 0.5 * (1 - a2) - 0.5 * (1 - 4 * a2 + 3 * a4) * np.cos(2 * t)
+    hoop = 0.5 * (1 + a2) + 0.5 * (1 + 3 * a4) * np.cos(2 * t)
+    shear = 0.5 * (1 + 2 * a2 - 3 * a4) * np.sin(2 * t)
+    c, s = np.cos(t), np.sin(t)
+    out = np.zeros((len(x), 6))
+    out[:, 0] = radial * c * c + hoop * s * s - 2 * shear * c * s
+    out[:, 1] = radial * s * s + hoop * c * c + 2 * shear * c * s
+    out[:, 3] = (radial - hoop) * c * s + shear * (c * c - s * s)
+    return out
+
+
+def kirsch(element: str, n: int) -> dtw.Model:
+    """Quarter ring r = 1 to 4 around a hole with the exact tractions of an infinite plate."""
+
+    def ring(p: FloatArray) -> FloatArray:
+        r, t = 4.0 ** p[:, 0], p[:, 1] * np.pi / 2
+        return np.column_stack([r * np.cos(t), r * np.sin(t), p[:, 2]])
+
+    mesh = block(element, (n, n, max(1, n // 4)), (1.0, 1.0, 0.5), shape=ring)
+
+    def traction(x: FloatArray) -> FloatArray:
+        stress, normal = kirsch_stress(x), x[:, :2] / np.hypot(x[:, 0], x[:, 1])[:, None]
+        return np.column_stack(
+            [
+                stress[:, 0] * normal[:, 0] + stress[:, 3] * normal[:, 1],
+                stress[:, 3] * normal[:, 0] + stress[:, 1] * normal[:, 1],
+                np.zeros(len(x)),
+            ]
+        )
+
+    material = elastic(210e3, 0.3)
+    supports = [dtw.PrescribedDisplacement(on="ymin", y=0.0), dtw.PrescribedDisplacement(on="ymax", x=0.0)]
+    section: object = dtw.PlaneStress(material, thickness=1.0)
+    if not is_plane(element):
+        section = material
+        supports.append(dtw.PrescribedDisplacement(on="zmin", z=0.0))
+    return dtw.Model(
+        mesh,
+        materials={"body": section},
+        supports=supports,
+        load_cases={"tension": [dtw.Traction(on="xmax", value=traction)]},
+    )
+
+
+def lame_sphere(element: str, n: int) -> dtw.Model:
+    """Octant of a hollow sphere a = 1, b = 2 m, 100 MPa inside; three patches, no pole."""
+    axes = np.eye(3)
+    center = np.ones(3) / np.sqrt(3)
+    patches = []
+    for i in range(3):
+        x, y, z = axes[i], axes[(i + 1) % 3], axes[(i + 2) % 3]
+        corners = (x, (x + y) / np.sqrt(2), center, (x + z) / np.sqrt(2))
+
+        def sector(p: FloatArray, corners: tuple[FloatArray, ...] = corners) -> FloatArray:
+            r, s, t = (p[:, k : k + 1] for k in range(3))
+            d = (1 - s) * (1 - t) * corners[0] + s * (1 - t) * corners[1] + s * t * corners[2]
+            d = d + (1 - s) * t * corners[3]
+            return (1 + r) * d / np.linalg.norm(d, axis=1)[:, None]
+
+        patches.append(box(element, (n, n // 2, n // 2), shape=sector))
+    mesh = merged(*patches)
+    return dtw.Model(
+        mesh,
+        materials={"body": elastic(200e9, 0.3)},
+        supports=[
+            dtw.PrescribedDisplacement(on=dtw.plane((0.0, 0.0, 0.0), axis), **{axis: 0.0}) for axis in "xyz"
+        ],
+        load_cases={"pressure": [dtw.Pressure(on="xmin", magnitude=100e6)]},
+    )
+
+
+def thick_cylinder(element: str, poissons_ratio: float, n: int = 5) -> dtw.Model:
+    """MacNeal-Harder thick cylinder a = 3, b = 9, plane strain, unit pressure inside, a quarter of it."""
+
+    def ring(p: FloatArray) -> FloatArray:
+        # Radii 3, 3.5, 4.2, 5.2, 6.75, 9 of the 1985 mesh; smooth between.
+        radius = np.interp(p[:, 0], np.linspace(0, 1, 6), [3.0, 3.5, 4.2, 5.2, 6.75, 9.0])
+        t = p[:, 1] * np.pi / 2
+        return np.column_stack([radius * np.cos(t), radius * np.sin(t), p[:, 2]])
+
+    mesh = block(element, (n, 9, 1), (1.0, 1.0, 1.0), shape=ring)
+    material = elastic(1000.0, poissons_ratio)
+    supports = [dtw.PrescribedDisplacement(on="ymin", y=0.0), dtw.PrescribedDisplacement(on="ymax", x=0.0)]
+    section: object = dtw.PlaneStrain(material)
+    if not is_plane(element):
+        section = material
+        supports.append(dtw.PrescribedDisplacement(on=dtw.everything(), z=0.0))
+    return dtw.Model(
+        mesh,
+        materials={"body": section},
+        supports=supports,
+        load_cases={"pressure": [dtw.Pressure(on="xmin", magnitude=1.0)]},
+    )
+
+
+def beam(
+    element: str, n: tuple[int, int, int], load: tuple[float, float, float], *, skew: str = "rectangular"
+) -> dtw.Model:
+    """MacNeal-Harder straight cantilever, 6 x 0.2 (y) x 0.1 (z); skew = trapezoidal or parallelogram."""
+
+    def slanted(p: FloatArray) -> FloatArray:
+        x, y = p[:, 0], p[:, 1]
+        inner = (x > 1e-9) & (x < 6 - 1e-9)
+        odd = np.round(x * n[0] / 6) % 2 == 1
+        lean = {"rectangular": 0.0, "parallelogram": 1.0, "trapezoidal": np.where(odd, 1.0, -1.0)}[skew]
+        corner = np.abs(x * n[0] / 6 - np.round(x * n[0] / 6)) < 1e-9
+        shift = np.where(inner & corner, lean * (y - 0.1), 0.0)
+        return np.column_stack([x + shift, p[:, 1:]])
+
+    mesh = block(element, n, (6.0, 0.2, 0.1), shape=slanted)
+    mesh = straightened(mesh)
+    material = elastic(1e7, 0.3)
+    section: object = dtw.PlaneStress(material, thickness=0.1) if is_plane(element) else material
+    return dtw.Model(
+        mesh,
+        materials={"body": section},
+        supports=[dtw.FixedSupport(on="xmin")],
+        load_cases={"tip": [dtw.Force(on="xmax", value=load)]},
+    )
+
+
+def straightened(mesh: Mesh) -> Mesh:
+    """Mid-side nodes back in the middle of their edges."""
+    points = mesh.points.copy()
+    for name, conn in mesh.cells.items():
+        element = ELEMENTS[name]
+        for i, (a, b) in enumerate(element.edges):
+            points[conn[:, element.corners + i]] = 0.5 * (points[conn[:, a]] + points[conn[:, b]])
+    return mesh.moved(points)
+
+
+def curved_beam(element: str, n: tuple[int, int, int], load: tuple[float, float, float]) -> dtw.Model:
+    """MacNeal-Harder curved cantilever: 90 degree arc, radii 4.12 and 4.32, 0.1 thick; free end at x = 0."""
+
+    def arc(p: FloatArray) -> FloatArray:
+        r, t = 4.12 + p[:, 1], p[:, 0] * np.pi / 2
+        return np.column_stack([r * np.sin(t), r * np.cos(t), p[:, 2]])[:, [1, 0, 2]] * [1.0, 1.0, -1.0]
+
+    mesh = block(element, n, (1.0, 0.2, 0.1), shape=arc)
+    material = elastic(1e7, 0.25)
+    section: object = dtw.PlaneStress(material, thickness=0.1) if is_plane(element) else material
+    return dtw.Model(
+        mesh,
+        materials={"body": section},
+        supports=[dtw.FixedSupport(on="xmin")],
+        load_cases={"tip": [dtw.Force(on="xmax", value=load)]},
+    )
+
+
+def twisted_beam(element: str, n: tuple[int, int, int], load: tuple[float, float, float]) -> dtw.Model:
+    """MacNeal-Harder twisted beam: L = 12, width 1.1 (y), depth 0.32 (z) at the root, 90 degrees of twist."""
+
+    def twist(p: FloatArray) -> FloatArray:
+        t = p[:, 0] / 12 * np.pi / 2
+        y, z = p[:, 1], p[:, 2]
+        return np.column_stack([p[:, 0], y * np.cos(t) - z * np.sin(t), y * np.sin(t) + z * np.cos(t)])
+
+    mesh = box(element, n, (12.0, 1.1, 0.32), origin=(0.0, -0.55, -0.16), shape=twist)
+    return dtw.Model(
+        mesh,
+        materials={"body": elastic(29e6, 0.22)},
+        supports=[dtw.FixedSupport(on="xmin")],
+        load_cases={"tip": [dtw.Force(on="xmax", value=load)]},
+    )
+
+
+def timoshenko(element: str, n: int) -> dtw.Model:
+    """Cantilever 0 <= x <= 48, |y| <= 6 with the exact tractions and root displacement, P = 1000."""
+    e, nu, load, length, half = 3e7, 0.3, 1000.0, 48.0, 6.0
+    inertia = 144.0
+
+    def ux(p: FloatArray) -> FloatArray:
+        x, y = p[:, 0], p[:, 1]
+        return load * y / (6 * e * inertia) * ((6 * length - 3 * x) * x + (2 + nu) * (y**2 - half**2))
+
+    def uy(p: FloatArray) -> FloatArray:
+        x, y = p[:, 0], p[:, 1]
+        return -load / (6 * e * inertia) * (
+            3 * nu * y**2 * (length - x) + (4 + 5 * nu) * half**2 * x + (3 * length - x) * x**2
+        )
+
+    def shear(p: FloatArray) -> FloatArray:
+        tau = -load / (2 * inertia) * (half**2 - p[:, 1] ** 2)
+        return np.column_stack([0 * tau, tau, 0 * tau])
+
+    mesh = rectangle(element, (4 * n, n), (length, 2 * half), origin=(0.0, -half))
+    return dtw.Model(
+        mesh,
+        materials={"body": dtw.PlaneStress(elastic(e, nu), thickness=1.0)},
+        supports=[dtw.PrescribedDisplacement(on="xmin", x=ux, y=uy)],
+        load_cases={"shear": [dtw.Traction(on="xmax", value=shear)]},
+    )
+
+
+def finite_plate(element: str, n: int) -> dtw.Model:
+    """D11 (b): a quarter of the plate |x| <= 10, |y| <= 30 with a hole r = 2, unit tension along y."""
+
+    def sheet(p: FloatArray, top: bool = False) -> FloatArray:
+        s, t = p[:, 0], p[:, 1]
+        angle = np.pi / 4 * (t + (1.0 if top else 0.0))
+        inner = 2 * np.column_stack([np.cos(angle), np.sin(angle)])
+        side = np.column_stack([10 * np.ones_like(t), 10 * t])
+        if top:
+            side = np.column_stack([10 * (1 - t), 10 * np.ones_like(t)])
+        grade = (np.exp(2.0 * s) - 1) / (np.exp(2.0) - 1)
+        xy = inner + grade[:, None] * (side - inner)
+        return np.column_stack([xy, p[:, 2]])
+
+    ring = [
+        rectangle(element, (2 * n, n), shape=sheet),
+        rectangle(element, (2 * n, n), shape=lambda p: sheet(p, top=True)),
+    ]
+    strip = rectangle(element, (n, n), (10.0, 20.0), origin=(0.0, 10.0))
+    mesh = merged(*ring, strip)
+    return dtw.Model(
+        mesh,
+        materials={"body": dtw.PlaneStress(elastic(210e3, 0.3), thickness=1.0)},
+        supports=[
+            dtw.PrescribedDisplacement(on=dtw.plane((0.0, 0.0, 0.0), "y"), y=0.0),
+            dtw.PrescribedDisplacement(on=dtw.plane((0.0, 0.0, 0.0), "x"), x=0.0),
+        ],
+        load_cases={"tension": [dtw.Traction(on=dtw.faces(normal="+y", at="max"), value=(0.0, 1.0, 0.0))]},
+    )
+
+
+def solve(model: dtw.Model) -> dtw.StaticCase:
+    result = dtw.solve_static(model)
+    return result[result.cases[0]]
+
+
+def at(case: dtw.StaticCase, point: tuple[float, float, float], name: str) -> tuple[float, float]:
+    """Value and half-width of a field at the node nearest a point."""
+    field = case.field(name)
+    xyz = case.mesh.points if field.location == "points" else case.points.xyz
+    row = int(np.argmin(np.linalg.norm(xyz - np.asarray(point), axis=1)))
+    error = np.inf if field.error is None else float(field.error[row])
+    return float(field.values[row]), error
