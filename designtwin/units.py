@@ -238,6 +238,11 @@ def unit_of(dimension: str) -> str:
     return _dimension(dimension, "unit").unit
 
 
+def example_of(dimension: str) -> str:
+    """What a user might write for a dimension: "2.5 kN" for a force."""
+    return _dimension(dimension, "unit").example
+
+
 # ---------------------------------------------------------------------------------------------------
 # To SI
 # ---------------------------------------------------------------------------------------------------

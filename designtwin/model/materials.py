@@ -1,0 +1,500 @@
+"""Materials: what a part is made of, stated or taken from the sourced library.
+
+Every property is optional. A test asks for what it needs with `Material.require`, and what is
+missing is named; nothing is guessed. Each property is a constant or a table over temperature.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any, ClassVar
+
+import numpy as np
+
+from designtwin.errors import MaterialError, MissingPropertyError
+from designtwin.model.magnitude import Magnitude, MagnitudeLike, Shape
+from designtwin.plain import Plain
+from designtwin.typing import FloatArray
+from designtwin.units import example_of
+
+ROOM_TEMPERATURE = 293.15
+"""K. Handbooks give secant expansion from 20 degC."""
+
+_TITLES = {
+    "youngs_modulus": "Young's modulus",
+    "poissons_ratio": "Poisson's ratio",
+    "shear_modulus": "shear modulus",
+    "density": "density",
+    "yield_strength": "yield strength",
+    "ultimate_strength": "ultimate strength",
+    "tensile_strength": "tensile strength",
+    "compressive_strength": "compressive strength",
+    "shear_strength": "shear strength",
+    "expansion": "thermal expansion",
+    "conductivity": "thermal conductivity",
+    "specific_heat": "specific heat",
+}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Material(Plain):
+    """What every material may state; `LinearElastic` and `Orthotropic` add their elasticity.
+
+    Parameters
+    ----------
+    density : "7850 kg/m3"
+    specific_heat : "460 J/(kg*K)"
+    expansion : "12e-6 1/K"
+        Secant coefficient, measured from `expansion_reference`.
+    conductivity : "50 W/(m*K)"
+    expansion_reference : temperature
+        Where the expansion was measured from, 20 degC in handbooks. The stress-free temperature of
+        a test is another thing: it belongs to the load case.
+    name : str, optional
+        Stands in messages and tables.
+    source : str or dict, optional
+        Where the numbers come from, for all or per property.
+    """
+
+    density: MagnitudeLike | None = None
+    specific_heat: MagnitudeLike | None = None
+    expansion: MagnitudeLike | None = None
+    conductivity: MagnitudeLike | None = None
+    expansion_reference: Any = ROOM_TEMPERATURE
+    name: str | None = None
+    source: str | Mapping[str, str] | None = None
+
+    properties: ClassVar[dict[str, tuple[str, Shape]]] = {}
+    """Name to dimension and shape."""
+    signed: ClassVar[frozenset[str]] = frozenset({"expansion", "poissons_ratio"})
+
+    def __post_init__(self) -> None:
+        for key, (dimension, shape) in self.properties.items():
+            stated = getattr(self, key)
+            if stated is not None:
+                object.__setattr__(self, key, self._read(key, stated, dimension, shape))
+        reference = Magnitude.of(self.expansion_reference, "temperature", name="expansion_reference").value
+        object.__setattr__(self, "expansion_reference", reference)
+        if isinstance(self.source, Mapping):
+            unknown = [key for key in self.source if key not in self.properties]
+            if unknown:
+                raise MaterialError(f"source of {self}: {unknown[0]!r} is no property of it")
+            object.__setattr__(self, "source", dict(self.source))
+        self._check()
+
+    def _read(self, key: str, stated: MagnitudeLike, dimension: str, shape: Shape) -> Magnitude:
+        magnitude = Magnitude.of(stated, dimension, name=key, shape=shape)
+        if magnitude.depends_on not in (None, "temperature"):
+            raise MaterialError(
+                f"{key} of {self._who} varies over {magnitude.depends_on}; a property is a constant or a "
+                "table over temperature"
+            )
+        assert magnitude.values is not None
+        if key not in self.signed and magnitude.values.min() <= 0.0:
+            raise MaterialError(f"{key} of {self._who} is {magnitude}; it must be positive")
+        return magnitude
+
+    def _check(self) -> None:
+        """What the laws of physics ask of this kind of material."""
+
+    @property
+    def _who(self) -> str:
+        return f"material {self.name!r}" if self.name else f"the {type(self).__name__} material"
+
+    def magnitude(self, key: str) -> Magnitude | None:
+        """The property, or None where it is not stated."""
+        if key not in self.properties:
+            return None
+        value = getattr(self, key)
+        assert value is None or isinstance(value, Magnitude)
+        return value
+
+    def require(self, key: str, *, test: str) -> Magnitude:
+        """The property; named if it is missing.
+
+        Parameters
+        ----------
+        key : str
+            Such as "density".
+        test : str
+            What needs it, for the message: "Gravity".
+
+        Raises
+        ------
+        MissingPropertyError
+            If the material does not state it.
+        """
+        found = self.magnitude(key)
+        if found is not None:
+            return found
+        if key not in self.properties:
+            raise MissingPropertyError(
+                f"{key} of {self._who} is needed by {test}; a {type(self).__name__} material has no such "
+                "property"
+            )
+        dimension, shape = self.properties[key]
+        example = f"'{example_of(dimension)}'" if shape == () else "(...)"
+        raise MissingPropertyError(
+            f"{key} of {self._who} is needed by {test}; state it, e.g. {key}={example}: nothing missing "
+            "is guessed"
+        )
+
+    def at(
+        self, key: str, temperature: FloatArray | float | None = None, *, test: str = "this test"
+    ) -> FloatArray:
+        """The property at temperatures.
+
+        Parameters
+        ----------
+        temperature : float or float64[...], optional
+            K; may be left out where the property is a constant.
+
+        Returns
+        -------
+        float64[..., *shape]
+            SI.
+        """
+        magnitude = self.require(key, test=test)
+        return dataclasses.replace(magnitude, name=f"{key} of {self._who}").at(temperature=temperature)
+
+    def stiffness(self, temperature: FloatArray | float | None = None) -> FloatArray:
+        """Elastic stiffness in material axes.
+
+        Returns
+        -------
+        float64[..., 6, 6]
+            Pa, order xx yy zz xy yz xz, engineering shear; leading axes of `temperature`.
+        """
+        raise NotImplementedError
+
+    def axial_modulus(self, temperature: FloatArray | float | None = None) -> FloatArray:
+        """Young's modulus along the first material axis, float64[...], Pa."""
+        raise NotImplementedError
+
+    def conductivity_tensor(self, temperature: FloatArray | float | None = None) -> FloatArray:
+        """Thermal conductivity in material axes, float64[..., 3, 3], W/(m K)."""
+        values = self.at("conductivity", temperature, test="heat conduction")
+        if self.properties["conductivity"][1] == ():
+            values = np.repeat(values[..., None], 3, axis=-1)
+        return np.asarray(values[..., None] * np.eye(3))
+
+    def expansion_vector(self, temperature: FloatArray | float | None = None) -> FloatArray:
+        """Secant expansion in material axes, float64[..., 6], 1/K, measured from `expansion_reference`."""
+        values = self.at("expansion", temperature, test="thermal strain")
+        if self.properties["expansion"][1] == ():
+            values = np.repeat(values[..., None], 3, axis=-1)
+        return np.concatenate([values, np.zeros_like(values)], axis=-1)
+
+    def thermal_strain(self, temperature: FloatArray | float, reference: float) -> FloatArray:
+        """Free thermal strain in material axes, zero at the stress-free temperature.
+
+        The coefficients are secants from `expansion_reference` Ta, which need not be the stress-free
+        temperature T0: strain = a(T) (T - Ta) - a(T0) (T0 - Ta).
+
+        Parameters
+        ----------
+        temperature : float or float64[...]
+            K.
+        reference : float
+            Stress-free temperature T0, K.
+
+        Returns
+        -------
+        float64[..., 6]
+            Order xx yy zz xy yz xz.
+        """
+        warm = np.asarray(temperature, dtype=np.float64)
+        start = self.expansion_reference
+        at_warm = self.expansion_vector(warm) * (warm - start)[..., None]
+        at_reference = self.expansion_vector(reference) * (reference - start)
+        return np.asarray(at_warm - at_reference)
+
+    def heat_capacity(self, temperature: FloatArray | float | None = None) -> FloatArray:
+        """Heat stored per volume and kelvin, density times specific heat: float64[...], J/(m^3 K)."""
+        test = "stored heat"
+        return self.at("density", temperature, test=test) * self.at("specific_heat", temperature, test=test)
+
+    def source_of(self, key: str) -> str:
+        """Where a property comes from, "" if unsaid."""
+        if isinstance(self.source, Mapping):
+            return self.source.get(key, "")
+        return self.source or ""
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name or 'unnamed'}>"
+
+    def __str__(self) -> str:
+        rows = []
+        for key in self.properties:
+            value = self.magnitude(key)
+            if value is not None:
+                rows.append((_TITLES.get(key, key), str(value), self.source_of(key)))
+        widths = [max((len(row[i]) for row in rows), default=0) for i in (0, 1)]
+        lines = [f"{self.name or 'unnamed'} ({type(self).__name__})"]
+        lines += [f"  {a:<{widths[0]}}  {b:<{widths[1]}}  {c}".rstrip() for a, b, c in rows]
+        return "\n".join(lines)
+
+
+_COMMON: dict[str, tuple[str, Shape]] = {"density": ("density", ()), "specific_heat": ("specific_heat", ())}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class LinearElastic(Material):
+    """An isotropic linear elastic material, or a purely thermal one where no modulus is stated.
+
+    Parameters
+    ----------
+    youngs_modulus : "210 GPa"
+    poissons_ratio : 0.3
+        Between -1 and 0.5, both excluded.
+    yield_strength, ultimate_strength : "355 MPa", optional
+        Tension; the ultimate strength of a brittle material is its tensile strength.
+    compressive_strength : "840 MPa", optional
+        Positive; for brittle materials.
+    density, specific_heat, expansion, conductivity, expansion_reference, name, source
+        See `Material`.
+
+    Raises
+    ------
+    MaterialError
+        If no such material can exist.
+    """
+
+    youngs_modulus: MagnitudeLike | None = None
+    poissons_ratio: MagnitudeLike | None = None
+    yield_strength: MagnitudeLike | None = None
+    ultimate_strength: MagnitudeLike | None = None
+    compressive_strength: MagnitudeLike | None = None
+
+    properties: ClassVar[dict[str, tuple[str, Shape]]] = {
+        "youngs_modulus": ("modulus", ()),
+        "poissons_ratio": ("dimensionless", ()),
+        **_COMMON,
+        "yield_strength": ("stress", ()),
+        "ultimate_strength": ("stress", ()),
+        "compressive_strength": ("stress", ()),
+        "expansion": ("expansion", ()),
+        "conductivity": ("conductivity", ()),
+    }
+
+    def _check(self) -> None:
+        ratio = self.magnitude("poissons_ratio")
+        if ratio is not None and ratio.values is not None:
+            worst = float(ratio.values.flat[np.argmax(np.abs(ratio.values - 0.125))])
+            if not -1.0 < worst < 0.5:
+                hint = " (an incompressible material: 0.499 is close enough)" if worst == 0.5 else ""
+                raise MaterialError(
+                    f"poissons_ratio of {self._who} is {worst:g}; it must lie between -1 and 0.5{hint}"
+                )
+        yields, breaks = self.magnitude("yield_strength"), self.magnitude("ultimate_strength")
+        if yields and breaks and yields.is_constant and breaks.is_constant and breaks.value < yields.value:
+            raise MaterialError(
+                f"ultimate_strength of {self._who} is {breaks}, below its yield_strength of {yields}"
+            )
+
+    def axial_modulus(self, temperature: FloatArray | float | None = None) -> FloatArray:
+        """See `Material.axial_modulus`."""
+        return self.at("youngs_modulus", temperature, test="elastic stiffness")
+
+    def stiffness(self, temperature: FloatArray | float | None = None) -> FloatArray:
+        """See `Material.stiffness`."""
+        E = self.at("youngs_modulus", temperature, test="elastic stiffness")
+        nu = self.at("poissons_ratio", temperature, test="elastic stiffness")
+        shear = E / (2.0 * (1.0 + nu))
+        lame = E * nu / ((1.0 + nu) * (1.0 - 2.0 * nu))
+        out = np.zeros((*E.shape, 6, 6))
+        out[..., :3, :3] = lame[..., None, None]
+        for i in range(3):
+            out[..., i, i] += 2.0 * shear
+            out[..., i + 3, i + 3] = shear
+        return out
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Orthotropic(Material):
+    """A linear elastic material with three planes of symmetry: laminates, wood, crystals, prints.
+
+    Axes 1 2 3 are the x y z of the section's `orientation`, or of the mesh where none is given.
+
+    Parameters
+    ----------
+    youngs_modulus : (E1, E2, E3)
+    poissons_ratio : (nu12, nu23, nu13)
+        nu12 is minus strain 2 over strain 1 under stress 1, and so on.
+    shear_modulus : (G12, G23, G13)
+    expansion, conductivity : three values
+    tensile_strength, compressive_strength : three values along 1 2 3, optional
+        Positive both.
+    shear_strength : (S12, S23, S13), optional
+    density, specific_heat, expansion_reference, name, source
+        See `Material`.
+
+    Raises
+    ------
+    MaterialError
+        If the stiffness is not positive definite: such a material would give energy away.
+    """
+
+    youngs_modulus: MagnitudeLike | None = None
+    poissons_ratio: MagnitudeLike | None = None
+    shear_modulus: MagnitudeLike | None = None
+    tensile_strength: MagnitudeLike | None = None
+    compressive_strength: MagnitudeLike | None = None
+    shear_strength: MagnitudeLike | None = None
+
+    properties: ClassVar[dict[str, tuple[str, Shape]]] = {
+        "youngs_modulus": ("modulus", (3,)),
+        "poissons_ratio": ("dimensionless", (3,)),
+        "shear_modulus": ("modulus", (3,)),
+        **_COMMON,
+        "tensile_strength": ("stress", (3,)),
+        "compressive_strength": ("stress", (3,)),
+        "shear_strength": ("stress", (3,)),
+        "expansion": ("expansion", (3,)),
+        "conductivity": ("conductivity", (3,)),
+    }
+
+    def _check(self) -> None:
+        E, nu = self.magnitude("youngs_modulus"), self.magnitude("poissons_ratio")
+        if E is None or nu is None:
+            return
+        knots = [m.knots for m in (E, nu) if m.knots is not None]
+        if knots:
+            low, high = max(k[0] for k in knots), min(k[-1] for k in knots)
+            every = np.unique(np.concatenate(knots))
+            temperature: FloatArray | None = every[(every >= low) & (every <= high)]
+        else:
+            temperature = None
+        compliance = _normal_compliance(E.at(temperature=temperature), nu.at(temperature=temperature))
+        # scaled to a unit diagonal, so that stiff and soft axes weigh the same
+        scale = np.sqrt(np.einsum("...ii->...i", compliance))
+        eigenvalues = np.linalg.eigvalsh(compliance / (scale[..., :, None] * scale[..., None, :]))
+        if eigenvalues.min(initial=1.0) <= 1e-9:
+            raise MaterialError(
+                f"the stiffness of {self._who} is not positive definite; check poissons_ratio=(nu12, nu23, "
+                "nu13): each must satisfy nu_ij^2 < E_i/E_j, and nu_ij = nu_ji E_i/E_j turns one into another"
+            )
+
+    def axial_modulus(self, temperature: FloatArray | float | None = None) -> FloatArray:
+        """See `Material.axial_modulus`."""
+        return np.asarray(self.at("youngs_modulus", temperature, test="elastic stiffness")[..., 0])
+
+    def stiffness(self, temperature: FloatArray | float | None = None) -> FloatArray:
+        """See `Material.stiffness`."""
+        E, nu, G = (
+            self.at(key, temperature, test="elastic stiffness")
+            for key in ("youngs_modulus", "poissons_ratio", "shear_modulus")
+        )
+        out = np.zeros((*E.shape[:-1], 6, 6))
+        out[..., :3, :3] = np.linalg.inv(_normal_compliance(E, nu))
+        for i in range(3):
+            out[..., i + 3, i + 3] = G[..., i]  # 12 23 13 stand where xy yz xz do
+        return out
+
+
+def _normal_compliance(E: FloatArray, nu: FloatArray) -> FloatArray:
+    """Compliance of the normal components, float64[..., 3, 3], 1/Pa."""
+    out = np.zeros((*E.shape[:-1], 3, 3))
+    for i in range(3):
+        out[..., i, i] = 1.0 / E[..., i]
+    for (i, j), k in {(0, 1): 0, (1, 2): 1, (0, 2): 2}.items():
+        out[..., i, j] = out[..., j, i] = -nu[..., k] / E[..., i]
+    return out
+
+
+# ---------------------------------------------------------------------------------------------------
+# The library
+# ---------------------------------------------------------------------------------------------------
+
+
+@cache
+def _library() -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+    """Entries by name, and names by their spelling without blanks, dashes and case."""
+    import tomllib
+
+    text = files("designtwin.model").joinpath("library.toml").read_text(encoding="utf-8")
+    data = tomllib.loads(text)
+    sources: dict[str, str] = data.pop("sources")
+    spellings: dict[str, str] = {}
+    for name, entry in data.items():
+        for spelling in (name, *entry.get("aliases", ())):
+            taken = spellings.setdefault(_plain_name(spelling), name)
+            if taken != name:
+                raise MaterialError(f"the library gives {spelling!r} to both {taken!r} and {name!r}")
+        entry["sources"] = sources
+    return data, spellings
+
+
+def _plain_name(name: str) -> str:
+    return "".join(c for c in name.casefold() if c not in " -_./,()+")
+
+
+def material_names() -> tuple[str, ...]:
+    """The materials `material` knows, in the order of the library."""
+    return tuple(_library()[0])
+
+
+def material(name: str, **overrides: Any) -> LinearElastic | Orthotropic:
+    """A material of the sourced library, changed where asked.
+
+    Parameters
+    ----------
+    name : str
+        "S355", "1.4301", "Al 6061-T6"; blanks, dashes and case do not matter.
+    **overrides
+        Properties to state otherwise: ``material("S355", yield_strength="345 MPa")``. None takes a
+        property out.
+
+    Returns
+    -------
+    LinearElastic or Orthotropic
+        Values at 20 degC, with the source of each.
+
+    Raises
+    ------
+    MaterialError
+        If the library has no such material or it has no such property; near names are given.
+    """
+    entries, spellings = _library()
+    if not isinstance(name, str):
+        raise MaterialError(f"material wants a name, got {name!r}; known are {', '.join(entries)}")
+    found = spellings.get(_plain_name(name))
+    if found is None:
+        near = difflib.get_close_matches(_plain_name(name), spellings, n=4, cutoff=0.5)
+        kinds = [key for key, entry in entries.items() if name.casefold() in entry["title"].split(",")[0]]
+        names = list(dict.fromkeys([*kinds, *(spellings[word] for word in near)]))[:6]
+        hint = f"did you mean {' or '.join(map(repr, names))}?" if names else f"it has {', '.join(entries)}"
+        raise MaterialError(
+            f"the library has no material {name!r}; {hint} Or state it with LinearElastic(...)"
+        )
+    entry = entries[found]
+    cls: type[LinearElastic | Orthotropic] = (
+        Orthotropic if entry.get("type") == "Orthotropic" else LinearElastic
+    )
+    values: dict[str, Any] = {}
+    source: dict[str, str] = {}
+    for key in cls.properties:
+        if key in entry:
+            value, where, grade = entry[key]
+            values[key] = tuple(value) if isinstance(value, list) else value
+            source[key] = f"{entry['sources'][where]} ({grade})"
+    fields = {field.name for field in dataclasses.fields(cls)}
+    for key, value in overrides.items():
+        if key not in fields:
+            near = difflib.get_close_matches(key, fields, n=2)
+            hint = (
+                f"did you mean {' or '.join(map(repr, near))}?"
+                if near
+                else f"it has {', '.join(cls.properties)}"
+            )
+            raise MaterialError(f"material {found!r} has no property {key!r}; {hint}")
+        values[key] = value
+        source.pop(key, None)
+        if key in cls.properties and value is not None:
+            source[key] = "stated by the user"
+    return cls(**({"name": found, "source": source} | values))
