@@ -19,6 +19,22 @@ _ROOMS: dict[str, tuple[str, ...]] = {
         "RequirementError", "StudyError", "PictureError",
     ),
     "units": ("display_units",),
+    "model.coordinates": ("Cartesian", "Cylindrical"),
+    "model.magnitude": ("field", "nodal", "table"),
+    "model.materials": ("LinearElastic", "Orthotropic", "material", "material_names"),
+    "model.sections": ("Axisymmetric", "PlaneStrain", "PlaneStress", "Solid", "Truss"),
+    "model.loads": (
+        "Acceleration", "BearingLoad", "Centrifugal", "Convection", "Force", "Gravity", "HeatFlow", "HeatFlux",
+        "HeatSource", "HydrostaticPressure", "Moment", "Pressure", "RemoteForce", "Traction", "resultant",
+    ),
+    "model.supports": (
+        "ElasticFoundation", "FixedSupport", "FixedTemperature", "InertiaRelief", "PointMass",
+        "PrescribedDisplacement", "Spring", "Symmetry",
+    ),
+    "model.model": ("Model", "Temperature", "combine"),
+    "results": ("StaticCase", "StaticResult", "ThermalCase", "ThermalResult"),
+    "analysis": ("solve_static", "solve_thermal"),
+    "study": ("Study", "variable"),
     "io": ("read_mesh",),
     "mesh": (
         "Group", "Mesh", "Selection", "box", "cylinder", "everything", "exterior", "faces", "feature", "group",

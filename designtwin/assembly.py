@@ -207,7 +207,7 @@ def elastic_tensors(
     n_cells, n_q = len(block.conn), len(at.xi)
     section = block.section
     local = None
-    if temperature is not None and section.material.depends_on_temperature("stiffness"):
+    if temperature is not None and section.material.varies_with_temperature("stiffness"):
         local = np.einsum("qn,cn->cq", at.shape, temperature[block.conn]).ravel()
     if isinstance(section, Truss):
         mean = None if local is None else local.reshape(n_cells, n_q).mean(axis=1)
@@ -227,12 +227,9 @@ def thermal_strain(model: Model, block: CellBlock, at: PointTables, case: LoadCa
         return None
     nodal = case.temperature.at_nodes(model)
     local = np.einsum("qn,cn->cq", at.shape, nodal[block.conn])
-    positions = block.at(model.mesh.points, at.shape).reshape(-1, 3)
-    expansion = np.asarray(
-        block.section.expansion_vector(local.ravel(), block.section.axes(positions), needed_by=case.name)
-    )
-    change = local - case.temperature.reference_kelvin
-    return np.asarray(np.broadcast_to(expansion, (local.size, 6)).reshape(*local.shape, 6) * change[..., None])
+    axes = block.section.axes(block.at(model.mesh.points, at.shape).reshape(-1, 3))
+    free = block.section.thermal_strain(local.ravel(), case.temperature.reference_kelvin, axes)
+    return np.asarray(free).reshape(*local.shape, 6)
 
 
 @dataclass(frozen=True, eq=False)
@@ -317,7 +314,7 @@ def conductivity_tensors(
     """Conductivity tensors [k, 3, 3], W/(m K), and which holds where [n_cells, q]."""
     n_cells, n_q = len(block.conn), len(at.xi)
     local = None
-    if temperature is not None and block.section.material.depends_on_temperature("conductivity"):
+    if temperature is not None and block.section.material.varies_with_temperature("conductivity"):
         local = np.einsum("qn,cn->cq", at.shape, temperature[block.conn]).ravel()
     axes = block.section.axes(block.at(model.mesh.points, at.shape).reshape(-1, 3))
     tensors = np.asarray(block.section.conductivity_tensor(local, axes), np.float64)

@@ -43,7 +43,7 @@ def solve_thermal(model: Model, *, solver: LinearSolver | None = None) -> Therma
     cases = [case for case in model.cases.values() if case.is_thermal or model.heat_supports]
     notes = [note for case in cases for note in check_thermal(model, case)]
     for part in model.parts:
-        if part.section.material.depends_on_temperature("conductivity"):
+        if part.section.material.varies_with_temperature("conductivity"):
             raise ModelError(
                 f"part {part.name!r}: conductivity depends on temperature, which the steady analysis does not "
                 "solve yet; give one value at the expected temperature"

@@ -144,6 +144,12 @@ class Material(Plain):
             "is guessed"
         )
 
+    def depends_on_temperature(self, what: str) -> bool:
+        """Whether a property is tabulated, or any that the "stiffness" is made of."""
+        keys = ("youngs_modulus", "poissons_ratio", "shear_modulus") if what == "stiffness" else (what,)
+        found = [self.magnitude(key) for key in keys]
+        return any(one is not None and not one.is_constant for one in found)
+
     def at(
         self, key: str, temperature: FloatArray | float | None = None, *, test: str = "this test"
     ) -> FloatArray:
@@ -161,6 +167,12 @@ class Material(Plain):
         """
         magnitude = self.require(key, test=test)
         return dataclasses.replace(magnitude, name=f"{key} of {self._who}").at(temperature=temperature)
+
+    def varies_with_temperature(self, what: str) -> bool:
+        """True where a property, or "stiffness" as a whole, is a table over temperature."""
+        elastic = ("youngs_modulus", "poissons_ratio", "shear_modulus")
+        found = [self.magnitude(key) for key in (elastic if what == "stiffness" else (what,))]
+        return any(one is not None and one.depends_on == "temperature" for one in found)
 
     def stiffness(self, temperature: FloatArray | float | None = None) -> FloatArray:
         """Elastic stiffness in material axes.
@@ -183,14 +195,18 @@ class Material(Plain):
             values = np.repeat(values[..., None], 3, axis=-1)
         return np.asarray(values[..., None] * np.eye(3))
 
-    def expansion_vector(self, temperature: FloatArray | float | None = None) -> FloatArray:
+    def expansion_vector(
+        self, temperature: FloatArray | float | None = None, *, needed_by: str = "thermal strain"
+    ) -> FloatArray:
         """Secant expansion in material axes, float64[..., 6], 1/K, measured from `expansion_reference`."""
-        values = self.at("expansion", temperature, test="thermal strain")
+        values = self.at("expansion", temperature, test=needed_by)
         if self.properties["expansion"][1] == ():
             values = np.repeat(values[..., None], 3, axis=-1)
         return np.concatenate([values, np.zeros_like(values)], axis=-1)
 
-    def thermal_strain(self, temperature: FloatArray | float, reference: float) -> FloatArray:
+    def thermal_strain(
+        self, temperature: FloatArray | float, reference: float, *, needed_by: str = "thermal strain"
+    ) -> FloatArray:
         """Free thermal strain in material axes, zero at the stress-free temperature.
 
         The coefficients are secants from `expansion_reference` Ta, which need not be the stress-free
@@ -210,8 +226,8 @@ class Material(Plain):
         """
         warm = np.asarray(temperature, dtype=np.float64)
         start = self.expansion_reference
-        at_warm = self.expansion_vector(warm) * (warm - start)[..., None]
-        at_reference = self.expansion_vector(reference) * (reference - start)
+        at_warm = self.expansion_vector(warm, needed_by=needed_by) * (warm - start)[..., None]
+        at_reference = self.expansion_vector(reference, needed_by=needed_by) * (reference - start)
         return np.asarray(at_warm - at_reference)
 
     def heat_capacity(self, temperature: FloatArray | float | None = None) -> FloatArray:

@@ -185,7 +185,7 @@ class StaticCase(CaseResult):
             rows = self.points.part == index
             if rows.any():
                 local = None if temperature is None else temperature[rows]
-                out[rows] = part.section.material.strength(name, local, needed_by="the yield margin")
+                out[rows] = part.section.material.at(name, local, test="the yield margin")
         return out
 
     def safety_factor(self) -> FloatArray:
@@ -202,7 +202,7 @@ class StaticCase(CaseResult):
         names = ["displacement", "ux", "uy", "uz", "von_mises", "tresca"]
         names += [f"principal_{i}" for i in (1, 2, 3)]
         names += [f"stress_{c}" for c in tensor.COMPONENTS] + [f"strain_{c}" for c in tensor.COMPONENTS]
-        if all(part.section.material.has("yield_strength") for part in self.model.parts):
+        if all(part.section.material.magnitude("yield_strength") is not None for part in self.model.parts):
             names.append("safety_factor")
         if self.case is not None and self.case.temperature is not None:
             names.append("temperature")
