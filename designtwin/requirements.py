@@ -883,13 +883,15 @@ class BrittleMargin(FieldQuantity):
 
     def check(self, model: Model) -> None:
         super().check(model)
-        for strength in ("ultimate_tensile_strength", "ultimate_compressive_strength"):
-            check_strength(model, strength, self.label, self.on)
+        check_strength(model, "ultimate_strength", self.label, self.on)
+        if self.criterion == "mohr_coulomb":
+            check_strength(model, "compressive_strength", self.label, self.on)
 
     def _field(self, case: Any, rows: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         first, third = read_field(case, "principal_1", rows), read_field(case, "principal_3", rows)
-        tensile = strength_at(case, rows, "ultimate_tensile_strength", self.label)
-        compressive = strength_at(case, rows, "ultimate_compressive_strength", self.label)
+        tensile = strength_at(case, rows, "ultimate_strength", self.label)
+        none = math.inf if self.criterion == "rankine" else None
+        compressive = strength_at(case, rows, "compressive_strength", self.label, otherwise=none)
         coulomb = self.criterion == "mohr_coulomb"
         one = np.ones(len(rows))
         # the utilization grows with the first and falls with the third principal stress
@@ -905,8 +907,8 @@ def brittle_utilization(
 ) -> FloatArray:
     """Demand over allowable of a brittle material, float64[k], never negative.
 
-    Rankine bounds the first principal stress by the tensile and the third by the compressive strength;
-    Mohr-Coulomb also their sum, ``s1 / St - s3 / Sc``, where one pulls and the other pushes.
+    Rankine bounds the first principal stress by the tensile strength, and the third by the compressive one
+    (inf leaves it out); Mohr-Coulomb also their sum, ``s1 / St - s3 / Sc``, where one pulls and the other pushes.
 
     Source: Budynas & Nisbett, Shigley's Mechanical Engineering Design, 9th ed. (2011), sec. 5-8.
     """
@@ -937,37 +939,39 @@ def parts_on(model: Any, on: Selection | None) -> IntArray:
 def check_strength(model: Any, name: str, needed_by: str, on: Selection | None) -> None:
     """Raise MissingPropertyError unless every material of the place states a strength."""
     for index in parts_on(model, on):
-        part = model.parts[index]
-        if not part.section.material.has(name):
-            _strength_missing(part, name, needed_by)
+        _require(model.parts[index], name, needed_by)
 
 
-def _strength_missing(part: Any, name: str, needed_by: str) -> NoReturn:
-    label = getattr(part.section.material, "name", "") or type(part.section.material).__name__
-    raise MissingPropertyError(
-        f"{needed_by} needs the {name} of {label!r} (part {part.name!r}), which the material does not state; "
-        f"give it {name}='... MPa', or judge other parts only with on="
-    )
+def _require(part: Any, name: str, needed_by: str) -> None:
+    try:
+        part.section.material.require(name, test=needed_by)
+    except MissingPropertyError as error:
+        raise MissingPropertyError(f"part {part.name!r}: {error}") from error
 
 
-def strength_at(case: Any, rows: IntArray, name: str, needed_by: str) -> FloatArray:
+def strength_at(
+    case: Any, rows: IntArray, name: str, needed_by: str, *, otherwise: float | None = None
+) -> FloatArray:
     """A strength at result points float64[k], Pa, at the temperature of the case.
 
-    A combination has the lowest strength of the cases it combines.
+    A combination has the lowest strength of the cases it combines. `otherwise` stands in for materials that
+    do not state it, which are an error without it.
     """
-    if case.parts:
-        return np.asarray(np.min([strength_at(one, rows, name, needed_by) for _, one in case.parts], axis=0))
+    if getattr(case, "parts", ()):
+        each = [strength_at(one, rows, name, needed_by, otherwise=otherwise) for _, one in case.parts]
+        return np.asarray(np.min(each, axis=0))
     points, model = case.points, case.model
     state = None if case.case is None else case.case.temperature
     kelvin = None if state is None else state.at_nodes(model)[points.node[rows]]
     out = np.empty(len(rows))
     for index in np.unique(points.part[rows]):
         here = points.part[rows] == index
-        part = model.parts[index]
-        if not part.section.material.has(name):
-            _strength_missing(part, name, needed_by)
-        local = None if kelvin is None else kelvin[here]
-        out[here] = part.section.material.strength(name, local, needed_by=needed_by)
+        material = model.parts[index].section.material
+        if material.magnitude(name) is None and otherwise is not None:
+            out[here] = otherwise
+            continue
+        _require(model.parts[index], name, needed_by)
+        out[here] = material.at(name, None if kelvin is None else kelvin[here], test=needed_by)
     return out
 
 
@@ -1165,7 +1169,9 @@ def brittle_margin(
     Parameters
     ----------
     criterion : str
-        "rankine" (largest principal stress) or "mohr_coulomb"; see `brittle_utilization`.
+        "rankine": the largest principal stress against the ultimate strength, and the smallest against the
+        compressive strength where the material states one; "mohr_coulomb" needs both. See
+        `brittle_utilization`.
     on, case, excluding
         As `displacement`.
     """

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from designtwin.errors import MissingPropertyError
 from designtwin.mesh import Mesh
 from designtwin.mesh.selections import select
 from designtwin.typing import FloatArray
@@ -18,11 +19,16 @@ class FakeMaterial:
     def __init__(self, name: str = "stuff", **properties: float) -> None:
         self.name, self.properties = name, properties
 
-    def has(self, name: str) -> bool:
-        return name in self.properties
+    def magnitude(self, name: str) -> float | None:
+        return self.properties.get(name)
 
-    def strength(self, name: str, temperature: Any = None, *, needed_by: str) -> float:
+    def require(self, name: str, *, test: str) -> float:
+        if name not in self.properties:
+            raise MissingPropertyError(f"{name} of {self.name!r} is needed by {test}")
         return self.properties[name]
+
+    def at(self, name: str, temperature: Any = None, *, test: str) -> float:
+        return self.require(name, test=test)
 
 
 class FakeModel:

@@ -85,10 +85,10 @@ class Verdict:
         }
 
     def to_dict(self) -> PlainData:
-        """Plain data that `json.dumps` takes: SI numbers and the texts of the table; inf and nan are words."""
+        """Plain data that `json.dumps` takes: SI numbers, texts of the table; inf and nan are words."""
         from designtwin import __version__
 
-        return _jsonable(
+        data: PlainData = _jsonable(
             {
                 "designtwin": __version__,
                 "python": platform.python_version(),
@@ -101,6 +101,7 @@ class Verdict:
                 "notes": list(self.notes),
             }
         )
+        return data
 
     # Where it fails, and how that looks
 

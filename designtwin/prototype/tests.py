@@ -78,7 +78,8 @@ class PrototypeTest:
     def _check(self, number: int, requirement: Any) -> None:
         if isinstance(requirement, Quantity):
             raise RequirementError(
-                f"requirement {number}, {requirement.label}, has no limit; compare it with one, e.g. {self._example}"
+                f"requirement {number}, {requirement.label}, has no limit; compare it with one, "
+                f"e.g. {self._example}"
             )
         if isinstance(requirement, bool):
             raise RequirementError(
@@ -87,14 +88,15 @@ class PrototypeTest:
             )
         if not isinstance(requirement, Requirement):
             raise RequirementError(
-                f"requirement {number} is a {type(requirement).__name__}; write a comparison, e.g. {self._example}"
+                f"requirement {number} is a {type(requirement).__name__}; write a comparison, "
+                f"e.g. {self._example}"
             )
         needs = requirement.quantity.needs
         if needs not in (self.physics, "model"):
             fits = self.others.get(needs, f"{needs} analysis")
             raise RequirementError(
-                f"requirement {number}, {requirement}, needs a {needs} analysis, which a {type(self).__name__} "
-                f"does not run; put it into a {fits}"
+                f"requirement {number}, {requirement}, needs a {needs} analysis, which a "
+                f"{type(self).__name__} does not run; put it into a {fits}"
             )
 
     def _cases(self) -> list[str]:
