@@ -460,6 +460,12 @@ class Mesh:
         """The same cells and groups on other points."""
         return replace(self, points=points)
 
+    def joined(self, *, tolerance: float | None = None) -> Mesh:
+        """The mesh with nodes in one place (within a tolerance, m) merged; see ``repair.joined``."""
+        from designtwin.mesh.repair import joined
+
+        return joined(self, tolerance=tolerance)
+
     @cached_property
     def _hash(self) -> str:
         digest = hashlib.sha256(self.points.tobytes())
