@@ -1,0 +1,657 @@
+"""What is wrong with a model, said before solving: free motions, missing properties, broken cells, units.
+
+Errors raise; what is merely odd comes back as notes for the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from designtwin.elements import ELEMENTS
+from designtwin.errors import (
+    MeshError,
+    MissingPropertyError,
+    ModelError,
+    SingularSystemError,
+)
+from designtwin.mesh.mesh import Mesh, jacobian_determinants
+from designtwin.model.domains import NodalMatrices
+from designtwin.model.loads import Acceleration, Centrifugal, Gravity, Load
+from designtwin.model.sections import Section, Truss
+from designtwin.model.supports import InertiaRelief, Prescribed, Support
+from designtwin.typing import FloatArray, IntArray
+from designtwin.units import show
+
+if TYPE_CHECKING:
+    from designtwin.model.model import LoadCase, Model
+
+_FREE = 1e-12
+"""Share of the largest resistance to a rigid motion under which it counts as free."""
+_FLAT = 1e-9
+"""Volume of a cell, over the cube of its longest edge, under which it counts as flat."""
+
+
+def check_static(model: Model, case: LoadCase) -> tuple[str, ...]:
+    """Refuse what a static analysis cannot answer; return notes on what is odd.
+
+    Raises
+    ------
+    MeshError
+        Inverted or flat cells.
+    MissingPropertyError
+        A material without a property this case needs.
+    ModelError
+        Loads or supports on nodes that no cell uses.
+    SingularSystemError
+        A piece of the part is free to move; names the piece, the motion and what to add.
+    """
+    _check_cells(model)
+    supports = (*model.supports, *case.supports)
+    _check_properties(model, case, supports)
+    _check_nodes(model, case.name, case.loads, supports)
+    if not any(isinstance(support, InertiaRelief) for support in supports):
+        _check_motions(model, case.name, supports)
+    return (*_unit_notes(model), *_load_notes(model, case, supports))
+
+
+def check_thermal(model: Model, case: LoadCase) -> tuple[str, ...]:
+    """Refuse what a steady thermal analysis cannot answer; return notes on what is odd.
+
+    Raises
+    ------
+    MeshError
+        Inverted or flat cells.
+    MissingPropertyError
+        A material without conductivity.
+    ModelError
+        Loads or temperatures on nodes that no cell uses.
+    SingularSystemError
+        A piece without fixed temperature or convection: heat has nowhere to go, its level is undetermined.
+    """
+    _check_cells(model)
+    for part in model.parts:
+        if not part.section.material.magnitude("conductivity"):
+            raise MissingPropertyError(
+                f"case {case.name!r}: the thermal test needs the conductivity of {_material(part.section)} "
+                f'(part {part.name!r}), which is not stated; add conductivity="50 W/(m*K)" or the like'
+            )
+    supports = (*model.heat_supports, *case.heat_supports)
+    _check_nodes(model, case.name, case.heat_loads, supports)
+    _check_levels(model, case, supports)
+    notes = list(_unit_notes(model))
+    if not case.heat_loads and not supports:
+        notes.append(f"case {case.name!r}: no heat enters or leaves")
+    return tuple(notes)
+
+
+# Cells
+
+
+def _check_cells(model: Model) -> None:
+    """Raise MeshError on inverted or flat cells."""
+    inverted, flat = broken_cells(model.mesh)
+    if not len(inverted) and not len(flat):
+        return
+    texts = []
+    for ids, word, why in (
+        (inverted, "inverted", "their nodes are numbered the wrong way round, or they are folded"),
+        (flat, "flat", "they enclose no volume"),
+    ):
+        if len(ids):
+            some = ", ".join(map(str, ids[:5].tolist())) + (" ..." if len(ids) > 5 else "")
+            at = show(model.mesh.cell_centers[ids[0]], "length")
+            one = "cell is" if len(ids) == 1 else "cells are"
+            texts.append(f"{len(ids):,} {one} {word} (ids {some}; the first near {at}): {why}")
+    raise MeshError("; ".join(texts) + "; repair the mesh (mesh.check() lists all of them)")
+
+
+def broken_cells(mesh: Mesh) -> tuple[IntArray, IntArray]:
+    """Ids of cells inverted at an integration point, and of cells without volume, int64[k] each."""
+    inverted, flat = [], []
+    for _name, ids, conn in mesh.blocks():
+        element = ELEMENTS[_name]
+        x = mesh.points[conn]
+        _, gradient, _ = element.tables()
+        det = jacobian_determinants(x, gradient)
+        corners = x[:, : element.corners]
+        size = np.zeros(len(ids))
+        for a, b in element.corner_edges:
+            size = np.maximum(size, np.linalg.norm(corners[:, a] - corners[:, b], axis=1))
+        small = _FLAT * size**element.dimension
+        inverted.append(ids[(det < -small[:, None]).any(axis=1)])
+        flat.append(ids[(np.abs(det) <= small[:, None]).any(axis=1) & ~(det < -small[:, None]).any(axis=1)])
+    return np.concatenate(inverted), np.concatenate(flat)
+
+
+# Properties
+
+
+def _material(section: Section) -> str:
+    material = section.material
+    return repr(material.name) if getattr(material, "name", "") else type(material).__name__
+
+
+def _check_properties(model: Model, case: LoadCase, supports: Sequence[Support]) -> None:
+    weight = [load for load in case.loads if isinstance(load, Gravity | Acceleration | Centrifugal)]
+    needs: list[tuple[str, str]] = [("density", f"the {type(load).__name__} load") for load in weight[:1]]
+    if any(isinstance(support, InertiaRelief) for support in supports):
+        needs.append(("density", "inertia relief"))
+    if case.temperature is not None:
+        needs.append(("expansion", "its Temperature"))
+    examples = {"density": '"7850 kg/m3"', "expansion": '"12e-6 1/K"'}
+    for part in model.parts:
+        for name, why in needs:
+            if not part.section.material.magnitude(name):
+                raise MissingPropertyError(
+                    f"case {case.name!r}: {why} needs the {name} of {_material(part.section)} "
+                    f"(part {part.name!r}), which is not stated; add {name}={examples[name]} or the like"
+                )
+
+
+# Nodes in no cell
+
+
+def _check_nodes(model: Model, case: str, loads: Sequence[Load], supports: Sequence[Support]) -> None:
+    used = np.zeros(model.mesh.n_points, bool)
+    used[model.mesh.used_nodes] = True
+    if used.all():
+        return
+    for item in (*loads, *supports):
+        on = getattr(item, "on", None)
+        if on is None:
+            continue
+        nodes = model.region(on).nodes
+        loose = nodes[~used[nodes]]
+        if len(loose):
+            some = ", ".join(map(str, loose[:5].tolist())) + (" ..." if len(loose) > 5 else "")
+            raise ModelError(
+                f"case {case!r}: {item.said} acts on {len(loose):,} of {len(nodes):,} nodes that no cell uses "
+                f"(ids {some}; the first at {show(model.mesh.points[loose[0]], 'length')}): nothing carries it "
+                "there; select nodes of the part"
+            )
+
+
+# Free motions
+
+
+@dataclass(frozen=True, eq=False)
+class Bodies:
+    """What moves as one rigid thing: cells joined by facets are a body, free bar ends are points.
+
+    Parameters
+    ----------
+    of_cell : int64[n_cells]
+        Body of each cell, -1 for bars.
+    n : int
+        Number of bodies.
+    loose : int64[k]
+        Nodes that only bars use.
+    """
+
+    of_cell: IntArray
+    n: int
+    loose: IntArray
+
+
+def _bodies(model: Model) -> Bodies:
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    mesh = model.mesh
+    bar = np.zeros(mesh.n_cells, bool)
+    for part in model.parts:
+        bar[part.cells] = isinstance(part.section, Truss)
+    pairs = mesh.neighbors
+    ones = np.ones(len(pairs), np.int8)
+    graph = coo_array((ones, (pairs[:, 0], pairs[:, 1])), shape=(mesh.n_cells, mesh.n_cells))
+    _, label = connected_components(graph, directed=False)
+    of_cell = np.full(mesh.n_cells, -1, np.int64)
+    solid = np.flatnonzero(~bar)
+    _, of_cell[solid] = np.unique(label[solid], return_inverse=True)
+    ends = mesh.nodes_of_cells(np.flatnonzero(bar))
+    loose = np.setdiff1d(ends, mesh.nodes_of_cells(solid))
+    return Bodies(of_cell, int(of_cell.max(initial=-1)) + 1, loose)
+
+
+def _modes(x: FloatArray, dimension: int, axisymmetric: bool) -> FloatArray:
+    """Displacement at points of the unit rigid motions, float64[k, 3, m]; x is relative and scaled."""
+    k = len(x)
+    if axisymmetric:
+        out = np.zeros((k, 3, 1))
+        out[:, 1, 0] = 1.0
+        return out
+    full = np.zeros((k, 3, 6))
+    full[:, 0, 0] = full[:, 1, 1] = full[:, 2, 2] = 1.0
+    full[:, 1, 3], full[:, 2, 3] = -x[:, 2], x[:, 1]
+    full[:, 0, 4], full[:, 2, 4] = x[:, 2], -x[:, 0]
+    full[:, 0, 5], full[:, 1, 5] = -x[:, 1], x[:, 0]
+    return full if dimension == 3 else full[:, :, [0, 1, 5]]
+
+
+def _check_motions(model: Model, case: str, supports: Sequence[Support]) -> None:
+    """Raise SingularSystemError if the supports leave a motion of any piece free."""
+    held = [one for support in supports for one in support.prescribed(model)]
+    springs = [one for support in supports for one in support.matrices(model)]
+    mesh, bodies = model.mesh, _bodies(model)
+    piece = mesh.pieces
+    texts: list[str] = []
+    found = 0
+    for number in range(int(piece.max()) + 1):
+        cells = np.flatnonzero(piece == number)
+        free = _free_motions(model, bodies, cells, held, springs)
+        if free:
+            found += 1
+            texts += free[: max(0, 4 - len(texts))]
+    if texts:
+        more = f" And {found - len(texts)} more pieces." if found > len(texts) else ""
+        raise SingularSystemError(f"case {case!r}: " + " ".join(texts) + more)
+
+
+def _free_motions(
+    model: Model,
+    bodies: Bodies,
+    cells: IntArray,
+    held: Sequence[Prescribed],
+    springs: Sequence[NodalMatrices],
+) -> list[str]:
+    """Sentences on what can move in one piece; none if all is held."""
+    mesh = model.mesh
+    ids = np.unique(bodies.of_cell[cells])
+    ids = ids[ids >= 0]
+    nodes = mesh.nodes_of_cells(cells)
+    center = 0.5 * (mesh.points[nodes].min(axis=0) + mesh.points[nodes].max(axis=0))
+    size = max(0.5 * float(np.linalg.norm(np.ptp(mesh.points[nodes], axis=0))), 1e-300)
+    inside = np.zeros(mesh.n_points, bool)
+    inside[nodes] = True
+    loose = bodies.loose[inside[bodies.loose]]
+    m = 1 if model.axisymmetric else 3 if model.dimension == 2 else 6
+    c = model.dimension
+    n_unknown = m * len(ids) + c * len(loose)
+    if n_unknown > 1200:  # a lattice of many hinged cells: left to the solver's own word
+        return []
+    body_of = np.full(mesh.n_points, -1, np.int64)
+    joints: list[tuple[int, int, int]] = []
+    for k, body in enumerate(ids):
+        own = mesh.nodes_of_cells(cells[bodies.of_cell[cells] == body])
+        joints += [(int(node), int(body_of[node]), k) for node in own[body_of[own] >= 0]]
+        body_of[own] = k
+    point_of = np.full(mesh.n_points, -1, np.int64)
+    point_of[loose] = np.arange(len(loose))
+
+    def motion(at: IntArray) -> FloatArray:
+        """Displacement of nodes per unknown, float64[k, 3, n_unknown]."""
+        out = np.zeros((len(at), 3, n_unknown))
+        modes = _modes((mesh.points[at] - center) / size, c, model.axisymmetric)
+        for k in range(len(ids)):
+            here = body_of[at] == k
+            out[np.ix_(here, range(3), range(m * k, m * (k + 1)))] = modes[here]
+        for row in np.flatnonzero(point_of[at] >= 0):
+            start = m * len(ids) + c * point_of[at[row]]
+            out[row, range(c), range(start, start + c)] = 1.0
+        return out
+
+    gram = np.zeros((n_unknown, n_unknown))
+
+    def resist(rows: FloatArray) -> None:
+        nonlocal gram
+        gram += rows.T @ rows
+
+    for one in held:
+        rows = np.flatnonzero(inside[one.nodes])
+        for some in np.array_split(rows, max(1, len(rows) * 3 * n_unknown // 2_000_000)):
+            u = motion(one.nodes[some])
+            if one.axes is not None:
+                u = np.einsum("kij,kjm->kim", one.axes[some], u)
+            if len(some):
+                resist(u[one.fixed[some]] / np.sqrt(len(rows)))
+    for matrices in springs:
+        rows = np.flatnonzero(inside[matrices.nodes[:, 0]])
+        n = matrices.nodes.shape[1]
+        total = np.zeros_like(gram)
+        for some in np.array_split(rows, max(1, len(rows) * 3 * n * n_unknown // 2_000_000)):
+            u = motion(matrices.nodes[some].ravel()).reshape(len(some), 3 * n, n_unknown)
+            total += np.einsum("kim,kin->mn", u, matrices.values[some] @ u)
+        scale = float(np.abs(total).max(initial=0.0))
+        if scale > 0.0:
+            gram += total / scale
+    for node, a, b in joints:
+        modes = _modes((mesh.points[[node]] - center) / size, c, model.axisymmetric)[0]
+        rows_ = np.zeros((3, n_unknown))
+        rows_[:, m * a : m * (a + 1)], rows_[:, m * b : m * (b + 1)] = modes, -modes
+        resist(rows_)
+    if len(loose):
+        for name, some in mesh.rows_by_block(cells[bodies.of_cell[cells] < 0]):
+            ends = mesh.cells[name][some][:, :2]
+            along = mesh.points[ends[:, 1]] - mesh.points[ends[:, 0]]
+            along /= np.linalg.norm(along, axis=1)[:, None]
+            change = motion(ends[:, 1]) - motion(ends[:, 0])
+            resist(np.einsum("ki,kim->km", along, change))
+    values, vectors = np.linalg.eigh(gram)
+    free = vectors[:, values <= _FREE * max(float(values[-1]), 1e-300)]
+    if not free.shape[1]:
+        return []
+    piece = _Piece(model, bodies, cells, ids, loose, center, size, held=bool(gram.any() and values[-1] > 0.0))
+    return piece.sentences(free, motion)
+
+
+@dataclass(frozen=True, eq=False)
+class _Piece:
+    """A connected piece of the part, with the words for what it can do."""
+
+    model: Model
+    bodies: Bodies
+    cells: IntArray
+    ids: IntArray
+    loose: IntArray
+    center: FloatArray
+    size: float
+    held: bool
+
+    @property
+    def n_modes(self) -> int:
+        return 1 if self.model.axisymmetric else 3 if self.model.dimension == 2 else 6
+
+    def sentences(self, free: FloatArray, motion: Callable[[IntArray], FloatArray]) -> list[str]:
+        """What the free motions are, float64[n_unknown, k]: of the whole piece, then of bodies within."""
+        c, m = self.model.dimension, self.n_modes
+        # The piece as a whole: motions of all bodies alike that lie in the free space.
+        whole = np.vstack(
+            [np.eye(m)] * len(self.ids)
+            + [_modes((self.model.mesh.points[[n]] - self.center) / self.size, c, self.model.axisymmetric)[0, :c]
+               for n in self.loose]
+        )  # fmt: skip
+        whole /= np.linalg.norm(whole, axis=0)
+        _, rest, right = np.linalg.svd(whole - free @ (free.T @ whole), full_matrices=True)
+        rest = np.append(rest, np.zeros(m - len(rest)))
+        rigid = right[rest < 1e-5].T
+        texts = []
+        if rigid.shape[1]:
+            texts.append(self._whole(_embed(rigid / np.linalg.norm(whole[:m], axis=0)[:, None]
+                                            if len(self.ids) else rigid)))  # fmt: skip
+            moved = np.linalg.qr(whole @ rigid)[0]
+            u, size, _ = np.linalg.svd(free - moved @ (moved.T @ free), full_matrices=False)
+            free = u[:, size > 1e-5]
+        if free.shape[1]:
+            texts += self._within(free)
+        return texts
+
+    def _whole(self, basis: FloatArray) -> str:
+        motion = describe_motion(basis, self.center, self.size, self.model)
+        name = self._name(self.cells)
+        if basis.shape[1] == self.n_modes:
+            if len(np.unique(self.model.mesh.pieces)) == 1:
+                return (
+                    f"{name} is held by nothing: it {motion}. Add a support, such as FixedSupport(on=...), "
+                    "or InertiaRelief() for a part in flight."
+                )
+            return f"{name} is attached to nothing: it {motion}. {self._neighbor()}"
+        return f"{name} {motion}. Add a support that stops this."
+
+    def _within(self, free: FloatArray) -> list[str]:
+        """Bodies of the piece that move against its largest one, on a hinge of shared nodes."""
+        m = self.n_modes
+        counts = [int((self.bodies.of_cell[self.cells] == body).sum()) for body in self.ids]
+        if not counts:
+            return [f"{self._name(self.cells)} is a mechanism of bars: {self._moving_ends(free)}"]
+        anchor = int(np.argmax(counts))
+        base = free[m * anchor : m * (anchor + 1)]
+        texts = []
+        for k, body in enumerate(self.ids):
+            relative = free[m * k : m * (k + 1)] - base
+            u, size, _ = np.linalg.svd(relative, full_matrices=False)
+            if k == anchor or size[0] < 1e-6:
+                continue
+            basis = _embed(u[:, size > 1e-6])
+            cells = self.cells[self.bodies.of_cell[self.cells] == body]
+            motion = describe_motion(basis, self.center, self.size, self.model)
+            texts.append(
+                f"{self._name(cells, of='body')} hangs on its piece by shared nodes only, as on a hinge: it "
+                f"{motion}. Join it by whole faces, or add a support that stops this."
+            )
+        return texts or [f"{self._name(self.cells)} is a mechanism: {self._moving_ends(free)}"]
+
+    def _moving_ends(self, free: FloatArray) -> str:
+        first = len(self.ids) * self.n_modes
+        moves = np.abs(free[first:]).max(axis=1).reshape(-1, self.model.dimension).max(axis=1)
+        nodes = self.loose[moves > 1e-6]
+        if not len(nodes):
+            return "it can move without strain."
+        some = ", ".join(map(str, nodes[:5].tolist())) + (" ..." if len(nodes) > 5 else "")
+        at = show(self.model.mesh.points[nodes[0]], "length")
+        return (
+            f"{len(nodes)} bar ends (nodes {some}; the first at {at}) can move without strain. "
+            "Add bars or supports that stop this."
+        )
+
+    def _name(self, cells: IntArray, *, of: str = "piece") -> str:
+        mesh = self.model.mesh
+        n = len(np.unique(mesh.pieces))
+        number = int(mesh.pieces[cells[0]]) + 1
+        parts = [self.model.parts[i].name for i in np.unique(self.model.part_of_cell[cells])]
+        groups = [
+            name for name, group in mesh.groups.items()
+            if group.cells is not None and len(group.cells) == len(cells) and name not in parts
+            and np.array_equal(np.sort(cells), group.cells)
+        ]  # fmt: skip
+        named = "material group" if len(parts) == 1 else "material groups"
+        words = f"{named} {', '.join(map(repr, parts[:4]))}"
+        if groups:
+            words = f"group {groups[0]!r}, {words}"
+        near = mesh.cell_centers[cells].mean(axis=0)
+        near = mesh.cell_centers[cells[np.argmin(np.linalg.norm(mesh.cell_centers[cells] - near, axis=1))]]
+        count = f"{len(cells):,} cell{'s' if len(cells) > 1 else ''}"
+        place = f"({words}, {count} near {_place(near)})"
+        if of == "body":
+            return f"A body {place}"
+        return f"The part {place}" if n == 1 else f"Piece {number} of {n} {place}"
+
+    def _neighbor(self) -> str:
+        """How far the nearest other piece is, and whether nodes coincide."""
+        from scipy.spatial import cKDTree
+
+        mesh = self.model.mesh
+        other = mesh.pieces != mesh.pieces[self.cells[0]]
+        theirs = mesh.nodes_of_cells(np.flatnonzero(other))
+        own = mesh.nodes_of_cells(self.cells)
+        distance, at = cKDTree(mesh.points[theirs]).query(mesh.points[own])
+        same = int((distance <= 1e-6 * mesh.size).sum())
+        nearest = int(np.argmin(distance))
+        node = theirs[at[nearest]]
+        cells = np.flatnonzero(other)
+        owner = next(int(c) for name, rows in mesh.rows_by_block(cells)
+                     for c in rows[(mesh.cells[name][rows] == node).any(axis=1)][:1] + mesh.block_offsets[name])  # fmt: skip
+        number = int(mesh.pieces[owner]) + 1
+        if same:
+            return (
+                f"{same:,} of its nodes lie on nodes of piece {number} but are not joined to them: "
+                "merge coincident nodes in the mesh, or add a support."
+            )
+        gap = show(float(distance[nearest]), "length", digits=3)
+        return (
+            f"The nearest node of another piece ({number}) is {gap} away. Add a support, or join the pieces."
+        )
+
+
+def _embed(basis: FloatArray) -> FloatArray:
+    """Motions as translations and rotations in space, float64[6, k]."""
+    out = np.zeros((6, basis.shape[1]))
+    rows = {1: [1], 3: [0, 1, 5], 6: list(range(6))}[len(basis)]
+    out[rows] = basis
+    return out
+
+
+def describe_motion(basis: FloatArray, center: FloatArray, size: float, model: Model) -> str:
+    """Words for a space of rigid motions.
+
+    Parameters
+    ----------
+    basis : float64[6, k]
+        Translations and rotations; a motion is t + w x (x - center) / size.
+    center : float64[3], m
+    size : float, m
+    """
+    plane = model.dimension == 2
+    if basis.shape[1] == (1 if model.axisymmetric else 3 if plane else 6):
+        if model.axisymmetric:
+            return "is free to translate along y, its axis"
+        return f"is free to move and turn {'in the plane' if plane else 'in every direction'}"
+    _, s, right = np.linalg.svd(basis[3:], full_matrices=True)
+    rank = int((s > 1e-6).sum())
+    pure = basis[:3] @ right[rank:].T
+    pure = np.linalg.svd(pure, full_matrices=False)[0] if pure.shape[1] else pure
+    turns = np.linalg.svd(basis[3:])[0][:, :rank]
+    texts = []
+    if pure.shape[1]:
+        texts.append("to translate along " + _listed([_direction_word(d) for d in _nice(pure)]))
+    axes = []
+    for w in _nice(turns):
+        y = np.linalg.lstsq(basis[3:], w, rcond=1e-9)[0]
+        t = basis[:3] @ y
+        t = t - pure @ (pure.T @ t)
+        pitch = float(t @ w)
+        through = center + size * np.cross(w, t)
+        axes.append((w, through, pitch, t))
+    if plane:
+        texts += [f"to rotate in the plane about {_place(through)}" for _, through, _, _ in axes]
+    elif len(axes) == 3:
+        # One point that all three axes share: w x p = -t for each.
+        left = np.vstack([_cross_matrix(w) for w, *_ in axes])
+        point = np.linalg.lstsq(left, np.concatenate([-t for *_, t in axes]), rcond=None)[0]
+        texts.append(f"to rotate in every direction about the point {_place(center + size * point)}")
+    else:
+        for w, through, pitch, _ in axes:
+            word = "to rotate" if abs(pitch) < 1e-5 else "to screw"
+            texts.append(f"{word} about the axis along {_direction_word(w)} through {_place(through)}")
+    return "is free " + " and ".join(texts)
+
+
+def _cross_matrix(w: FloatArray) -> FloatArray:
+    return np.array([[0.0, -w[2], w[1]], [w[2], 0.0, -w[0]], [-w[1], w[0], 0.0]])
+
+
+def _nice(basis: FloatArray) -> FloatArray:
+    """A basis of the same space, one direction a row: x, y, z where they span it."""
+    size = np.linalg.norm(basis, axis=1)
+    named = np.flatnonzero(size > 1.0 - 1e-6)
+    if len(named) == basis.shape[1]:
+        return np.eye(3)[named]
+    keep = [np.eye(3)[i] for i in named]
+    for column in basis.T:
+        rest = column - sum((column @ k) * k for k in keep) if keep else column
+        if np.linalg.norm(rest) > 1e-6 and len(keep) < basis.shape[1]:
+            keep.append(rest / np.linalg.norm(rest))
+    return np.array(keep)
+
+
+def _direction_word(vector: FloatArray) -> str:
+    for axis, name in enumerate("xyz"):
+        if abs(abs(vector[axis]) - 1.0) < 1e-6:
+            return name
+    vector = vector * np.sign(vector[np.argmax(np.abs(vector))])
+    return "(" + ", ".join(f"{v:.3g}" for v in np.where(np.abs(vector) < 1e-6, 0.0, vector)) + ")"
+
+
+def _listed(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " and " + words[-1]
+
+
+def _place(point: FloatArray) -> str:
+    small = 1e-9
+    return show(np.where(np.abs(point) < small, 0.0, point), "length")
+
+
+# Heat that has nowhere to go
+
+
+def _check_levels(model: Model, case: LoadCase, supports: Sequence[Support]) -> None:
+    mesh = model.mesh
+    anchored = np.zeros(mesh.n_points, bool)
+    for support in supports:
+        for one in support.prescribed(model):
+            anchored[one.nodes] = True
+    for item in (*case.heat_loads, *supports):
+        for matrices in item.matrices(model):
+            anchored[matrices.nodes[np.abs(matrices.values).max(axis=(1, 2)) > 0.0]] = True
+    n = int(mesh.pieces.max()) + 1
+    fixed = np.zeros(n, bool)
+    for _, ids, conn in mesh.blocks():
+        fixed[mesh.pieces[ids[anchored[conn].any(axis=1)]]] = True
+    if fixed.all():
+        return
+    cells = np.flatnonzero(mesh.pieces == np.flatnonzero(~fixed)[0])
+    name = _Piece(model, Bodies(mesh.pieces, n, mesh.used_nodes[:0]), cells, cells[:0], cells[:0],
+                  np.zeros(3), 1.0, False)._name(cells)  # fmt: skip
+    more = f" ({int((~fixed).sum()) - 1} more pieces likewise)" if (~fixed).sum() > 1 else ""
+    raise SingularSystemError(
+        f"case {case.name!r}: {name} has neither a fixed temperature nor convection{more}, so its temperature is "
+        "undetermined: heat has nowhere to go. Add FixedTemperature(on=...) or Convection(on=...)."
+    )
+
+
+# What is odd
+
+
+def _load_notes(model: Model, case: LoadCase, supports: Sequence[Support]) -> list[str]:
+    notes = []
+    moved = any(one.value.any() for support in supports for one in support.prescribed(model))
+    if not case.loads and case.temperature is None and not moved:
+        notes.append(f"case {case.name!r}: nothing loads it")
+    elif not moved and case.temperature is None:
+        if not any(load.nodal_forces(model).any() for load in case.loads):
+            notes.append(f"case {case.name!r}: its loads are all zero")
+    return notes
+
+
+_PLAUSIBLE = (
+    ("youngs_modulus", 1e5, 2e12, "Pa", "a number without a unit is in Pa: write '210 GPa'"),
+    ("density", 1.0, 30e3, "kg/m3", "a number without a unit is in kg/m3: write '7850 kg/m3'"),
+    ("yield_strength", 1e4, 2e10, "Pa", "a number without a unit is in Pa: write '355 MPa'"),
+    ("ultimate_strength", 1e4, 2e11, "Pa", "a number without a unit is in Pa: write '470 MPa'"),
+    ("conductivity", 5e-3, 5e3, "W/(m*K)", "a number without a unit is in W/(m*K)"),
+    ("specific_heat", 50.0, 2e4, "J/(kg*K)", "a number without a unit is in J/(kg*K)"),
+    ("expansion", -1e-4, 1e-3, "1/K", "a number without a unit is in 1/K: write '12e-6 1/K'"),
+)  # fmt: skip
+
+
+def _unit_notes(model: Model) -> list[str]:
+    """Sentences on numbers that look as if their unit were another."""
+    notes = []
+    for part in model.parts:
+        material = part.section.material
+        for key, low, high, unit, hint in _PLAUSIBLE:
+            found = material.magnitude(key)
+            if found is None or found.values is None:
+                continue
+            worst = float(found.values.min()) if found.values.min() < low else float(found.values.max())
+            if not low <= worst <= high:
+                notes.append(
+                    f"the {key} of {_material(part.section)} is {worst:.4g} {unit}, which no known material has; {hint}"
+                )
+        notes += _soft_metal(part.section)
+    size = model.mesh.size
+    unit = model.mesh.length_unit
+    if size > 50.0 or size < 1e-4:
+        other = "mm" if size > 50.0 else "m"
+        notes.append(
+            f"the part is {size:.4g} m across (its file was read with length_unit={unit!r}); if that is not so, "
+            f"read it with length_unit={other!r}"
+        )
+    return notes
+
+
+def _soft_metal(section: Section) -> list[str]:
+    """A modulus that fits no material of that density: MPa typed as Pa."""
+    stiff, heavy = (section.material.magnitude(key) for key in ("youngs_modulus", "density"))
+    if stiff is None or heavy is None or stiff.values is None or heavy.values is None:
+        return []
+    E, rho = float(stiff.values.max()), float(heavy.values.min())
+    if 1e5 <= E < 1e7 and rho > 2500.0:
+        return [
+            f"the youngs_modulus of {_material(section)} is {E:.4g} Pa, rubber's, at a density of {rho:.4g} kg/m3, "
+            "a metal's or a stone's; a number without a unit is in Pa: write '210 GPa'"
+        ]
+    return []

@@ -1,0 +1,239 @@
+"""Where a load acts, as integration points: facets, cells or nodes of a model.
+
+A load states a density at points (Pa, N/m^3, W/m^2 ...); a `Domain` spreads it over the nodes so that sums
+and moments of the nodal loads are those of the density, on any mesh: sum_i N_i = 1 and sum_i N_i x_i = x hold
+at every integration point.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from designtwin.elements import ELEMENTS, Quadrature, gauss_legendre, triangle_rule
+from designtwin.errors import ModelError
+from designtwin.mesh.selections import InGroup
+from designtwin.typing import FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from designtwin.model.model import Model
+
+_CHUNK = 20_000
+
+
+@dataclass(frozen=True, eq=False)
+class NodalMatrices:
+    """Stiffness (or heat transfer) between the nodes of small sets.
+
+    Parameters
+    ----------
+    nodes : int64[k, n]
+        Point ids of each set.
+    values : float64[k, n c, n c]
+        Its matrix, node by node with components fastest; c is 3 for displacements (N/m), 1 for
+        temperatures (W/K).
+    """
+
+    nodes: IntArray
+    values: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Patch:
+    """Integration points of one kind of facet, cell or node.
+
+    Parameters
+    ----------
+    conn : int64[f, n]
+        Point ids.
+    shape : float64[q, n]
+        Shape functions at the integration points.
+    at : float64[f, q, 3]
+        Positions, m.
+    measure : float64[f, q]
+        Area (m^2), volume (m^3) or share of the nodes each point stands for; totals over the thickness in
+        plane models and over the ring in axisymmetric ones.
+    normal : float64[f, q, 3], optional
+        Outward unit normals, facets only.
+    cells : int64[f], optional
+        The cell of each row.
+    """
+
+    conn: IntArray
+    shape: FloatArray
+    at: FloatArray
+    measure: FloatArray
+    normal: FloatArray | None = None
+    cells: IntArray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Domain:
+    """Integration points a load acts on.
+
+    Parameters
+    ----------
+    patches : tuple of Patch
+    kind : str
+        ``"facets"``, ``"cells"`` or ``"nodes"``.
+    n_points : int
+        Points of the mesh.
+    """
+
+    patches: tuple[Patch, ...]
+    kind: str
+    n_points: int
+
+    @property
+    def measure(self) -> float:
+        """Area, volume, or 1 for nodes."""
+        return float(sum(patch.measure.sum() for patch in self.patches))
+
+    @property
+    def center(self) -> FloatArray:
+        """Centroid, float64[3], m."""
+        total = sum(np.einsum("fq,fqa->a", patch.measure, patch.at) for patch in self.patches)
+        return np.asarray(total / self.measure)
+
+    def spread(self, density: Callable[[Patch], FloatArray], components: int = 3) -> FloatArray:
+        """Nodal loads float64[n_points, components] of a density given at the points of each patch.
+
+        Parameters
+        ----------
+        density : callable
+            Patch -> float64[f, q, components], per unit of the measure.
+        """
+        from designtwin.kernels.surface import scatter
+
+        out = np.zeros((self.n_points, components))
+        for patch in self.patches:
+            value = np.ascontiguousarray(density(patch) * patch.measure[:, :, None], np.float64)
+            scatter(patch.conn, patch.shape, value, out)
+        return out
+
+
+@lru_cache
+def facet_rule(name: str) -> Quadrature:
+    """Rule for loads on a facet element: exact for a linear pressure on curved facets, moments included."""
+    n = 4 if ELEMENTS[name].degree > 1 else 3
+    if name.startswith("triangle"):
+        return triangle_rule(2 * n - 2)
+    x, w = gauss_legendre(n)
+    if ELEMENTS[name].dimension == 1:
+        return x[:, None], w
+    r, s = np.meshgrid(x, x)
+    return np.column_stack([r.ravel(), s.ravel()]), np.outer(w, w).ravel()
+
+
+def facet_domain(model: Model, facets: IntArray) -> Domain:
+    """Facets int64[k, 2] as integration points."""
+    from designtwin.kernels.surface import facet_geometry
+
+    patches = []
+    for block in model.mesh.facets(facets):
+        element = ELEMENTS[block.element]
+        shape, gradient, weight = element.tables(facet_rule(block.element))
+        edges = element.dimension == 1
+        scale = model.cell_scale()[block.cells] if edges else np.ones(len(block.cells))
+        at = np.empty((len(block.conn), len(weight), 3))
+        area = np.empty_like(at)
+        kind = int(model.axisymmetric and edges)
+        facet_geometry(model.mesh.points, block.conn, shape, gradient, weight, kind, scale, at, area)
+        measure = np.linalg.norm(area, axis=2)
+        # On the axis of symmetry a ring has no area, and no normal is needed there.
+        normal = area / np.maximum(measure, np.finfo(float).tiny)[:, :, None]
+        patches.append(Patch(block.conn, shape, at, measure, normal, block.cells))
+    return Domain(tuple(patches), "facets", model.mesh.n_points)
+
+
+def cell_patches(model: Model, cells: IntArray) -> Iterator[Patch]:
+    """Cells as integration points, some thousands at a time."""
+    from designtwin.kernels.volume import measures
+
+    mesh = model.mesh
+    scale, kind = model.cell_scale(), int(model.axisymmetric)
+    for name, rows in mesh.rows_by_block(cells):
+        element = ELEMENTS[name]
+        shape, gradient, weight = element.tables(element.mass_quadrature)
+        for first in range(0, len(rows), _CHUNK):
+            some = rows[first : first + _CHUNK]
+            conn, ids = mesh.cells[name][some], some + mesh.block_offsets[name]
+            measure = np.empty((len(some), len(weight)))
+            measures(mesh.points, conn, shape, gradient, weight, kind, scale[ids], measure)
+            at = np.einsum("qn,cna->cqa", shape, mesh.points[conn])
+            yield Patch(conn, shape, at, measure, None, ids)
+
+
+def cell_domain(model: Model, cells: IntArray) -> Domain:
+    """Cells int64[k] as integration points."""
+    return Domain(tuple(cell_patches(model, cells)), "cells", model.mesh.n_points)
+
+
+def node_domain(model: Model, nodes: IntArray) -> Domain:
+    """Nodes int64[k] as points of equal share."""
+    nodes = np.asarray(nodes, np.int64)
+    share = np.full((len(nodes), 1), 1.0 / len(nodes))
+    patch = Patch(nodes[:, None], np.ones((1, 1)), model.mesh.points[nodes][:, None, :], share)
+    return Domain((patch,), "nodes", model.mesh.n_points)
+
+
+def face_matrices(domain: Domain, stiffness: Callable[[Patch], FloatArray]) -> list[NodalMatrices]:
+    """Integral of N_i c N_j over a domain, with c float64[f, q, c, c] per unit of its measure."""
+    from designtwin.kernels.surface import facet_matrices
+
+    out = []
+    for patch in domain.patches:
+        value = np.ascontiguousarray(stiffness(patch) * patch.measure[:, :, None, None], np.float64)
+        size = patch.conn.shape[1] * value.shape[-1]
+        matrices = np.empty((len(patch.conn), size, size))
+        facet_matrices(patch.shape, value, matrices)
+        out.append(NodalMatrices(patch.conn, matrices))
+    return out
+
+
+def faces_of(model: Model, on: object, who: str) -> Domain:
+    """The facets a selection holds, for loads that need a face.
+
+    Raises
+    ------
+    ModelError
+        If it holds none.
+    """
+    facets = model.region(on).facets
+    if not len(facets):
+        raise ModelError(
+            f"{who} acts on faces, and {said(on)} holds none; name a face group, or a rule such as "
+            'faces(normal="+x", at="max")'
+        )
+    return facet_domain(model, facets)
+
+
+def domain_of(model: Model, on: object) -> Domain:
+    """Where a total is spread: facets of a selection if it has any, else its nodes, else its cells.
+
+    A group that states nodes alone counts as a face where facets cover all of them; one that states cells
+    alone counts as its cells, not as their outside.
+    """
+    region = model.region(on)
+    name = on.name if isinstance(on, InGroup) else on
+    if isinstance(name, str):
+        group = model.mesh.group(name)
+        if group.facets is None:
+            if group.nodes is None:
+                return cell_domain(model, region.cells)
+            if len(model.mesh.nodes_of_facets(region.facets)) < len(region.nodes):
+                return node_domain(model, region.nodes)
+    if len(region.facets):
+        return facet_domain(model, region.facets)
+    if len(region.nodes):
+        return node_domain(model, region.nodes)
+    return cell_domain(model, region.cells)
+
+
+def said(on: object) -> str:
+    """A selection in a sentence: a group by its name in quotes, a rule by its own words."""
+    return repr(on) if isinstance(on, str) else str(on)

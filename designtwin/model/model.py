@@ -1,0 +1,670 @@
+"""Model: mesh, materials, supports and load cases, bound together and checked once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from functools import cached_property
+from typing import Any, ClassVar, TypeAlias
+
+import numpy as np
+
+from designtwin.elements import ELEMENTS
+from designtwin.errors import DesignTwinError, ModelError, SelectionError
+from designtwin.mesh.mesh import Mesh
+from designtwin.mesh.selections import Region, Selection, select
+from designtwin.model.domains import said
+from designtwin.model.loads import Load, place, resultant
+from designtwin.model.magnitude import Magnitude, MagnitudeLike, nodal
+from designtwin.model.materials import ROOM_TEMPERATURE, Material
+from designtwin.model.sections import Axisymmetric, PlaneStrain, PlaneStress, Section, Solid, Truss
+from designtwin.model.supports import InertiaRelief, PointMass, Support, check_compatible
+from designtwin.plain import Plain
+from designtwin.typing import FloatArray, IntArray
+from designtwin.units import show, to_si
+
+Item: TypeAlias = "Load | Support | Temperature"
+
+
+@dataclass(frozen=True, eq=False)
+class Temperature(Plain):
+    """Temperature as a state of a load case: it strains the part and sets its properties.
+
+    Parameters
+    ----------
+    value : temperature, field, array float64[n_points] in K, or a thermal case
+        What solved it may be given as it is: ``Temperature(solve_thermal(model)["hot"])``.
+    reference : temperature
+        At which the part is free of stress.
+    """
+
+    value: Any
+    reference: Any = 293.15
+
+    def __post_init__(self) -> None:
+        value = getattr(self.value, "temperature", self.value)
+        if isinstance(value, np.ndarray) and value.ndim == 1:
+            value = nodal(value)
+        reference = to_si(self.reference, "temperature", name="Temperature reference")
+        if not isinstance(reference, float):
+            raise ModelError(f"Temperature reference: one temperature is wanted, got {self.reference!r}")
+        object.__setattr__(self, "value", Magnitude.of(value, "temperature", name="Temperature value"))
+        object.__setattr__(self, "reference", reference)
+
+    def at_nodes(self, model: Model) -> FloatArray:
+        """Temperature of every mesh point, float64[n_points], K."""
+        return np.broadcast_to(self.value.at(points=model.mesh.points), (model.mesh.n_points,)).copy()
+
+    @property
+    def reference_kelvin(self) -> float:
+        """Stress-free temperature, K."""
+        return float(self.reference)
+
+    @property
+    def said(self) -> str:
+        return f"Temperature {self.value}, free of stress at {show(self.reference, 'temperature')}"
+
+
+@dataclass(frozen=True, eq=False)
+class Combination(Plain):
+    """Load cases added with factors; see ``combine``."""
+
+    factors: Mapping[str, float]
+
+    def __str__(self) -> str:
+        return " + ".join(f"{factor:g} × {name}" for name, factor in self.factors.items())
+
+
+def combine(cases: Mapping[str, float] | None = None, /, **factors: float) -> Combination:
+    """A load case that is the sum of others, each times a factor.
+
+    Parameters
+    ----------
+    cases : mapping of case name to factor, optional
+        For names that are no Python words: ``combine({"lift 2": 1.35})``.
+    **factors : float
+        ``combine(lift=1.35, brake=1.5)``.
+    """
+    both = {**(cases or {}), **factors}
+    if not both:
+        raise ModelError("combine: name at least one load case, as in combine(lift=1.35, brake=1.5)")
+    return Combination(
+        {name: float(to_si(f, "dimensionless", name=f"combine {name}")) for name, f in both.items()}
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Cells of one section.
+
+    Parameters
+    ----------
+    name : str
+        The group, or the rule in words.
+    section : Section
+    cells : int64[k]
+    """
+
+    name: str
+    section: Section
+    cells: IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class LoadCase:
+    """What acts in one case, sorted by physics.
+
+    Parameters
+    ----------
+    name : str
+    loads, heat_loads : tuple of Load
+    supports, heat_supports : tuple of Support
+        In addition to the model's own.
+    temperature : Temperature, optional
+    stiffness_varies : bool
+        Whether a material's stiffness depends on temperature.
+    """
+
+    name: str
+    loads: tuple[Load, ...] = ()
+    heat_loads: tuple[Load, ...] = ()
+    supports: tuple[Support, ...] = ()
+    heat_supports: tuple[Support, ...] = ()
+    temperature: Temperature | None = None
+    stiffness_varies: bool = False
+
+    @property
+    def items(self) -> tuple[Item, ...]:
+        """All of it, as one list."""
+        state = () if self.temperature is None else (self.temperature,)
+        return (*self.loads, *self.heat_loads, *self.supports, *self.heat_supports, *state)
+
+    @property
+    def is_thermal(self) -> bool:
+        return bool(self.heat_loads or self.heat_supports)
+
+    @property
+    def is_static(self) -> bool:
+        """Anything mechanical in it, or nothing at all."""
+        return bool(self.loads or self.supports or self.temperature) or not self.is_thermal
+
+    def setup_key(self) -> str:
+        """Equal for cases of equal supports and stiffness, which can share one factorization."""
+        parts = [support.content_hash() for support in self.supports]
+        if self.stiffness_varies and self.temperature is not None:
+            parts.append(self.temperature.content_hash())
+        return hashlib.sha256(json.dumps(sorted(parts)).encode()).hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A part as it will be tested: what it is made of, what holds it, what acts on it.
+
+    One model holds statics and heat; an analysis takes what is its own.
+
+    Parameters
+    ----------
+    mesh : Mesh
+    materials : mapping of group or selection to Material or Section
+        A bare material on solid cells is ``Solid(material)``.
+    supports : sequence of Support
+        They hold in every case.
+    load_cases : mapping of name to a list of loads, supports and a Temperature, or to ``combine(...)``
+    name : str
+
+    Raises
+    ------
+    ModelError
+        If it contradicts itself: a group the mesh lacks, cells without material or with two, a load that
+        makes no sense in this dimension, supports that prescribe different values, an unknown case in a
+        combination. The message says which item, where, and what to do.
+    """
+
+    mesh: Mesh
+    materials: Mapping[Any, Any] = field(default_factory=dict)
+    supports: Sequence[Support] = ()
+    load_cases: Mapping[str, Sequence[Item] | Combination] = field(default_factory=dict)
+    name: str = ""
+    heat_supports: tuple[Support, ...] = field(init=False, default=())
+    parts: tuple[Part, ...] = field(init=False, default=())
+    part_of_cell: IntArray = field(init=False)
+    cases: dict[str, LoadCase] = field(init=False, default_factory=dict)
+    combinations: dict[str, dict[str, float]] = field(init=False, default_factory=dict)
+
+    type_name: ClassVar[str] = "Model"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.mesh, Mesh):
+            raise ModelError(
+                f"Model: the first argument is a mesh, as read_mesh returns it; got {_kind(self.mesh)}"
+            )
+        object.__setattr__(self, "_regions", {})
+        self._bind_materials()
+        self._bind_supports()
+        self._bind_cases()
+        self._bind_combinations()
+        self._check_items()
+
+    # Binding
+
+    def _bind_materials(self) -> None:
+        if not isinstance(self.materials, Mapping) or not self.materials:
+            raise ModelError(
+                'Model: materials says what each group of cells is made of, as {"body": material("S355")}; '
+                f"the mesh has the cell groups {self._cell_groups() or 'none: use everything()'}"
+            )
+        parts: list[Part] = []
+        of_cell = np.full(self.mesh.n_cells, -1, np.int64)
+        materials: dict[Any, Section] = {}
+        for on, given in self.materials.items():
+            on = place(on, "materials")
+            region = self._resolve(on, f"material {_label(given)}")
+            if not len(region.cells):
+                raise ModelError(
+                    f"material {_label(given)} is given to {said(on)}, which holds no cells; "
+                    f"cell groups of the mesh: {self._cell_groups() or 'none: use everything()'}"
+                )
+            section = self._section(on, given, region.cells)
+            taken = of_cell[region.cells]
+            if (taken >= 0).any():
+                other = parts[int(taken[taken >= 0][0])]
+                raise ModelError(
+                    f"{int((taken >= 0).sum()):,} cells have two materials: they are in {_quoted(other.name)} "
+                    f"({_label(other.section)}) and in {said(on)} ({_label(given)}); take them out of one, as in "
+                    f"group({said(on)}) - {_quoted(other.name)}"
+                )
+            of_cell[region.cells] = len(parts)
+            parts.append(Part(on if isinstance(on, str) else str(on), section, region.cells))
+            materials[on] = section
+        rest = np.flatnonzero(of_cell < 0)
+        if len(rest):
+            raise ModelError(self._without_material(rest))
+        flat = [part for part in parts if isinstance(part.section, Axisymmetric)]
+        if flat and len(flat) < len(parts):
+            other = next(part for part in parts if not isinstance(part.section, Axisymmetric))
+            raise ModelError(
+                f"{_quoted(flat[0].name)} is axisymmetric and {_quoted(other.name)} is not; all parts of a "
+                "model are, or none"
+            )
+        of_cell.setflags(write=False)
+        object.__setattr__(self, "materials", materials)
+        object.__setattr__(self, "parts", tuple(parts))
+        object.__setattr__(self, "part_of_cell", of_cell)
+
+    def _section(self, on: Any, given: Any, cells: IntArray) -> Section:
+        """The section of a group, checked against the dimension of its cells."""
+        names = [name for name, _ in self.mesh.rows_by_block(cells)]
+        dimensions = {ELEMENTS[name].dimension for name in names}
+        where = f"material {_label(given)} on {said(on)}"
+        if isinstance(given, Material):
+            if dimensions == {3}:
+                return Solid(given)
+            if dimensions == {2}:
+                raise ModelError(
+                    f"{where}: the mesh is plane, so say what the plane stands for: "
+                    'PlaneStress(material, thickness="5 mm"), PlaneStrain(material) or Axisymmetric(material)'
+                )
+            raise ModelError(f'{where}: line cells need a cross-section: Truss(material, area="20 mm2")')
+        if not isinstance(given, Section):
+            raise ModelError(
+                f'{said(on)} is given {_kind(given)}; a material such as material("S355") or a section such as '
+                "PlaneStress(material, thickness=...) is wanted"
+            )
+        wanted = 3 if isinstance(given, Solid) else 1 if isinstance(given, Truss) else 2
+        wrong = [name for name in names if ELEMENTS[name].dimension != wanted]
+        if wrong:
+            fits = {3: "Solid", 2: "PlaneStress, PlaneStrain or Axisymmetric", 1: "Truss"}
+            raise ModelError(
+                f"{where}: {type(given).__name__} is for cells of dimension {wanted}, but {said(on)} has "
+                f"{wrong[0]!r} cells; use {fits[ELEMENTS[wrong[0]].dimension]}"
+            )
+        if wanted == 2 and not self.mesh.is_plane:
+            raise ModelError(
+                f"{where}: plane cells lie in z = 0, and this mesh is a surface in space; fill its volume with "
+                "solid cells first (shells are not part of designtwin yet)"
+            )
+        if isinstance(given, Axisymmetric) and self.mesh.extents[0, 0] < -1e-9 * self.mesh.size:
+            raise ModelError(
+                f"{where}: an axisymmetric part lies at x >= 0 (x is the radius, y the axis), but this mesh "
+                f"begins at x = {show(self.mesh.extents[0, 0], 'length')}"
+            )
+        return given
+
+    def _without_material(self, rest: IntArray) -> str:
+        holders = [
+            name for name, group in self.mesh.groups.items()
+            if group.cells is not None and len(group.cells) and np.isin(group.cells, rest).all()
+        ]  # fmt: skip
+        place_ = show(self.mesh.cell_centers[rest[0]], "length")
+        text = f"{len(rest):,} of {self.mesh.n_cells:,} cells have no material; the first is cell {rest[0]} near {place_}"
+        if holders:
+            named = ", ".join(map(repr, holders[:5]))
+            one = f"{{{holders[0]!r}: material(...)}}"
+            return f"{text}. They are in {named}: add {one} to materials"
+        return (
+            f"{text}. No group holds them alone: add a material for a selection of them, or for everything()"
+        )
+
+    def _cell_groups(self) -> list[str]:
+        return [n for n, g in self.mesh.groups.items() if g.cells is not None and len(g.cells)]
+
+    def _bind_supports(self) -> None:
+        given = [self.supports] if isinstance(self.supports, Support) else list(self.supports)
+        for item in given:
+            if not isinstance(item, Support):
+                hint = "; loads go into load_cases" if isinstance(item, Load | Temperature) else ""
+                raise ModelError(f"supports holds {_kind(item)}, which is no support{hint}")
+        object.__setattr__(self, "supports", tuple(s for s in given if s.physics == "static"))
+        object.__setattr__(self, "heat_supports", tuple(s for s in given if s.physics != "static"))
+
+    def _bind_cases(self) -> None:
+        if not isinstance(self.load_cases, Mapping):
+            raise ModelError(
+                'load_cases is a dictionary by name: {"lift": [Force(...), Gravity()]}; '
+                f"got {_kind(self.load_cases)}"
+            )
+        varies = any(_stiffness_varies(part.section.material) for part in self.parts)
+        cases = {}
+        for name, items in self.load_cases.items():
+            if not isinstance(name, str) or not name:
+                raise ModelError(f"load case {name!r}: a name is text")
+            if isinstance(items, Combination):
+                continue
+            cases[name] = self._case(name, [items] if isinstance(items, Plain) else items, varies)
+        object.__setattr__(self, "load_cases", dict(self.load_cases))
+        object.__setattr__(self, "cases", cases)
+
+    def _case(self, name: str, items: Any, varies: bool) -> LoadCase:
+        if isinstance(items, str) or not isinstance(items, Sequence):
+            raise ModelError(
+                f"load case {name!r} holds {_kind(items)}; a list of loads is wanted, or combine(...)"
+            )
+        states = [item for item in items if isinstance(item, Temperature)]
+        if len(states) > 1:
+            raise ModelError(f"load case {name!r} has {len(states)} temperatures; a part has one at a time")
+        for item in items:
+            if isinstance(item, PointMass):
+                raise ModelError(
+                    f"load case {name!r}: {item.said} is part of the model in every case; "
+                    "put it among the model's supports="
+                )
+            if not isinstance(item, Load | Support | Temperature):
+                raise ModelError(
+                    f"load case {name!r} holds {_kind(item)}; loads, supports and a Temperature are wanted"
+                )
+        loads = [item for item in items if isinstance(item, Load)]
+        supports = [item for item in items if isinstance(item, Support)]
+        return LoadCase(
+            name,
+            loads=tuple(x for x in loads if x.physics == "static"),
+            heat_loads=tuple(x for x in loads if x.physics != "static"),
+            supports=tuple(x for x in supports if x.physics == "static"),
+            heat_supports=tuple(x for x in supports if x.physics != "static"),
+            temperature=states[0] if states else None,
+            stiffness_varies=varies,
+        )
+
+    def _bind_combinations(self) -> None:
+        stated = {n: c for n, c in self.load_cases.items() if isinstance(c, Combination)}
+        flat: dict[str, dict[str, float]] = {}
+
+        def expand(name: str, above: tuple[str, ...]) -> dict[str, float]:
+            if name in above:
+                raise ModelError(f"combination {name!r} holds itself: {' > '.join((*above, name))}")
+            out: dict[str, float] = {}
+            for part, factor in stated[name].factors.items():
+                if part not in self.load_cases:
+                    near = get_close_matches(part, list(self.load_cases), n=3, cutoff=0.5)
+                    hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+                    raise ModelError(
+                        f"combination {name!r} names the load case {part!r}, which does not exist{hint} "
+                        f"There are: {[n for n in self.load_cases if n != name]}"
+                    )
+                inner = expand(part, (*above, name)) if part in stated else {part: 1.0}
+                for case, share in inner.items():
+                    out[case] = out.get(case, 0.0) + factor * share
+            return out
+
+        for name in stated:
+            flat[name] = expand(name, ())
+            keys = {case: self.cases[case].setup_key() for case in flat[name]}
+            if len(set(keys.values())) > 1:
+                a, b = next((a, b) for a in keys for b in keys if keys[a] != keys[b])
+                raise ModelError(
+                    f"combination {name!r} adds {a!r} and {b!r}, whose supports (or stiffness) differ: their "
+                    "displacements cannot be added; state a case with all loads instead"
+                )
+        object.__setattr__(self, "combinations", flat)
+
+    def _check_items(self) -> None:
+        for support in (*self.supports, *self.heat_supports):
+            self._check_one(support, "supports: ")
+        self._check_supports(self.supports, self.heat_supports, "")
+        for case in self.cases.values():
+            where = f"case {case.name!r}: "
+            for item in case.items:
+                if not isinstance(item, Temperature):
+                    self._check_one(item, where)
+            if case.supports or case.heat_supports:
+                self._check_supports(
+                    (*self.supports, *case.supports), (*self.heat_supports, *case.heat_supports), where
+                )
+
+    def _check_one(self, item: Load | Support, where: str) -> None:
+        try:
+            item.check(self)
+        except DesignTwinError as error:
+            text = str(error)
+            raise ModelError(text if text.startswith(where) else where + text) from error
+
+    def _check_supports(self, static: Sequence[Support], heat: Sequence[Support], where: str) -> None:
+        check_compatible(self, static, where)
+        check_compatible(self, heat, where)
+
+    # What analyses ask
+
+    def region(self, on: Any) -> Region:
+        """Nodes, facets and cells of a group or selection on this model's mesh.
+
+        Raises
+        ------
+        ModelError
+            If it finds nothing, or names a group the mesh lacks (with the nearest names).
+        """
+        return self._resolve(on, "")
+
+    def _resolve(self, on: Any, who: str) -> Region:
+        try:
+            return select(on).resolve(self.mesh)
+        except SelectionError as error:
+            raise ModelError(f"{who} on {said(on)}: {error}" if who else str(error)) from error
+
+    @property
+    def dimension(self) -> int:
+        """Displacement components: 2 for plane meshes in z = 0, else 3."""
+        flat = self.mesh.dimension <= 2 and not self.mesh.points[:, 2].any()
+        return 2 if flat else 3
+
+    @property
+    def axisymmetric(self) -> bool:
+        """Whether x is a radius and y the axis of a part that goes all around."""
+        return isinstance(self.parts[0].section, Axisymmetric)
+
+    @cached_property
+    def _scale(self) -> FloatArray:
+        scale = np.ones(self.mesh.n_cells)
+        for part in self.parts:
+            section = part.section
+            if isinstance(section, Truss):
+                scale[part.cells] = self._at_cells(section.area, part.cells)
+            elif isinstance(section, PlaneStress | PlaneStrain):
+                scale[part.cells] = self._at_cells(section.thickness, part.cells)
+        scale.setflags(write=False)
+        return scale
+
+    def _at_cells(self, magnitude: Magnitude, cells: IntArray) -> FloatArray:
+        """A magnitude at the centers of cells, float64[k]."""
+        if magnitude.kind != "nodal":
+            return magnitude.at(points=self.mesh.cell_centers[cells])
+        at_points, out = magnitude.at(points=self.mesh.points), np.empty(self.mesh.n_cells)
+        for _, ids, conn in self.mesh.blocks():
+            out[ids] = at_points[conn].mean(axis=1)
+        return np.asarray(out[cells])
+
+    def cell_scale(self) -> FloatArray:
+        """What turns a cell's measure into a volume: thickness, area or 1, float64[n_cells]."""
+        return self._scale
+
+    def cell_density(self, needed_by: str) -> FloatArray:
+        """Density of every cell, float64[n_cells], kg/m^3.
+
+        Raises
+        ------
+        MissingPropertyError
+            If a material states none; the message names what needed it.
+        """
+        out = np.empty(self.mesh.n_cells)
+        for part in self.parts:
+            # Mass does not change with temperature: a tabulated density counts at 20 degC.
+            out[part.cells] = part.section.material.at("density", ROOM_TEMPERATURE, test=needed_by)
+        return out
+
+    @property
+    def point_masses(self) -> tuple[PointMass, ...]:
+        """Masses attached to the part."""
+        return tuple(s for s in self.supports if isinstance(s, PointMass))
+
+    def inertia_relief(self, case: LoadCase | None = None) -> bool:
+        """Whether inertia balances the loads, in every case or in this one."""
+        return any(isinstance(s, InertiaRelief) for s in (*self.supports, *(case.supports if case else ())))
+
+    # Others like it
+
+    def with_(self, **changes: Any) -> Model:
+        """The same model with some of mesh, materials, supports, load_cases, name replaced."""
+        known = ("mesh", "materials", "supports", "load_cases", "name")
+        for key in changes:
+            if key not in known:
+                raise ModelError(f"a model has no {key!r}; it has {', '.join(known)}")
+        changes.setdefault("supports", (*self.supports, *self.heat_supports))
+        return replace(self, **changes)
+
+    def with_case(self, name: str, items: Sequence[Item] | Combination) -> Model:
+        """The same model with a load case added or replaced."""
+        return self.with_(load_cases={**self.load_cases, name: items})
+
+    # Plain data
+
+    def _plain(self, *, exact: bool) -> dict[str, Any]:
+        def write(item: Any) -> Any:
+            if isinstance(item, Plain):
+                return item.to_dict() if exact else item.content_hash()
+            return item if isinstance(item, str) else [write(one) for one in item]
+
+        return {
+            "type": "Model",
+            "name": self.name,
+            "mesh": {"hash": self.mesh.content_hash(), "source": self.mesh.source},
+            "materials": [[write(on), write(section)] for on, section in self.materials.items()],
+            "supports": [write(s) for s in (*self.supports, *self.heat_supports)],
+            "load_cases": {
+                name: write(items if isinstance(items, Combination) else self.cases[name].items)
+                for name, items in self.load_cases.items()
+            },
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON-able data; the mesh is named by its content hash and its source."""
+        return self._plain(exact=True)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], *, mesh: Mesh) -> Model:
+        """Build the model that ``to_dict`` described, on its mesh.
+
+        Raises
+        ------
+        ModelError
+            If the mesh is another one than the data was written for.
+        """
+        if not isinstance(data, Mapping) or data.get("type") != "Model":
+            raise ModelError("plain data of a Model is wanted: a dictionary with type 'Model'")
+        wanted = data.get("mesh", {})
+        if wanted.get("hash") != mesh.content_hash():
+            source = f" of {wanted['source']!r}" if wanted.get("source") else ""
+            raise ModelError(
+                f"this mesh is not the one the model was saved with{source}: its points, cells or groups differ; "
+                "read that mesh, or build the model anew on this one"
+            )
+
+        def read(item: Any) -> Any:
+            return item if isinstance(item, str) else Plain.from_dict(item)
+
+        return cls(
+            mesh,
+            materials={read(on): read(section) for on, section in data.get("materials", ())},
+            supports=[read(item) for item in data.get("supports", ())],
+            load_cases={
+                name: read(items) if isinstance(items, Mapping) else [read(item) for item in items]
+                for name, items in data.get("load_cases", {}).items()
+            },
+            name=data.get("name", ""),
+        )
+
+    @cached_property
+    def _hash(self) -> str:
+        plain = self._plain(exact=False)
+        plain["mesh"] = plain["mesh"]["hash"]
+        text = json.dumps(plain, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def content_hash(self) -> str:
+        """Hexadecimal SHA-256 of mesh and statement; equal content, equal hash."""
+        return self._hash
+
+    # In words
+
+    def __str__(self) -> str:
+        mesh = self.mesh
+        lines = [
+            f"Model{f' {self.name!r}' if self.name else ''}: {mesh.n_cells:,} cells, {mesh.n_points:,} points"
+            + (", axisymmetric about y" if self.axisymmetric else ", plane" if self.dimension == 2 else "")
+        ]
+        lines += [
+            f"  material {_quoted(part.name)}: {_label(part.section)}, {len(part.cells):,} cells"
+            for part in self.parts
+        ]
+        lines += [f"  support  {item.said}" for item in (*self.supports, *self.heat_supports)]
+        for case in self.cases.values():
+            lines.append(f"  case {case.name!r}")
+            lines += [f"    {self._said(item)}" for item in case.items]
+            if len(case.loads) > 1:
+                lines.append(f"    applied in all: {self._resultant(case.loads)}")
+        lines += [
+            f"  case {name!r}: " + " + ".join(f"{factor:g} × {case}" for case, factor in factors.items())
+            for name, factors in self.combinations.items()
+        ]
+        return "\n".join(lines)
+
+    def _said(self, item: Item) -> str:
+        if isinstance(item, Load) and item.physics == "static":
+            return f"{item.said}: {self._resultant([item])}"
+        if isinstance(item, Load):
+            try:
+                heat = float(item.nodal_heat(self).sum())
+            except DesignTwinError as error:
+                return f"{item.said}: {error}"
+            if item.matrices(self):
+                return item.said
+            return f"{item.said}: {show(heat, 'power')}"
+        return item.said
+
+    def _resultant(self, loads: Sequence[Load]) -> str:
+        try:
+            force, moment = resultant(loads, self)
+        except DesignTwinError as error:
+            return str(error)
+        small = 1e-12 * max(float(np.abs(force).max()), 1e-300)
+        text = f"force {show(np.where(np.abs(force) < small, 0.0, force), 'force')}"
+        if self.axisymmetric:
+            return text
+        arm = small * max(self.mesh.size, float(np.abs(self.mesh.points).max()))
+        size = float(np.abs(moment).max())
+        moment = np.where(np.abs(moment) < max(arm, 1e-12 * size), 0.0, moment)
+        return f"{text}, moment about the origin {show(moment, 'moment')}"
+
+
+def _stiffness_varies(material: Material) -> bool:
+    elastic = (material.magnitude(key) for key in ("youngs_modulus", "poissons_ratio", "shear_modulus"))
+    return any(one is not None and one.depends_on == "temperature" for one in elastic)
+
+
+def _kind(thing: Any) -> str:
+    text = repr(thing)
+    return f"{type(thing).__name__} {text if len(text) <= 40 else text[:37] + '...'}"
+
+
+def _label(thing: Any) -> str:
+    """A material or section in a few words."""
+    if isinstance(thing, Section):
+        return f"{type(thing).__name__} {_label(thing.material)}"
+    return repr(thing.name) if getattr(thing, "name", "") else type(thing).__name__
+
+
+def _quoted(name: str) -> str:
+    return name if "'" in name or " " in name else repr(name)
+
+
+__all__ = [
+    "Combination",
+    "Item",
+    "LoadCase",
+    "MagnitudeLike",
+    "Model",
+    "Part",
+    "Selection",
+    "Temperature",
+    "combine",
+]

@@ -1,0 +1,591 @@
+"""Supports: what holds the part, and what is prescribed; masses and springs that are attached to it.
+
+A support answers ``prescribed(model)``: nodes, directions and values; or ``matrices(model)``: stiffness to
+ground. None numbers an unknown. In plane models only x and y are held.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from designtwin.elements import ELEMENTS
+from designtwin.errors import ModelError
+from designtwin.model.coordinates import CoordinateSystem, point
+from designtwin.model.domains import Domain, NodalMatrices, Patch, domain_of, face_matrices, faces_of, said
+from designtwin.model.loads import On, linear_density, settle, values_at, vector_of
+from designtwin.model.magnitude import Magnitude, MagnitudeLike
+from designtwin.plain import Plain
+from designtwin.typing import BoolArray, FloatArray, IntArray
+from designtwin.units import show, to_si
+
+if TYPE_CHECKING:
+    from designtwin.mesh.mesh import Mesh
+    from designtwin.model.model import Model
+
+__all__ = [
+    "ElasticFoundation", "FixedSupport", "FixedTemperature", "InertiaRelief", "PointMass", "Prescribed",
+    "PrescribedDisplacement", "PrescribedTemperature", "Spring", "Support", "Symmetry",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Prescribed:
+    """Displacements given at nodes.
+
+    Parameters
+    ----------
+    nodes : int64[k]
+    fixed : bool[k, 3]
+        Which directions are given.
+    value : float64[k, 3]
+        Their displacements, m.
+    axes : float64[k, 3, 3], optional
+        The directions, one a row; x, y, z without it.
+    """
+
+    nodes: IntArray
+    fixed: BoolArray
+    value: FloatArray
+    axes: FloatArray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class PrescribedTemperature:
+    """Temperatures given at nodes: int64[k] and float64[k], K."""
+
+    nodes: IntArray
+    value: FloatArray
+
+
+class Support(Plain):
+    """What holds a part. A class of your own needs ``prescribed`` or ``matrices``."""
+
+    physics: ClassVar[str] = "static"
+
+    def prescribed(self, model: Model) -> list[Any]:
+        """Given displacements (``Prescribed``) or temperatures (``PrescribedTemperature``)."""
+        return []
+
+    def matrices(self, model: Model) -> list[NodalMatrices]:
+        """Stiffness to ground, node set by node set, N/m."""
+        return []
+
+    def check(self, model: Model) -> None:
+        """Raise ModelError if the support makes no sense on this model."""
+        on = getattr(self, "on", None)
+        if on is not None:
+            model.region(on)
+
+    @property
+    def said(self) -> str:
+        """The support in a sentence: ``FixedSupport on 'bolt_holes'``."""
+        on = getattr(self, "on", None)
+        return type(self).__name__ if on is None else f"{type(self).__name__} on {said(on)}"
+
+
+def _held_nodes(model: Model, on: object, who: str) -> IntArray:
+    nodes = model.region(on).nodes
+    if not len(nodes):
+        raise ModelError(f"{who}: the selection holds no nodes")
+    return nodes
+
+
+def _directions(model: Model, wanted: Sequence[bool]) -> BoolArray:
+    flags = np.array(wanted, bool)
+    if model.dimension == 2:
+        flags[2] = False
+    return flags
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FixedSupport(Support):
+    """No displacement at all.
+
+    Parameters
+    ----------
+    on : str or Selection
+        Nodes, or the nodes of its faces or cells.
+    """
+
+    on: On
+
+    def __post_init__(self) -> None:
+        settle(self)
+
+    def prescribed(self, model: Model) -> list[Prescribed]:
+        nodes = _held_nodes(model, self.on, self.said)
+        fixed = np.tile(_directions(model, (True, True, True)), (len(nodes), 1))
+        return [Prescribed(nodes, fixed, np.zeros((len(nodes), 3)))]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Symmetry(Support):
+    """No displacement square to a face: a plane of symmetry, or a frictionless seat on a curved face.
+
+    A flat face has one normal. On a curved face each node has its own; where faces meet at an edge (normals
+    more than 40 degrees apart) the node is held square to each.
+
+    Parameters
+    ----------
+    on : str or Selection
+        Faces.
+    """
+
+    on: On
+
+    def __post_init__(self) -> None:
+        settle(self)
+
+    def prescribed(self, model: Model) -> list[Prescribed]:
+        return _held_along(*node_normals(model.mesh, self._facets(model)))
+
+    def _facets(self, model: Model) -> IntArray:
+        facets = model.region(self.on).facets
+        if not len(facets):
+            raise ModelError(
+                f"{self.said} needs faces, which have a normal; the selection holds none. To hold nodes in one "
+                "direction write PrescribedDisplacement(on=..., x=0.0)"
+            )
+        return facets
+
+    def check(self, model: Model) -> None:
+        self._facets(model)
+
+
+def node_normals(
+    mesh: Mesh, facets: IntArray, *, edge: float = np.deg2rad(40.0)
+) -> tuple[IntArray, IntArray, FloatArray]:
+    """Normals of faces at their nodes; several where faces meet at an edge.
+
+    Parameters
+    ----------
+    facets : int64[k, 2]
+    edge : float
+        Facets that turn more than this against each other belong to different faces, rad.
+
+    Returns
+    -------
+    nodes : int64[m]
+        A node comes once for each face it is on.
+    face : int64[m]
+        Number of that face.
+    normals : float64[m, 3]
+        Outward unit normals; the same for all nodes of a flat face.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    vectors, _ = mesh.facet_vectors(facets)
+    units = vectors / np.linalg.norm(vectors, axis=1)[:, None]
+    blocks = mesh.facets(facets)
+    corners = np.full((len(facets), 4), -1, np.int64)
+    for block in blocks:
+        n = ELEMENTS[block.element].corners
+        corners[block.rows, :n] = block.conn[:, :n]
+    # Facets joined across an edge (2D: a node) by which they turn little are one face.
+    ends = corners if mesh.dimension == 2 else np.stack([corners, np.roll(corners, -1, axis=1)], axis=2)
+    if mesh.dimension == 2:
+        rows, key = np.nonzero(ends >= 0)[0], ends[ends >= 0][:, None]
+    else:
+        triangles = corners[:, 3] < 0
+        ends[triangles, 2, 1], ends[triangles, 3] = corners[triangles, 0], -1
+        some = (ends >= 0).all(axis=2)
+        rows, key = np.nonzero(some)[0], np.sort(ends[some], axis=1)
+    order = np.lexsort(key.T)
+    rows, key = rows[order], key[order]
+    same = (key[1:] == key[:-1]).all(axis=1)
+    a, b = rows[:-1][same], rows[1:][same]
+    smooth = np.einsum("fi,fi->f", units[a], units[b]) > np.cos(edge)
+    graph = coo_array((np.ones(int(smooth.sum())), (a[smooth], b[smooth])), shape=(len(facets), len(facets)))
+    n_faces, face_of = connected_components(graph, directed=False)
+    whole = np.zeros((n_faces, 3))
+    np.add.at(whole, face_of, vectors)
+    size = np.zeros(n_faces)
+    np.add.at(size, face_of, np.linalg.norm(vectors, axis=1))
+    # Flat: the area vectors add up to the area. Rounding of coordinates in a file costs about 1e-6.
+    flat = np.linalg.norm(whole, axis=1) > (1.0 - 1e-9) * size
+    nodes, faces, normals = [], [], []
+    for block in blocks:
+        element = ELEMENTS[block.element]
+        gradient = element.gradient(np.array(element.nodes, np.float64))
+        tangents = np.einsum("fna,qnd->fqad", mesh.points[block.conn], gradient)
+        if gradient.shape[2] == 2:
+            normal = np.cross(tangents[..., 0], tangents[..., 1])
+        else:
+            normal = np.stack([tangents[..., 1, 0], -tangents[..., 0, 0], np.zeros(tangents.shape[:2])], -1)
+        nodes.append(block.conn.ravel())
+        faces.append(np.repeat(face_of[block.rows], block.conn.shape[1]))
+        normals.append(normal.reshape(-1, 3))
+    pair = np.stack([np.concatenate(nodes), np.concatenate(faces)])
+    unique, number = np.unique(pair, axis=1, return_inverse=True)
+    total = np.zeros((unique.shape[1], 3))
+    np.add.at(total, number.reshape(-1), np.concatenate(normals))
+    on_flat = flat[unique[1]]
+    total[on_flat] = whole[unique[1][on_flat]]
+    total /= np.linalg.norm(total, axis=1)[:, None]
+    return unique[0], unique[1], _tidy(total)
+
+
+def _tidy(normals: FloatArray) -> FloatArray:
+    """Normals that miss an axis by rounding only are that axis."""
+    near = np.where(np.abs(normals) < 1e-9, 0.0, normals)
+    near = np.where(np.abs(np.abs(near) - 1.0) < 1e-9, np.sign(near), near)
+    return np.asarray(np.where((np.abs(near) == 1.0).any(axis=1)[:, None], near, normals))
+
+
+def _held_along(nodes: IntArray, face: IntArray, normals: FloatArray) -> list[Prescribed]:
+    """Zero displacement along normals: axis by axis where they are x, y or z, else along own axes."""
+    out = []
+    for axis in range(3):
+        here = np.abs(normals[:, axis]) == 1.0
+        if here.any():
+            some = np.unique(nodes[here])
+            fixed = np.zeros((len(some), 3), bool)
+            fixed[:, axis] = True
+            out.append(Prescribed(some, fixed, np.zeros((len(some), 3))))
+    skew = (np.abs(normals) != 1.0).all(axis=1)
+    if skew.any():
+        # One face at a time, so that a node of two faces is held square to both.
+        for number in np.unique(face[skew]):
+            some = skew & (face == number)
+            axes = frames(normals[some])
+            fixed = np.zeros((len(axes), 3), bool)
+            fixed[:, 0] = True
+            out.append(Prescribed(nodes[some], fixed, np.zeros((len(axes), 3)), axes))
+    return out
+
+
+def frames(first: FloatArray) -> FloatArray:
+    """Right-handed axes [k, 3, 3], one a row, whose first is given; a vector in x, y keeps z as the third."""
+    plane = first[:, 2] == 0.0
+    helper = np.zeros_like(first)
+    helper[np.arange(len(first)), np.abs(first).argmin(axis=1)] = 1.0
+    helper[plane] = (0.0, 0.0, 1.0)
+    third = np.cross(first, np.cross(helper, first))
+    third /= np.linalg.norm(third, axis=1)[:, None]
+    return np.stack([first, np.cross(third, first), third], axis=1)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PrescribedDisplacement(Support):
+    """Displacement given per component; a component left out is free.
+
+    Parameters
+    ----------
+    on : str or Selection
+        Nodes, or the nodes of its faces or cells.
+    x, y, z : length, optional
+        Constant or a field; None is free, 0.0 is held.
+    coordinates : CoordinateSystem, optional
+        Where x, y and z point; in cylindrical coordinates radial, tangential and axial.
+    """
+
+    on: On
+    x: MagnitudeLike | None = None
+    y: MagnitudeLike | None = None
+    z: MagnitudeLike | None = None
+    coordinates: CoordinateSystem | None = None
+
+    def __post_init__(self) -> None:
+        if self.x is None and self.y is None and self.z is None:
+            raise ModelError(f"{self.said}: give at least one of x=, y=, z=")
+        settle(
+            self,
+            **{
+                axis: Magnitude.of(value, "length", name=f"PrescribedDisplacement {axis}")
+                for axis in "xyz"
+                if (value := getattr(self, axis)) is not None
+            },
+        )
+
+    def prescribed(self, model: Model) -> list[Prescribed]:
+        nodes = _held_nodes(model, self.on, self.said)
+        given = [getattr(self, axis) for axis in "xyz"]
+        fixed = np.tile(_directions(model, [g is not None for g in given]), (len(nodes), 1))
+        value = np.zeros((len(nodes), 3))
+        for axis, one in enumerate(given):
+            if one is not None:
+                value[:, axis] = at_nodes(one, model, nodes)
+        axes = None
+        if self.coordinates is not None and not fixed[:, : model.dimension].all():
+            axes = self.coordinates.axes(model.mesh.points[nodes])
+        elif self.coordinates is not None:
+            # All components given: the same in global axes, which need no turning.
+            turn = self.coordinates.axes(model.mesh.points[nodes])
+            value = np.einsum("ki,kij->kj", value, turn)
+        return [Prescribed(nodes, fixed, value, axes)]
+
+    def check(self, model: Model) -> None:
+        super().check(model)
+        if model.dimension == 2 and self.z is not None:
+            raise ModelError(f"{self.said}: a plane model has no displacement along z; leave out z=")
+
+
+def at_nodes(magnitude: Magnitude, model: Model, nodes: IntArray) -> FloatArray:
+    """A magnitude at some nodes, float64[k, ...]."""
+    if magnitude.kind == "nodal":
+        return magnitude.at(points=model.mesh.points)[nodes]
+    return magnitude.at(points=model.mesh.points[nodes])
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ElasticFoundation(Support):
+    """A bed of springs under a face: force per area and displacement, to ground.
+
+    Parameters
+    ----------
+    on : str or Selection
+        Faces.
+    normal : stiffness per area
+        Square to the face, such as ``"20 N/mm3"``.
+    tangential : stiffness per area
+        Along the face; none by default.
+    """
+
+    on: On
+    normal: MagnitudeLike
+    tangential: MagnitudeLike = 0.0
+
+    def __post_init__(self) -> None:
+        settle(
+            self,
+            normal=Magnitude.of(self.normal, "foundation", name="ElasticFoundation normal"),
+            tangential=Magnitude.of(self.tangential, "foundation", name="ElasticFoundation tangential"),
+        )
+
+    def matrices(self, model: Model) -> list[NodalMatrices]:
+        plane = np.eye(3)
+        plane[2, 2] = float(model.dimension == 3)
+
+        def stiffness(patch: Patch) -> FloatArray:
+            assert patch.normal is not None
+            k = values_at(self.normal, patch, model)[..., None, None]
+            t = values_at(self.tangential, patch, model)[..., None, None]
+            square = patch.normal[..., :, None] * patch.normal[..., None, :]
+            return np.asarray(k * square + t * (plane - square))
+
+        return face_matrices(faces_of(model, self.on, self.said), stiffness)
+
+    def check(self, model: Model) -> None:
+        faces_of(model, self.on, self.said)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Spring(Support):
+    """A spring to ground, its stiffness spread evenly: over the face, or in equal shares over the nodes.
+
+    Spread over a face it resists rotation of the face as well, as a pad of that total stiffness would.
+    A spring at one point: ``on=dtw.nearest((x, y, z))``.
+
+    Parameters
+    ----------
+    on : str or Selection
+        Faces if it holds any, else nodes, else cells.
+    stiffness : three stiffnesses
+        Total along x, y and z, such as ``("500 N/mm", 0.0, 0.0)``.
+    coordinates : CoordinateSystem, optional
+        Where x, y and z point.
+    """
+
+    on: On
+    stiffness: MagnitudeLike
+    coordinates: CoordinateSystem | None = None
+
+    def __post_init__(self) -> None:
+        settle(self, stiffness=Magnitude.of(self.stiffness, "stiffness", name="Spring stiffness", shape=(3,)))
+        if (vector_of(self.stiffness, self.said) < 0.0).any():
+            raise ModelError(f"{self.said}: a stiffness below zero is no spring")
+
+    def matrices(self, model: Model) -> list[NodalMatrices]:
+        domain = domain_of(model, self.on)
+        k = np.diag(vector_of(self.stiffness, self.said)) / domain.measure
+
+        def stiffness(patch: Patch) -> FloatArray:
+            if self.coordinates is None:
+                return np.broadcast_to(k, (*patch.measure.shape, 3, 3))
+            axes = self.coordinates.axes(patch.at.reshape(-1, 3)).reshape(*patch.at.shape, 3)
+            return np.einsum("fqai,ab,fqbj->fqij", axes, k, axes)
+
+        return face_matrices(domain, stiffness)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PointMass(Support):
+    """A mass that is not meshed and rides on the part; it counts in weight, inertia and the model's mass.
+
+    Parameters
+    ----------
+    on : str or Selection
+        What carries it.
+    mass : mass
+        Such as ``"1.2 kg"``.
+    at : point, optional
+        Its center of gravity; its forces then reach the part with their moment. Spread over ``on`` without.
+    """
+
+    on: On
+    mass: Any
+    at: Any = None
+
+    def __post_init__(self) -> None:
+        mass = to_si(self.mass, "mass", name="PointMass mass")
+        if not isinstance(mass, float) or mass < 0.0:
+            raise ModelError(f"{self.said}: one mass above zero is wanted, got {self.mass!r}")
+        settle(self, mass=mass)
+        if self.at is not None:
+            settle(self, at=point(self.at, name="PointMass at"))
+
+    def inertia_forces(self, model: Model, acceleration: Callable[[FloatArray], FloatArray]) -> FloatArray:
+        """Mass times acceleration [k, 3] -> [k, 3], as nodal forces float64[n_points, 3], N."""
+        domain = domain_of(model, self.on)
+        if self.at is None:
+            share = self.mass / domain.measure
+            return domain.spread(
+                lambda patch: share * acceleration(patch.at.reshape(-1, 3)).reshape(patch.at.shape)
+            )
+        center = np.array(self.at)
+        force = self.mass * acceleration(center[None, :])[0]
+        moment = np.cross(center - domain.center, force)
+        return domain.spread(linear_density(domain, force, moment, self.said))
+
+    def location(self, model: Model) -> FloatArray:
+        """Center of gravity, float64[3], m."""
+        return np.array(self.at) if self.at is not None else self._domain_center(domain_of(model, self.on))
+
+    @staticmethod
+    def _domain_center(domain: Domain) -> FloatArray:
+        return domain.center
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class InertiaRelief(Support):
+    """The part is free, as in flight: its own inertia balances the loads, and no support is needed."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FixedTemperature(Support):
+    """A given temperature.
+
+    Parameters
+    ----------
+    on : str or Selection
+        Nodes, or the nodes of its faces or cells.
+    value : temperature
+        Constant or a field, such as ``"85 degC"``.
+    """
+
+    physics: ClassVar[str] = "thermal"
+    on: On
+    value: MagnitudeLike
+
+    def __post_init__(self) -> None:
+        settle(self, value=Magnitude.of(self.value, "temperature", name="FixedTemperature value"))
+
+    def prescribed(self, model: Model) -> list[PrescribedTemperature]:
+        nodes = _held_nodes(model, self.on, self.said)
+        return [PrescribedTemperature(nodes, at_nodes(self.value, model, nodes))]  # type: ignore[arg-type]
+
+
+# Contradictions
+
+
+def check_compatible(model: Model, supports: Sequence[Support], where: str) -> None:
+    """Raise ModelError naming both if two supports prescribe different values at one node.
+
+    Parameters
+    ----------
+    supports : of one physics
+    where : str
+        Put before the sentence, such as ``"case 'lift': "``.
+    """
+    rows: list[tuple[int, Prescribed]] = []
+    heat: dict[int, tuple[IntArray, FloatArray]] = {}
+    for i, support in enumerate(supports):
+        for one in support.prescribed(model):
+            if isinstance(one, PrescribedTemperature):
+                heat[i] = (one.nodes, one.value)
+            else:
+                rows.append((i, one))
+    _check_temperatures(model, supports, heat, where)
+    seen = np.zeros((model.mesh.n_points, 3), bool)
+    value = np.zeros((model.mesh.n_points, 3))
+    owner = np.full((model.mesh.n_points, 3), -1)
+    small = 1e-9 * model.mesh.size
+    skew: dict[int, list[tuple[int, FloatArray, float]]] = {}
+    for i, one in rows:
+        if one.axes is not None:
+            for k, node in enumerate(one.nodes.tolist()):
+                skew.setdefault(node, []).extend(
+                    (i, one.axes[k, d], float(one.value[k, d])) for d in range(3) if one.fixed[k, d]
+                )
+            continue
+        both = seen[one.nodes] & one.fixed & (np.abs(value[one.nodes] - one.value) > small)
+        if both.any():
+            k, axis = (int(j) for j in np.argwhere(both)[0])
+            node = int(one.nodes[k])
+            _contradict(
+                model, where, supports[owner[node, axis]], supports[i], node,
+                f"{'xyz'[axis]} displacement", show(value[node, axis], "length"),
+                show(one.value[k, axis], "length"),
+            )  # fmt: skip
+        rows_, columns = np.nonzero(one.fixed)
+        nodes = one.nodes[rows_]
+        value[nodes, columns], owner[nodes, columns] = one.value[rows_, columns], i
+        seen[nodes, columns] = True
+    for node, wanted in skew.items():
+        _check_skew(model, supports, where, node, small, [
+            *((int(owner[node, d]), np.eye(3)[d], float(value[node, d])) for d in range(3) if seen[node, d]),
+            *wanted,
+        ])  # fmt: skip
+
+
+def _check_skew(
+    model: Model, supports: Sequence[Support], where: str, node: int, small: float,
+    wanted: list[tuple[int, FloatArray, float]],
+) -> None:  # fmt: skip
+    known: list[tuple[int, FloatArray, float]] = []
+    for i, direction, amount in wanted:
+        rest, left = direction.copy(), amount
+        for _, row, given in known:
+            share = float(rest @ row)
+            rest, left = rest - share * row, left - share * given
+        size = float(np.linalg.norm(rest))
+        if size > 1e-6:
+            known.append((i, rest / size, left / size))
+        elif abs(left) > small:
+            other = max(known, key=lambda item: abs(float(item[1] @ direction)))[0]
+            text = np.array2string(direction, precision=3, suppress_small=True, separator=", ")
+            _contradict(
+                model, where, supports[other], supports[i], node, f"displacement along {text}",
+                show(amount - left, "length"), show(amount, "length"),
+            )  # fmt: skip
+
+
+def _check_temperatures(
+    model: Model, supports: Sequence[Support], heat: dict[int, tuple[IntArray, FloatArray]], where: str
+) -> None:
+    value = np.full(model.mesh.n_points, np.nan)
+    owner = np.full(model.mesh.n_points, -1)
+    for i, (nodes, given) in heat.items():
+        clash = np.flatnonzero(np.abs(value[nodes] - given) > 1e-9)
+        if len(clash):
+            node = int(nodes[clash[0]])
+            _contradict(
+                model, where, supports[owner[node]], supports[i], node, "temperature",
+                show(value[node], "temperature"), show(given[clash[0]], "temperature"),
+            )  # fmt: skip
+        value[nodes], owner[nodes] = given, i
+
+
+def _contradict(
+    model: Model, where: str, first: Support, second: Support, node: int, what: str, a: str, b: str
+) -> None:
+    place = show(model.mesh.points[node], "length")
+    raise ModelError(
+        f"{where}{first.said} and {second.said} contradict each other at node {node}, {place}: "
+        f"{what} {a} against {b}; keep one of them, or take the common nodes out of one selection (a - b)"
+    )
