@@ -33,6 +33,12 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "model.model": ("Model", "Temperature", "combine"),
     "results": ("StaticCase", "StaticResult", "ThermalCase", "ThermalResult"),
+    "requirements": (
+        "Outcome", "Place", "Quantity", "Requirement", "Value", "brittle_margin", "displacement", "mass",
+        "reaction", "stress", "temperature", "yield_margin",
+    ),
+    "criteria": ("FailureZone", "Verdict", "failure_zones", "utilization"),
+    "prototype": ("StrengthTest", "ThermalTest"),
     "analysis": ("solve_static", "solve_thermal"),
     "study": ("Study", "variable"),
     "io": ("read_mesh",),

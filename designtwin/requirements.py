@@ -908,7 +908,8 @@ def brittle_utilization(
     """Demand over allowable of a brittle material, float64[k], never negative.
 
     Rankine bounds the first principal stress by the tensile strength, and the third by the compressive one
-    (inf leaves it out); Mohr-Coulomb also their sum, ``s1 / St - s3 / Sc``, where one pulls and the other pushes.
+    (inf leaves it out); Mohr-Coulomb also their sum, ``s1 / St - s3 / Sc``, where one pulls and the other
+    pushes.
 
     Source: Budynas & Nisbett, Shigley's Mechanical Engineering Design, 9th ed. (2011), sec. 5-8.
     """
