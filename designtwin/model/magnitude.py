@@ -240,6 +240,9 @@ class Magnitude(Plain):
             raise ModelError(f"{self._who} is {self}; a single constant is wanted here")
         return float(self.values)
 
+    def __float__(self) -> float:
+        return self.value
+
     @property
     def _who(self) -> str:
         return self.name or f"a {self.dimension}"

@@ -78,22 +78,39 @@ class Section(Plain):
         local = self.material.stiffness(temperature)
         return local if axes is None else rotate_stiffness(local, axes)
 
+    def scale(self, points: FloatArray) -> FloatArray:
+        """What turns a cell's measure into a volume, float64[n] at points float64[n, 3].
+
+        Thickness (m) of a plane section, area (m^2) of a bar, 1 of a solid; 1 in axisymmetric models
+        too, whose circumference 2 pi x belongs to the integral.
+        """
+        return np.ones(len(points))
+
     def expansion_vector(
-        self, temperature: FloatArray | float | None = None, axes: FloatArray | None = None
+        self,
+        temperature: FloatArray | float | None = None,
+        axes: FloatArray | None = None,
+        *,
+        needed_by: str = "thermal strain",
     ) -> FloatArray:
         """Secant expansion in global axes, float64[..., 6], 1/K; see `Material.expansion_vector`."""
-        local = self.material.expansion_vector(temperature)
+        local = self.material.expansion_vector(temperature, needed_by=needed_by)
         return local if axes is None else rotate_strain(local, axes)
 
     def thermal_strain(
-        self, temperature: FloatArray | float, reference: float, axes: FloatArray | None = None
+        self,
+        temperature: FloatArray | float,
+        reference: float,
+        axes: FloatArray | None = None,
+        *,
+        needed_by: str = "thermal strain",
     ) -> FloatArray:
         """Free thermal strain in global axes, float64[..., 6]; see `Material.thermal_strain`.
 
         In plane stress it goes with the condensed `stiffness` as it stands; in plane strain the
         out-of-plane component stays, and is held.
         """
-        local = self.material.thermal_strain(temperature, reference)
+        local = self.material.thermal_strain(temperature, reference, needed_by=needed_by)
         return local if axes is None else rotate_strain(local, axes)
 
     def conductivity_tensor(
@@ -197,6 +214,10 @@ class PlaneStress(_Continuum):
         super().__post_init__()
         object.__setattr__(self, "thickness", _positive(self.thickness, "length", "PlaneStress thickness"))
 
+    def scale(self, points: FloatArray) -> FloatArray:
+        """See `Section.scale`."""
+        return _at(self.thickness, points)
+
     def stiffness(
         self, temperature: FloatArray | float | None = None, axes: FloatArray | None = None
     ) -> FloatArray:
@@ -245,6 +266,10 @@ class PlaneStrain(_Continuum):
         super().__post_init__()
         object.__setattr__(self, "thickness", _positive(self.thickness, "length", "PlaneStrain thickness"))
 
+    def scale(self, points: FloatArray) -> FloatArray:
+        """See `Section.scale`."""
+        return _at(self.thickness, points)
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Axisymmetric(_Continuum):
@@ -282,6 +307,10 @@ class Truss(Section):
         super().__post_init__()
         object.__setattr__(self, "area", _positive(self.area, "area", "Truss area"))
 
+    def scale(self, points: FloatArray) -> FloatArray:
+        """See `Section.scale`."""
+        return _at(self.area, points)
+
     def axial_modulus(self, temperature: FloatArray | float | None = None) -> FloatArray:
         """Young's modulus along the bar, float64[...], Pa."""
         return self.material.axial_modulus(temperature)
@@ -316,11 +345,16 @@ def section_of(given: Any) -> Section:
 
 def _positive(value: MagnitudeLike, dimension: str, name: str) -> Magnitude:
     magnitude = Magnitude.of(value, dimension, name=name)
-    if magnitude.depends_on not in (None, "points"):
-        raise ModelError(f"{name} varies over {magnitude.depends_on}; it may be a constant or a field")
+    if magnitude.kind not in ("constant", "field", "function"):
+        raise ModelError(f"{name} is {magnitude}; it may be a constant or a field in space")
     if magnitude.values is not None and magnitude.values.min() <= 0.0:
         raise ModelError(f"{name} is {magnitude}; it must be positive")
     return magnitude
+
+
+def _at(magnitude: MagnitudeLike, points: FloatArray) -> FloatArray:
+    assert isinstance(magnitude, Magnitude)  # the constructor made it one
+    return magnitude.at(points=points)
 
 
 def _condense(full: FloatArray) -> tuple[FloatArray, FloatArray]:
