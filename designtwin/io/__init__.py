@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 from designtwin.errors import MeshReadError
@@ -12,20 +12,20 @@ from designtwin.mesh import Mesh
 __all__ = ["read_mesh"]
 
 
-def _gmsh(path: Path) -> RawMesh:
-    from designtwin.io.gmsh import read
-
-    return read(path)
-
-
-def _abaqus(path: Path) -> RawMesh:
-    from designtwin.io.abaqus import read
-
-    return read(path)
-
-
-_READERS: dict[str, Callable[[Path], RawMesh]] = {"gmsh": _gmsh, "abaqus": _abaqus}
-_SUFFIXES = {".msh": "gmsh", ".inp": "abaqus"}
+# Name of the format: the module that reads it and its function. Modules load when they are needed.
+_READERS = {
+    "gmsh": ("gmsh", "read"),
+    "abaqus": ("abaqus", "read"),
+    "nastran": ("nastran", "read"),
+    "vtk": ("vtk", "read_vtk"),
+    "vtu": ("vtk", "read_vtu"),
+    "stl": ("stl", "read"),
+    "medit": ("medit", "read"),
+}
+_SUFFIXES = {
+    ".msh": "gmsh", ".inp": "abaqus", ".bdf": "nastran", ".nas": "nastran", ".fem": "nastran", ".vtk": "vtk",
+    ".vtu": "vtu", ".stl": "stl", ".mesh": "medit",
+}  # fmt: skip
 
 
 def read_mesh(path: str | Path, *, length_unit: str, format: str | None = None) -> Mesh:
@@ -37,4 +37,6 @@ def read_mesh(path: str | Path, *, length_unit: str, format: str | None = None) 
         raise MeshReadError(
             f"format {kind or path.suffix!r} is not read; known: {sorted(_READERS)}", file=path
         )
-    return build_mesh(_READERS[kind](path), length_unit=length_unit)
+    module, function = _READERS[kind]
+    raw: RawMesh = getattr(import_module(f"designtwin.io.{module}"), function)(path)
+    return build_mesh(raw, length_unit=length_unit)

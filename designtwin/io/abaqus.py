@@ -643,7 +643,7 @@ class _Resolver:
                     f"set {spelled!r} names node {labels[unknown[0]]}, which the file does not define "
                     f"({len(unknown)} such)", self.line(item, int(labels[unknown[0]])),
                 )  # fmt: skip
-            return labels + here.offset
+            return np.asarray(labels + here.offset, np.int64)
         rows = here.labels.rows(labels)
         unknown = np.flatnonzero(rows < 0)
         if len(unknown):
