@@ -50,7 +50,9 @@ def unit_vector(value: Any, *, name: str) -> Vector:
     length = float(np.linalg.norm(vector))
     if length == 0.0:
         raise ModelError(f"{name}: the direction has no length")
-    x, y, z = (vector / length).tolist()
+    if abs(length - 1.0) > 1e-12:  # a unit vector stays what it is to the bit, saved and read again
+        vector = vector / length
+    x, y, z = vector.tolist()
     return (x, y, z)
 
 

@@ -430,7 +430,7 @@ def _normal_compliance(E: FloatArray, nu: FloatArray) -> FloatArray:
 
 @cache
 def _library() -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
-    """Entries by name, and names by their spelling without blanks, dashes and case."""
+    """Entries by name, and names by their letters and digits alone."""
     import tomllib
 
     text = files("designtwin.model").joinpath("library.toml").read_text(encoding="utf-8")
@@ -447,7 +447,7 @@ def _library() -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
 
 
 def _plain_name(name: str) -> str:
-    return "".join(c for c in name.casefold() if c not in " -_./,()+")
+    return "".join(c for c in name.casefold() if c.isalnum())
 
 
 def material_names() -> tuple[str, ...]:
@@ -455,7 +455,7 @@ def material_names() -> tuple[str, ...]:
     return tuple(_library()[0])
 
 
-def material(name: str, **overrides: Any) -> LinearElastic | Orthotropic:
+def material(name: str, /, **overrides: Any) -> LinearElastic | Orthotropic:
     """A material of the sourced library, changed where asked.
 
     Parameters

@@ -110,6 +110,17 @@ def test_a_linear_field_is_exact_in_space_plane_and_line(slope, seed, keep):
     assert_allclose(of(field(points, values)).at(points=where), where @ np.array(slope) + 7.0, atol=1e-4)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_places_on_the_hull_are_inside_whatever_rounding_says(seed):
+    rng = np.random.default_rng(seed)
+    turn = np.linalg.qr(rng.normal(size=(3, 3)))[0]
+    on_faces = rng.random((300, 3)) * [2.0, 1.0, 0.5]
+    side = rng.integers(0, 3, 300)
+    on_faces[np.arange(300), side] = np.array([2.0, 1.0, 0.5])[side] * rng.integers(0, 2, 300)
+    got = of(field(CUBE @ turn.T, CUBE[:, 0])).at(points=on_faces @ turn.T)
+    assert_allclose(got, on_faces[:, 0], atol=1e-5)
+
+
 def test_outside_the_hull_nothing_is_guessed():
     values = CUBE[:, 0]
     beyond = np.array([[1.0, 0.5, 0.2], [3.0, 0.5, 0.2]])
