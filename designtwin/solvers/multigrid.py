@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -171,7 +172,8 @@ class MultigridCG:
     degree : int
         Of the smoothing polynomials, 1 to 4: products with A before and after each coarse correction.
     precision : "single" or "double"
-        In which the preconditioner runs; the iteration itself is always float64.
+        In which the preconditioner runs; the iteration itself is always float64. Where "single" breaks down
+        (a stiff part on a support 1e5 times softer), "double" takes over and the solution says so.
     theta : float
         Coupling below which aggregation separates two nodes; halved on each level.
     dense_nodes : int
@@ -227,6 +229,11 @@ class MultigridFactorization:
     hierarchy: Hierarchy
     setup_seconds: float
 
+    @cached_property
+    def double(self) -> Hierarchy:
+        """The levels in float64, for systems on which float32 breaks down."""
+        return _hierarchy(replace(self.solver, precision="double"), self.system, self.matrix)
+
     def solve(self, f: FloatArray) -> Solution:
         """Solve A x = f for f[n_dof] or f[n_dof, n_rhs].
 
@@ -243,13 +250,28 @@ class MultigridFactorization:
         x = np.zeros_like(rhs)
         iterations = np.zeros(n_rhs, np.int64)
         residual = np.zeros(n_rhs)
-        notes: tuple[str, ...] = ()
+        hierarchy = self.double if "double" in self.__dict__ else self.hierarchy  # as the last time
         for first in range(0, n_rhs, _COLUMNS_AT_ONCE):
             part = slice(first, first + _COLUMNS_AT_ONCE)
-            run = _Iteration(self, np.ascontiguousarray(rhs[:, part]), first, n_rhs)
-            run.run()
+            columns = np.ascontiguousarray(rhs[:, part])
+            run = _Iteration(self, hierarchy, columns, first, n_rhs)
+            try:
+                run.run()
+            except _BreakdownError:
+                if hierarchy.dense.dtype == np.float64:
+                    raise
+                hierarchy = self.double
+                run = _Iteration(self, hierarchy, columns, first, n_rhs)
+                run.run()
             x[:, part], iterations[part], residual[part] = run.x, run.iterations, run.residual
-            notes += run.notes
+        notes: tuple[str, ...] = ()
+        if hierarchy is not self.hierarchy:
+            notes += ("the preconditioner ran in double precision, for single precision broke down",)
+        if (residual > self.solver.rtol).any():
+            notes += (
+                f"residual {residual.max():.1e} (asked {self.solver.rtol:.0e}) is the rounding error of "
+                "forces in a system this soft or of such contrast; no solver in float64 gets below it",
+            )
         seconds = {"set-up": self.setup_seconds, "solve": time.perf_counter() - started}
         return Solution(
             x=x.reshape(np.shape(f)),
@@ -261,19 +283,24 @@ class MultigridFactorization:
         )
 
 
+class _BreakdownError(ConvergenceError):
+    """The iteration lost its footing, which more digits in the preconditioner may cure."""
+
+
 class _Iteration:
     """One run of conjugate gradients over some columns; a column leaves when it has converged."""
 
-    def __init__(self, owner: MultigridFactorization, rhs: FloatArray, first: int, total: int) -> None:
+    def __init__(
+        self, owner: MultigridFactorization, hierarchy: Hierarchy, rhs: FloatArray, first: int, total: int
+    ) -> None:
         from designtwin.kernels import sparse as kernels
 
         self._kernels, self._owner, self._first, self._total = kernels, owner, first, total
-        self._rhs = rhs
+        self._hierarchy, self._rhs = hierarchy, rhs
         self._size = np.sqrt(self._dots(rhs, rhs))
         self.x = np.zeros_like(rhs)
         self.iterations = np.zeros(rhs.shape[1], np.int64)
         self.residual = np.zeros(rhs.shape[1])
-        self.notes: tuple[str, ...] = ()
 
     def _dots(self, x: FloatArray, y: FloatArray) -> FloatArray:
         out = np.empty(x.shape[1])
@@ -293,9 +320,10 @@ class _Iteration:
         active = np.flatnonzero(self._size > 0.0)
         if not active.size:
             return
-        f = self._rhs[:, active] / self._size[active]  # unit columns: residuals are relative
+        f = np.ascontiguousarray(self._rhs[:, active])
+        f /= self._size[active]  # unit columns: residuals are relative
         x, r, p = np.zeros_like(f), f.copy(), np.zeros_like(f)
-        cycle = Cycle(self._owner.hierarchy, active.size)
+        cycle = Cycle(self._hierarchy, active.size)
         rz_before = np.full(active.size, np.inf)  # so that the first direction is the preconditioned residual
         best, best_at = np.ones(active.size), np.zeros(active.size, np.int64)
         restarts = np.zeros(active.size, np.int64)
@@ -325,11 +353,6 @@ class _Iteration:
                 if stuck.any():  # as exact as float64 can be?
                     level = rounding_level(self._owner.system, f, x)
                     rounded = stuck & (norm_true <= level)
-                    if rounded.any():
-                        self.notes += (
-                            f"residual {norm_true[rounded].max():.1e} (asked {rtol:.0e}) is all that "
-                            "float64 gives for so flexible a structure",
-                        )
                     self._check(stuck & ~rounded, active, count, norm_true, "rounding holds it up")
                     done |= rounded
                 again = reached & ~done  # the recursion drifted from the truth: start over from here
@@ -348,7 +371,7 @@ class _Iteration:
                     f, x, r, p = (np.ascontiguousarray(v[:, keep]) for v in (f, x, r, p))
                     rz_before, best, best_at = rz_before[keep], best[keep], best_at[keep]
                     restarts, norm = restarts[keep], norm[keep]
-                    cycle = Cycle(self._owner.hierarchy, active.size)
+                    cycle = Cycle(self._hierarchy, active.size)
             better = norm < 0.9 * best
             best, best_at = np.where(better, norm, best), np.where(better, count, best_at)
             self._check(count - best_at > 60, active, count, norm, "it no longer improves")
@@ -367,7 +390,8 @@ class _Iteration:
             if "definite" in why
             else "try Direct(), or check for cells of poor quality and a Poisson ratio near 0.5"
         )
-        raise ConvergenceError(
+        kind = ConvergenceError if "slow" in why or "ran out" in why else _BreakdownError
+        raise kind(
             f"CG stopped at residual {norm[column]:.1e} after {count} iterations{which} "
             f"(asked {self._owner.solver.rtol:.0e}): {why}; {advice}"
         )

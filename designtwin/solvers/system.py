@@ -207,6 +207,8 @@ class System:
     def _matrix(self) -> SparseMatrix:
         parts = [term.matrix() for term in self.terms]
         if len(parts) == 1:
+            # scipy sorts in place when it likes, and so would pull the arrays from under a kernel: sort now
+            parts[0].sum_duplicates()
             return parts[0]
         if self.extra == 0 and any(part.format == "bsr" for part in parts):
             shape = (self.block, self.block)
@@ -216,6 +218,7 @@ class System:
         total = parts[0]
         for part in parts[1:]:
             total = total + part
+        total.sum_duplicates()
         return total
 
     def free_matrix(self) -> SparseMatrix:
