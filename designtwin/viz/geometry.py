@@ -6,13 +6,13 @@ facets and shape functions, so the same geometry reaches the screen, the file an
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 
-from designtwin.elements import ELEMENTS
+from designtwin.elements import ELEMENTS, facet_table
 from designtwin.mesh import Mesh
 from designtwin.typing import BoolArray, FloatArray, IntArray
 
@@ -96,40 +96,29 @@ class Skin:
     mesh : Mesh
     node : int64[k], optional
         The mesh point of each row, where fields live on rows that are split between parts.
-    cells : mapping of element name to int64[n, m], optional
-        Connectivity in those rows, cell by cell as in the mesh.
+    cells : sequence of (element name, cell ids int64[n], rows int64[n, m]), optional
+        Connectivity in those rows.
     facets : int64[k, 2], optional
-        Only these facets (cell, local facet); all exterior ones by default.
+        Only these facets (cell, local facet) of solid cells; all exterior ones by default.
     """
 
     def __init__(
         self,
         mesh: Mesh,
         node: IntArray | None = None,
-        cells: Mapping[str, IntArray] | None = None,
+        cells: Sequence[tuple[str, IntArray, IntArray]] | None = None,
         facets: IntArray | None = None,
     ) -> None:
         self.mesh = mesh
         self.node = np.arange(mesh.n_points) if node is None else np.asarray(node, np.int64)
-        rows = mesh if cells is None else Mesh(mesh.points[self.node], dict(cells))
-        self.flat = mesh.is_plane
-        self.sets: list[FacetSet]
+        self.cells = tuple(mesh.blocks()) if cells is None else tuple(cells)
+        self.flat = mesh.is_plane or (mesh.dimension == 1 and not mesh.points[:, 2].any())
         if mesh.dimension == 3:
-            wanted = mesh.exterior if facets is None else facets
-            self.sets = [FacetSet(b.element, b.conn, b.rows) for b in rows.facets(wanted)]
-            self.facets = wanted
-        elif mesh.dimension == 2:
-            self.sets, first = [], 0
-            owners = []
-            for name, ids, conn in rows.blocks():
-                if ELEMENTS[name].dimension == 2:
-                    self.sets.append(FacetSet(name, conn, np.arange(first, first + len(conn))))
-                    owners.append(np.column_stack([ids, np.full(len(ids), -1)]))
-                    first += len(conn)
-            self.facets = np.concatenate(owners) if owners else np.empty((0, 2), np.int64)
+            self.facets = mesh.exterior if facets is None else np.asarray(facets, np.int64).reshape(-1, 2)
+            self.sets = facet_sets(self.cells, self.facets)
         else:
-            self.sets, self.facets = [], np.empty((0, 2), np.int64)
-        lines = [(ids, conn) for name, ids, conn in rows.blocks() if ELEMENTS[name].dimension == 1]
+            self.sets, self.facets = _cells_as_facets(self.cells)
+        lines = [(ids, conn) for name, ids, conn in self.cells if ELEMENTS[name].dimension == 1]
         self.line_conn = (
             np.concatenate([conn[:, :2] for _, conn in lines]) if lines else np.empty((0, 2), np.int64)
         )
@@ -162,7 +151,8 @@ class Skin:
 
     def triangles(self, xyz: FloatArray, level: int) -> tuple[Triangles, Sampler]:
         """The skin on given coordinates float64[k, 3] of the rows, and what carries fields onto it."""
-        points, normals, conn, facet, carry = [], [], [], [], []
+        points, normals, conn, facet = [], [], [], []
+        carry: list[tuple[IntArray, FloatArray]] = []
         first = 0
         smooth = self._smooth_normals(xyz)
         for facets, nodal in zip(self.sets, smooth, strict=True):
@@ -279,7 +269,40 @@ class Skin:
         if label is not None:
             both = (edges.facets >= 0).all(axis=1)
             chosen = chosen | (both & (label[edges.facets[:, 0]] != label[edges.facets[:, 1]]))
-        return chosen
+        return np.asarray(chosen)
+
+
+def facet_sets(cells: Sequence[tuple[str, IntArray, IntArray]], facets: IntArray) -> list[FacetSet]:
+    """The connectivity of facets int64[k, 2] (cell, local facet), one set for each type."""
+    found: dict[str, list[tuple[IntArray, IntArray]]] = {}
+    for name, ids, conn in cells:
+        if ELEMENTS[name].dimension != 3 or not len(ids):
+            continue
+        row_of = np.full(int(max(ids.max(), facets[:, 0].max(initial=0))) + 1, -1, np.int64)
+        row_of[ids] = np.arange(len(ids))
+        row = row_of[facets[:, 0]]
+        for kind, (local, nodes) in facet_table(name).items():
+            for one, columns in zip(local, nodes, strict=True):
+                hit = np.flatnonzero((row >= 0) & (facets[:, 1] == one))
+                if len(hit):
+                    found.setdefault(kind, []).append((hit, conn[row[hit]][:, columns]))
+    return [
+        FacetSet(kind, np.concatenate([c for _, c in parts]), np.concatenate([h for h, _ in parts]))
+        for kind, parts in found.items()
+    ]
+
+
+def _cells_as_facets(
+    cells: Sequence[tuple[str, IntArray, IntArray]],
+) -> tuple[list[FacetSet], IntArray]:
+    """Plane and shell cells as facets of their own; their local facet is -1."""
+    sets, owners, first = [], [np.empty((0, 2), np.int64)], 0
+    for name, ids, conn in cells:
+        if ELEMENTS[name].dimension == 2:
+            sets.append(FacetSet(name, conn, np.arange(first, first + len(conn))))
+            owners.append(np.column_stack([ids, np.full(len(ids), -1)]))
+            first += len(conn)
+    return sets, np.concatenate(owners)
 
 
 class Sampler:
@@ -309,7 +332,9 @@ class Sampler:
 
 def polylines(parts: Sequence[FloatArray]) -> Segments:
     """Segments along polylines [lines, points, 3]."""
-    points, conn, first = [], [], 0
+    points: list[FloatArray] = []
+    conn: list[IntArray] = []
+    first = 0
     for part in parts:
         k, q = part.shape[:2]
         points.append(part.reshape(-1, 3))
@@ -466,12 +491,16 @@ _FILL: dict[str, tuple[tuple[int, int, int, int], ...]] = {
 
 
 def section(
-    cells: Mapping[str, IntArray], xyz: FloatArray, values: FloatArray, normal: FloatArray, origin: FloatArray
+    cells: Sequence[tuple[str, IntArray, IntArray]],
+    xyz: FloatArray,
+    values: FloatArray,
+    normal: FloatArray,
+    origin: FloatArray,
 ) -> tuple[Triangles, FloatArray]:
     """The cut face of solid cells with a plane, and the values on it."""
     distance = (xyz - origin) @ normal
     corners: list[FloatArray] = []
-    for name, conn in cells.items():
+    for name, _, conn in cells:
         if ELEMENTS[name].dimension != 3:
             continue
         touched = conn[(distance[conn].min(axis=1) <= 0) & (distance[conn].max(axis=1) > 0)]

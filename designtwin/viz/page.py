@@ -213,12 +213,13 @@ class Page:
             text = (
                 callout.text if seen or callout.kind in ("name", "note") else f"{callout.text}  (hidden side)"
             )
-            label = self._label(axes, scene, callout, text)
+            label = self._label(axes, callout, text)
             extent = label.get_window_extent()
             pad = 9 * self.unit
             w, h = extent.width + 2 * pad, extent.height + 2 * pad
             x, y = grid.place(anchor, w, h, gap=26 * self.unit)
             label.set_position((x + w / 2, y + h / 2))
+            self._frame(axes, callout, x, y, w, h)
             self.texts.append(text)
             placed.append((label, callout, anchor, np.array([x, y, x + w, y + h]), seen))
         for _, callout, anchor, rectangle, seen in placed:
@@ -229,24 +230,28 @@ class Page:
             axes.plot([anchor[0], end[0]], [anchor[1], end[1]], color=color, linewidth=self.points(2), zorder=3,
                       linestyle="-" if seen else (0, (3, 3)))  # fmt: skip
             axes.plot(*anchor, marker="o", markersize=self.points(12 if callout.kind in ("max", "min") else 8),
-                      markerfacecolor=self._dot(scene, callout) if seen else PAPER, markeredgecolor=PAPER,
+                      markerfacecolor=color if seen else PAPER, markeredgecolor=PAPER,
                       markeredgewidth=self.points(4), zorder=4)  # fmt: skip
             axes.plot(*anchor, marker="o", markersize=self.points(12 if callout.kind in ("max", "min") else 8),
                       markerfacecolor="none", markeredgecolor=color, markeredgewidth=self.points(2), zorder=5,
                       linestyle="none")  # fmt: skip
 
-    def _label(self, axes: Any, scene: Scene, callout: Callout, text: str) -> Any:
+    def _label(self, axes: Any, callout: Callout, text: str) -> Any:
         return axes.text(
             0, 0, text, fontsize=self.points(19 if callout.kind in ("max", "zone") else 17), color=INK,
             ha="center", va="center", zorder=6, linespacing=1.3, parse_math=False,
             weight="bold" if callout.kind == "max" else "normal",
-            bbox={"boxstyle": f"round,pad=0,rounding_size={self.points(5)}", "facecolor": PAPER, "alpha": 0.94,
-                  "edgecolor": _edge(callout), "linewidth": self.points(2 if callout.kind != "min" else 1.2),
-                  "mutation_scale": 1},
         )  # fmt: skip
 
-    def _dot(self, scene: Scene, callout: Callout) -> str:
-        return _edge(callout)
+    def _frame(self, axes: Any, callout: Callout, x: float, y: float, w: float, h: float) -> None:
+        from matplotlib.patches import FancyBboxPatch
+
+        axes.add_patch(
+            FancyBboxPatch(
+                (x, y), w, h, boxstyle=f"round,pad=0,rounding_size={7 * self.unit}", facecolor=PAPER, alpha=0.94,
+                edgecolor=_edge(callout), linewidth=self.points(1.4 if callout.kind == "min" else 2.2), zorder=5,
+            )
+        )  # fmt: skip
 
 
 def _edge(callout: Callout) -> str:

@@ -11,7 +11,9 @@ from designtwin.typing import BoolArray, FloatArray, IntArray
 from designtwin.viz.scene import PAPER, Body, Scale, Scene, paint, rgb
 from designtwin.viz.view import View
 
-AMBIENT, DIFFUSE, FILL, SHINE = 0.56, 0.42, 0.12, 0.06
+AMBIENT, DIFFUSE, FILL, SHINE = 0.62, 0.40, 0.10, 0.05
+ON_TOP = 4.0
+"""Half picture heights by which a body that is never hidden comes nearer."""
 _BATCH = 2_000_000  # pixels tested at once
 
 
@@ -45,7 +47,10 @@ def rasterize(scene: Scene, view: View) -> tuple[FloatArray, FloatArray]:
 
 def _draw(body: Body, scale: Scale | None, view: View, image: FloatArray, depth: FloatArray) -> None:
     tri = body.triangles
-    pixels, owner, weights = _cover(view.project(tri.points), tri.conn, view, depth)
+    projected = view.project(tri.points)
+    if body.on_top:
+        projected[:, 2] += ON_TOP * view.half_height
+    pixels, owner, weights = _cover(projected, tri.conn, view, depth)
     if not len(pixels):
         return
     corners = tri.conn[owner]
@@ -54,7 +59,7 @@ def _draw(body: Body, scale: Scale | None, view: View, image: FloatArray, depth:
     if body.tags is not None:
         base = np.array([rgb(c) for c in body.palette])[body.tags[owner]]
     elif body.values is not None and scale is not None:
-        base = paint(np.einsum("pc,pc->p", weights, body.values[corners]), scale)
+        base = paint(np.einsum("pc,pc->p", weights, body.values[corners]), scale, body.faded)
     else:
         base = np.broadcast_to(rgb(body.color), (len(pixels), 3))
     image.reshape(-1, 3)[pixels] = np.clip(

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from designtwin.typing import FloatArray
+from designtwin.typing import BoolArray, FloatArray
 from designtwin.viz import raster
 from designtwin.viz.geometry import Segments, Triangles
-from designtwin.viz.scene import PAPER, Body, Line, Scene, color_table, paint, rgb
+from designtwin.viz.scene import EXCLUDED, PAPER, Body, Line, Scale, Scene, color_steps, rgb
 from designtwin.viz.screen import graphics
 from designtwin.viz.view import View
 
@@ -19,7 +19,7 @@ logger = logging.getLogger("designtwin.viz")
 SAMPLES = 2  # pixels drawn for each pixel shown, along each side
 
 
-def render(scene: Scene, view: View) -> tuple[FloatArray, FloatArray]:
+def render(scene: Scene, view: View) -> tuple[FloatArray, BoolArray]:
     """Draw bodies and lines of a scene.
 
     Returns
@@ -39,13 +39,13 @@ def render(scene: Scene, view: View) -> tuple[FloatArray, FloatArray]:
     return image.reshape(*shape, 3).mean(axis=(1, 3)), filled.reshape(shape).any(axis=(1, 3))
 
 
-def _with_vtk(scene: Scene, view: View) -> tuple[FloatArray, FloatArray]:
+def _with_vtk(scene: Scene, view: View) -> tuple[FloatArray, BoolArray]:
     import pyvista as pv
 
     plotter = pv.Plotter(off_screen=True, window_size=(view.width, view.height), lighting="none")
     try:
         plotter.set_background(PAPER)
-        lights(plotter, view)
+        lights(plotter)
         populate(plotter, scene, view, line_scale=SAMPLES)
         aim(plotter, view)
         plotter.render()
@@ -69,7 +69,7 @@ def aim(plotter: Any, view: View) -> None:
     plotter.reset_camera_clipping_range()
 
 
-def lights(plotter: Any, view: View) -> None:
+def lights(plotter: Any) -> None:
     """The same two lights that the numpy renderer has, fixed to the camera."""
     import pyvista as pv
 
@@ -112,17 +112,19 @@ def populate(plotter: Any, scene: Scene, view: View, *, line_scale: float = 1.0,
         True in a window that turns: colors then follow a lookup table, so that the bar can show it.
     """
     for body in scene.bodies:
-        _add_body(plotter, scene, body, live)
+        _add_body(plotter, scene, body, view, live)
     for line in scene.lines:
         _add_line(plotter, line, view, line_scale, live)
     if any(body.opacity < 1 for body in scene.bodies):
         plotter.enable_depth_peeling(8)
 
 
-def _add_body(plotter: Any, scene: Scene, body: Body, live: bool) -> None:
+def _add_body(plotter: Any, scene: Scene, body: Body, view: View, live: bool) -> None:
     if not len(body.triangles.conn):
         return
     data = polydata(body.triangles)
+    if body.on_top and not live:
+        data.points = data.points + raster.ON_TOP * view.half_height * view.toward
     look: dict[str, Any] = {
         "lighting": True, "ambient": raster.AMBIENT, "diffuse": 1.0, "specular": 0.25, "specular_power": 30,
         "opacity": body.opacity, "show_scalar_bar": False, "smooth_shading": False, "copy_mesh": False,
@@ -134,17 +136,15 @@ def _add_body(plotter: Any, scene: Scene, body: Body, live: bool) -> None:
         data.point_data["values"] = body.values
         scale = scene.scale
         actor = plotter.add_mesh(
-            data, scalars="values", clim=(scale.low, scale.high), cmap=_listed(scale.colors, scale.steps),
-            nan_color=rgb_of_nan(), interpolate_before_map=True, **look,
+            data, scalars="values", clim=(scale.low, scale.high), cmap=_listed(scale, body.faded),
+            nan_color=EXCLUDED, interpolate_before_map=True, **look,
         )  # fmt: skip
     else:
         actor = plotter.add_mesh(data, color=body.color, **look)
     # The normals are ours: curved faces smooth, edges sharp.
     actor.prop.interpolation = "Phong"
-    actor.mapper.SetInterpolateScalarsBeforeMapping(True)
-    # Ambient light has no lamp in VTK: the scalars' own color times this.
+    actor.mapper.SetInterpolateScalarsBeforeMapping(body.values is not None)
     actor.prop.specular_color = "white"
-    del live
 
 
 def _add_line(plotter: Any, line: Line, view: View, line_scale: float, live: bool) -> None:
@@ -161,16 +161,7 @@ def _add_line(plotter: Any, line: Line, view: View, line_scale: float, live: boo
     )  # fmt: skip
 
 
-def _listed(colors: str, steps: int) -> Any:
+def _listed(scale: Scale, faded: bool) -> Any:
     from matplotlib.colors import ListedColormap
 
-    return ListedColormap(color_table(colors, steps))
-
-
-def rgb_of_nan() -> str:
-    from designtwin.viz.scene import EXCLUDED
-
-    return EXCLUDED
-
-
-__all__ = ["aim", "lights", "linedata", "paint", "polydata", "populate", "render"]
+    return ListedColormap(color_steps(scale, faded))

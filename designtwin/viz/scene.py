@@ -7,7 +7,6 @@ the words around them, `window` shows it live.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -21,6 +20,7 @@ FAINT = "#5d6b78"
 PAPER = "#ffffff"
 BODY = "#c9d1d9"
 EXCLUDED = "#b9bec4"
+PALE = "#dfe3e7"
 ALARM = "#c8102e"
 
 
@@ -34,6 +34,8 @@ class Body:
     opacity: float = 1.0
     tags: IntArray | None = None  # for each triangle a row of `palette`, instead of values and color
     palette: tuple[str, ...] = ()
+    faded: bool = False  # drawn pale: there, but not what the picture is about
+    on_top: bool = False  # never hidden; parallel views let us move it nearer without moving it
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,6 +126,7 @@ class Scene:
             return self.focus
         parts = [used(body.triangles.points, body.triangles.conn) for body in self.bodies]
         parts += [used(line.segments.points, line.segments.conn) for line in self.lines]
+        parts += [callout.at[None] for callout in self.callouts]
         return np.concatenate([p for p in parts if len(p)])
 
 
@@ -153,9 +156,15 @@ def rgb(color: str) -> FloatArray:
     return np.array(to_rgb(color), np.float64)
 
 
-def paint(values: FloatArray, scale: Scale) -> FloatArray:
-    """RGB float64[n, 3] of values; gray where there is none (NaN)."""
+def color_steps(scale: Scale, faded: bool = False) -> FloatArray:
+    """RGB float64[steps, 3] of a scale; faded halfway to gray."""
     table = color_table(scale.colors, scale.steps)
+    return np.asarray(table + 0.6 * (rgb(PALE) - table)) if faded else table
+
+
+def paint(values: FloatArray, scale: Scale, faded: bool = False) -> FloatArray:
+    """RGB float64[n, 3] of values; gray where there is none (NaN)."""
+    table = color_steps(scale, faded)
     span = scale.high - scale.low
     share = (values - scale.low) / (span if span > 0 else 1.0)
     with np.errstate(invalid="ignore"):
@@ -169,8 +178,3 @@ def label_color(scale: Scale, value: float) -> str:
     """Hexadecimal color of one value on a scale."""
     r, g, b = (round(255 * float(c)) for c in paint(np.array([value]), scale)[0])
     return f"#{r:02x}{g:02x}{b:02x}"
-
-
-def bodies_points(bodies: Sequence[Body]) -> FloatArray:
-    """All points of some bodies."""
-    return np.concatenate([body.triangles.points for body in bodies])

@@ -1,0 +1,879 @@
+"""Pictures of results: a field on the deformed part, what governs, where it fails.
+
+The defaults are those of a page in a report: the worst load case unless one is named, a stated scale of
+deformation, the undeformed outline, the extreme values where they are, the limit and the regions beyond it.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from designtwin import units
+from designtwin.errors import PictureError
+from designtwin.mesh import Mesh
+from designtwin.requirements import (
+    DisplacementQuantity,
+    FieldQuantity,
+    Outcome,
+    Quantity,
+    StressQuantity,
+    TemperatureQuantity,
+    Value,
+    YieldMargin,
+    region_rows,
+    show_value,
+)
+from designtwin.typing import BoolArray, FloatArray, IntArray
+from designtwin.viz.geometry import (
+    Sampler,
+    Segments,
+    Skin,
+    Triangles,
+    contour,
+    cut_triangles,
+    join_segments,
+    section,
+    tubes,
+)
+from designtwin.viz.page import Box, Page, compose
+from designtwin.viz.picture import Picture, check_path, finish
+from designtwin.viz.scene import ALARM, FAINT, INK, Body, Callout, Line, Scale, Scene
+from designtwin.viz.view import look_at
+
+Size = tuple[int, int]
+Path_ = str | os.PathLike[str]
+
+STRESS = "#eef2f6:#a9cfe6:#63b4cf:#74c48a:#f3d64a:#f59b33:#de4a2a:#8c0f2e"
+MOVED = "#eef2f6:#bfe0e0:#79c2c9:#3f97b5:#2a649b:#33307a"
+SAFETY = "#8c0f2e:#de4a2a:#f59b33:#f3d64a:#a6d489:#63b4cf:#a9cfe6:#dde8f0"
+SIGNED = "#1f3f7f:#3f7fb8:#8fbfdc:#f1f3f5:#f3b48f:#d9583b:#8c0f2e"
+HEAT = "#2b2a6b:#4b4fa8:#7d6bb8:#c07a9f:#ef8f6b:#fbc35a:#fdf3b4"
+
+MOST_SAFETY = 5.0  # safety factors beyond are all the same to the eye
+DEFORMED = 0.06  # of the part's size: what the largest displacement is drawn as
+MOST_ZONES = 5  # that get a label
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """A scalar field of one case in display units, at the rows of a skin.
+
+    Parameters
+    ----------
+    name, title, dimension : str
+    values, error : float64[k]
+        Display units; error None where unknown.
+    node : int64[k]
+        Mesh point of each row.
+    cells : sequence of (element name, cell ids, rows)
+    judged : bool[k]
+        False where a requirement leaves rows out.
+    case : Any
+        The case result.
+    outcome : Outcome, optional
+        The requirement on this field that governs.
+    """
+
+    name: str
+    title: str
+    dimension: str
+    values: FloatArray
+    error: FloatArray | None
+    node: IntArray
+    cells: Sequence[tuple[str, IntArray, IntArray]]
+    judged: BoolArray
+    case: Any
+    outcome: Outcome | None = None
+
+    @property
+    def excluded(self) -> str:
+        """What is not judged, in words."""
+        return self.outcome.excluded if self.outcome is not None else ""
+
+
+def plot_field(
+    source: Any,
+    name: str | Quantity = "von_mises",
+    *,
+    case: str | None = None,
+    screenshot: Path_ | None = None,
+    deformed: bool | float | None = None,
+    zones: bool | Sequence[Any] | None = None,
+    mesh_edges: bool = False,
+    cut_plane: tuple[Any, Any] | str | None = None,
+    window_size: Size = (1600, 1200),
+    camera: str | Sequence[float] | None = None,
+    limits: tuple[float, float] | None = None,
+    show: bool | None = None,
+    title: str | None = None,
+) -> Picture:
+    """Draw a field.
+
+    Parameters
+    ----------
+    source : Verdict, result or case result
+        A verdict brings its limits and failure zones with it.
+    name : str or Quantity
+        A field of the result, such as "von_mises", or a quantity such as ``yield_margin()``.
+    case : str, optional
+        Load case; the one with the worst value by default.
+    screenshot : path, optional
+        PNG, JPEG, WebP, TIFF, PDF or SVG by its ending; the folder is made.
+    deformed : bool or float, optional
+        True for a scale found automatically, a number for that scale, False for none. By default True where
+        the result has displacements.
+    zones : bool or sequence of FailureZone, optional
+        Regions to outline; a verdict's own by default.
+    mesh_edges : bool
+        Draw the outlines of all cells.
+    cut_plane : (normal, point) or "x", "y", "z", optional
+        Take away what lies in front of a plane and show the cut; a letter cuts through the worst place.
+    window_size : (width, height)
+        Pixels.
+    camera : str or [3], optional
+        "iso", "+x", "front" and the like, or the direction to look from; by default one that sees the worst place.
+    limits : (low, high), optional
+        Ends of the color bar in display units.
+    show : bool, optional
+        True opens a window (or an interactive view in a notebook) if there is a screen; False shows nothing.
+        By default: a window if there is a screen and no screenshot, else a static picture.
+    title : str, optional
+
+    Returns
+    -------
+    Picture
+
+    Raises
+    ------
+    PictureError
+        If there is no such field, the file cannot be written, or the picture came out blank.
+    """
+    if screenshot is not None:
+        check_path(screenshot)
+    result, verdict = unwrap(source)
+    shown = read(result, name, case, verdict)
+    scene = field_scene(
+        result, shown, verdict=verdict, deformed=deformed, zones=zones, mesh_edges=mesh_edges, cut_plane=cut_plane,
+        limits=limits, title=title,
+    )  # fmt: skip
+    return deliver(
+        scene, screenshot=screenshot, window_size=window_size, camera=camera, show=show,
+        file_name=f"{part_name(result, verdict)} {shown.name} {shown.case.name}",
+    )  # fmt: skip
+
+
+def deliver(
+    scene: Scene,
+    *,
+    screenshot: Path_ | None,
+    window_size: Size,
+    camera: str | Sequence[float] | None,
+    show: bool | None,
+    file_name: str,
+) -> Picture:
+    """Put a scene where its user looks: a window, a notebook, a file."""
+    from designtwin.viz import window
+
+    if window.wanted(show, screenshot is not None):
+        live = window.open_window(scene, window_size, camera)
+        if live is not None:
+            return live
+    page, _ = compose(scene, window_size, camera)
+    return finish(page.figure, screenshot=screenshot, name=file_name, texts=tuple(page.texts), show=show)
+
+
+# What to draw
+
+
+def unwrap(source: Any) -> tuple[Any, Any]:
+    """The result and, if given one, the verdict around it."""
+    if hasattr(source, "rows") and hasattr(source, "result"):
+        return source.result, source
+    if hasattr(source, "field") or hasattr(source, "cases"):
+        return source, None
+    raise PictureError(f"a verdict or a result is wanted, not a {type(source).__name__}")
+
+
+def cases_of(result: Any) -> dict[str, Any]:
+    """Case results by name; a case result stands for itself."""
+    if (
+        hasattr(result, "by_case")
+        or not hasattr(result, "displacement")
+        and not hasattr(result, "temperature")
+    ):
+        return {name: result[name] for name in result.cases}
+    return {result.name: result}
+
+
+def field_name(quantity: Any) -> str:
+    """The plain field a quantity judges, "" where there is none."""
+    if isinstance(quantity, YieldMargin):
+        return "safety_factor" if quantity.criterion == "von_mises" else ""
+    if isinstance(quantity, DisplacementQuantity):
+        return "displacement" if quantity.component == "magnitude" else f"u{quantity.component}"
+    if isinstance(quantity, TemperatureQuantity):
+        return "temperature"
+    if isinstance(quantity, StressQuantity):
+        component = {"max_principal": "principal_1"}.get(quantity.component, quantity.component)
+        return f"stress_{component}" if component in ("xx", "yy", "zz", "xy", "yz", "xz") else component
+    return str(getattr(quantity, "field_name", ""))
+
+
+def matching(verdict: Any, name: str | Quantity) -> list[Outcome]:
+    """The verdict's outcomes about a field, the worst first."""
+    if verdict is None:
+        return []
+    rows = [
+        row
+        for row in verdict.rows
+        if isinstance(row.requirement.quantity, FieldQuantity)
+        and (
+            row.requirement.quantity == name
+            if isinstance(name, Quantity)
+            else field_name(row.requirement.quantity) == name
+        )
+    ]
+    return sorted(rows, key=lambda row: row.requirement.slack(row.value.value))
+
+
+def default_name(verdict: Any) -> str | Quantity:
+    """The field of the requirement that is worst off; what a verdict shows when not asked for more."""
+    rows = [row for row in verdict.rows if isinstance(row.requirement.quantity, FieldQuantity)]
+    rows.sort(key=lambda row: row.requirement.slack(row.value.value))
+    for row in rows:
+        quantity = row.requirement.quantity
+        return field_name(quantity) or quantity
+    return (
+        "von_mises"
+        if hasattr(next(iter(cases_of(verdict.result).values())), "displacement")
+        else "temperature"
+    )
+
+
+def read(result: Any, name: str | Quantity, case: str | None, verdict: Any) -> Shown:
+    """The field in the case asked for, or in the case where it is worst."""
+    cases = cases_of(result)
+    outcomes = matching(verdict, name)
+    outcome = outcomes[0] if outcomes else None
+    if case is not None and case not in cases:
+        raise PictureError(f"there is no load case {case!r}; there are {', '.join(cases)}")
+    if case is None and outcome is not None and outcome.value.case in cases:
+        case = outcome.value.case
+    if case is None:
+        found = {key: _read_case(result, name, one, outcome) for key, one in cases.items()}
+        return max(found.values(), key=_badness)
+    return _read_case(result, name, cases[case], outcome)
+
+
+def _badness(shown: Shown) -> float:
+    values = shown.values[shown.judged]
+    if shown.name == "safety_factor":
+        return -float(np.nanmin(values))
+    return float(np.nanmax(np.abs(values))) if shown.dimension != "temperature" else float(np.nanmax(values))
+
+
+def _read_case(result: Any, name: str | Quantity, case: Any, outcome: Outcome | None) -> Shown:
+    if isinstance(name, Quantity):
+        return _read_quantity(result, name, case, outcome)
+    known = tuple(case.field_names) if hasattr(case, "field_names") else ()
+    if known and name not in known:
+        from difflib import get_close_matches
+
+        near = get_close_matches(name, known, n=2)
+        hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+        raise PictureError(f"there is no field {name!r}{hint} There are: {', '.join(known)}")
+    field = case.field(name)
+    values = np.asarray(field.values, np.float64)
+    error = None if field.error is None else np.asarray(field.error, np.float64)
+    if values.ndim == 2:
+        values = np.linalg.norm(values, axis=1)
+        if error is not None and error.ndim == 2:
+            error = np.linalg.norm(error, axis=1)
+    mesh = case.mesh
+    if field.location == "points":
+        node, cells = np.arange(mesh.n_points), tuple(mesh.blocks())
+    else:
+        node, cells = case.points.node, tuple(case.points.cells)
+    shown = Shown(
+        name=name, title=field.title, dimension=field.dimension, values=units.from_si(values, field.dimension),
+        error=_display_error(values, error, field.dimension), node=node, cells=cells,
+        judged=np.ones(len(values), bool), case=case, outcome=outcome,
+    )  # fmt: skip
+    if outcome is None:
+        return shown
+    return replace(shown, judged=_judged(result, outcome.requirement.quantity, shown, field.location))
+
+
+def _read_quantity(result: Any, quantity: Quantity, case: Any, outcome: Outcome | None) -> Shown:
+    if not isinstance(quantity, FieldQuantity):
+        raise PictureError(f"{quantity.label} is one number, not a field; there is nothing to color")
+    band = quantity.band(result, case)
+    mesh = case.mesh
+    of_results = band.location == "result_points"
+    node = case.points.node if of_results else np.arange(mesh.n_points)
+    values = np.full(len(node), np.nan)
+    values[band.rows] = band.values
+    judged = np.isfinite(values) | np.isin(np.arange(len(node)), band.rows)
+    error = np.full(len(node), np.nan)
+    error[band.rows] = np.maximum(band.high - band.values, band.values - band.low)
+    return Shown(
+        name="safety_factor" if isinstance(quantity, YieldMargin) else type(quantity).__name__,
+        title=quantity.label, dimension=quantity.dimension, values=units.from_si(values, quantity.dimension),
+        error=_display_error(values, error, quantity.dimension), node=node,
+        cells=tuple(case.points.cells) if of_results else tuple(mesh.blocks()), judged=judged, case=case,
+        outcome=outcome,
+    )  # fmt: skip
+
+
+def _display_error(values: FloatArray, error: FloatArray | None, dimension: str) -> FloatArray | None:
+    if error is None:
+        return None
+    with np.errstate(invalid="ignore"):
+        return np.abs(np.asarray(units.from_si(values + error, dimension) - units.from_si(values, dimension)))
+
+
+def _judged(result: Any, quantity: Any, shown: Shown, location: str) -> BoolArray:
+    """Rows the requirement looks at; a requirement on one face leaves nothing else out."""
+    keep = np.ones(len(shown.values), bool)
+    if quantity.excluding is None:
+        return keep
+    if location == "points":
+        keep[shown.case.model.region(quantity.excluding).nodes] = False
+        return keep
+    return ~region_rows(shown.case.model, shown.case.points, quantity.excluding)
+
+
+def part_name(result: Any, verdict: Any = None) -> str:
+    """What to call the part: the test's or model's name, or that of the mesh file."""
+    model = getattr(result, "model", None)
+    for name in (getattr(verdict, "name", ""), getattr(model, "name", "")):
+        if name:
+            return str(name)
+    mesh = getattr(result, "mesh", None)
+    source = getattr(mesh, "source", "")
+    return Path(source).stem if source else "part"
+
+
+# Ranges and colors
+
+
+def scale_of(shown: Shown, limits: tuple[float, float] | None = None) -> Scale:
+    """The color scale a field deserves."""
+    symbol = units.symbol(shown.dimension)
+    title = shown.title + (f", {symbol}" if symbol else "")
+    values = shown.values[shown.judged & np.isfinite(shown.values)]
+    everything = shown.values[np.isfinite(shown.values)]
+    if not len(values):
+        values = everything if len(everything) else np.zeros(1)
+    low, high = float(values.min()), float(values.max())
+    colors = STRESS
+    if shown.name == "safety_factor" or "margin" in shown.title.lower():
+        limit = shown.outcome.requirement.limit if shown.outcome is not None else 1.0
+        most = max(MOST_SAFETY, math.ceil(2 * limit))
+        low, high, colors = 0.0, most, SAFETY
+    elif shown.dimension == "temperature":
+        colors = HEAT
+    elif (
+        low < -0.02 * high
+        and high > -0.02 * low
+        and shown.name not in ("displacement", "von_mises", "tresca")
+    ):
+        high = max(abs(low), abs(high))
+        low, colors = -high, SIGNED
+    elif shown.dimension == "length":
+        colors = MOVED
+    if colors in (STRESS, MOVED) and 0.0 <= low < 0.25 * high:
+        low = 0.0
+    if limits is not None:
+        low, high = float(limits[0]), float(limits[1])
+        if not (math.isfinite(low) and math.isfinite(high) and low < high):
+            raise PictureError(f"limits {limits} are not a lower and a higher number")
+    if high - low <= 1e-9 * max(abs(low), abs(high)):
+        # One value everywhere still gets a bar; it stands in the middle of it.
+        half = 0.5 * abs(high) or 0.5
+        low, high = low - half, high + half
+    slack = 1e-6 * (high - low)
+    with np.errstate(invalid="ignore"):
+        below = bool((shown.values < low - slack).any())
+        above = bool((shown.values > high + slack).any())
+    scale = Scale(title, low, high, colors, below=below, above=above)
+    if shown.outcome is not None:
+        requirement = shown.outcome.requirement
+        mark = float(units.from_si(requirement.limit, shown.dimension))
+        text = f"limit {requirement.limit_text}"
+        scale = replace(scale, mark=mark, mark_text=text)
+    return scale
+
+
+def deformation_scale(displacement: FloatArray, size: float, asked: bool | float) -> float:
+    """How much displacements are enlarged: the number asked for, or a round one that shows them well."""
+    if asked is False:
+        return 0.0
+    if asked is not True:
+        if not math.isfinite(float(asked)) or float(asked) < 0:
+            raise PictureError(f"deformed={asked!r} is no scale; True, False or a positive number is wanted")
+        return float(asked)
+    largest = float(np.linalg.norm(displacement, axis=1).max(initial=0.0))
+    if not largest > 1e-12 * size:
+        return 0.0
+    rough = DEFORMED * size / largest
+    if rough <= 1.0:
+        return 1.0
+    power = 10.0 ** math.floor(math.log10(rough))
+    return power * max(
+        m for m in (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0) if m * power <= rough * 1.0001
+    )
+
+
+# The scene
+
+
+def field_scene(
+    result: Any,
+    shown: Shown,
+    *,
+    verdict: Any = None,
+    deformed: bool | float | None = None,
+    zones: bool | Sequence[Any] | None = None,
+    mesh_edges: bool = False,
+    cut_plane: tuple[Any, Any] | str | None = None,
+    limits: tuple[float, float] | None = None,
+    title: str | None = None,
+) -> Scene:
+    """Everything that belongs on a picture of one field of one case."""
+    case = shown.case
+    mesh: Mesh = case.mesh
+    displacement = getattr(case, "displacement", None)
+    if deformed is None:
+        deformed = displacement is not None
+    factor = 0.0 if displacement is None else deformation_scale(displacement, mesh.size, deformed)
+    rest = mesh.points[shown.node]
+    xyz = rest + factor * displacement[shown.node] if factor and displacement is not None else rest
+    scale = scale_of(shown, limits)
+    skin = Skin(mesh, shown.node, shown.cells)
+    draw = _Drawing(skin, shown, xyz, scale)
+    notes: list[str] = []
+    worst = _extremes(shown)
+    if cut_plane is not None:
+        normal, origin = _plane(cut_plane, mesh, xyz[worst[0][1]] if worst else xyz.mean(axis=0))
+        draw.cut(normal, origin)
+        notes.append(f"cut at {_plane_text(normal, origin)}")
+    lines = draw.outlines(mesh_edges)
+    if factor:
+        notes.append(f"deformation × {factor:g}")
+        if cut_plane is None:
+            undeformed = skin.edge_lines(skin.feature_edges(), rest, skin.level())
+            lines.insert(0, Line(undeformed, color="#8b98a5", width=1.3, opacity=0.75, lift=0.5))
+            notes.append("gray lines: undeformed")
+    callouts = _callouts(shown, worst, xyz)
+    if shown.dimension == "temperature":
+        lines += draw.isolines(scale.ticks())
+        notes.append("lines: equal temperature")
+    wanted = _zones_for(verdict, shown, zones)
+    zone_lines, zone_callouts, zone_notes = _zone_marks(wanted, shown, draw, xyz)
+    lines += zone_lines
+    callouts = _merged(callouts, zone_callouts)
+    notes += zone_notes
+    if not shown.judged.all() and shown.excluded:
+        notes.append(f"pale: not judged ({shown.excluded})")
+    return Scene(
+        bodies=tuple(draw.bodies),
+        lines=tuple(lines),
+        callouts=tuple(callouts),
+        scale=scale,
+        title=title if title is not None else _title(shown, result),
+        subtitle=_subtitle(result, verdict, shown),
+        notes=(*notes, _mesh_note(mesh)),
+        flat=skin.flat,
+    )
+
+
+class _Drawing:
+    """The colored skin of a part, and lines on it."""
+
+    def __init__(self, skin: Skin, shown: Shown, xyz: FloatArray, scale: Scale) -> None:
+        self.skin, self.shown, self.xyz, self.scale = skin, shown, xyz, scale
+        self.level = skin.level()
+        # A factor that runs to infinity is interpolated by its inverse, which is as smooth as the stress.
+        self.inverse = shown.name == "safety_factor"
+        self.triangles, self.sampler = skin.triangles(xyz, self.level)
+        self.values = self.fine(shown.values)
+        self.pale = _facets_where(skin, ~shown.judged)
+        self.normal: FloatArray | None = None
+        self.origin = np.zeros(3)
+        parts: list[tuple[Triangles, FloatArray, bool]] = []
+        if len(self.triangles.conn):
+            faded = self.pale[self.triangles.facet]
+            parts.append((self.triangles.keeping(~faded), self.values, False))
+            if faded.any():
+                parts.append((self.triangles.keeping(faded), self.values, True))
+        if len(skin.line_conn):
+            parts.append((*self._bars(), False))
+        self.parts = parts
+
+    def fine(self, values: FloatArray) -> FloatArray:
+        """Values at the points of the triangles."""
+        if not self.inverse:
+            return self.sampler(values)
+        with np.errstate(divide="ignore"):
+            return np.asarray(1.0 / np.maximum(self.sampler(1.0 / values), 1e-12))
+
+    def _bars(self) -> tuple[Triangles, FloatArray]:
+        model = self.shown.case.model
+        area = model.cell_scale()[self.skin.line_cells]
+        size = self.skin.mesh.size
+        radius = np.clip(np.sqrt(np.abs(area) / math.pi), 0.004 * size, 0.02 * size)
+        tri, end = tubes(self.xyz, self.skin.line_conn, radius)
+        return tri, self.shown.values[end]
+
+    @property
+    def bodies(self) -> list[Body]:
+        """What to draw."""
+        return [Body(tri, values, faded=faded) for tri, values, faded in self.parts]
+
+    def cut(self, normal: FloatArray, origin: FloatArray) -> None:
+        """Take away what is in front of a plane, and close the cut with a face."""
+        self.normal, self.origin = normal, origin
+        kept: list[tuple[Triangles, FloatArray, bool]] = []
+        for tri, values, faded in self.parts:
+            less, fewer = cut_triangles(tri, values, normal, origin)
+            if len(less.conn) and fewer is not None:
+                kept.append((less, fewer, faded))
+        values = self.shown.values
+        if self.inverse:
+            with np.errstate(divide="ignore"):
+                face, on_face = section(self.shown.cells, self.xyz, 1.0 / values, normal, origin)
+                on_face = 1.0 / np.maximum(on_face, 1e-12)
+        else:
+            face, on_face = section(self.shown.cells, self.xyz, values, normal, origin)
+        if len(face.conn):
+            kept.append((face, on_face, False))
+        if not kept:
+            raise PictureError("the cut plane takes the whole part away; turn its normal or move its point")
+        self.parts = kept
+
+    def trimmed(self, segments: Segments) -> Segments:
+        """What a cut leaves of some lines."""
+        if self.normal is None or not len(segments.conn):
+            return segments
+        behind = (segments.points - self.origin) @ self.normal <= 1e-9
+        return Segments(segments.points, segments.conn[behind[segments.conn].all(axis=1)])
+
+    def outlines(self, mesh_edges: bool) -> list[Line]:
+        """Feature edges, borders between parts, and cell edges if asked for."""
+        skin = self.skin
+        if not skin.sets:
+            return []
+        model = self.shown.case.model
+        part = getattr(model, "part_of_cell", None)
+        label = None if part is None else np.asarray(part)[skin.facets[:, 0]]
+        feature = skin.feature_edges(label)
+        lines = []
+        if mesh_edges:
+            every = skin.edge_lines(~feature, self.xyz, self.level)
+            lines.append(Line(self.trimmed(every), color=INK, width=0.7, opacity=0.35, lift=0.6))
+        lines.append(
+            Line(
+                self.trimmed(skin.edge_lines(feature, self.xyz, self.level)),
+                color=INK,
+                width=1.1,
+                opacity=0.8,
+            )
+        )
+        if self.pale.any() and not self.pale.all():
+            both = skin.edges().facets
+            border = (both >= 0).all(axis=1) & (self.pale[both[:, 0]] != self.pale[both[:, 1]])
+            lines.append(
+                Line(self.trimmed(skin.edge_lines(border, self.xyz, self.level)), color=FAINT, width=1.2)
+            )
+        return lines
+
+    def isolines(self, levels: FloatArray) -> list[Line]:
+        """Lines of equal value on the body, as drawn."""
+        parts = [contour(tri.points, tri.conn, v, float(c)) for tri, v, _ in self.parts for c in levels]
+        joined = join_segments(*parts) if parts else Segments.none()
+        return [Line(joined, color=INK, width=0.9, opacity=0.45)] if len(joined.conn) else []
+
+    def border_of(self, rows: IntArray) -> Segments:
+        """The line around a set of rows on the skin."""
+        flag = np.zeros(len(self.shown.values))
+        flag[rows] = 1.0
+        if not len(self.triangles.conn):
+            return Segments.none()
+        on_skin = self.sampler(flag)
+        return self.trimmed(contour(self.triangles.points, self.triangles.conn, on_skin, 0.5))
+
+    def limit_line(self, limit: float, near: IntArray | None = None) -> Segments:
+        """The line where the field passes a limit, within what is judged (and near some rows, if given)."""
+        keep = ~self.pale[self.triangles.facet] if len(self.triangles.conn) else np.empty(0, bool)
+        if near is not None:
+            flag = np.zeros(len(self.shown.values), bool)
+            flag[near] = True
+            touched = _facets_where(self.skin, flag, every=False)
+            keep &= touched[self.triangles.facet]
+        return self.trimmed(contour(self.triangles.points, self.triangles.conn[keep], self.values, limit))
+
+
+def _facets_where(skin: Skin, flags: BoolArray, *, every: bool = True) -> BoolArray:
+    """Facets whose rows are all (or any) flagged."""
+    out = np.zeros(skin.n_facets, bool)
+    for facets in skin.sets:
+        hit = flags[facets.conn]
+        out[facets.rows] = hit.all(axis=1) if every else hit.any(axis=1)
+    return out
+
+
+def _extremes(shown: Shown) -> list[tuple[Literal["max", "min"], int]]:
+    """Rows worth a marker, the more important first."""
+    values = np.where(shown.judged, shown.values, np.nan)
+    finite = np.isfinite(values)
+    used = np.zeros(len(values), bool)
+    for _, _, conn in shown.cells:
+        used[conn.ravel()] = True
+    values = np.where(finite & used, values, np.nan)
+    if np.isnan(values).all():
+        return []
+    high, low = int(np.nanargmax(values)), int(np.nanargmin(values))
+    if shown.name == "safety_factor":
+        return [("min", low)]
+    if values[high] == values[low]:
+        return [("max", high)]
+    if shown.name == "displacement" and values[low] <= 1e-9 * values[high]:
+        return [("max", high)]  # the least displacement is the support, which is no news
+    return [("max", high), ("min", low)]
+
+
+def _callouts(
+    shown: Shown, extremes: list[tuple[Literal["max", "min"], int]], xyz: FloatArray
+) -> list[Callout]:
+    out = []
+    for order, (kind, row) in enumerate(extremes):
+        text = f"{kind} {_value_text(shown, row)}"
+        # The first is the one that matters, whichever end it is.
+        out.append(Callout(xyz[row], text, "max" if order == 0 else "min"))
+    return out
+
+
+def _value_text(shown: Shown, row: int) -> str:
+    """The value at a row, as the verdict's table writes it where the table speaks of the same place."""
+    outcome = shown.outcome
+    if outcome is not None and outcome.value.place is not None and outcome.value.case == shown.case.name:
+        quantity = outcome.requirement.quantity
+        if outcome.value.place.node == int(shown.node[row]):
+            return show_value(outcome.value, quantity.dimension)
+    symbol = units.symbol(shown.dimension)
+    error = None if shown.error is None else float(shown.error[row])
+    value = float(shown.values[row])
+    if error is None or not math.isfinite(error):
+        return f"{value:.4g} {symbol}".strip().replace("-", "−")
+    # Values are in display units already; dimensionless keeps them as they are.
+    return f"{show_value(Value(value=value, error=error), 'dimensionless')} {symbol}".strip().replace(
+        "-", "−"
+    )
+
+
+def _zones_for(verdict: Any, shown: Shown, asked: bool | Sequence[Any] | None) -> list[Any]:
+    if asked is False:
+        return []
+    if asked is None or asked is True:
+        zones = (
+            list(verdict.failure_zones()) if verdict is not None and hasattr(verdict, "failure_zones") else []
+        )
+    else:
+        zones = list(asked)
+    return [zone for zone in zones if shown.case.name in zone.cases]
+
+
+def _zone_marks(
+    zones: list[Any], shown: Shown, draw: _Drawing, xyz: FloatArray
+) -> tuple[list[Line], list[Callout], list[str]]:
+    lines, callouts = [], []
+    for zone in zones:
+        rows = _rows_of_zone(zone, shown)
+        if not len(rows):
+            continue
+        same = (
+            field_name(zone.requirement.quantity) == shown.name
+            or zone.requirement.quantity.label == shown.title
+        )
+        if same:
+            limit = float(units.from_si(zone.requirement.limit, shown.dimension))
+            border = draw.limit_line(limit, rows)
+        else:
+            border = draw.border_of(rows)
+        if not len(border.conn):
+            border = draw.border_of(rows)
+        lines.append(Line(border, color=ALARM, width=2.6))
+        if len(callouts) < MOST_ZONES:
+            row = rows[
+                int(
+                    np.linalg.norm(
+                        draw.skin.mesh.points[shown.node[rows]] - zone.place.point, axis=1
+                    ).argmin()
+                )
+            ]
+            text = "  ".join(t for t in (_times_text(zone), zone.size_text) if t)
+            callouts.append(Callout(xyz[row], f"zone {zone.number}: {text}", "zone"))
+    notes = []
+    if lines:
+        notes.append("red outline: beyond the limit")
+        if len(zones) > len(callouts):
+            rest = len(zones) - len(callouts)
+            notes.append(f"{rest} smaller zone{'s' if rest > 1 else ''} without label")
+    return lines, callouts, notes
+
+
+def _times_text(zone: Any) -> str:
+    times = zone.times_limit
+    if math.isfinite(times):
+        return f"{times:.3g} × allowed,"
+    return ""
+
+
+def _rows_of_zone(zone: Any, shown: Shown) -> IntArray:
+    """The zone's points as rows of the field drawn."""
+    case = shown.case
+    nodes = zone.rows if zone.location == "points" else case.points.node[zone.rows]
+    if zone.location == "result_points" and len(shown.values) == len(case.points.node):
+        return np.asarray(zone.rows)
+    return np.flatnonzero(np.isin(shown.node, nodes))
+
+
+def _merged(marks: list[Callout], zones: list[Callout]) -> list[Callout]:
+    """One label where the extreme value is the peak of a zone."""
+    out, left = [], list(zones)
+    for mark in marks:
+        twin = next((z for z in left if np.array_equal(z.at, mark.at)), None)
+        if twin is None:
+            out.append(mark)
+        else:
+            left.remove(twin)
+            out.append(replace(mark, text=f"{mark.text}\n{twin.text}", kind="zone"))
+    return out + left
+
+
+def _plane(asked: tuple[Any, Any] | str, mesh: Mesh, through: FloatArray) -> tuple[FloatArray, FloatArray]:
+    if isinstance(asked, str):
+        sign = -1.0 if asked.startswith("-") else 1.0
+        letter = asked.lstrip("+-")
+        if letter not in ("x", "y", "z"):
+            raise PictureError(f"cut_plane {asked!r}: 'x', 'y', 'z' or (normal, point) is wanted")
+        return sign * np.eye(3)["xyz".index(letter)], through
+    try:
+        given, point = asked
+    except (TypeError, ValueError):
+        raise PictureError(f"cut_plane {asked!r}: 'x', 'y', 'z' or (normal, point) is wanted") from None
+    normal = _plane(given, mesh, through)[0] if isinstance(given, str) else np.asarray(given, np.float64)
+    if normal.shape != (3,) or not normal.any():
+        raise PictureError(f"cut_plane normal {given!r} is no direction")
+    origin = np.asarray(units.to_si(point, "length", name="cut_plane point"), np.float64)
+    return normal / np.linalg.norm(normal), origin
+
+
+def _plane_text(normal: FloatArray, origin: FloatArray) -> str:
+    axis = np.flatnonzero(np.abs(normal) > 0.999999)
+    if len(axis):
+        return f"{'xyz'[axis[0]]} = {units.show(float(origin[axis[0]]), 'length')}"
+    return f"{units.show(origin, 'length')}, normal ({', '.join(f'{n:.2g}' for n in normal)})"
+
+
+def _title(shown: Shown, result: Any) -> str:
+    text = shown.title[:1].upper() + shown.title[1:]
+    return f"{text}, load case {shown.case.name}" if shown.case.name else text
+
+
+def _subtitle(result: Any, verdict: Any, shown: Shown) -> str:
+    parts = [part_name(result, verdict)]
+    if verdict is not None:
+        parts.append(f"{verdict.test}: {verdict.status}")
+        if shown.outcome is not None:
+            parts.append(f"{shown.outcome.requirement}: {shown.outcome.status}")
+    return "   ·   ".join(parts)
+
+
+def _mesh_note(mesh: Mesh) -> str:
+    cells = ", ".join(f"{len(conn):,} {name}" for name, conn in mesh.cells.items())
+    return f"{mesh.n_points:,} nodes, {cells}"
+
+
+# Side by side
+
+
+def compare(
+    before: Any,
+    after: Any,
+    name: str | Quantity = "von_mises",
+    *,
+    case: str | None = None,
+    headings: tuple[str, str] = ("before", "after"),
+    screenshot: Path_ | None = None,
+    deformed: bool | float | None = None,
+    window_size: Size = (2000, 1000),
+    camera: str | Sequence[float] | None = None,
+    show: bool | None = None,
+    title: str | None = None,
+) -> Picture:
+    """Draw the same field of two results side by side, with one color scale, one camera, one deformation scale.
+
+    Parameters
+    ----------
+    before, after : Verdict, result or case result
+    headings : (str, str)
+        Above the two.
+    case : str, optional
+        By default the worst case of `before`, in both.
+    Others as `plot_field`.
+    """
+    if screenshot is not None:
+        check_path(screenshot)
+    pairs = [unwrap(before), unwrap(after)]
+    first = read(pairs[0][0], name, case, pairs[0][1])
+    second = read(pairs[1][0], name, first.case.name, pairs[1][1])
+    both = [first, second]
+    if deformed is None or deformed is True:
+        moved = [getattr(s.case, "displacement", None) for s in both]
+        factors = [
+            deformation_scale(u, s.case.mesh.size, True)
+            for u, s in zip(moved, both, strict=True)
+            if u is not None
+        ]
+        deformed = min(factors) if len(factors) == 2 else False
+    scales = [scale_of(s) for s in both]
+    low, high = min(s.low for s in scales), max(s.high for s in scales)
+    scenes = [
+        field_scene(r, s, verdict=v, deformed=deformed, limits=(low, high), zones=None)
+        for (r, v), s in zip(pairs, both, strict=True)
+    ]
+    common = replace(
+        scenes[0].scale or scales[0], below=any(bool(s.scale and s.scale.below) for s in scenes),
+        above=any(bool(s.scale and s.scale.above) for s in scenes),
+    )  # fmt: skip
+    page = Page(window_size)
+    page.header(title if title is not None else f"{_title(first, pairs[0][0])}: {headings[0]} and {headings[1]}",
+                part_name(pairs[1][0], pairs[1][1]))  # fmt: skip
+    notes = [n for n in scenes[0].notes[:-1] if n in scenes[1].notes]
+    page.footer([*notes, *(f"{h}: {s.notes[-1]}" for h, s in zip(headings, scenes, strict=True))])
+    important = np.array([c.at for c in scenes[0].callouts if c.kind in ("max", "zone")]).reshape(-1, 3)
+    toward = look_at(scenes[0], camera, important)
+    frame_points = np.concatenate([s.framed() for s in scenes])
+    right = 200 * page.unit / page.width
+    top, bottom = 120 * page.unit / page.height, 56 * page.unit / page.height
+    width = (1 - right) / 2
+    for i, (scene, heading) in enumerate(zip(scenes, headings, strict=True)):
+        box = Box(i * width, bottom, width, 1 - top - bottom)
+        page.panel(replace(scene, focus=frame_points, scale=common), box, toward, heading=heading)
+    page.bar(common, Box(1 - 150 * page.unit / page.width, 0.16, 30 * page.unit / page.width, 0.56))
+    return finish(
+        page.figure, screenshot=screenshot, name=f"{part_name(*pairs[1])} {first.name} compared",
+        texts=tuple(page.texts), show=show,
+    )  # fmt: skip
+
+
+__all__ = ["Sampler", "compare", "deliver", "field_name", "field_scene", "plot_field", "read", "scale_of"]
