@@ -107,33 +107,34 @@ class Value:
 
 
 def show_value(value: Value, dimension: str) -> str:
-    """A value with its error in display units: "0.3961 ± 0.0042 mm"; "± ?" where none could be estimated.
+    """A value with its error in display units: "0.3961 ± 0.0042 mm", "2.39 +0.25 -0.73" where it is lopsided.
 
-    The error has two digits and the value as many decimals, four digits at most without one.
+    The error has two digits and the value as many decimals; "± ?" where no error could be estimated. An
+    unbounded interval is told by the end that is certain.
     """
     symbol = units.symbol(dimension)
+    unit = f" {symbol}" if symbol else ""
     number = float(units.from_si(value.value, dimension))
-    half = abs(float(units.from_si(value.value + value.error, dimension)) - number)
-    if not math.isfinite(value.value) or (math.isinf(value.error) and math.isfinite(value.low)):
-        # unbounded above, as a margin where the stress may be zero: what is certain is the lower end
-        text = units.show(value.value, dimension)
-        return text if value.low == value.value or math.isnan(value.low) else (
-            f"{text} (at least {units.show(value.low, dimension)})"
-        )  # fmt: skip
-    if value.error == 0.0:
+    if math.isnan(value.low) or math.isnan(value.high):
+        return f"{units.show(value.value, dimension).removesuffix(symbol).rstrip()} ± ?{unit}"
+    down = _distance(number, float(units.from_si(value.low, dimension)))
+    up = _distance(float(units.from_si(value.high, dimension)), number)
+    half = max(down, up)
+    if math.isfinite(number) and half <= 1e-6 * abs(number) or half == 0.0:  # rounding: as good as exact
         return units.show(value.value, dimension)
-    if not math.isfinite(value.error):
-        return units.show(value.value, dimension).removesuffix(symbol).rstrip() + " ± ? " + symbol
-    places = max(1 - math.floor(math.log10(half)), 0) if half > 0.0 else 0
-    size = max(abs(number), half)
-    if size > 0.0:  # an error of 1e-9 does not make a number of twelve digits
-        places = min(places, max(5 - math.floor(math.log10(size)), 0))
-    if places > 7 or size >= 1e9:
-        return f"{number:.4g} ± {half:.2g} {symbol}".rstrip()
-    shown = f"{half:.{places}f}"
-    if float(shown) == 0.0:
-        shown = f"{half:.1g}"
-    return f"{number:.{places}f} ± {shown} {symbol}".rstrip()
+    if math.isinf(half):
+        certain = [
+            f"{word} {units.show(end, dimension)}"
+            for word, end in (("at least", value.low), ("at most", value.high))
+            if math.isfinite(end)
+        ]
+        return f"{units.show(value.value, dimension)} ({certain[0] if certain else 'no bound'})"  # fmt: skip
+    places = max(1 - math.floor(math.log10(half)), 0)
+    if max(abs(number), half) >= 1e9 or places > 7:
+        return f"{number:.4g} ± {half:.2g}{unit}"
+    upper, lower = f"{up:.{places}f}", f"{down:.{places}f}"
+    spread = f"± {upper}" if upper == lower else f"+{upper} -{lower}"
+    return f"{number:.{places}f} {spread}{unit}"
 
 
 def show_margin(outcome: Outcome) -> str:

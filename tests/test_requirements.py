@@ -436,14 +436,18 @@ def test_a_place_names_the_smallest_nearest_group_and_never_the_whole_part():
     [
         (Value(value=0.3961e-3, error=0.0042e-3), "length", "0.3961 ± 0.0042 mm"),
         (Value(value=1.834, error=0.06), "dimensionless", "1.834 ± 0.060"),
+        (Value.between(2.391, 1.663, 2.64), "dimensionless", "2.39 +0.25 -0.73"),
         (Value(value=1.2), "mass", "1.2 kg"),
         (Value(value=368.15, error=0.5), "temperature", "95.00 ± 0.50 °C"),
         (Value(value=250e6, error=12.3e6), "stress", "250 ± 12 MPa"),
         (Value(value=250e6, error=math.nan), "stress", "250 ± ? MPa"),
         (Value(value=math.inf), "dimensionless", "∞"),
         (Value.between(3.0, 1.0, math.inf), "dimensionless", "3 (at least 1)"),
-        (Value(value=123456.0, error=1e-7), "force", "123456 ± 1e-07 N"),
-        (Value(value=1.0, error=1e-12), "dimensionless", "1.00000 ± 1e-12"),
+        (Value.between(math.inf, 2.0, math.inf), "dimensionless", "∞ (at least 2)"),
+        (Value(value=0.0, error=2e-6), "length", "0.0000 ± 0.0020 mm"),
+        (Value(value=0.0), "length", "0 mm"),
+        (Value(value=123456.0, error=1e-7), "force", "123456 N"),
+        (Value(value=1.0, error=1e-12), "dimensionless", "1"),
     ],
 )
 def test_values_are_shown_with_as_many_digits_as_their_error_allows(value, dimension, text):

@@ -132,7 +132,9 @@ class Verdict:
         from rich.text import Text
 
         title = Text.assemble(
-            f"{self.test} {self.name}".strip() + ": ", (self.status, _STYLES[self.status]), style="bold"
+            f"{self.test}{f' of {self.name}' if self.name else ''}: ",
+            (self.status, _STYLES[self.status]),
+            style="bold",
         )
         lines = [Text(line) for line in self._lines()]
         return Group(title, self._table(), *lines)
@@ -142,16 +144,16 @@ class Verdict:
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, expand=True)
         excluded = any(row.excluded for row in self.rows)
-        table.add_column("requirement", ratio=5, min_width=14)
-        table.add_column("value ± error", ratio=3, min_width=12)
-        table.add_column("margin", justify="right", min_width=6)
+        table.add_column("requirement", ratio=10)
+        table.add_column("value ± error", ratio=7)
+        table.add_column("margin", justify="right", no_wrap=True)
         table.add_column("status", no_wrap=True)
-        table.add_column("load case", min_width=6)
-        table.add_column("place", ratio=4, min_width=10)
+        table.add_column("case", ratio=3)
+        table.add_column("place", ratio=8)
         if excluded:
-            table.add_column("excluded", ratio=3, min_width=8)
+            table.add_column("excluded", ratio=5)
         for row in self.rows:
             quantity = row.requirement.quantity
             cells: list[Any] = [

@@ -76,9 +76,8 @@ class FailureZone:
     @property
     def size_text(self) -> str:
         """Volume, or area of a zone that has none, in display units."""
-        if self.volume > 0.0:
-            return units.show(self.volume, "volume", digits=2)
-        return units.show(self.area, "area", digits=2) if self.area > 0.0 else ""
+        size, dimension = (self.volume, "volume") if self.volume > 0.0 else (self.area, "area")
+        return units.show(float(f"{size:.2g}"), dimension, digits=2) if size > 0.0 else ""
 
     def to_dict(self) -> PlainData:
         """Plain JSON-able data, SI."""

@@ -32,7 +32,7 @@ class PrototypeTest:
     solver : LinearSolver, optional
         Chosen by size unless given.
     name : str
-        The design's name, for titles.
+        The design's name, for titles; the model's unless given.
 
     Raises
     ------
@@ -129,7 +129,7 @@ class PrototypeTest:
             rows=rows,
             result=result,
             test=self.kind,
-            name=self.name,
+            name=self.name or self.model.name,
             notes=(*result.notes, *_doubts(result)),
             seconds=time.perf_counter() - start,
         )

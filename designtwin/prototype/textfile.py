@@ -1,0 +1,552 @@
+"""A prototype test as text: ``part.toml`` holds mesh, materials, load cases and requirements.
+
+    name = "bracket"
+    requirements = [
+        'yield_margin(excluding=near("bolt_holes", "4 mm")) >= 1.5',
+        'displacement("lug", "z") <= "0.4 mm"',
+    ]
+
+    [mesh]
+    file = "bracket.msh"                  # beside this file
+    length_unit = "mm"
+
+    [materials]
+    body = "S355"                         # from the library; or a table with properties
+
+    [[supports]]
+    type = "FixedSupport"
+    on = "bolt_holes"
+
+    [[cases.lift]]
+    type = "Force"
+    on = "lug"
+    value = ["0 N", "0 N", "-2.5 kN"]
+
+    [[cases.brake]]
+    type = "Pressure"
+    on = 'faces(normal="+x", at="max")'
+    magnitude = "4 MPa"
+
+    [combinations]
+    both = { lift = 1.35, brake = 1.5 }
+
+Types and keys are those of Python. Places and requirements are read by a small grammar of their own: public
+names, strings, numbers; nothing is ever evaluated.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import difflib
+import operator
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn, ParamSpec, TypeVar
+
+from designtwin import requirements as quantities
+from designtwin.criteria.verdict import Verdict, overall
+from designtwin.errors import DesignTwinError, ModelError
+from designtwin.io import read_mesh
+from designtwin.mesh import selections
+from designtwin.mesh.mesh import Mesh
+from designtwin.mesh.selections import Selection
+from designtwin.model import coordinates, loads, magnitude, materials, sections, supports
+from designtwin.model.model import Model, Temperature, combine
+from designtwin.prototype.tests import PrototypeTest, StrengthTest, ThermalTest
+from designtwin.requirements import Quantity, Requirement
+
+_SELECTIONS = (
+    "faces", "plane", "box", "sphere", "cylinder", "nearest", "near", "feature", "exterior", "everything",
+    "group",
+)  # fmt: skip
+_QUANTITIES = (
+    "displacement", "temperature", "stress", "yield_margin", "brittle_margin", "mass", "reaction",
+)  # fmt: skip
+_LIMITS: dict[str, Callable[[Any, Any], Any]] = {
+    "at_most": operator.le, "at_least": operator.ge, "below": operator.lt, "above": operator.gt,
+}  # fmt: skip
+_TOP = ("name", "mesh", "materials", "supports", "cases", "combinations", "requirements", "test")
+_SOLVERS = ("auto", "direct", "multigrid")
+
+
+@dataclass(frozen=True, eq=False)
+class Design:
+    """What a text file states: a model and the tests it must pass.
+
+    Parameters
+    ----------
+    name : str
+    model : Model
+    tests : tuple of PrototypeTest
+        A strength test, a thermal test, or both, as the requirements ask.
+    """
+
+    name: str
+    model: Model
+    tests: tuple[PrototypeTest, ...]
+
+    def run(self) -> tuple[Verdict, ...]:
+        """Run all tests."""
+        return tuple(test.run() for test in self.tests)
+
+    def passes(self) -> bool:
+        """Whether every requirement of every test passes."""
+        return overall(verdict.status for verdict in self.run()) == quantities.PASS
+
+
+def read_design(path: str | Path) -> Design:
+    """Read a prototype test from a TOML file.
+
+    Parameters
+    ----------
+    path : path
+        The mesh is looked for beside it.
+
+    Raises
+    ------
+    ModelError
+        If the file cannot be read, holds an unknown key or type, or states what cannot be tested; the message
+        gives the line.
+    """
+    return _Reader(Path(path)).design()
+
+
+# ---------------------------------------------------------------------------------------------------
+# The grammar of places and requirements
+# ---------------------------------------------------------------------------------------------------
+
+
+def parse_place(text: str, mesh: Mesh | None = None) -> str | Selection:
+    """A group's name, or a selection such as ``near("bolt_holes", "4 mm") | "lug"``.
+
+    Parameters
+    ----------
+    text : str
+        What is no expression of ours is a group's name, and so is the name of any group of the mesh.
+    mesh : Mesh, optional
+
+    Raises
+    ------
+    ModelError
+        If it is an expression with unknown names or other things than calls, strings and numbers.
+    """
+    if not isinstance(text, str):
+        raise ModelError(f"a place is text: a group's name or a selection; got {text!r}")
+    if mesh is not None and text in mesh.groups:
+        return text
+    try:
+        tree = ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        if re.match(rf"\s*~?\s*({'|'.join(_SELECTIONS)})\s*\(", text):
+            raise ModelError(f"{text!r} looks like a selection and cannot be read: {_SYNTAX}") from None
+        return text
+    if not any(isinstance(node, ast.Call) for node in ast.walk(tree)):
+        return text
+    found = _value(tree, text, _SELECTIONS)
+    if not isinstance(found, Selection):
+        raise ModelError(f"{text!r} is no place; write a group's name, or e.g. near('lug', '5 mm')")
+    return found
+
+
+def parse_requirement(text: str) -> Requirement:
+    """A requirement such as ``displacement("lug", "z") <= "0.4 mm"``.
+
+    Raises
+    ------
+    ModelError
+        If it is no single comparison of a known quantity with a limit.
+    """
+    try:
+        tree = ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        raise ModelError(f"requirement {text!r} cannot be read: {_SYNTAX}") from None
+    if not isinstance(tree, ast.Compare):
+        raise ModelError(
+            f"requirement {text!r} compares nothing; write e.g. yield_margin() >= 1.5 or mass() <= '2 kg'"
+        )
+    if len(tree.ops) > 1:
+        raise ModelError(f"requirement {text!r} is a chained comparison: write two requirements")
+    relations: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
+        ast.LtE: operator.le, ast.Lt: operator.lt, ast.GtE: operator.ge, ast.Gt: operator.gt,
+    }  # fmt: skip
+    compare = relations.get(type(tree.ops[0]))
+    if compare is None:
+        raise ModelError(f"requirement {text!r}: write <=, <, >= or > between quantity and limit")
+    left, right = (
+        _value(node, text, (*_QUANTITIES, *_SELECTIONS)) for node in (tree.left, tree.comparators[0])
+    )
+    if isinstance(left, Quantity) == isinstance(right, Quantity):
+        raise ModelError(
+            f"requirement {text!r} compares no quantity with a limit; known: {', '.join(_QUANTITIES)}"
+        )
+    made = compare(left, right)
+    assert isinstance(made, Requirement)
+    return made
+
+
+_SYNTAX = 'values with units stand in quotes, as in near("lug", "5 mm") or mass() <= "2 kg"'
+
+
+def _value(node: ast.expr, text: str, names: Sequence[str]) -> Any:
+    """The meaning of a node of the small grammar: constants, sequences, signs, set operations and calls."""
+    match node:
+        case ast.Constant(value=value) if value is None or isinstance(value, str | int | float):
+            return value
+        case ast.Tuple(elts=items) | ast.List(elts=items):
+            return tuple(_value(item, text, names) for item in items)
+        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=value)) if isinstance(value, int | float):
+            return -value
+        case ast.UnaryOp(op=ast.Invert(), operand=operand):
+            return ~_place(_value(operand, text, names), text)
+        case ast.BinOp(left=left, op=ast.BitAnd() | ast.BitOr() | ast.Sub() as op, right=right):
+            a, b = (_place(_value(side, text, names), text) for side in (left, right))
+            return a & b if isinstance(op, ast.BitAnd) else a | b if isinstance(op, ast.BitOr) else a - b
+        case ast.Call(func=ast.Name(id=name), args=args, keywords=keywords):
+            return _call(name, args, keywords, text, names)
+        case ast.Name(id=name):
+            raise ModelError(f"{text!r}: {name} stands without quotes; write {name!r} for a group or a unit")
+        case _:
+            raise ModelError(
+                f"{text!r}: {ast.unparse(node)!r} is not allowed here; only {', '.join(names)}, strings, "
+                "numbers and the operators & | - ~ are"
+            )
+
+
+def _place(value: Any, text: str) -> Selection:
+    if not isinstance(value, str | Selection):
+        raise ModelError(f"{text!r}: & | - ~ combine places, and {value!r} is none")
+    return selections.select(value)
+
+
+def _call(
+    name: str, args: list[ast.expr], keywords: list[ast.keyword], text: str, names: Sequence[str]
+) -> Any:
+    if name not in names:
+        raise ModelError(f"{text!r}: {name!r} is unknown{_nearest(name, names)}")
+    function = getattr(quantities if name in _QUANTITIES else selections, name)
+    if any(keyword.arg is None for keyword in keywords) or any(isinstance(a, ast.Starred) for a in args):
+        raise ModelError(f"{text!r}: * and ** are not allowed here")
+    positional = [_value(arg, text, names) for arg in args]
+    named = {str(keyword.arg): _value(keyword.value, text, names) for keyword in keywords}
+    try:
+        return function(*positional, **named)
+    except TypeError as error:  # a wrong argument's name or number: Python's own words are clear
+        raise ModelError(f"{text!r}: {error}") from None
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    known = list(known)
+    near = difflib.get_close_matches(word, known, n=2, cutoff=0.5)
+    return f"; did you mean {' or '.join(map(repr, near))}?" if near else f"; known: {', '.join(known)}"
+
+
+# ---------------------------------------------------------------------------------------------------
+# The file
+# ---------------------------------------------------------------------------------------------------
+
+_Path = tuple[str | int, ...]
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+class _Reader:
+    """One pass over one file; every step knows the path of its keys, and so its line."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            text = path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            beside = sorted(p.name for p in path.parent.glob("*.toml")) if path.parent.is_dir() else []
+            raise ModelError(
+                f"{path}: there is no such file{_nearest(path.name, beside) if beside else ''}"
+            ) from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise ModelError(f"{path}: cannot be read: {error}") from None
+        try:
+            self.data = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise ModelError(f"{path}: not valid TOML: {error}") from None
+        self.text = text.splitlines()
+        self.lines = key_lines(text)
+
+    # Messages
+
+    def where(self, at: _Path) -> str:
+        while at and at not in self.lines:
+            at = at[:-1]
+        return f"{self.path}, line {self.lines[at]}: " if at else f"{self.path}: "
+
+    def fail(self, at: _Path, message: str) -> NoReturn:
+        raise ModelError(self.where(at) + message)
+
+    def told(self, at: _Path, make: Callable[_P, _T], /, *args: _P.args, **options: _P.kwargs) -> _T:
+        """Call a constructor; what it says gets file and line in front."""
+        try:
+            return make(*args, **options)
+        except DesignTwinError as error:
+            raise ModelError(self.where(at) + str(error)) from error
+        except (TypeError, ValueError) as error:  # a value of a kind no constructor expects
+            raise ModelError(f"{self.where(at)}{error}") from error
+
+    def known(self, table: Mapping[str, Any], names: Iterable[str], at: _Path, what: str) -> None:
+        names = list(names)
+        for key in table:
+            if key not in names:
+                self.fail((*at, key), f"unknown key {key!r} in {what}{_nearest(key, names)}")
+
+    def table(self, data: Mapping[str, Any], key: str, at: _Path = ()) -> dict[str, Any]:
+        found = data.get(key, {})
+        if not isinstance(found, dict):
+            self.fail((*at, key), f"{key} is a table, [{key}]; got {found!r}")
+        return found
+
+    def array(self, data: Mapping[str, Any], key: str, at: _Path = ()) -> list[Any]:
+        found = data.get(key, [])
+        if not isinstance(found, list):
+            self.fail((*at, key), f"{key} is a list, or tables [[{key}]]; got {found!r}")
+        return found
+
+    # The recipe
+
+    def design(self) -> Design:
+        data = self.data
+        self.known(data, _TOP, (), "the file")
+        name = data.get("name", self.path.stem)
+        if not isinstance(name, str):
+            self.fail(("name",), f"name is text, got {name!r}")
+        mesh = self.mesh()
+        stated = [
+            self.requirement(entry, ("requirements", i), mesh)
+            for i, entry in enumerate(self.array(data, "requirements"))
+        ]
+        if not stated:
+            raise ModelError(
+                f"{self.path}: no requirements; add e.g. requirements = ['yield_margin() >= 1.5']"
+            )
+        made = {
+            self.place(on, ("materials", on), mesh): self.material(given, ("materials", on))
+            for on, given in self.table(data, "materials").items()
+        }
+        held = [self.item(t, ("supports", i), mesh) for i, t in enumerate(self.array(data, "supports"))]
+        cases: dict[str, Any] = {}
+        for case in self.table(data, "cases"):
+            entries = self.array(data["cases"], case, ("cases",))
+            cases[case] = [self.item(t, ("cases", case, i), mesh) for i, t in enumerate(entries)]
+        for case, factors in self.table(data, "combinations").items():
+            at = ("combinations", case)
+            if case in cases:
+                self.fail(at, f"{case!r} is a load case and a combination; name one of them otherwise")
+            if not isinstance(factors, dict):
+                self.fail(at, f"a combination is factors by case, as {{ lift = 1.35 }}; got {factors!r}")
+            cases[case] = self.told(at, combine, factors)
+        model = self.told((), Model, mesh, materials=made, supports=held, load_cases=cases, name=name)
+        return Design(name, model, self.tests(model, stated, name))
+
+    def mesh(self) -> Mesh:
+        stated = self.table(self.data, "mesh")
+        self.known(stated, ("file", "length_unit"), ("mesh",), "[mesh]")
+        for key in ("file", "length_unit"):
+            if not isinstance(stated.get(key), str):
+                self.fail(("mesh",), f"[mesh] needs {key}, as file = 'part.msh' and length_unit = 'mm'")
+        path = self.path.parent / stated["file"]
+        return self.told(("mesh", "file"), read_mesh, path, length_unit=stated["length_unit"])
+
+    def place(self, text: Any, at: _Path, mesh: Mesh) -> str | Selection:
+        if isinstance(text, list):
+            return self.told(at, selections.select, [self.told(at, parse_place, one, mesh) for one in text])
+        return self.told(at, parse_place, text, mesh)
+
+    def value(self, given: Any) -> Any:
+        """A magnitude of the file: text and numbers stay, tables become tables and fields."""
+        if isinstance(given, dict) and {"over", "at", "values"} <= given.keys():
+            return magnitude.table(**given)
+        if isinstance(given, dict) and {"points", "values"} <= given.keys():
+            return magnitude.field(**given)
+        return tuple(given) if isinstance(given, list) else given
+
+    def material(self, given: Any, at: _Path) -> Any:
+        if isinstance(given, str):
+            return self.told(at, materials.material, given)
+        if not isinstance(given, dict):
+            self.fail(at, f"a material is a name of the library or a table of properties; got {given!r}")
+        if "section" in given:
+            known = _classes(sections.Section)
+            cls = self.kind(given, "section", known, at)
+            inner = given.get("material")
+            if inner is None:
+                self.fail(at, f"section {cls.__name__} needs a material, as material = 'S355'")
+            rest = {k: v for k, v in given.items() if k not in ("section", "material")}
+            made = self.material(inner, (*at, "material"))
+            return self.build(cls, rest, at, first=(made,), without=("material",))
+        if "library" in given:
+            rest = {k: self.value(v) for k, v in given.items() if k != "library"}
+            return self.told(at, materials.material, given["library"], **rest)
+        known = _classes(materials.Material)
+        cls = self.kind({"type": "LinearElastic", **given}, "type", known, at)
+        return self.build(cls, {k: v for k, v in given.items() if k != "type"}, at)
+
+    def item(self, given: Any, at: _Path, mesh: Mesh) -> Any:
+        """A load, support or temperature."""
+        if not isinstance(given, dict):
+            self.fail(at, f"a table with a type is wanted, got {given!r}")
+        known = {**_classes(loads.Load), **_classes(supports.Support), "Temperature": Temperature}
+        cls = self.kind(given, "type", known, at)
+        fields = {k: v for k, v in given.items() if k != "type"}
+        if "on" in fields:
+            fields["on"] = self.place(fields["on"], (*at, "on"), mesh)
+        return self.build(cls, fields, at)
+
+    def kind(
+        self, given: Mapping[str, Any], key: str, known: Mapping[str, type[Any]], at: _Path
+    ) -> type[Any]:
+        name = given.get(key)
+        if name is None:
+            self.fail(at, f"{key} is missing; known: {', '.join(known)}")
+        if name not in known:
+            self.fail((*at, key), f"{key} {name!r} is unknown{_nearest(str(name), known)}")
+        return known[name]
+
+    def build(
+        self, cls: type[Any], given: Mapping[str, Any], at: _Path, *, first: tuple[Any, ...] = (),
+        without: tuple[str, ...] = (),
+    ) -> Any:  # fmt: skip
+        names = [f.name for f in dataclasses.fields(cls) if f.init and f.name not in without]
+        self.known(given, names, at, cls.__name__)
+        fields: dict[str, Any] = {}
+        for key, entry in given.items():
+            if key in ("coordinates", "orientation") and isinstance(entry, dict):
+                system = self.kind(entry, "type", _classes(coordinates.CoordinateSystem), (*at, key))
+                fields[key] = self.build(system, {k: v for k, v in entry.items() if k != "type"}, (*at, key))
+            else:
+                fields[key] = self.told((*at, key), self.value, entry)
+        missing = [
+            f.name
+            for f in dataclasses.fields(cls)
+            if f.init and f.name in names and f.name not in fields
+            and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+        ]  # fmt: skip
+        if missing:
+            self.fail(at, f"{cls.__name__} lacks {', '.join(map(repr, missing))}")
+        return self.told(at, cls, *first, **fields)
+
+    def requirement(self, given: Any, at: _Path, mesh: Mesh) -> Requirement:
+        if isinstance(given, str):
+            line = next((n for n, one in enumerate(self.text, 1) if given in one), None)
+            if line is not None:
+                self.lines.setdefault(at, line)
+            return self.told(at, parse_requirement, given)
+        if not isinstance(given, dict):
+            self.fail(at, f"a requirement is text such as 'yield_margin() >= 1.5', or a table; got {given!r}")
+        name = given.get("quantity")
+        if name not in _QUANTITIES:
+            self.fail((*at, "quantity"), f"quantity {name!r} is unknown{_nearest(str(name), _QUANTITIES)}")
+        limits = [key for key in _LIMITS if key in given]
+        if len(limits) != 1:
+            self.fail(
+                at,
+                f"a requirement has one limit of {', '.join(_LIMITS)}; got {' and '.join(limits) or 'none'}",
+            )
+        function = getattr(quantities, name)
+        names = list(function.__kwdefaults__ or ()) + list(
+            function.__code__.co_varnames[: function.__code__.co_argcount]
+        )
+        rest = {k: v for k, v in given.items() if k not in ("quantity", *limits)}
+        self.known(rest, names, at, f"{name} (and one limit of {', '.join(_LIMITS)})")
+        for key in ("on", "excluding"):
+            if key in rest:
+                rest[key] = self.place(rest[key], (*at, key), mesh)
+        quantity = self.told(at, function, **rest)
+        made = self.told((*at, limits[0]), _LIMITS[limits[0]], quantity, given[limits[0]])
+        assert isinstance(made, Requirement)
+        return made
+
+    def tests(self, model: Model, stated: Sequence[Requirement], name: str) -> tuple[PrototypeTest, ...]:
+        options = self.table(self.data, "test")
+        self.known(options, ("solver",), ("test",), "[test]")
+        solver = self.solver(options.get("solver", "auto"))
+        by_need: dict[str, list[Requirement]] = {}
+        for requirement in stated:
+            by_need.setdefault(requirement.quantity.needs, []).append(requirement)
+        of_model = by_need.pop("model", [])
+        static = any(case.is_static for case in model.cases.values())
+        home = "static" if "static" in by_need or (static and "thermal" not in by_need) else "thermal"
+        # what any result answers is judged once, in the order stated
+        by_need[home] = (
+            [r for r in stated if r.quantity.needs in (home, "model")] if of_model else by_need[home]
+        )
+        kinds: dict[str, type[PrototypeTest]] = {"static": StrengthTest, "thermal": ThermalTest}
+        at = ("requirements",)
+        return tuple(
+            self.told(at, kind, model, requirements=by_need[need], solver=solver, name=name)
+            for need, kind in kinds.items()
+            if need in by_need
+        )
+
+    def solver(self, name: Any) -> Any:
+        if name not in _SOLVERS:
+            self.fail(("test", "solver"), f"solver {name!r} is unknown{_nearest(str(name), _SOLVERS)}")
+        if name == "auto":
+            return None
+        from designtwin import solvers
+
+        return solvers.Direct() if name == "direct" else solvers.MultigridCG()
+
+
+def _classes(base: type[Any]) -> dict[str, type[Any]]:
+    """Public descendants of a class that can be built, by name."""
+    found: dict[str, type[Any]] = {}
+    for cls in base.__subclasses__():
+        found.update(_classes(cls))
+        if (
+            not cls.__name__.startswith("_")
+            and dataclasses.is_dataclass(cls)
+            and cls.__module__.startswith("designtwin.")
+        ):
+            found[cls.__name__] = cls
+    return dict(sorted(found.items()))
+
+
+_HEADER = re.compile(r"\s*(\[\[?)\s*(.+?)\s*\]\]?\s*(?:#.*)?$")
+_KEY = re.compile(r"""\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"|'[^']*'))*)\s*=""")
+_WORD = re.compile(r"""[\w-]+|"[^"]*"|'[^']*'""")
+
+
+def key_lines(text: str) -> dict[_Path, int]:
+    """The line, from 1, of each table and key of a TOML text; keys inside inline tables have their parent's.
+
+    ``("cases", "lift", 0, "value")`` is the key of the first ``[[cases.lift]]``.
+    """
+    lines: dict[_Path, int] = {}
+    count: dict[_Path, int] = {}
+    table: _Path = ()
+
+    def words(dotted: str) -> _Path:
+        return tuple(word.strip("\"'") for word in _WORD.findall(dotted))
+
+    def current(path: _Path) -> _Path:
+        """The path with the numbers of the latest tables put in: [cases.lift.x] after [[cases.lift]]."""
+        out: _Path = ()
+        for word in path:
+            out = (*out, word)
+            if out in count:
+                out = (*out, count[out] - 1)
+        return out
+
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := _HEADER.match(line):
+            path = words(header[2])
+            if header[1] == "[[":
+                base = (*current(path[:-1]), path[-1])
+                count[base] = count.get(base, 0) + 1
+                table = (*base, count[base] - 1)
+            else:
+                table = current(path)
+            lines.setdefault(table, number)
+        elif key := _KEY.match(line):
+            lines.setdefault((*table, *words(key[1])), number)
+    return lines
