@@ -5,6 +5,7 @@ Errors raise; what is merely odd comes back as notes for the result.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,7 +20,7 @@ from designtwin.errors import (
     SingularSystemError,
 )
 from designtwin.mesh.mesh import Mesh, jacobian_determinants
-from designtwin.model.domains import NodalMatrices
+from designtwin.model.domains import NodalMatrices, rigid_motions
 from designtwin.model.loads import Acceleration, Centrifugal, Gravity, Load
 from designtwin.model.sections import Section, Truss
 from designtwin.model.supports import InertiaRelief, Prescribed, Support
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
 
 _FREE = 1e-12
 """Share of the largest resistance to a rigid motion under which it counts as free."""
-_FLAT = 1e-9
+_SOUND: weakref.WeakKeyDictionary[Model, set[str]] = weakref.WeakKeyDictionary()
+"""Models whose cells were looked at, with the supports (by hash) found to hold them; cases share these."""
+_FLAT = 1e-12
 """Volume of a cell, over the cube of its longest edge, under which it counts as flat."""
 
 
@@ -53,8 +56,7 @@ def check_static(model: Model, case: LoadCase) -> tuple[str, ...]:
     supports = (*model.supports, *case.supports)
     _check_properties(model, case, supports)
     _check_nodes(model, case.name, case.loads, supports)
-    if not any(isinstance(support, InertiaRelief) for support in supports):
-        _check_motions(model, case.name, supports)
+    _check_motions(model, case.name, supports)
     return (*_unit_notes(model), *_load_notes(model, case, supports))
 
 
@@ -93,8 +95,11 @@ def check_thermal(model: Model, case: LoadCase) -> tuple[str, ...]:
 
 def _check_cells(model: Model) -> None:
     """Raise MeshError on inverted or flat cells."""
+    if _SOUND.get(model) is not None:
+        return
     inverted, flat = broken_cells(model.mesh)
     if not len(inverted) and not len(flat):
+        _SOUND[model] = set()
         return
     texts = []
     for ids, word, why in (
@@ -160,7 +165,8 @@ def _check_nodes(model: Model, case: str, loads: Sequence[Load], supports: Seque
     used[model.mesh.used_nodes] = True
     if used.all():
         return
-    for item in (*loads, *supports):
+    items: list[Load | Support] = [*loads, *supports]
+    for item in items:
         on = getattr(item, "on", None)
         if on is None:
             continue
@@ -169,9 +175,9 @@ def _check_nodes(model: Model, case: str, loads: Sequence[Load], supports: Seque
         if len(loose):
             some = ", ".join(map(str, loose[:5].tolist())) + (" ..." if len(loose) > 5 else "")
             raise ModelError(
-                f"case {case!r}: {item.said} acts on {len(loose):,} of {len(nodes):,} nodes that no cell uses "
-                f"(ids {some}; the first at {show(model.mesh.points[loose[0]], 'length')}): nothing carries it "
-                "there; select nodes of the part"
+                f"case {case!r}: {item.said} acts on {len(nodes):,} nodes, of which no cell uses "
+                f"{len(loose):,} (ids {some}; the first at {show(model.mesh.points[loose[0]], 'length')}): "
+                "nothing carries it there; select nodes of the part"
             )
 
 
@@ -217,23 +223,11 @@ def _bodies(model: Model) -> Bodies:
     return Bodies(of_cell, int(of_cell.max(initial=-1)) + 1, loose)
 
 
-def _modes(x: FloatArray, dimension: int, axisymmetric: bool) -> FloatArray:
-    """Displacement at points of the unit rigid motions, float64[k, 3, m]; x is relative and scaled."""
-    k = len(x)
-    if axisymmetric:
-        out = np.zeros((k, 3, 1))
-        out[:, 1, 0] = 1.0
-        return out
-    full = np.zeros((k, 3, 6))
-    full[:, 0, 0] = full[:, 1, 1] = full[:, 2, 2] = 1.0
-    full[:, 1, 3], full[:, 2, 3] = -x[:, 2], x[:, 1]
-    full[:, 0, 4], full[:, 2, 4] = x[:, 2], -x[:, 0]
-    full[:, 0, 5], full[:, 1, 5] = -x[:, 1], x[:, 0]
-    return full if dimension == 3 else full[:, :, [0, 1, 5]]
-
-
 def _check_motions(model: Model, case: str, supports: Sequence[Support]) -> None:
     """Raise SingularSystemError if the supports leave a motion of any piece free."""
+    key = "".join(sorted(support.content_hash() for support in supports))
+    if key in _SOUND.setdefault(model, set()):
+        return
     held = [one for support in supports for one in support.prescribed(model)]
     springs = [one for support in supports for one in support.matrices(model)]
     mesh, bodies = model.mesh, _bodies(model)
@@ -246,6 +240,8 @@ def _check_motions(model: Model, case: str, supports: Sequence[Support]) -> None
         if free:
             found += 1
             texts += free[: max(0, 4 - len(texts))]
+    if not texts:
+        _SOUND[model].add(key)
     if texts:
         more = f" And {found - len(texts)} more pieces." if found > len(texts) else ""
         raise SingularSystemError(f"case {case!r}: " + " ".join(texts) + more)
@@ -285,7 +281,7 @@ def _free_motions(
     def motion(at: IntArray) -> FloatArray:
         """Displacement of nodes per unknown, float64[k, 3, n_unknown]."""
         out = np.zeros((len(at), 3, n_unknown))
-        modes = _modes((mesh.points[at] - center) / size, c, model.axisymmetric)
+        modes = rigid_motions((mesh.points[at] - center) / size, c, model.axisymmetric)
         for k in range(len(ids)):
             here = body_of[at] == k
             out[np.ix_(here, range(3), range(m * k, m * (k + 1)))] = modes[here]
@@ -319,7 +315,7 @@ def _free_motions(
         if scale > 0.0:
             gram += total / scale
     for node, a, b in joints:
-        modes = _modes((mesh.points[[node]] - center) / size, c, model.axisymmetric)[0]
+        modes = rigid_motions((mesh.points[[node]] - center) / size, c, model.axisymmetric)[0]
         rows_ = np.zeros((3, n_unknown))
         rows_[:, m * a : m * (a + 1)], rows_[:, m * b : m * (b + 1)] = modes, -modes
         resist(rows_)
@@ -359,11 +355,9 @@ class _Piece:
         """What the free motions are, float64[n_unknown, k]: of the whole piece, then of bodies within."""
         c, m = self.model.dimension, self.n_modes
         # The piece as a whole: motions of all bodies alike that lie in the free space.
-        whole = np.vstack(
-            [np.eye(m)] * len(self.ids)
-            + [_modes((self.model.mesh.points[[n]] - self.center) / self.size, c, self.model.axisymmetric)[0, :c]
-               for n in self.loose]
-        )  # fmt: skip
+        ends = (self.model.mesh.points[self.loose] - self.center) / self.size
+        at_ends = rigid_motions(ends, c, self.model.axisymmetric)[:, :c].reshape(-1, m)
+        whole = np.vstack([*[np.eye(m)] * len(self.ids), at_ends])
         whole /= np.linalg.norm(whole, axis=0)
         _, rest, right = np.linalg.svd(whole - free @ (free.T @ whole), full_matrices=True)
         rest = np.append(rest, np.zeros(m - len(rest)))
@@ -461,10 +455,11 @@ class _Piece:
         same = int((distance <= 1e-6 * mesh.size).sum())
         nearest = int(np.argmin(distance))
         node = theirs[at[nearest]]
-        cells = np.flatnonzero(other)
-        owner = next(int(c) for name, rows in mesh.rows_by_block(cells)
-                     for c in rows[(mesh.cells[name][rows] == node).any(axis=1)][:1] + mesh.block_offsets[name])  # fmt: skip
-        number = int(mesh.pieces[owner]) + 1
+        number = next(
+            int(mesh.pieces[ids[users][0]]) + 1
+            for _, ids, conn in mesh.blocks()
+            if (users := (conn == node).any(axis=1)).any()
+        )
         if same:
             return (
                 f"{same:,} of its nodes lie on nodes of piece {number} but are not joined to them: "
@@ -573,7 +568,8 @@ def _check_levels(model: Model, case: LoadCase, supports: Sequence[Support]) -> 
     for support in supports:
         for one in support.prescribed(model):
             anchored[one.nodes] = True
-    for item in (*case.heat_loads, *supports):
+    items: list[Load | Support] = [*case.heat_loads, *supports]
+    for item in items:
         for matrices in item.matrices(model):
             anchored[matrices.nodes[np.abs(matrices.values).max(axis=(1, 2)) > 0.0]] = True
     n = int(mesh.pieces.max()) + 1
@@ -587,8 +583,9 @@ def _check_levels(model: Model, case: LoadCase, supports: Sequence[Support]) -> 
                   np.zeros(3), 1.0, False)._name(cells)  # fmt: skip
     more = f" ({int((~fixed).sum()) - 1} more pieces likewise)" if (~fixed).sum() > 1 else ""
     raise SingularSystemError(
-        f"case {case.name!r}: {name} has neither a fixed temperature nor convection{more}, so its temperature is "
-        "undetermined: heat has nowhere to go. Add FixedTemperature(on=...) or Convection(on=...)."
+        f"case {case.name!r}: {name} has neither a fixed temperature nor convection{more}, so its "
+        "temperature is undetermined: heat has nowhere to go. Add FixedTemperature(on=...) or "
+        "Convection(on=...)."
     )
 
 
@@ -600,9 +597,12 @@ def _load_notes(model: Model, case: LoadCase, supports: Sequence[Support]) -> li
     moved = any(one.value.any() for support in supports for one in support.prescribed(model))
     if not case.loads and case.temperature is None and not moved:
         notes.append(f"case {case.name!r}: nothing loads it")
-    elif not moved and case.temperature is None:
-        if not any(load.nodal_forces(model).any() for load in case.loads):
-            notes.append(f"case {case.name!r}: its loads are all zero")
+    elif (
+        not moved
+        and case.temperature is None
+        and not any(load.nodal_forces(model).any() for load in case.loads)
+    ):
+        notes.append(f"case {case.name!r}: its loads are all zero")
     return notes
 
 
@@ -629,7 +629,8 @@ def _unit_notes(model: Model) -> list[str]:
             worst = float(found.values.min()) if found.values.min() < low else float(found.values.max())
             if not low <= worst <= high:
                 notes.append(
-                    f"the {key} of {_material(part.section)} is {worst:.4g} {unit}, which no known material has; {hint}"
+                    f"the {key} of {_material(part.section)} is {worst:.4g} {unit}, which no "
+                    f"known material has; {hint}"
                 )
         notes += _soft_metal(part.section)
     size = model.mesh.size
@@ -637,8 +638,8 @@ def _unit_notes(model: Model) -> list[str]:
     if size > 50.0 or size < 1e-4:
         other = "mm" if size > 50.0 else "m"
         notes.append(
-            f"the part is {size:.4g} m across (its file was read with length_unit={unit!r}); if that is not so, "
-            f"read it with length_unit={other!r}"
+            f"the part is {size:.4g} m across (its file was read with length_unit={unit!r}); "
+            f"if that is not so, read it with length_unit={other!r}"
         )
     return notes
 
@@ -651,7 +652,7 @@ def _soft_metal(section: Section) -> list[str]:
     E, rho = float(stiff.values.max()), float(heavy.values.min())
     if 1e5 <= E < 1e7 and rho > 2500.0:
         return [
-            f"the youngs_modulus of {_material(section)} is {E:.4g} Pa, rubber's, at a density of {rho:.4g} kg/m3, "
-            "a metal's or a stone's; a number without a unit is in Pa: write '210 GPa'"
+            f"the youngs_modulus of {_material(section)} is {E:.4g} Pa, rubber's, at a density of "
+            f"{rho:.4g} kg/m3, a metal's or a stone's; a number without a unit is in Pa: write '210 GPa'"
         ]
     return []

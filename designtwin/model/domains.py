@@ -237,3 +237,28 @@ def domain_of(model: Model, on: object) -> Domain:
 def said(on: object) -> str:
     """A selection in a sentence: a group by its name in quotes, a rule by its own words."""
     return repr(on) if isinstance(on, str) else str(on)
+
+
+def rigid_motions(x: FloatArray, dimension: int, axisymmetric: bool) -> FloatArray:
+    """Displacement of points under unit rigid motions, float64[k, 3, m].
+
+    Parameters
+    ----------
+    x : float64[k, 3]
+        Positions from the center of rotation.
+    dimension : int
+        3: translations along and rotations about x, y, z. 2: along x, y, about z.
+    axisymmetric : bool
+        Along y only.
+    """
+    k = len(x)
+    if axisymmetric:
+        out = np.zeros((k, 3, 1))
+        out[:, 1, 0] = 1.0
+        return out
+    full = np.zeros((k, 3, 6))
+    full[:, 0, 0] = full[:, 1, 1] = full[:, 2, 2] = 1.0
+    full[:, 1, 3], full[:, 2, 3] = -x[:, 2], x[:, 1]
+    full[:, 0, 4], full[:, 2, 4] = x[:, 2], -x[:, 0]
+    full[:, 0, 5], full[:, 1, 5] = -x[:, 1], x[:, 0]
+    return full if dimension == 3 else full[:, :, [0, 1, 5]]

@@ -26,10 +26,10 @@ from designtwin.model.domains import (
     faces_of,
     said,
 )
-from designtwin.model.magnitude import Magnitude
+from designtwin.model.magnitude import Magnitude, MagnitudeLike
 from designtwin.plain import Plain
 from designtwin.typing import FloatArray
-from designtwin.units import to_si
+from designtwin.units import STANDARD_GRAVITY, show, to_si
 
 if TYPE_CHECKING:
     from designtwin.model.model import Model
@@ -39,9 +39,6 @@ __all__ = [
     "HeatSource", "HydrostaticPressure", "Load", "Moment", "NodalMatrices", "Pressure", "RemoteForce",
     "Traction", "resultant",
 ]  # fmt: skip
-
-STANDARD_GRAVITY = 9.80665
-"""m/s^2 (CGPM 1901)."""
 
 On = str | Selection
 
@@ -94,25 +91,37 @@ def settle(item: Plain, **values: object) -> None:
         object.__setattr__(item, name, value)
 
 
-def values_at(magnitude: Magnitude, patch: Patch, model: Model) -> FloatArray:
+def values_at(magnitude: MagnitudeLike | None, patch: Patch, model: Model) -> FloatArray:
     """A magnitude at a patch's points, float64[f, q, ...]."""
+    assert isinstance(magnitude, Magnitude)  # the constructor made it one
     if magnitude.kind == "nodal":
         nodal = magnitude.at(points=model.mesh.points)
-        return np.einsum("qn,fn...->fq...", patch.shape, nodal[patch.conn])
+        return np.asarray(np.einsum("qn,fn...->fq...", patch.shape, nodal[patch.conn]))
     value = magnitude.at(points=patch.at.reshape(-1, 3))
     return value.reshape(*patch.measure.shape, *magnitude.shape)
 
 
-def vector_of(magnitude: Magnitude, who: str) -> FloatArray:
-    """A magnitude that must be one vector, float64[3]."""
-    value = np.asarray(magnitude.at(points=np.zeros((1, 3))), np.float64).reshape(-1)
-    if value.shape != (3,):
-        raise ModelError(f"{who}: a vector of three components is wanted, got {value.shape}")
-    return value
+def vector_of(magnitude: MagnitudeLike, who: str) -> FloatArray:
+    """A total that is one vector, float64[3]."""
+    assert isinstance(magnitude, Magnitude)
+    if magnitude.depends_on == "points":
+        raise ModelError(f"{who}: a total is one value, not a field in space; for a field use Traction")
+    return magnitude.at()
 
 
-def number_of(magnitude: Magnitude) -> float:
-    return float(np.asarray(magnitude.at(points=np.zeros((1, 3)))).reshape(-1)[0])
+def number_of(magnitude: MagnitudeLike | None, who: str) -> float:
+    """A total that is one number."""
+    assert isinstance(magnitude, Magnitude)
+    if magnitude.depends_on == "points":
+        raise ModelError(f"{who}: one value is wanted, not a field in space")
+    return float(magnitude.at())
+
+
+def _one(value: Any, dimension: str, name: str) -> float:
+    number = to_si(value, dimension, name=name)
+    if not isinstance(number, float):
+        raise ModelError(f"{name}: one value is wanted, got {value!r}")
+    return number
 
 
 def _in_plane(model: Model, vector: FloatArray, who: str) -> None:
@@ -151,7 +160,7 @@ class Force(Load):
     """
 
     on: On
-    value: Any
+    value: MagnitudeLike
     coordinates: CoordinateSystem | None = None
 
     def __post_init__(self) -> None:
@@ -164,8 +173,9 @@ class Force(Load):
 
     def check(self, model: Model) -> None:
         super().check(model)
+        force = vector_of(self.value, self.said)
         if self.coordinates is None:
-            _in_plane(model, vector_of(self.value, self.said), self.said)
+            _in_plane(model, force, self.said)
 
 
 def _turned(
@@ -176,9 +186,9 @@ def _turned(
     def density(patch: Patch) -> FloatArray:
         value = np.broadcast_to(local(patch), patch.at.shape)
         if coordinates is None:
-            return value
+            return value  # global axes
         axes = coordinates.axes(patch.at.reshape(-1, 3)).reshape(*patch.at.shape, 3)
-        return np.einsum("fqi,fqij->fqj", value, axes)
+        return np.asarray(np.einsum("fqi,fqij->fqj", value, axes))
 
     return density
 
@@ -197,7 +207,7 @@ class Traction(Load):
     """
 
     on: On
-    value: Any
+    value: MagnitudeLike
     coordinates: CoordinateSystem | None = None
 
     def __post_init__(self) -> None:
@@ -223,7 +233,7 @@ class Pressure(Load):
     """
 
     on: On
-    magnitude: Any
+    magnitude: MagnitudeLike
 
     def __post_init__(self) -> None:
         settle(self, magnitude=Magnitude.of(self.magnitude, "pressure", name="Pressure magnitude"))
@@ -269,10 +279,10 @@ class HydrostaticPressure(Load):
     def __post_init__(self) -> None:
         settle(
             self,
-            density=float(to_si(self.density, "density", name="HydrostaticPressure density")),
+            density=_one(self.density, "density", "HydrostaticPressure density"),
             surface=point(self.surface, name="HydrostaticPressure surface"),
             direction=unit_vector(self.direction, name="HydrostaticPressure direction"),
-            gravity=float(to_si(self.gravity, "acceleration", name="HydrostaticPressure gravity")),
+            gravity=_one(self.gravity, "acceleration", "HydrostaticPressure gravity"),
         )
 
     def nodal_forces(self, model: Model) -> FloatArray:
@@ -280,7 +290,7 @@ class HydrostaticPressure(Load):
 
         def density(patch: Patch) -> FloatArray:
             depth = np.maximum((patch.at - level) @ down, 0.0)
-            return -(self.density * self.gravity * depth)[..., None] * _normal(patch)
+            return np.asarray(-(self.density * self.gravity * depth)[..., None] * _normal(patch))
 
         return faces_of(model, self.on, self.said).spread(density)
 
@@ -310,7 +320,7 @@ class BearingLoad(Load):
     """
 
     on: On
-    value: Any
+    value: MagnitudeLike
 
     def __post_init__(self) -> None:
         settle(self, value=Magnitude.of(self.value, "force", name="BearingLoad value", shape=(3,)))
@@ -352,8 +362,8 @@ class BearingLoad(Load):
         if np.linalg.norm(slope(g)[1]) < 1e-9 * size:
             return g
         raise ModelError(
-            f"{self.said}: pressure on this face cannot add up to the force {force.tolist()} N; a bearing load is "
-            "square to the axis of its cylinder and presses on the side it points to"
+            f"{self.said}: pressure on this face cannot add up to the force {show(force, 'force')}; "
+            "a bearing load is square to the axis of its cylinder and presses on the side it points to"
         )
 
     def check(self, model: Model) -> None:
@@ -362,6 +372,7 @@ class BearingLoad(Load):
         _in_plane(model, force, self.said)
         if model.axisymmetric:
             raise ModelError(f"{self.said}: a bearing load is not axisymmetric; model the part in 3D")
+        self._direction(faces_of(model, self.on, self.said), force)
 
 
 # Forces and moments of something that is not meshed
@@ -412,7 +423,7 @@ class RemoteForce(Load):
 
     on: On
     at: Any
-    value: Any
+    value: MagnitudeLike
 
     def __post_init__(self) -> None:
         settle(
@@ -432,6 +443,7 @@ class RemoteForce(Load):
         _in_plane(model, vector_of(self.value, self.said), self.said)
         if model.axisymmetric:
             raise ModelError(f"{self.said}: an axisymmetric model takes no remote force; use Force along y")
+        self.nodal_forces(model)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -448,7 +460,7 @@ class Moment(Load):
     """
 
     on: On
-    value: Any
+    value: MagnitudeLike
     about: Any = None
 
     def __post_init__(self) -> None:
@@ -466,7 +478,7 @@ class Moment(Load):
         """float64[3], N m."""
         if self.about is None:
             return vector_of(self.value, self.said)
-        return number_of(self.value) * np.array(self.about)
+        return number_of(self.value, self.said) * np.array(self.about)
 
     def nodal_forces(self, model: Model) -> FloatArray:
         domain = domain_of(model, self.on)
@@ -478,6 +490,7 @@ class Moment(Load):
             raise ModelError(f"{self.said}: an axisymmetric model takes no moment; model the part in 3D")
         if model.dimension == 2 and self.vector[:2].any():
             raise ModelError(f"{self.said}: a plane model takes moments about z only")
+        self.nodal_forces(model)
 
 
 # Forces of acceleration
@@ -517,7 +530,7 @@ class Gravity(Load):
     """
 
     direction: Any = "-z"
-    magnitude: Any = STANDARD_GRAVITY
+    magnitude: MagnitudeLike = STANDARD_GRAVITY
 
     def __post_init__(self) -> None:
         settle(
@@ -527,7 +540,7 @@ class Gravity(Load):
         )
 
     def nodal_forces(self, model: Model) -> FloatArray:
-        g = number_of(self.magnitude) * np.array(self.direction)
+        g = number_of(self.magnitude, "Gravity") * np.array(self.direction)
         return inertia_forces(model, lambda at: np.broadcast_to(g, at.shape), "Gravity")
 
     def check(self, model: Model) -> None:
@@ -549,7 +562,7 @@ class Acceleration(Load):
         Such as ``("-8 m/s2", "0 m/s2", "0 m/s2")`` or ``("0 g", "0 g", "3 g")``.
     """
 
-    value: Any
+    value: MagnitudeLike
 
     def __post_init__(self) -> None:
         settle(self, value=Magnitude.of(self.value, "acceleration", name="Acceleration value", shape=(3,)))
@@ -577,7 +590,7 @@ class Centrifugal(Load):
         Any point of the axis.
     """
 
-    speed: Any
+    speed: MagnitudeLike
     axis: Any
     point: Any = (0.0, 0.0, 0.0)
 
@@ -590,7 +603,7 @@ class Centrifugal(Load):
         )
 
     def nodal_forces(self, model: Model) -> FloatArray:
-        square = number_of(self.speed) ** 2
+        square = number_of(self.speed, "Centrifugal") ** 2
         axis, point = np.array(self.axis), np.array(self.point)
 
         def outward(at: FloatArray) -> FloatArray:
@@ -630,7 +643,7 @@ class HeatFlux(HeatLoad):
     """
 
     on: On
-    magnitude: Any
+    magnitude: MagnitudeLike
 
     def __post_init__(self) -> None:
         settle(self, magnitude=Magnitude.of(self.magnitude, "heat_flux", name="HeatFlux magnitude"))
@@ -655,14 +668,14 @@ class HeatFlow(HeatLoad):
     """
 
     on: On
-    total: Any
+    total: MagnitudeLike
 
     def __post_init__(self) -> None:
         settle(self, total=Magnitude.of(self.total, "power", name="HeatFlow total"))
 
     def nodal_heat(self, model: Model) -> FloatArray:
         domain = domain_of(model, self.on)
-        density = number_of(self.total) / domain.measure
+        density = number_of(self.total, self.said) / domain.measure
         return domain.spread(lambda patch: np.full((*patch.measure.shape, 1), density), 1)[:, 0]
 
 
@@ -681,15 +694,15 @@ class HeatSource(HeatLoad):
     """
 
     on: On
-    magnitude: Any = None
-    total: Any = None
+    magnitude: MagnitudeLike | None = None
+    total: MagnitudeLike | None = None
 
     def __post_init__(self) -> None:
         if (self.magnitude is None) == (self.total is None):
             raise ModelError(f"{self.said}: say either magnitude= (W/m^3) or total= (W)")
         if self.magnitude is not None:
             settle(self, magnitude=Magnitude.of(self.magnitude, "heat_source", name="HeatSource magnitude"))
-        else:
+        if self.total is not None:
             settle(self, total=Magnitude.of(self.total, "power", name="HeatSource total"))
 
     def nodal_heat(self, model: Model) -> FloatArray:
@@ -697,7 +710,7 @@ class HeatSource(HeatLoad):
         assert cells is not None
         domain = cell_domain(model, cells)
         if self.total is not None:
-            density = number_of(self.total) / domain.measure
+            density = number_of(self.total, self.said) / domain.measure
             return domain.spread(lambda patch: np.full((*patch.measure.shape, 1), density), 1)[:, 0]
         return domain.spread(lambda patch: values_at(self.magnitude, patch, model)[..., None], 1)[:, 0]
 
@@ -722,8 +735,8 @@ class Convection(HeatLoad):
     """
 
     on: On
-    coefficient: Any
-    ambient: Any
+    coefficient: MagnitudeLike
+    ambient: MagnitudeLike
 
     def __post_init__(self) -> None:
         settle(

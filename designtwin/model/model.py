@@ -13,15 +13,15 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 
 from designtwin.elements import ELEMENTS
-from designtwin.errors import DesignTwinError, ModelError, SelectionError
+from designtwin.errors import DesignTwinError, MissingPropertyError, ModelError, SelectionError
 from designtwin.mesh.mesh import Mesh
 from designtwin.mesh.selections import Region, Selection, select
 from designtwin.model.domains import said
 from designtwin.model.loads import Load, place, resultant
 from designtwin.model.magnitude import Magnitude, MagnitudeLike, nodal
 from designtwin.model.materials import ROOM_TEMPERATURE, Material
-from designtwin.model.sections import Axisymmetric, PlaneStrain, PlaneStress, Section, Solid, Truss
-from designtwin.model.supports import InertiaRelief, PointMass, Support, check_compatible
+from designtwin.model.sections import Axisymmetric, Section, Solid
+from designtwin.model.supports import InertiaBalance, InertiaRelief, PointMass, Support, check_compatible
 from designtwin.plain import Plain
 from designtwin.typing import FloatArray, IntArray
 from designtwin.units import show, to_si
@@ -138,9 +138,10 @@ class LoadCase:
 
     @property
     def items(self) -> tuple[Item, ...]:
-        """All of it, as one list."""
+        """All that was stated, as one list."""
         state = () if self.temperature is None else (self.temperature,)
-        return (*self.loads, *self.heat_loads, *self.supports, *self.heat_supports, *state)
+        loads = (load for load in self.loads if not isinstance(load, InertiaBalance))
+        return (*loads, *self.heat_loads, *self.supports, *self.heat_supports, *state)
 
     @property
     def is_thermal(self) -> bool:
@@ -201,12 +202,11 @@ class Model:
             raise ModelError(
                 f"Model: the first argument is a mesh, as read_mesh returns it; got {_kind(self.mesh)}"
             )
-        object.__setattr__(self, "_regions", {})
         self._bind_materials()
         self._bind_supports()
         self._bind_cases()
-        self._bind_combinations()
         self._check_items()
+        self._bind_combinations()
 
     # Binding
 
@@ -232,9 +232,9 @@ class Model:
             if (taken >= 0).any():
                 other = parts[int(taken[taken >= 0][0])]
                 raise ModelError(
-                    f"{int((taken >= 0).sum()):,} cells have two materials: they are in {_quoted(other.name)} "
-                    f"({_label(other.section)}) and in {said(on)} ({_label(given)}); take them out of one, as in "
-                    f"group({said(on)}) - {_quoted(other.name)}"
+                    f"{int((taken >= 0).sum()):,} cells have two materials: they are in "
+                    f"{_quoted(other.name)} ({_label(other.section)}) and in {said(on)} ({_label(given)}); "
+                    f"take them out of one, as in group({said(on)}) - {_quoted(other.name)}"
                 )
             of_cell[region.cells] = len(parts)
             parts.append(Part(on if isinstance(on, str) else str(on), section, region.cells))
@@ -270,10 +270,10 @@ class Model:
             raise ModelError(f'{where}: line cells need a cross-section: Truss(material, area="20 mm2")')
         if not isinstance(given, Section):
             raise ModelError(
-                f'{said(on)} is given {_kind(given)}; a material such as material("S355") or a section such as '
-                "PlaneStress(material, thickness=...) is wanted"
+                f'{said(on)} is given {_kind(given)}; a material such as material("S355") or a section '
+                "such as PlaneStress(material, thickness=...) is wanted"
             )
-        wanted = 3 if isinstance(given, Solid) else 1 if isinstance(given, Truss) else 2
+        wanted = given.dimension
         wrong = [name for name in names if ELEMENTS[name].dimension != wanted]
         if wrong:
             fits = {3: "Solid", 2: "PlaneStress, PlaneStrain or Axisymmetric", 1: "Truss"}
@@ -283,8 +283,8 @@ class Model:
             )
         if wanted == 2 and not self.mesh.is_plane:
             raise ModelError(
-                f"{where}: plane cells lie in z = 0, and this mesh is a surface in space; fill its volume with "
-                "solid cells first (shells are not part of designtwin yet)"
+                f"{where}: plane cells lie in z = 0, and this mesh is a surface in space; fill its volume "
+                "with solid cells first (shells are not part of designtwin yet)"
             )
         if isinstance(given, Axisymmetric) and self.mesh.extents[0, 0] < -1e-9 * self.mesh.size:
             raise ModelError(
@@ -298,8 +298,10 @@ class Model:
             name for name, group in self.mesh.groups.items()
             if group.cells is not None and len(group.cells) and np.isin(group.cells, rest).all()
         ]  # fmt: skip
-        place_ = show(self.mesh.cell_centers[rest[0]], "length")
-        text = f"{len(rest):,} of {self.mesh.n_cells:,} cells have no material; the first is cell {rest[0]} near {place_}"
+        text = (
+            f"{len(rest):,} of {self.mesh.n_cells:,} cells have no material; the first is cell {rest[0]} "
+            f"near {show(self.mesh.cell_centers[rest[0]], 'length')}"
+        )
         if holders:
             named = ", ".join(map(repr, holders[:5]))
             one = f"{{{holders[0]!r}: material(...)}}"
@@ -312,7 +314,7 @@ class Model:
         return [n for n, g in self.mesh.groups.items() if g.cells is not None and len(g.cells)]
 
     def _bind_supports(self) -> None:
-        given = [self.supports] if isinstance(self.supports, Support) else list(self.supports)
+        given: list[Any] = [self.supports] if isinstance(self.supports, Support) else list(self.supports)
         for item in given:
             if not isinstance(item, Support):
                 hint = "; loads go into load_cases" if isinstance(item, Load | Temperature) else ""
@@ -326,7 +328,7 @@ class Model:
                 'load_cases is a dictionary by name: {"lift": [Force(...), Gravity()]}; '
                 f"got {_kind(self.load_cases)}"
             )
-        varies = any(_stiffness_varies(part.section.material) for part in self.parts)
+        varies = any(part.section.material.depends_on_temperature("stiffness") for part in self.parts)
         cases = {}
         for name, items in self.load_cases.items():
             if not isinstance(name, str) or not name:
@@ -357,6 +359,16 @@ class Model:
                 )
         loads = [item for item in items if isinstance(item, Load)]
         supports = [item for item in items if isinstance(item, Support)]
+        static = [item for item in supports if item.physics == "static"]
+        if any(isinstance(s, InertiaRelief) for s in (*self.supports, *static)):
+            others = [s for s in static if not isinstance(s, InertiaRelief)]
+            if others:
+                raise ModelError(
+                    f"load case {name!r}: with InertiaRelief nothing else holds the part, but the case has "
+                    f"{others[0].said}; planes of symmetry go among the model's supports="
+                )
+            forces = tuple(x for x in loads if x.physics == "static")
+            loads.append(InertiaBalance(loads=forces))
         return LoadCase(
             name,
             loads=tuple(x for x in loads if x.physics == "static"),
@@ -390,14 +402,43 @@ class Model:
 
         for name in stated:
             flat[name] = expand(name, ())
-            keys = {case: self.cases[case].setup_key() for case in flat[name]}
+            keys = {case: self._held(self.cases[case]) for case in flat[name]}
             if len(set(keys.values())) > 1:
                 a, b = next((a, b) for a in keys for b in keys if keys[a] != keys[b])
                 raise ModelError(
                     f"combination {name!r} adds {a!r} and {b!r}, whose supports (or stiffness) differ: their "
                     "displacements cannot be added; state a case with all loads instead"
                 )
+            self._check_factors(name, flat[name])
         object.__setattr__(self, "combinations", flat)
+
+    def _held(self, case: LoadCase) -> str:
+        """Equal for cases whose displacements may be added: the same directions held, the same stiffness."""
+        flags = np.zeros((self.mesh.n_points, 3), bool)
+        digest = hashlib.sha256()
+        if case.stiffness_varies and case.temperature is not None:
+            digest.update(case.temperature.content_hash().encode())
+        for support in case.supports:
+            for one in support.prescribed(self):
+                if one.axes is None:
+                    flags[one.nodes] |= one.fixed
+                else:
+                    digest.update(one.nodes.tobytes() + one.fixed.tobytes() + one.axes.tobytes())
+            if support.matrices(self):
+                digest.update(support.content_hash().encode())
+        digest.update(flags.tobytes())
+        return digest.hexdigest()
+
+    def _check_factors(self, name: str, factors: Mapping[str, float]) -> None:
+        """Refuse a sum of cases in which a prescribed displacement would count several times."""
+        if len(factors) < 2 or abs(sum(factors.values()) - 1.0) < 1e-12:
+            return
+        for support in (*self.supports, *(s for case in factors for s in self.cases[case].supports)):
+            if any(one.value.any() for one in support.prescribed(self)):
+                raise ModelError(
+                    f"combination {name!r} would count {support.said} {sum(factors.values()):g} times, "
+                    "once for every case it is in; let one case have the displacement, and the others 0.0"
+                )
 
     def _check_items(self) -> None:
         for support in (*self.supports, *self.heat_supports):
@@ -416,9 +457,12 @@ class Model:
     def _check_one(self, item: Load | Support, where: str) -> None:
         try:
             item.check(self)
+        except MissingPropertyError as error:
+            raise MissingPropertyError(where + str(error)) from error
         except DesignTwinError as error:
             text = str(error)
-            raise ModelError(text if text.startswith(where) else where + text) from error
+            who = "" if item.said in text else f"{item.said}: "
+            raise ModelError(where + who + text) from error
 
     def _check_supports(self, static: Sequence[Support], heat: Sequence[Support], where: str) -> None:
         check_compatible(self, static, where)
@@ -431,16 +475,16 @@ class Model:
 
         Raises
         ------
-        ModelError
+        SelectionError
             If it finds nothing, or names a group the mesh lacks (with the nearest names).
         """
-        return self._resolve(on, "")
+        return select(on).resolve(self.mesh)
 
     def _resolve(self, on: Any, who: str) -> Region:
         try:
             return select(on).resolve(self.mesh)
         except SelectionError as error:
-            raise ModelError(f"{who} on {said(on)}: {error}" if who else str(error)) from error
+            raise ModelError(f"{who} on {said(on)}: {error}") from error
 
     @property
     def dimension(self) -> int:
@@ -457,22 +501,9 @@ class Model:
     def _scale(self) -> FloatArray:
         scale = np.ones(self.mesh.n_cells)
         for part in self.parts:
-            section = part.section
-            if isinstance(section, Truss):
-                scale[part.cells] = self._at_cells(section.area, part.cells)
-            elif isinstance(section, PlaneStress | PlaneStrain):
-                scale[part.cells] = self._at_cells(section.thickness, part.cells)
+            scale[part.cells] = part.section.scale(self.mesh.cell_centers[part.cells])
         scale.setflags(write=False)
         return scale
-
-    def _at_cells(self, magnitude: Magnitude, cells: IntArray) -> FloatArray:
-        """A magnitude at the centers of cells, float64[k]."""
-        if magnitude.kind != "nodal":
-            return magnitude.at(points=self.mesh.cell_centers[cells])
-        at_points, out = magnitude.at(points=self.mesh.points), np.empty(self.mesh.n_cells)
-        for _, ids, conn in self.mesh.blocks():
-            out[ids] = at_points[conn].mean(axis=1)
-        return np.asarray(out[cells])
 
     def cell_scale(self) -> FloatArray:
         """What turns a cell's measure into a volume: thickness, area or 1, float64[n_cells]."""
@@ -555,8 +586,8 @@ class Model:
         if wanted.get("hash") != mesh.content_hash():
             source = f" of {wanted['source']!r}" if wanted.get("source") else ""
             raise ModelError(
-                f"this mesh is not the one the model was saved with{source}: its points, cells or groups differ; "
-                "read that mesh, or build the model anew on this one"
+                f"this mesh is not the one the model was saved with{source}: its points, cells or groups "
+                "differ; read that mesh, or build the model anew on this one"
             )
 
         def read(item: Any) -> Any:
@@ -600,6 +631,9 @@ class Model:
         for case in self.cases.values():
             lines.append(f"  case {case.name!r}")
             lines += [f"    {self._said(item)}" for item in case.items]
+            for load in case.loads:
+                if isinstance(load, InertiaBalance):
+                    lines.append(f"    {self._said(load)}")
             if len(case.loads) > 1:
                 lines.append(f"    applied in all: {self._resultant(case.loads)}")
         lines += [
@@ -623,22 +657,17 @@ class Model:
 
     def _resultant(self, loads: Sequence[Load]) -> str:
         try:
-            force, moment = resultant(loads, self)
+            nodal = [load.nodal_forces(self) for load in loads]
         except DesignTwinError as error:
             return str(error)
-        small = 1e-12 * max(float(np.abs(force).max()), 1e-300)
-        text = f"force {show(np.where(np.abs(force) < small, 0.0, force), 'force')}"
-        if self.axisymmetric:
-            return text
-        arm = small * max(self.mesh.size, float(np.abs(self.mesh.points).max()))
-        size = float(np.abs(moment).max())
-        moment = np.where(np.abs(moment) < max(arm, 1e-12 * size), 0.0, moment)
-        return f"{text}, moment about the origin {show(moment, 'moment')}"
-
-
-def _stiffness_varies(material: Material) -> bool:
-    elastic = (material.magnitude(key) for key in ("youngs_modulus", "poissons_ratio", "shear_modulus"))
-    return any(one is not None and one.depends_on == "temperature" for one in elastic)
+        # What is left of sums that cancel is rounding, and is printed as zero.
+        small = 1e-12 * sum(float(np.abs(one).sum()) for one in nodal)
+        arm = max(self.mesh.size, float(np.abs(self.mesh.points).max()))
+        force, moment = resultant(loads, self)
+        force = np.where(np.abs(force) < small, 0.0, force)
+        moment = np.where(np.abs(moment) < small * arm, 0.0, moment)
+        text = f"force {show(force, 'force')}"
+        return text if self.axisymmetric else f"{text}, moment about the origin {show(moment, 'moment')}"
 
 
 def _kind(thing: Any) -> str:

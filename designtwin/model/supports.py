@@ -15,8 +15,16 @@ import numpy as np
 from designtwin.elements import ELEMENTS
 from designtwin.errors import ModelError
 from designtwin.model.coordinates import CoordinateSystem, point
-from designtwin.model.domains import Domain, NodalMatrices, Patch, domain_of, face_matrices, faces_of, said
-from designtwin.model.loads import On, linear_density, settle, values_at, vector_of
+from designtwin.model.domains import (
+    NodalMatrices,
+    Patch,
+    domain_of,
+    face_matrices,
+    faces_of,
+    rigid_motions,
+    said,
+)
+from designtwin.model.loads import Load, On, inertia_forces, linear_density, settle, values_at, vector_of
 from designtwin.model.magnitude import Magnitude, MagnitudeLike
 from designtwin.plain import Plain
 from designtwin.typing import BoolArray, FloatArray, IntArray
@@ -147,8 +155,8 @@ class Symmetry(Support):
         facets = model.region(self.on).facets
         if not len(facets):
             raise ModelError(
-                f"{self.said} needs faces, which have a normal; the selection holds none. To hold nodes in one "
-                "direction write PrescribedDisplacement(on=..., x=0.0)"
+                f"{self.said} needs faces, which have a normal; the selection holds none. To hold nodes "
+                "in one direction write PrescribedDisplacement(on=..., x=0.0)"
             )
         return facets
 
@@ -408,7 +416,7 @@ class Spring(Support):
             if self.coordinates is None:
                 return np.broadcast_to(k, (*patch.measure.shape, 3, 3))
             axes = self.coordinates.axes(patch.at.reshape(-1, 3)).reshape(*patch.at.shape, 3)
-            return np.einsum("fqai,ab,fqbj->fqij", axes, k, axes)
+            return np.asarray(np.einsum("fqai,ab,fqbj->fqij", axes, k, axes))
 
         return face_matrices(domain, stiffness)
 
@@ -454,16 +462,114 @@ class PointMass(Support):
 
     def location(self, model: Model) -> FloatArray:
         """Center of gravity, float64[3], m."""
-        return np.array(self.at) if self.at is not None else self._domain_center(domain_of(model, self.on))
-
-    @staticmethod
-    def _domain_center(domain: Domain) -> FloatArray:
-        return domain.center
+        return np.array(self.at) if self.at is not None else domain_of(model, self.on).center
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class InertiaRelief(Support):
-    """The part is free, as in flight: its own inertia balances the loads, and no support is needed."""
+    """A part free as in flight: its own inertia balances the loads, and nothing holds it.
+
+    The loads accelerate the part as a rigid body; the inertia of that acceleration is added to the case, so
+    that the sum is in balance. A few nodes are pinned to fix the position; they carry no force, and
+    displacements are relative to them. Motions that other supports of the model hold (planes of symmetry)
+    are left to these.
+    """
+
+    def prescribed(self, model: Model) -> list[Prescribed]:
+        """As many single directions as there are free motions, at nodes far apart."""
+        from scipy.linalg import qr
+
+        modes, nodes = free_modes(model)
+        k = modes.shape[2]
+        if k == 0:
+            return []
+        _, pivots = qr(modes.reshape(-1, k).T, mode="r", pivoting=True)
+        row, direction = np.divmod(pivots[:k], 3)
+        fixed = np.zeros((model.mesh.n_points, 3), bool)
+        fixed[nodes[row], direction] = True
+        some = np.flatnonzero(fixed.any(axis=1))
+        return [Prescribed(some, fixed[some], np.zeros((len(some), 3)))]
+
+    def check(self, model: Model) -> None:
+        n = int(model.mesh.pieces.max()) + 1
+        if n > 1:
+            raise ModelError(
+                f"InertiaRelief: the mesh has {n} separate pieces, and each would fly its own way; "
+                "join them, or test one at a time"
+            )
+
+
+def free_modes(model: Model) -> tuple[FloatArray, IntArray]:
+    """Rigid motions that the model's supports leave free, at nodes without support.
+
+    Returns
+    -------
+    modes : float64[k, 3, m]
+        Displacements of the nodes; rotations are about the middle of the part, per half its size.
+    nodes : int64[k]
+    """
+    mesh = model.mesh
+    others = [s for s in model.supports if not isinstance(s, InertiaRelief)]
+    held = [one for support in others for one in support.prescribed(model)]
+    turn = rigid_motions(
+        (mesh.points - mesh.extents.mean(axis=0)) / (0.5 * mesh.size), model.dimension, model.axisymmetric
+    )
+    rows = [np.zeros((1, turn.shape[2]))]
+    taken = np.ones(mesh.n_points, bool)
+    taken[mesh.used_nodes] = False
+    for one in held:
+        u = turn[one.nodes]
+        rows.append((u if one.axes is None else np.einsum("kij,kjm->kim", one.axes, u))[one.fixed])
+        taken[one.nodes] = True
+    for support in others:
+        for matrices in support.matrices(model):
+            n = matrices.nodes.shape[1]
+            u = turn[matrices.nodes].reshape(-1, 3 * n, turn.shape[2])
+            energy = np.einsum("kim,kij,kjl->ml", u, matrices.values, u)
+            rows.append(energy / max(float(np.abs(energy).max()), 1e-300))
+    gram = sum(r.T @ r for r in rows)
+    values, vectors = np.linalg.eigh(gram)
+    free = vectors[:, values <= 1e-12 * max(float(values[-1]), 1e-300)]
+    nodes = np.flatnonzero(~taken)
+    return turn[nodes] @ free, nodes
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class InertiaBalance(Load):
+    """Inertia of the rigid acceleration that other loads cause; the model adds it for ``InertiaRelief``.
+
+    Parameters
+    ----------
+    loads : tuple of Load
+        All loads of the case.
+    """
+
+    loads: tuple[Load, ...]
+
+    def nodal_forces(self, model: Model) -> FloatArray:
+        applied = sum((load.nodal_forces(model) for load in self.loads), np.zeros((model.mesh.n_points, 3)))
+        center, half = model.mesh.extents.mean(axis=0), 0.5 * model.mesh.size
+
+        def motions(at: FloatArray) -> FloatArray:
+            return rigid_motions((at - center) / half, model.dimension, model.axisymmetric)
+
+        everywhere = motions(model.mesh.points)
+        inertia = np.stack(
+            [
+                inertia_forces(model, lambda at, j=j: motions(at)[:, :, j], "InertiaRelief")  # type: ignore[misc]
+                for j in range(everywhere.shape[2])
+            ],
+            axis=2,
+        )
+        modes, nodes = free_modes(model)
+        # The free motions as combinations of the unit ones.
+        share = np.linalg.lstsq(
+            everywhere[nodes].reshape(-1, everywhere.shape[2]), modes.reshape(len(nodes) * 3, -1), rcond=None
+        )[0]
+        free, mass_times = everywhere @ share, inertia @ share
+        mass = np.einsum("kim,kin->mn", free, mass_times)
+        acceleration = np.linalg.solve(mass, np.einsum("kim,ki->m", free, applied))
+        return np.asarray(-mass_times @ acceleration)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
