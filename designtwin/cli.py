@@ -1,0 +1,267 @@
+"""The command line: check a mesh, run a prototype test, see the materials, watch the demo.
+
+Exit codes: 0 PASS, 1 FAIL, 2 CANNOT TELL, 3 a broken model or input, 4 anything else (wrong usage, a crash,
+an interrupt). `check` says 0 for a mesh that can be computed with and 3 for one that cannot.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from designtwin.errors import DesignTwinError
+
+EXIT = {"PASS": 0, "FAIL": 1, "CANNOT TELL": 2}
+BROKEN, OTHER = 3, 4
+
+app = typer.Typer(
+    name="designtwin",
+    help="Virtual prototype tests: import a mesh, state loads and requirements, read the verdict.",
+    epilog="Exit codes: 0 PASS, 1 FAIL, 2 CANNOT TELL, 3 broken model or input, 4 anything else.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+@app.callback(invoke_without_command=True)
+def _top(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Show the version and stop.")] = False,
+) -> None:
+    if version:
+        from designtwin import __version__
+
+        print(__version__)
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        print(context.get_help(), file=sys.stderr)
+        raise typer.Exit(OTHER)
+
+
+@app.command()
+def check(
+    file: Annotated[Path, typer.Argument(help="Mesh file: .msh, .inp, .bdf, .vtk, .vtu, .stl, .mesh, .med")],
+    length_unit: Annotated[
+        str, typer.Option("--length-unit", help="Unit of the file's lengths, such as mm.")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+) -> None:
+    """Read a mesh, list what it holds and grade its quality."""
+    from designtwin.io import read_mesh
+
+    mesh = read_mesh(file, length_unit=length_unit)
+    report = mesh.check()
+    if as_json:
+        _print_json({"mesh": _mesh_data(mesh), "check": report.to_dict()})
+    else:
+        print(mesh)
+        print(report)
+    raise typer.Exit(0 if report.grade != "bad" else BROKEN)
+
+
+@app.command()
+def run(
+    file: Annotated[Path, typer.Argument(help="Prototype test as text: part.toml")],
+    as_json: Annotated[
+        str | None, typer.Option("--json", metavar="FILE", help="Write the verdicts as JSON; - prints them.")
+    ] = None,
+    pictures: Annotated[
+        Path | None, typer.Option("--pictures", metavar="DIR", help="Write pictures into this folder.")
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", metavar="FILE", help="Write an HTML report.")
+    ] = None,
+) -> None:
+    """Run the tests of a text file and print the verdict."""
+    from designtwin.criteria.verdict import overall
+    from designtwin.prototype import read_design
+
+    design = read_design(file)
+    verdicts = design.run()
+    status = overall(verdict.status for verdict in verdicts)
+    if as_json != "-":
+        for verdict in verdicts:
+            _show(verdict)
+            for zone in verdict.failure_zones():
+                print(zone)
+    if as_json is not None:
+        data = {"file": str(file), "status": status, "verdicts": [verdict.to_dict() for verdict in verdicts]}
+        if as_json == "-":
+            _print_json(data)
+        else:
+            _write(Path(as_json), json.dumps(data, indent=2, allow_nan=False) + "\n")
+    if pictures is not None:
+        for path in _draw(verdicts, pictures):
+            print(f"picture {path}", file=sys.stderr)
+    if report is not None:
+        for number, verdict in enumerate(verdicts):
+            path = report if number == 0 else report.with_stem(f"{report.stem}-{number + 1}")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            verdict.report(path)
+            print(f"report {path}", file=sys.stderr)
+    raise typer.Exit(EXIT[status])
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where pictures and report go.")] = Path(
+        "out"
+    ),
+) -> None:
+    """Run the whole job on a real part: tests, verdicts, pictures, report, design loop."""
+    from importlib import import_module
+
+    import_module("designtwin.demo").main(out)
+
+
+@app.command()
+def materials(
+    name: Annotated[str | None, typer.Argument(help="Show one material with its sources.")] = None,
+) -> None:
+    """List the materials of the library, or show one."""
+    from designtwin.model.materials import material, material_names
+
+    if name is not None:
+        print(material(name))
+        return
+    from designtwin.units import show
+
+    rows = []
+    for one in material_names():
+        found = material(one)
+        cells = [one]
+        for key, dimension in (
+            ("youngs_modulus", "modulus"), ("density", "density"), ("yield_strength", "stress"),
+            ("ultimate_strength", "stress"), ("conductivity", "conductivity"),
+        ):  # fmt: skip
+            value = found.magnitude(key)
+            constant = value is not None and value.is_constant and value.shape == ()
+            cells.append(show(value.value, dimension) if value is not None and constant else "")
+        rows.append(cells)
+    _columns(("material", "Young's modulus", "density", "yield", "ultimate", "conductivity"), rows)
+
+
+# ---------------------------------------------------------------------------------------------------
+
+
+def _show(thing: Any) -> None:
+    """Print with colors on a terminal, plainly elsewhere."""
+    if sys.stdout.isatty():
+        from rich.console import Console
+
+        Console(highlight=False).print(thing)
+    else:
+        print(thing)
+
+
+def _columns(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    table = [head, *rows]
+    widths = [max(len(row[i]) for row in table) for i in range(len(head))]
+    for row in table:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _print_json(data: Any) -> None:
+    print(json.dumps(data, indent=2, allow_nan=False))
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def _mesh_data(mesh: Any) -> dict[str, Any]:
+    low, high = mesh.extents.tolist()
+    return {
+        "source": mesh.source,
+        "points": mesh.n_points,
+        "cells": {name: len(conn) for name, conn in mesh.cells.items()},
+        "groups": {
+            name: {
+                word: 0 if ids is None else len(ids)
+                for word, ids in (("nodes", group.nodes), ("facets", group.facets), ("cells", group.cells))
+            }
+            for name, group in mesh.groups.items()
+        },
+        "extents": {"low": low, "high": high},
+        "notes": list(mesh.notes),
+    }
+
+
+def _draw(verdicts: Sequence[Any], folder: Path) -> list[Path]:
+    """The pictures an engineer wants of each verdict, a file per field and load case."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for verdict in verdicts:
+        wanted = (
+            ("temperature",)
+            if verdict.test.startswith("thermal")
+            else ("von_mises", "safety_factor", "displacement")
+        )
+        for case in verdict.result.cases:
+            for name in wanted:
+                if name not in verdict.result[case].field_names:
+                    continue
+                safe = "".join(c if c.isalnum() or c in "-_" else "_" for c in case)
+                path = folder / f"{name}-{safe}.png"
+                verdict.plot(name, case=case, screenshot=path)
+                paths.append(path)
+    return paths
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments without the program's name; those of the process unless given.
+
+    Returns
+    -------
+    int
+        The exit code; see the head of this file.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a console that has no "≥" still gets its verdict
+    try:
+        code = app(args=None if argv is None else list(argv), prog_name="designtwin", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except DesignTwinError as error:
+        print(f"designtwin: {error}", file=sys.stderr)
+        return BROKEN
+    except typer.Exit as stop:
+        return stop.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        print("designtwin: interrupted", file=sys.stderr)
+        return OTHER
+    except BrokenPipeError:
+        # the reader of our output has left; give the interpreter nothing more to flush
+        import os
+
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OTHER
+    except OSError as error:
+        print(f"designtwin: {error}", file=sys.stderr)
+        return OTHER
+    except Exception as error:
+        if callable(getattr(error, "show", None)):  # wrong usage, told by the parser itself
+            error.show(sys.stderr)  # type: ignore[attr-defined]
+        else:
+            import traceback
+
+            traceback.print_exc()
+            print("designtwin: this crash is our mistake, not yours; please report it", file=sys.stderr)
+        return OTHER
+
+
+if __name__ == "__main__":
+    sys.exit(main())
