@@ -87,6 +87,18 @@ def tetrahedron_rule(degree: int) -> Quadrature:
     if degree == 2:
         a, b = 0.25 - np.sqrt(5) / 20, 0.25 + 3 * np.sqrt(5) / 20
         return np.array([(a, a, a), (b, a, a), (a, b, a), (a, a, b)]), np.full(4, 1 / 24)
+    if degree in (4, 5):
+        # Walkington, "Quadrature on simplices of arbitrary dimension" (2000), 14 points.
+        points, weights = [], []
+        for a, w in ((0.31088591926330060980, 0.11268792571801585080), (0.09273525031089122640, 0.07349304311636194954)):
+            b = 1 - 3 * a
+            points += [(a, a, a), (b, a, a), (a, b, a), (a, a, b)]
+            weights += [w / 6] * 4
+        a, w = 0.04550370412564964949, 0.04254602077708146644
+        b = 0.5 - a
+        points += [(a, a, b), (a, b, a), (b, a, a), (a, b, b), (b, a, b), (b, b, a)]
+        weights += [w / 6] * 6
+        return np.array(points), np.array(weights)
     n = degree // 2 + 1
     t, wt = gauss_jacobi(n, 2)
     s, ws = gauss_jacobi(n, 1)

@@ -6,6 +6,10 @@ import numpy as np
 from numba import njit
 
 
+RIDGE = 1e-4
+"""Weight of the pull on second-order terms, in units of the sample count."""
+
+
 @njit(cache=True, nogil=True)
 def _basis(x, y, z, degree, dimension, out):
     """Monomials to the degree at a point; returns how many."""
@@ -63,7 +67,7 @@ def _solve(normal, right, m):
 
 @njit(cache=True, nogil=True)
 def patch_recovery(
-    dimension, corners, row_start, row_cells, cell_start, cell_rows, cell_degree, ends,
+    dimension, corners, outside, row_start, row_cells, cell_start, cell_rows, cell_degree, ends,
     sample_start, sample_xyz, samples, xyz, out, count,
 ):  # fmt: skip
     """Recovered values at result rows, a patch around each corner row.
@@ -74,6 +78,9 @@ def patch_recovery(
         2 or 3.
     corners : int64[n]
         Rows that are corners of cells.
+    outside : bool[k]
+        Rows on the surface of their part: their patches take one more ring of cells, because a fit
+        to the few cells there would be an extrapolation.
     row_start, row_cells : int64[k + 1], int64[.]
         Cells at each row.
     cell_start, cell_rows : int64[n_cells + 1], int64[.]
@@ -117,7 +124,7 @@ def patch_recovery(
             wanted = 3 if degree == 1 else 6
         # A fit through just enough samples follows their noise: ask for half as many again.
         rings = 0
-        while 2 * n_samples < 3 * wanted + 2 and rings < 3:
+        while (2 * n_samples < 3 * wanted + 2 or (outside[corner] and rings < 1)) and rings < 3:
             old = size
             for s in range(old):
                 c = patch[s]
@@ -133,12 +140,13 @@ def patch_recovery(
             rings += 1
             if size == old:
                 break
-        h = 1e-300
+        hx = hy = hz = 1e-300
         for s in range(size):
             c = patch[s]
             for q in range(sample_start[c], sample_start[c + 1]):
-                for i in range(3):
-                    h = max(h, abs(sample_xyz[q, i] - xyz[corner, i]))
+                hx = max(hx, abs(sample_xyz[q, 0] - xyz[corner, 0]))
+                hy = max(hy, abs(sample_xyz[q, 1] - xyz[corner, 1]))
+                hz = max(hz, abs(sample_xyz[q, 2] - xyz[corner, 2]))
         fitted = False
         while not fitted:
             normal[:] = 0.0
@@ -148,9 +156,9 @@ def patch_recovery(
                 c = patch[s]
                 for q in range(sample_start[c], sample_start[c + 1]):
                     m = _basis(
-                        (sample_xyz[q, 0] - xyz[corner, 0]) / h,
-                        (sample_xyz[q, 1] - xyz[corner, 1]) / h,
-                        (sample_xyz[q, 2] - xyz[corner, 2]) / h,
+                        (sample_xyz[q, 0] - xyz[corner, 0]) / hx,
+                        (sample_xyz[q, 1] - xyz[corner, 1]) / hy,
+                        (sample_xyz[q, 2] - xyz[corner, 2]) / hz,
                         degree, dimension, basis,
                     )  # fmt: skip
                     for i in range(m):
@@ -158,6 +166,10 @@ def patch_recovery(
                             normal[i, j] += basis[i] * basis[j]
                         for j in range(n_components):
                             right[i, j] += basis[i] * samples[q, j]
+            # A slight pull of the curved terms to zero keeps poorly placed samples from blowing them up;
+            # it costs a share of a second-order term, so the order of the fit stays.
+            for i in range(1, m):
+                normal[i, i] += n_samples * (RIDGE if i > dimension else 1e-8)
             if n_samples >= m:
                 fitted = _solve(normal, right, m)
             if not fitted:
@@ -170,9 +182,9 @@ def patch_recovery(
                     continue
                 row_seen[row] = corner
                 m = _basis(
-                    (xyz[row, 0] - xyz[corner, 0]) / h,
-                    (xyz[row, 1] - xyz[corner, 1]) / h,
-                    (xyz[row, 2] - xyz[corner, 2]) / h,
+                    (xyz[row, 0] - xyz[corner, 0]) / hx,
+                    (xyz[row, 1] - xyz[corner, 1]) / hy,
+                    (xyz[row, 2] - xyz[corner, 2]) / hz,
                     degree, dimension, basis,
                 )  # fmt: skip
                 for j in range(n_components):

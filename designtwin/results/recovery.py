@@ -10,9 +10,9 @@ import numpy as np
 
 from designtwin.assembly import CellBlock, PointTables, tables
 from designtwin.elements import sampling
-from designtwin.kernels import pattern, recovery
+from designtwin.kernels import pattern, recovery, volume
 from designtwin.mesh import Mesh
-from designtwin.typing import FloatArray, IntArray
+from designtwin.typing import BoolArray, FloatArray, IntArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +100,23 @@ class Recovery:
         return np.flatnonzero(ends[:, 0] == np.arange(len(ends))), ends
 
     @cached_property
+    def _outside(self) -> BoolArray:
+        """Rows on the surface of their part, interfaces to other parts included."""
+        part_of = np.full(self.mesh.n_cells, -1, np.int64)
+        for block in self.blocks:
+            part_of[block.cells] = block.part
+        out = np.zeros(len(self.points), bool)
+        pairs = self.mesh.neighbors
+        between = pairs[part_of[pairs[:, 0]] != part_of[pairs[:, 1]]]
+        out[self.points.rows_at(self.mesh.nodes_of_facets(self.mesh.exterior))] = True
+        if len(between):
+            shared = np.intersect1d(
+                self.mesh.nodes_of_cells(np.unique(between[:, 0])), self.mesh.nodes_of_cells(np.unique(between[:, 1]))
+            )
+            out[self.points.rows_at(shared)] = True
+        return out
+
+    @cached_property
     def sample_xyz(self) -> FloatArray:
         """Positions of all samples float64[s, 3], m."""
         return np.concatenate(
@@ -128,7 +145,7 @@ class Recovery:
         degree = np.concatenate([np.full(len(b.conn), b.element.degree) for b in self.blocks])
         out, count = np.empty((len(self.points), samples.shape[1])), np.empty(len(self.points), np.int64)
         recovery.patch_recovery(
-            self._dimension, corners, start, cells, cell_start, rows, degree, ends, self._sample_start,
+            self._dimension, corners, self._outside, start, cells, cell_start, rows, degree, ends, self._sample_start,
             self.sample_xyz, np.ascontiguousarray(samples), self.points.xyz, out, count,
         )  # fmt: skip
         out /= np.maximum(count, 1)[:, None]
@@ -159,27 +176,13 @@ class Recovery:
         recovery.average(cell_start, rows, own, mean, low, high, np.empty(shape[0], np.int64))
         return mean, low, high
 
-    def at_samples(self, values: FloatArray) -> FloatArray:
-        """Values at rows float64[k, c] interpolated to the samples float64[s, c]."""
-        parts = [
-            np.einsum("sn,cnk->csk", at.shape, values[rows]).reshape(-1, values.shape[1])
-            for at, (_, _, rows) in zip(self.tables, self.points.cells, strict=True)
-        ]
-        return np.concatenate(parts)
-
-    @cached_property
-    def sample_volume(self) -> FloatArray:
-        """Volume each sample stands for, float64[s], m^3."""
-        from designtwin.kernels import volume
-
-        parts = []
-        for block, at in zip(self.blocks, self.tables, strict=True):
-            out = np.empty((len(block.conn), len(at.xi)))
-            volume.measures(
-                self.mesh.points, block.conn, at.shape, at.gradient, at.weight, block.kind, block.scale, out
-            )
-            parts.append(out.ravel())
-        return np.concatenate(parts)
+    def measure(self, block: CellBlock, at: PointTables) -> FloatArray:
+        """Volume that each table point of each cell stands for, float64[n_cells, q], m^3."""
+        out = np.empty((len(block.conn), len(at.xi)))
+        volume.measures(
+            self.mesh.points, block.conn, at.shape, at.gradient, at.weight, block.kind, block.scale, out
+        )
+        return out
 
     def split(self, samples: FloatArray) -> Sequence[FloatArray]:
         """Samples [s, c] as one float64[n_cells, p, c] per block."""

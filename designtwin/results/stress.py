@@ -6,6 +6,8 @@ import numpy as np
 
 from designtwin.typing import FloatArray
 
+ENGINEERING = np.array([1.0, 1.0, 1.0, 0.5, 0.5, 0.5])
+"""Turns engineering shear strains into tensor components."""
 COMPONENTS = ("xx", "yy", "zz", "xy", "yz", "xz")
 
 
