@@ -41,7 +41,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     "prototype": ("StrengthTest", "ThermalTest"),
     "analysis": ("solve_static", "solve_thermal"),
     "study": ("Study", "variable"),
-    "io": ("read_mesh",),
+    "io": ("read_mesh", "write_mesh"),
     "mesh": (
         "Group", "Mesh", "Selection", "box", "cylinder", "everything", "exterior", "faces", "feature", "group",
         "ids", "near", "nearest", "plane", "select", "sphere",

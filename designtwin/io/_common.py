@@ -18,6 +18,7 @@ from designtwin.elements import ELEMENTS
 from designtwin.errors import MeshError, MeshReadError, UnitError
 from designtwin.mesh import Group, Mesh
 from designtwin.typing import FloatArray, IntArray
+from designtwin.units import to_si
 
 LENGTH_UNITS = {
     "m": 1.0, "dm": 0.1, "cm": 0.01, "mm": 1e-3, "um": 1e-6, "µm": 1e-6, "μm": 1e-6, "micron": 1e-6,
@@ -48,12 +49,13 @@ def length_factor(unit: str) -> float:
     UnitError
         If the unit is not one of length.
     """
-    if not isinstance(unit, str) or unit.strip() not in LENGTH_UNITS:
+    if not isinstance(unit, str) or not unit.strip():
         raise UnitError(
-            f"length_unit: {unit!r} is no unit of length known here; "
-            "use one of 'mm', 'm', 'cm', 'um', 'in', 'ft'"
+            f"length_unit: {unit!r} is no unit of length; use 'mm', 'm', 'cm', 'um', 'in' or 'ft'"
         )
-    return LENGTH_UNITS[unit.strip()]
+    if unit.strip() in LENGTH_UNITS:  # the usual ones need no registry of units
+        return LENGTH_UNITS[unit.strip()]
+    return float(to_si(f"1 {unit.strip()}", "length", name="length_unit"))
 
 
 # --- what a file states ---------------------------------------------------------------------------------

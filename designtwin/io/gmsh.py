@@ -14,17 +14,21 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from designtwin.errors import MeshReadError
+from designtwin.elements import ELEMENTS
+from designtwin.errors import MeshError, MeshReadError
 from designtwin.io._common import (
     RawBlock,
     RawMesh,
+    atomic,
     edge_permutation,
+    format_rows,
     line_at,
     numbers,
     read_bytes,
     token_offset,
     whole,
 )
+from designtwin.mesh import Mesh
 from designtwin.typing import FloatArray, IntArray
 
 # type number: (meshio name, nodes)
@@ -524,41 +528,179 @@ _BINARY: dict[tuple[str, str], Callable[[_File, int], int]] = {
 
 
 def _raw(f: _File, version: str) -> RawMesh:
-    blocks: list[RawBlock] = []
-    members: dict[tuple[int, int], list[IntArray]] = {}
-    start = 0
     if version == "2.2":
         _untag_22(f)
         if f.partitioned:
             f.notes.append("partitions joined")
-    for kind, ids, conn, tags in f.elements:
-        name = TYPES[kind][0]
-        if name in ORDER:
-            conn = conn[:, ORDER[name]]
-        blocks.append(RawBlock(name, conn, ids))
-        dimension = DIMENSION.get(name, 3)
-        for tag in dict.fromkeys(tags):
-            members.setdefault((dimension, tag), []).append(np.arange(start, start + len(ids)))
-        for (other, tag), rows in f.tagged_rows.items():
-            if other == kind:
-                members.setdefault((dimension, tag), []).append(start + rows)
-        start += len(ids)
     raw = RawMesh(
         f"gmsh {version} {'binary' if f.binary else 'ASCII'}",
         f.name,
         np.concatenate(f.node_ids) if f.node_ids else np.empty(0, np.int64),
         np.concatenate(f.points) if f.points else np.empty((0, 3)),
-        blocks,
+        [],
         notes=f.notes,
     )
+    members: dict[tuple[int, int], list[IntArray]] = {}
+    start = 0
+    for kind in dict.fromkeys(part[0] for part in f.elements):
+        parts = [part for part in f.elements if part[0] == kind]
+        name = TYPES[kind][0]
+        dimension = DIMENSION.get(name, 3)
+        ids = np.concatenate([part[1] for part in parts])
+        conn = np.concatenate([part[2] for part in parts])
+        # Entities tear apart what was numbered in one go: the elements' own numbers restore the order.
+        order = np.argsort(ids, kind="stable")
+        row = np.empty(len(ids), np.int64)
+        row[order] = np.arange(len(ids))
+        conn = conn[order][:, ORDER[name]] if name in ORDER else conn[order]
+        raw.blocks.append(RawBlock(name, conn, ids[order]))
+        at = 0
+        for _, part_ids, _, tags in parts:
+            for tag in dict.fromkeys(tags):
+                members.setdefault((dimension, tag), []).append(start + row[at : at + len(part_ids)])
+            at += len(part_ids)
+        for (other, tag), rows in f.tagged_rows.items():
+            if other == kind:
+                members.setdefault((dimension, tag), []).append(start + row[rows])
+        start += len(ids)
     unnamed = [key for key in members if not f.names.get(key)]
     for dimension, tag in members:
-        name = f.names.get((dimension, tag), "")
-        if not name:
+        label = f.names.get((dimension, tag), "")
+        if not label:
             clash = sum(other == tag for _, other in unnamed) > 1
-            name = f"group_{tag}_{_DIMENSION_WORD[dimension]}" if clash else f"group_{tag}"
-        raw.group(name).cells.extend(members[dimension, tag])
-    for key, name in f.names.items():
-        if key not in members and name not in raw.groups:
-            raw.notes.append(f"physical {_DIMENSION_WORD.get(key[0], 'group')} {name!r} has no elements")
+            label = f"group_{tag}_{_DIMENSION_WORD[dimension]}" if clash else f"group_{tag}"
+        raw.group(label).cells.extend(members[dimension, tag])
+    for key, label in f.names.items():
+        if key not in members and label:
+            raw.group(label)  # a name without elements: an empty group, and a note says so
     return raw
+
+
+# --- writing --------------------------------------------------------------------------------------------
+
+_NUMBER = {name: number for number, (name, _) in TYPES.items()}
+_BACK = {name: np.argsort(columns) for name, columns in ORDER.items()}
+
+
+def _signatures(n: int, members: list[tuple[int, IntArray]]) -> tuple[IntArray, list[tuple[int, ...]]]:
+    """Number n things by the physical tags they carry: a number for each, and the tags of each number."""
+    number = np.zeros(n, np.int64)
+    sets: list[tuple[int, ...]] = [()]
+    for tag, rows in members:
+        inside = np.zeros(n, np.int64)
+        inside[rows] = 1
+        keys, number = np.unique(2 * number + inside, return_inverse=True)
+        sets = [sets[key >> 1] + ((tag,) if key & 1 else ()) for key in keys.tolist()]
+    return number.reshape(-1), sets
+
+
+def write(mesh: Mesh, path: str | Path, factor: float) -> None:
+    """Write MSH 4.1 in ASCII; groups become physical groups of all dimensions they have members in.
+
+    Raises
+    ------
+    MeshError
+        If a group's name cannot stand between quotes.
+    """
+    for name in mesh.groups:
+        if '"' in name or "\n" in name or not name.strip() or name != name.strip():
+            raise MeshError(f"{path}: group name {name!r} cannot stand in a gmsh file")
+    groups = list(mesh.groups.values())
+    tag_of = dict(zip(mesh.groups, range(1, len(groups) + 1)))
+    names: set[tuple[int, str]] = set()
+    # by dimension: tags of each entity, and blocks (entity, kind, element ids, nodes)
+    entities: dict[int, list[tuple[int, ...]]] = {d: [] for d in range(4)}
+    blocks: list[tuple[int, int, str, IntArray, IntArray]] = []
+
+    def add(
+        dimension: int,
+        kind: str,
+        tags: list[tuple[int, ...]],
+        number: IntArray,
+        ids: IntArray,
+        conn: IntArray,
+    ) -> None:
+        for i in np.unique(number).tolist():
+            if tags[i] not in entities[dimension]:
+                entities[dimension].append(tags[i])
+            rows = np.flatnonzero(number == i)
+            entity = entities[dimension].index(tags[i]) + 1
+            blocks.append((dimension, entity, kind, ids[rows], conn[rows]))
+
+    number, tags = _signatures(
+        mesh.n_cells, [(t, g.cells) for t, g in enumerate(groups, 1) if g.cells is not None]
+    )
+    for kind, cell_ids, conn in mesh.blocks():
+        add(ELEMENTS[kind].dimension, kind, tags, number[cell_ids], cell_ids + 1, conn)
+    next_id = mesh.n_cells + 1
+    facets = [g.facets for g in groups if g.facets is not None]
+    if facets and sum(map(len, facets)):
+        every = np.unique(np.concatenate(facets), axis=0)
+        width = int(every[:, 1].max()) + 1
+        key = every[:, 0] * width + every[:, 1]
+        members = [
+            (t, np.searchsorted(key, g.facets[:, 0] * width + g.facets[:, 1]))
+            for t, g in enumerate(groups, 1)
+            if g.facets is not None
+        ]
+        number, tags = _signatures(len(every), members)
+        for block in mesh.facets(every):
+            ids = next_id + np.arange(len(block.rows))
+            next_id += len(ids)
+            add(mesh.dimension - 1, block.element, tags, number[block.rows], ids, block.conn)
+    nodes = [g.nodes for g in groups if g.nodes is not None]
+    if nodes and sum(map(len, nodes)):
+        every = np.unique(np.concatenate(nodes))
+        members = [
+            (t, np.searchsorted(every, g.nodes)) for t, g in enumerate(groups, 1) if g.nodes is not None
+        ]
+        number, tags = _signatures(len(every), members)
+        add(0, "vertex", tags, number, next_id + np.arange(len(every)), every[:, None])
+    for dimension, sets in entities.items():
+        for carried in sets:
+            names |= {(dimension, list(tag_of)[tag - 1]) for tag in carried}
+    named = {name for _, name in names}
+    names |= {(mesh.dimension, name) for name in mesh.groups if name not in named}  # empty groups
+    _write(mesh, path, factor, sorted((d, tag_of[n], n) for d, n in names), entities, blocks)
+
+
+def _write(
+    mesh: Mesh,
+    path: str | Path,
+    factor: float,
+    names: list[tuple[int, int, str]],
+    entities: dict[int, list[tuple[int, ...]]],
+    blocks: list[tuple[int, int, str, IntArray, IntArray]],
+) -> None:
+    points = mesh.points / factor
+    low, high = points.min(axis=0), points.max(axis=0)
+    box = " ".join(map(repr, [*low.tolist(), *high.tolist()]))
+    with atomic(path) as stream:
+
+        def put(text: str) -> None:
+            stream.write(text.encode())
+
+        put("$MeshFormat\n4.1 0 8\n$EndMeshFormat\n")
+        if names:
+            put(f"$PhysicalNames\n{len(names)}\n")
+            put("".join(f'{d} {tag} "{name}"\n' for d, tag, name in names))
+            put("$EndPhysicalNames\n")
+        put("$Entities\n" + " ".join(str(len(entities[d])) for d in range(4)) + "\n")
+        for d, sets in entities.items():
+            where = " ".join(map(repr, low.tolist())) if d == 0 else box
+            for i, tags in enumerate(sets, 1):
+                put(" ".join(map(str, [i, where, len(tags), *tags])) + (" 0\n" if d else "\n"))
+        put("$EndEntities\n")
+        n = mesh.n_points
+        put(f"$Nodes\n1 {n} 1 {n}\n{mesh.dimension} 1 0 {n}\n")
+        put("\n".join(map(str, range(1, n + 1))) + "\n")
+        stream.write(format_rows([], points, " "))
+        put("$EndNodes\n")
+        total = sum(len(ids) for *_, ids, _ in blocks)
+        put(f"$Elements\n{len(blocks)} {total} 1 {total}\n")
+        for dimension, entity, kind, ids, conn in blocks:
+            put(f"{dimension} {entity} {_NUMBER[kind]} {len(ids)}\n")
+            conn = conn[:, _BACK[kind]] if kind in _BACK else conn
+            rows = np.column_stack([ids, conn + 1]).tolist()
+            put("\n".join(" ".join(map(str, row)) for row in rows) + "\n")
+        put("$EndElements\n")

@@ -22,7 +22,8 @@ _CELLS = {
     "quadrilaterals": ("quad", 4, "quads"), "tetrahedra": ("tetra", 4, "tetrahedra"),
     "hexahedra": ("hexahedron", 8, "hexahedra"), "hexaedra": ("hexahedron", 8, "hexahedra"),
     "prisms": ("wedge", 6, "prisms"), "pentahedra": ("wedge", 6, "prisms"),
-    "pyramids": ("pyramid", 5, "pyramids"), "edgesp2": ("line3", 3, "edges"), "trianglesp2": ("triangle6", 6, "triangles"),
+    "pyramids": ("pyramid", 5, "pyramids"), "edgesp2": ("line3", 3, "edges"),
+    "trianglesp2": ("triangle6", 6, "triangles"),
     "tetrahedrap2": ("tetra10", 10, "tetrahedra"),
 }  # fmt: skip
 # Counts of numbers per entry of sections that are read past.

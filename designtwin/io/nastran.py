@@ -74,7 +74,7 @@ class _Cards:
         raise MeshReadError(reason, file=file, line=line)
 
     def of(self, name: str) -> tuple[Fields, IntArray]:
-        """All cards of a name: fields after the name, padded with blanks, and the index of their first line."""
+        """All cards of a name: fields after the name, padded, and the index of their first line."""
         parts: list[tuple[Fields, IntArray]] = []
         for (other, kind, n_lines), at in self.found.items():
             if other == name:

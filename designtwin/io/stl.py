@@ -42,7 +42,8 @@ def read(path: str | Path) -> RawMesh:
         [RawBlock("triangle", conn, np.arange(len(conn)))],
     )  # fmt: skip
     raw.notes.append(
-        f"{len(flat)} corners merged to {len(points)} points; STL holds a surface: mesh its inside to test a solid"
+        f"{len(flat)} corners merged to {len(points)} points; "
+        "STL holds a surface: mesh its inside to test a solid"
     )
     if len({name for name, _, _ in groups if name}) > 1:
         for name, first, last in groups:
