@@ -124,6 +124,16 @@ class Plain:
             }
         )
 
+    def content_key(self) -> str:
+        """The content hash; of an object that holds a Python function, a key of that very object alone.
+
+        For grouping what lives at the same time; never to be stored.
+        """
+        try:
+            return self.content_hash()
+        except DesignTwinError:
+            return f"{self.type_name} {id(self)}"
+
     def __eq__(self, other: object) -> bool:
         if self is other:
             return True

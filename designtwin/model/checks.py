@@ -225,7 +225,7 @@ def _bodies(model: Model) -> Bodies:
 
 def _check_motions(model: Model, case: str, supports: Sequence[Support]) -> None:
     """Raise SingularSystemError if the supports leave a motion of any piece free."""
-    key = "".join(sorted(support.content_hash() for support in supports))
+    key = "".join(sorted(support.content_key() for support in supports))
     if key in _SOUND.setdefault(model, set()):
         return
     held = [one for support in supports for one in support.prescribed(model)]

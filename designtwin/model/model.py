@@ -154,9 +154,9 @@ class LoadCase:
 
     def setup_key(self) -> str:
         """Equal for cases of equal supports and stiffness, which can share one factorization."""
-        parts = [support.content_hash() for support in self.supports]
+        parts = [support.content_key() for support in self.supports]
         if self.stiffness_varies and self.temperature is not None:
-            parts.append(self.temperature.content_hash())
+            parts.append(self.temperature.content_key())
         return hashlib.sha256(json.dumps(sorted(parts)).encode()).hexdigest()
 
 
@@ -417,7 +417,7 @@ class Model:
         flags = np.zeros((self.mesh.n_points, 3), bool)
         digest = hashlib.sha256()
         if case.stiffness_varies and case.temperature is not None:
-            digest.update(case.temperature.content_hash().encode())
+            digest.update(case.temperature.content_key().encode())
         for support in case.supports:
             for one in support.prescribed(self):
                 if one.axes is None:
@@ -425,7 +425,7 @@ class Model:
                 else:
                     digest.update(one.nodes.tobytes() + one.fixed.tobytes() + one.axes.tobytes())
             if support.matrices(self):
-                digest.update(support.content_hash().encode())
+                digest.update(support.content_key().encode())
         digest.update(flags.tobytes())
         return digest.hexdigest()
 
