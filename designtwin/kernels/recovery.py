@@ -8,6 +8,8 @@ from numba import njit
 
 RIDGE = 1e-4
 """Weight of the pull on second-order terms, in units of the sample count."""
+FAR = 0.1
+"""Weight of samples in cells that do not touch the corner: they steady the fit and must not rule it."""
 
 
 @njit(cache=True, nogil=True)
@@ -79,8 +81,8 @@ def patch_recovery(
     corners : int64[n]
         Rows that are corners of cells.
     outside : bool[k]
-        Rows on the surface of their part: their patches take one more ring of cells, because a fit
-        to the few cells there would be an extrapolation.
+        Rows on the surface of their part: patches of first-order cells take one more ring there, because
+        a fit to the few cells at hand would be an extrapolation.
     row_start, row_cells : int64[k + 1], int64[.]
         Cells at each row.
     cell_start, cell_rows : int64[n_cells + 1], int64[.]
@@ -122,9 +124,9 @@ def patch_recovery(
             wanted = 4 if degree == 1 else 10
         else:
             wanted = 3 if degree == 1 else 6
-        # A fit through just enough samples follows their noise: ask for half as many again.
+        # A fit through just enough samples follows their noise: ask for twice as many.
         rings = 0
-        while (2 * n_samples < 3 * wanted + 2 or (outside[corner] and rings < 1)) and rings < 3:
+        while (n_samples < 2 * wanted or (degree == 1 and outside[corner] and rings < 1)) and rings < 3:
             old = size
             for s in range(old):
                 c = patch[s]
@@ -154,6 +156,7 @@ def patch_recovery(
             m = 1
             for s in range(size):
                 c = patch[s]
+                pull = 1.0 if s < inner else FAR
                 for q in range(sample_start[c], sample_start[c + 1]):
                     m = _basis(
                         (sample_xyz[q, 0] - xyz[corner, 0]) / hx,
@@ -163,9 +166,9 @@ def patch_recovery(
                     )  # fmt: skip
                     for i in range(m):
                         for j in range(i + 1):
-                            normal[i, j] += basis[i] * basis[j]
+                            normal[i, j] += pull * basis[i] * basis[j]
                         for j in range(n_components):
-                            right[i, j] += basis[i] * samples[q, j]
+                            right[i, j] += pull * basis[i] * samples[q, j]
             # A slight pull of the curved terms to zero keeps poorly placed samples from blowing them up;
             # it costs a share of a second-order term, so the order of the fit stays.
             for i in range(1, m):

@@ -149,7 +149,7 @@ class StaticCase(CaseResult):
             for value, out in ((distance, around), (size, level)):
                 np.maximum.at(out, rows.ravel(), np.repeat(value[rows].max(axis=1), rows.shape[1]))
         share = np.divide(around, level, out=np.zeros_like(around), where=level > 0.0)
-        return np.asarray(around * (1.0 + np.minimum(8.0 * share, 3.0)))
+        return np.asarray(around * (1.3 + np.minimum(8.0 * share, 2.7)))
 
     def stress_error(self) -> FloatArray:
         """Half-width of the von Mises stress at the rows of ``points``, float64[k], Pa."""
