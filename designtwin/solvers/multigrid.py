@@ -173,7 +173,7 @@ class MultigridCG:
         Of the smoothing polynomials, 1 to 4: products with A before and after each coarse correction.
     precision : "single" or "double"
         In which the preconditioner runs; the iteration itself is always float64. Where "single" breaks down
-        (a stiff part on a support 1e5 times softer), "double" takes over and the solution says so.
+        or is slow (a stiff part on one 1e5 times softer), "double" goes on and the solution says so.
     theta : float
         Coupling below which aggregation separates two nodes; halved on each level.
     dense_nodes : int
@@ -255,18 +255,12 @@ class MultigridFactorization:
             part = slice(first, first + _COLUMNS_AT_ONCE)
             columns = np.ascontiguousarray(rhs[:, part])
             run = _Iteration(self, hierarchy, columns, first, n_rhs)
-            try:
-                run.run()
-            except _BreakdownError:
-                if hierarchy.dense.dtype == np.float64:
-                    raise
-                hierarchy = self.double
-                run = _Iteration(self, hierarchy, columns, first, n_rhs)
-                run.run()
+            run.run()
+            hierarchy = run.hierarchy
             x[:, part], iterations[part], residual[part] = run.x, run.iterations, run.residual
         notes: tuple[str, ...] = ()
         if hierarchy is not self.hierarchy:
-            notes += ("the preconditioner ran in double precision, for single precision broke down",)
+            notes += ("the preconditioner ran in double precision, for single precision did not converge",)
         if (residual > self.solver.rtol).any():
             notes += (
                 f"residual {residual.max():.1e} (asked {self.solver.rtol:.0e}) is the rounding error of "
@@ -283,24 +277,147 @@ class MultigridFactorization:
         )
 
 
-class _BreakdownError(ConvergenceError):
-    """The iteration lost its footing, which more digits in the preconditioner may cure."""
+class _Trouble(Exception):
+    def __init__(self, columns: BoolArray, why: str) -> None:
+        self.columns, self.why = columns, why
+        super().__init__(why)
 
 
 class _Iteration:
-    """One run of conjugate gradients over some columns; a column leaves when it has converged."""
+    """Conjugate gradients over some columns at once; a column leaves when it has converged.
+
+    Works on right-hand sides scaled to norm 1, so that residuals are relative ones. `x`, `iterations` and
+    `residual` hold the answer.
+    """
 
     def __init__(
         self, owner: MultigridFactorization, hierarchy: Hierarchy, rhs: FloatArray, first: int, total: int
     ) -> None:
         from designtwin.kernels import sparse as kernels
 
-        self._kernels, self._owner, self._first, self._total = kernels, owner, first, total
-        self._hierarchy, self._rhs = hierarchy, rhs
-        self._size = np.sqrt(self._dots(rhs, rhs))
+        self._kernels, self._owner, self._solver = kernels, owner, owner.solver
+        self._first, self._total = first, total
+        self.hierarchy = hierarchy
         self.x = np.zeros_like(rhs)
         self.iterations = np.zeros(rhs.shape[1], np.int64)
         self.residual = np.zeros(rhs.shape[1])
+        self._size = np.sqrt(self._dots(rhs, rhs))
+        self._active = np.flatnonzero(self._size > 0.0)
+        self._f = np.ascontiguousarray(rhs[:, self._active])
+        self._f /= self._size[self._active]
+        self._y = np.zeros_like(self._f)
+        self._start(0)
+
+    def run(self) -> None:
+        """Iterate until every column has converged.
+
+        Raises
+        ------
+        ConvergenceError
+            If one does not.
+        """
+        for count in range(1, self._solver.max_iterations + 1):
+            if not self._active.size:
+                return
+            try:
+                self._step()
+                self._settle(count)
+                self._judge(count)
+            except _Trouble as trouble:
+                if self.hierarchy.dense.dtype == np.float64:
+                    raise self._error(trouble, count) from None
+                self.hierarchy = self._owner.double
+                self._y[:, ~(self._norm < 1.0)] = 0.0  # what single precision made worse begins anew
+                self._start(count)
+        if self._active.size:
+            left = np.ones(self._active.size, bool)
+            raise self._error(_Trouble(left, "iterations ran out"), self._solver.max_iterations)
+
+    def _start(self, count: int) -> None:
+        """Begin at the y that is there."""
+        n_rhs = self._active.size
+        self._r = self._f - self._product(self._y) if count else self._f.copy()
+        self._p = np.zeros_like(self._f)
+        self._cycle = Cycle(self.hierarchy, n_rhs)
+        self._rz = np.full(n_rhs, np.inf)  # makes the first direction the preconditioned residual alone
+        self._norm = np.sqrt(self._dots(self._r, self._r))
+        self._best, self._best_at = self._norm.copy(), np.full(n_rhs, count)
+        self._restarts = np.zeros(n_rhs, np.int64)
+        self._began = count
+
+    def _step(self) -> None:
+        z = self._cycle(self._r)
+        rz = self._dots(self._r, z)
+        self._refuse(~(rz > 0.0), "the preconditioner is not positive definite")
+        self._p *= rz / self._rz
+        self._p += z
+        q = self._product(self._p)
+        pq = self._dots(self._p, q)
+        self._refuse(~(pq > 0.0), "the matrix is not positive definite")
+        alpha = rz / pq
+        self._y += self._p * alpha
+        self._r -= q * alpha
+        self._rz = rz
+        self._norm = np.sqrt(self._dots(self._r, self._r))
+        self._refuse(~(self._norm < 1e8), "it diverges")
+
+    def _settle(self, count: int) -> None:
+        """Let go of the columns whose true residual is small enough."""
+        reached = self._norm <= self._solver.rtol
+        if not reached.any():
+            return
+        true = self._f - self._product(self._y)
+        norm = np.sqrt(self._dots(true, true))
+        done = reached & (norm <= self._solver.rtol)
+        stuck = reached & ~done & (self._restarts >= 3)
+        if stuck.any():  # as exact as float64 can be?
+            rounded = stuck & (norm <= rounding_level(self._owner.system, self._f, self._y))
+            self._refuse(stuck & ~rounded, "rounding holds it up")
+            done |= rounded
+        again = reached & ~done  # the recursion drifted from the truth: start over from here
+        self._r[:, again], self._norm[again] = true[:, again], norm[again]
+        self._rz[again] = np.inf
+        self._restarts[again] += 1
+        if done.any():
+            columns = self._active[done]
+            self.x[:, columns] = self._y[:, done] * self._size[columns]
+            self.iterations[columns], self.residual[columns] = count, norm[done]
+            self._keep(~done)
+
+    def _keep(self, kept: BoolArray) -> None:
+        for name in ("_f", "_y", "_r", "_p"):
+            setattr(self, name, np.ascontiguousarray(getattr(self, name)[:, kept]))
+        for name in ("_active", "_rz", "_norm", "_best", "_best_at", "_restarts"):
+            setattr(self, name, getattr(self, name)[kept])
+        self._cycle = Cycle(self.hierarchy, self._active.size)
+
+    def _judge(self, count: int) -> None:
+        """Give up early where nothing is to be hoped for: the time serves another solver better."""
+        better = self._norm < 0.9 * self._best
+        self._best = np.where(better, self._norm, self._best)
+        self._best_at = np.where(better, count, self._best_at)
+        self._refuse(count - self._best_at > 60, "it no longer improves")
+        if count - self._began >= 100:
+            per_step = np.log(np.minimum(self._best, 0.999)) / count
+            slow = math.log(self._solver.rtol) / per_step > 3 * self._solver.max_iterations
+            self._refuse(slow | (self.hierarchy.dense.dtype == np.float32), "it is too slow")
+
+    def _refuse(self, columns: BoolArray, why: str) -> None:
+        if columns.any():
+            raise _Trouble(columns, why)
+
+    def _error(self, trouble: _Trouble, count: int) -> ConvergenceError:
+        column = int(np.flatnonzero(trouble.columns)[0])
+        which = "" if self._total == 1 else f" for right-hand side {self._first + int(self._active[column])}"
+        advice = (
+            "check the sign and size of stiffness, or try Direct()"
+            if "definite" in trouble.why
+            else "try Direct(), or check for cells of poor quality and a Poisson ratio near 0.5"
+        )
+        return ConvergenceError(
+            f"CG stopped at residual {self._norm[column]:.1e} after {count} iterations{which} "
+            f"(asked {self._solver.rtol:.0e}): {trouble.why}; {advice}"
+        )
 
     def _dots(self, x: FloatArray, y: FloatArray) -> FloatArray:
         out = np.empty(x.shape[1])
@@ -313,88 +430,6 @@ class _Iteration:
         self._kernels.add_product(*self._owner.matrix, x, 1.0, out)
         out[~self._owner.system.free] = 0.0
         return out
-
-    def run(self) -> None:
-        """Iterate until every column has converged; raise otherwise."""
-        solver, rtol = self._owner.solver, self._owner.solver.rtol
-        active = np.flatnonzero(self._size > 0.0)
-        if not active.size:
-            return
-        f = np.ascontiguousarray(self._rhs[:, active])
-        f /= self._size[active]  # unit columns: residuals are relative
-        x, r, p = np.zeros_like(f), f.copy(), np.zeros_like(f)
-        cycle = Cycle(self._hierarchy, active.size)
-        rz_before = np.full(active.size, np.inf)  # so that the first direction is the preconditioned residual
-        best, best_at = np.ones(active.size), np.zeros(active.size, np.int64)
-        restarts = np.zeros(active.size, np.int64)
-        norm = np.ones(active.size)
-        for count in range(1, solver.max_iterations + 1):
-            z = cycle(r)
-            rz = self._dots(r, z)
-            self._check(~(rz > 0.0), active, count, norm, "the preconditioner is not positive definite")
-            p *= rz / rz_before
-            p += z
-            q = self._product(p)
-            pq = self._dots(p, q)
-            self._check(~(pq > 0.0), active, count, norm, "the matrix is not positive definite")
-            alpha = rz / pq
-            x += p * alpha
-            r -= q * alpha
-            rz_before = rz
-            norm = np.sqrt(self._dots(r, r))
-            self._check(~(norm < 1e8), active, count, norm, "it diverges")
-
-            reached = norm <= rtol
-            if reached.any():
-                true = f - self._product(x)
-                norm_true = np.sqrt(self._dots(true, true))
-                done = reached & (norm_true <= rtol)
-                stuck = reached & ~done & (restarts >= 3)
-                if stuck.any():  # as exact as float64 can be?
-                    level = rounding_level(self._owner.system, f, x)
-                    rounded = stuck & (norm_true <= level)
-                    self._check(stuck & ~rounded, active, count, norm_true, "rounding holds it up")
-                    done |= rounded
-                again = reached & ~done  # the recursion drifted from the truth: start over from here
-                r[:, again] = true[:, again]
-                norm[again] = norm_true[again]
-                rz_before[again] = np.inf
-                restarts[again] += 1
-                if done.any():
-                    self.x[:, active[done]] = x[:, done] * self._size[active[done]]
-                    self.iterations[active[done]] = count
-                    self.residual[active[done]] = norm_true[done]
-                    keep = ~done
-                    active = active[keep]
-                    if not active.size:
-                        return
-                    f, x, r, p = (np.ascontiguousarray(v[:, keep]) for v in (f, x, r, p))
-                    rz_before, best, best_at = rz_before[keep], best[keep], best_at[keep]
-                    restarts, norm = restarts[keep], norm[keep]
-                    cycle = Cycle(self._hierarchy, active.size)
-            better = norm < 0.9 * best
-            best, best_at = np.where(better, norm, best), np.where(better, count, best_at)
-            self._check(count - best_at > 60, active, count, norm, "it no longer improves")
-            if count >= 100:  # no chance: leave time for another solver
-                projected = count * math.log(rtol) / np.log(np.minimum(best, 0.999))
-                self._check(projected > 3 * solver.max_iterations, active, count, norm, "it is too slow")
-        self._check(np.ones(active.size, bool), active, solver.max_iterations, norm, "iterations ran out")
-
-    def _check(self, failed: BoolArray, active: Array, count: int, norm: FloatArray, why: str) -> None:
-        if not failed.any():
-            return
-        column = int(np.flatnonzero(failed)[0])
-        which = "" if self._total == 1 else f" for right-hand side {self._first + int(active[column])}"
-        advice = (
-            "check the sign and size of stiffness, or try Direct()"
-            if "definite" in why
-            else "try Direct(), or check for cells of poor quality and a Poisson ratio near 0.5"
-        )
-        kind = ConvergenceError if "slow" in why or "ran out" in why else _BreakdownError
-        raise kind(
-            f"CG stopped at residual {norm[column]:.1e} after {count} iterations{which} "
-            f"(asked {self._owner.solver.rtol:.0e}): {why}; {advice}"
-        )
 
 
 # --- set-up

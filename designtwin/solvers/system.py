@@ -31,7 +31,7 @@ class Term(Protocol):
         ...
 
     def diagonal_blocks(self, block: int) -> FloatArray:
-        """The blocks on the diagonal, float64[n_nodes, block, block]; extra unknowns left out."""
+        """The blocks on the diagonal, float64[>= n_nodes, block, block]; beyond n_nodes not read."""
         ...
 
 
@@ -193,9 +193,9 @@ class System:
 
     def block_diagonal(self) -> FloatArray:
         """Node blocks float64[n_nodes, block, block], zero in fixed rows and columns."""
-        out = self.terms[0].diagonal_blocks(self.block)
+        out = self.terms[0].diagonal_blocks(self.block)[: self.n_nodes]
         for term in self.terms[1:]:
-            out = out + term.diagonal_blocks(self.block)
+            out = out + term.diagonal_blocks(self.block)[: self.n_nodes]
         free = self.free[: self.n_nodes * self.block].reshape(self.n_nodes, self.block)
         return np.where(free[:, :, None] & free[:, None, :], out, 0.0)
 
