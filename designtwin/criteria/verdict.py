@@ -146,14 +146,15 @@ class Verdict:
 
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, expand=True)
         excluded = any(row.excluded for row in self.rows)
-        table.add_column("requirement", ratio=10)
+        table.add_column("requirement", ratio=10, overflow="fold")
         table.add_column("value ± error", ratio=7)
         table.add_column("margin", justify="right", no_wrap=True)
         table.add_column("status", no_wrap=True)
-        table.add_column("case", ratio=3)
-        table.add_column("place", ratio=8)
+        table.add_column("case", ratio=3, overflow="fold")
+        table.add_column("place", ratio=8, overflow="fold")
         if excluded:
-            table.add_column("excluded", ratio=5)
+            longest = max(len(word) for row in self.rows for word in (*row.excluded.split(), "excluded"))
+            table.add_column("excluded", width=min(max(longest, 12), 24), overflow="fold")
         for row in self.rows:
             quantity = row.requirement.quantity
             cells: list[Any] = [
@@ -173,13 +174,14 @@ class Verdict:
         cells = ", ".join(f"{count:,} {name}" for name, count in checks["mesh"]["cells"].items())
         steps = f", {checks['iterations']} iterations" if checks["iterations"] else ""
         energy = (
-            "" if checks["energy_error"] is None else f"; energy error {100 * checks['energy_error']:.2g} %"
+            "" if checks["energy_error"] is None else f", energy error {100 * checks['energy_error']:.2g} %"
         )
+        source = Path(checks["mesh"]["source"]).name or "unnamed"
         lines = [
-            f"mesh {checks['mesh']['source'] or 'unnamed'}: {checks['mesh']['points']:,} points, {cells}; "
-            f"{checks['n_dof']:,} unknowns",
-            f"solver {checks['solver']}{steps}; residual {checks['residual']:.1e}; "
-            f"loads and reactions balance to {checks['imbalance']:.1e}{energy}; {self.seconds:.1f} s",
+            f"mesh {source}: {checks['mesh']['points']:,} points, {cells}; {checks['n_dof']:,} unknowns",
+            f"solver {checks['solver']}{steps}, {self.seconds:.1f} s in all",
+            f"residual {checks['residual']:.1e}, loads and reactions balance to "
+            f"{checks['imbalance']:.1e}{energy}",
         ]
         lines += [f"{row.status}: {row.reason}" for row in self.rows if row.reason]
         lines += [
