@@ -1,0 +1,261 @@
+"""Sparse kernels against scipy, against numpy, and against their own Python."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
+
+from designtwin.kernels import sparse as kernels
+
+
+def random_blocks(n, m, rows, columns, density=0.4, seed=0, dtype=np.float64):
+    rng = np.random.default_rng(seed)
+    mask = rng.random((n, m)) < density
+    indptr = np.r_[0, np.cumsum(mask.sum(axis=1))].astype(np.int32)
+    indices = np.nonzero(mask)[1].astype(np.int32)
+    values = rng.standard_normal((len(indices), rows, columns)).astype(dtype)
+    return indptr, indices, values
+
+
+def random_spd(n, b, seed=0):
+    a = np.random.default_rng(seed).standard_normal((n, b, b))
+    return np.einsum("nij,nkj->nik", a, a) + 0.1 * np.eye(b)
+
+
+def box_pattern(n=(4, 3, 3)):
+    from helpers_solvers import box, elasticity
+
+    matrix = elasticity(*box(n, n), youngs_modulus=1.0)
+    return matrix.indptr.astype(np.int32), matrix.indices.astype(np.int32), matrix.data
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n_rhs", [1, 2, 3, 5])
+@pytest.mark.parametrize("shape", [(1, 1), (2, 2), (3, 3), (3, 6), (6, 3), (6, 6)])
+def test_product_is_that_of_scipy(shape, n_rhs, dtype):
+    a = random_blocks(7, 5, *shape, dtype=dtype)
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal((5 * shape[1], n_rhs)).astype(dtype)
+    y = rng.standard_normal((7 * shape[0], n_rhs)).astype(dtype)
+    reference = sparse.bsr_array((a[2], a[1], a[0]), shape=(7 * shape[0], 5 * shape[1])).toarray()
+    wanted = y - 0.5 * (reference.astype(float) @ x)
+    kernels.add_product(*a, x, -0.5, y)
+    assert_allclose(y, wanted, rtol=0, atol=1e-5 if dtype is np.float32 else 1e-13)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (2, 2), (3, 3), (6, 6)])
+def test_a_column_gets_the_same_bits_alone_and_in_company(shape):
+    a = random_blocks(9, 9, *shape)
+    x = np.random.default_rng(2).standard_normal((9 * shape[0], 5))
+    together = np.zeros_like(x)
+    kernels.add_product(*a, x, 1.0, together)
+    for k in range(5):
+        alone = np.zeros((len(x), 1))
+        kernels.add_product(*a, np.ascontiguousarray(x[:, k : k + 1]), 1.0, alone)
+        assert_array_equal(alone[:, 0], together[:, k])
+
+
+def test_dense_product():
+    s = random_spd(1, 20)[0]
+    x = np.random.default_rng(3).standard_normal((20, 3))
+    y = np.ones((20, 3))
+    kernels.add_dense_product(s, x, y)
+    assert_allclose(y, 1.0 + s @ x, atol=1e-12)
+
+
+def test_chebyshev_update():
+    rng = np.random.default_rng(4)
+    inverse, r, d, x = random_spd(4, 3), *(rng.standard_normal((12, 2)) for _ in range(3))
+    scaled = np.einsum("nij,njk->nik", inverse, r.reshape(4, 3, 2)).reshape(12, 2)
+    wanted_d = 0.2 * d + 1.5 * scaled
+    wanted_x = x + 0.7 * wanted_d
+    kernels.chebyshev_update(inverse, r, 0.2, 1.5, 0.7, d, x)
+    assert_allclose(d, wanted_d, atol=1e-13)
+    assert_allclose(x, wanted_x, atol=1e-13)
+
+
+def test_a_direction_that_is_not_kept_is_not_read():
+    inverse, r = random_spd(2, 2), np.ones((4, 1))
+    d, x = np.full((4, 1), np.nan), np.zeros((4, 1))
+    kernels.chebyshev_update(inverse, r, 0.0, 1.0, 1.0, d, x)
+    assert np.isfinite(d).all()
+    assert np.isfinite(x).all()
+
+
+def test_dots_of_columns():
+    x, y = np.random.default_rng(5).standard_normal((2, 2000, 3))
+    out = np.empty(3)
+    kernels.column_dots(x, y, out)
+    assert_allclose(out, np.einsum("ij,ij->j", x, y), rtol=1e-12)
+
+
+@pytest.mark.parametrize("b", [1, 2, 3, 6])
+def test_inverses_of_blocks(b):
+    blocks = random_spd(5, b)
+    out = np.empty_like(blocks)
+    assert kernels.invert_blocks(blocks, 1e-12, out) == 0
+    assert_allclose(out @ blocks, np.broadcast_to(np.eye(b), blocks.shape), atol=1e-8)
+
+
+def test_fixed_rows_stay_zero_in_inverses():
+    blocks = random_spd(1, 3)
+    blocks[0, 1], blocks[0, :, 1] = 0.0, 0.0
+    out = np.empty_like(blocks)
+    assert kernels.invert_blocks(blocks, 1e-12, out) == 0
+    kept = np.ix_([0, 2], [0, 2])
+    assert_allclose(out[0][kept], np.linalg.inv(blocks[0][kept]), rtol=1e-12)
+    assert_array_equal(out[0, 1], 0.0)
+    assert_array_equal(out[0, :, 1], 0.0)
+
+
+def test_dependent_directions_are_left_out_of_inverses():
+    bar = np.array([[[1.0, 1.0, 0.0], [1.0, 1.0, 0.0], [0.0, 0.0, 0.0]]])  # a truss node: one stiff direction
+    out = np.empty_like(bar)
+    assert kernels.invert_blocks(bar, 1e-12, out) == 0
+    assert_array_equal(out[0], np.diag([1.0, 0.0, 0.0]))
+
+
+def test_negative_blocks_are_counted():
+    blocks = np.array([np.eye(2), -np.eye(2), [[1.0, 2.0], [2.0, 1.0]]])
+    assert kernels.invert_blocks(blocks, 1e-12, np.empty_like(blocks)) == 2
+
+
+def test_constraints_zero_rows_and_columns():
+    indptr, indices, values = random_blocks(6, 6, 2, 2)
+    free = np.random.default_rng(6).random((6, 2)) > 0.3
+    out = np.empty(values.shape, np.float32)
+    kernels.constrain_blocks(indptr, indices, values, free, 2.0, out)
+    mask = np.diag(free.ravel().astype(float))
+    full = sparse.bsr_array((values, indices, indptr), shape=(12, 12)).toarray()
+    got = sparse.bsr_array((out, indices, indptr), shape=(12, 12)).toarray()
+    assert_allclose(got, 2.0 * mask @ full @ mask, atol=1e-6)
+
+
+def test_diagonal_blocks():
+    indptr, indices, values = random_blocks(6, 6, 2, 2, density=0.6)
+    out = np.empty((6, 2, 2))
+    kernels.diagonal_blocks(indptr, indices, values, out)
+    full = sparse.bsr_array((values, indices, indptr), shape=(12, 12)).toarray()
+    assert_array_equal(out, [full[2 * i : 2 * i + 2, 2 * i : 2 * i + 2] for i in range(6)])
+
+
+def test_weighted_triple_product_is_that_of_scipy():
+    indptr, indices, values = random_blocks(9, 9, 2, 2)
+    weights = sparse.random_array((9, 4), density=0.5, rng=np.random.default_rng(7), format="csr")
+    back = weights.T.tocsr()
+    parts = [array.astype(np.int32) for m in (weights, back) for array in (m.indptr, m.indices)]
+    out_indptr = np.empty(5, np.int32)
+    kernels.weighted_pattern(indptr, indices, *parts, out_indptr, np.empty(0, np.int32))
+    out_indices = np.empty(out_indptr[-1], np.int32)
+    kernels.weighted_pattern(indptr, indices, *parts, out_indptr, out_indices)
+    out = np.empty((len(out_indices), 2, 2))
+    w, t = weights.data, back.data
+    kernels.weighted_triple_product(
+        indptr, indices, values, parts[0], parts[1], w, parts[2], parts[3], t, out_indptr, out_indices, out
+    )
+    p = np.kron(weights.toarray(), np.eye(2))
+    full = sparse.bsr_array((values, indices, indptr), shape=(18, 18)).toarray()
+    got = sparse.bsr_array((out, out_indices, out_indptr), shape=(8, 8)).toarray()
+    assert_allclose(got, p.T @ full @ p, atol=1e-13)
+
+
+def test_aggregates_cover_every_coupled_node_and_are_connected():
+    indptr, indices, values = box_pattern()
+    norms = np.empty(len(indices))
+    kernels.block_norms(values, norms)
+    assert_allclose(norms, np.linalg.norm(values, axis=(1, 2)), rtol=1e-13)
+    owner = np.empty(len(indptr) - 1, np.int32)
+    count = kernels.aggregate(indptr, indices, norms, 0.02, owner)
+    assert set(owner) == set(range(count))
+    assert 4 < len(owner) / count < 40
+    graph = sparse.csr_array((np.ones(len(indices)), indices, indptr), shape=(len(owner),) * 2)
+    for g in range(count):
+        members = np.flatnonzero(owner == g)
+        pieces, _ = sparse.csgraph.connected_components(graph[members][:, members])
+        assert pieces == 1
+
+
+def test_a_node_coupled_to_none_joins_no_aggregate():
+    matrix = sparse.csr_array(np.array([[2.0, -1, 0], [-1, 2, 0], [0, 0, 1]]))
+    owner = np.empty(3, np.int32)
+    count = kernels.aggregate(
+        matrix.indptr.astype(np.int32), matrix.indices.astype(np.int32), np.abs(matrix.data), 0.1, owner
+    )
+    assert count == 1
+    assert_array_equal(owner, [0, 0, -1])
+
+
+def test_tentative_basis_is_orthonormal_and_holds_the_modes():
+    from helpers_solvers import rigid_modes
+
+    points = np.random.default_rng(8).random((10, 3))
+    modes = rigid_modes(points)
+    start, nodes = np.array([0, 6, 9, 10], np.int32), np.arange(10, dtype=np.int32)[::-1].copy()
+    q, coarse = np.zeros((10, 3, 6)), np.empty((18, 6))
+    kernels.tentative_basis(start, nodes, modes, 3, 1e-10, q, coarse)
+    p = np.zeros((30, 18))
+    for g in range(3):
+        for node in nodes[start[g] : start[g + 1]]:
+            p[3 * node : 3 * node + 3, 6 * g : 6 * g + 6] = q[node]
+    assert_allclose(p @ coarse, modes, atol=1e-13)
+    gram = p.T @ p
+    assert_allclose(gram[:12, :12], np.eye(12), atol=1e-13)
+    assert_allclose(gram[12:, 12:], np.diag([1.0, 1, 1, 0, 0, 0]), atol=1e-13)  # one node cannot turn
+
+
+def kernel_calls():
+    """Arguments for every kernel, small enough for plain Python."""
+    indptr, indices, values = box_pattern((2, 1, 1))
+    n = len(indptr) - 1
+    rng = np.random.default_rng(9)
+    x, y, d = (rng.standard_normal((3 * n, 3)) for _ in range(3))
+    inverse, norms = random_spd(n, 3), np.linalg.norm(values, axis=(1, 2))
+    owner = np.empty(n, np.int32)
+    kernels.aggregate(indptr, indices, norms, 0.02, owner)
+    start = np.r_[0, np.cumsum(np.bincount(owner))].astype(np.int32)
+    nodes = np.argsort(owner, kind="stable").astype(np.int32)
+    weights = sparse.random_array((n, 4), density=0.5, rng=rng, format="csr")
+    back = weights.T.tocsr()
+    w, t = weights.data, back.data
+    p0, p1, t0, t1 = (a.astype(np.int32) for m in (weights, back) for a in (m.indptr, m.indices))
+    out_indptr = np.empty(5, np.int32)
+    kernels.weighted_pattern(indptr, indices, p0, p1, t0, t1, out_indptr, np.empty(0, np.int32))
+    out_indices = np.empty(out_indptr[-1], np.int32)
+    kernels.weighted_pattern(indptr, indices, p0, p1, t0, t1, out_indptr, out_indices)
+    blocks_out = np.empty((len(out_indices), 3, 3))
+    return {
+        "add_product": (indptr, indices, values, x, -1.0, y),
+        "add_dense_product": (random_spd(1, 3 * n)[0], x, y),
+        "chebyshev_update": (inverse, x, 0.3, 0.8, 1.1, d, y),
+        "column_dots": (x, y, np.empty(3)),
+        "diagonal_blocks": (indptr, indices, values, np.empty((n, 3, 3))),
+        "invert_blocks": (inverse, 1e-12, np.empty((n, 3, 3))),
+        "constrain_blocks": (indptr, indices, values, rng.random((n, 3)) > 0.3, 2.0, np.empty_like(values)),
+        "weighted_pattern": (indptr, indices, p0, p1, t0, t1, out_indptr, np.empty_like(out_indices)),
+        "weighted_triple_product": (
+            *(indptr, indices, values, p0, p1, w, t0, t1, t, out_indptr, out_indices, blocks_out),
+        ),
+        "block_norms": (values, np.empty(len(values))),
+        "aggregate": (indptr, indices, norms, 0.02, np.empty(n, np.int32)),
+        "tentative_basis": (
+            *(start, nodes, rng.standard_normal((3 * n, 6)), 3, 1e-10),
+            *(np.zeros((n, 3, 6)), np.empty((6 * (len(start) - 1), 6))),
+        ),
+    }
+
+
+def test_every_kernel_is_listed():
+    compiled = {name for name, value in vars(kernels).items() if hasattr(value, "py_func")}
+    assert compiled == set(kernel_calls())
+
+
+@pytest.mark.parametrize("name", sorted(kernel_calls()))
+def test_kernel_does_what_its_python_does(name):
+    kernel, calls = getattr(kernels, name), kernel_calls()[name]
+    plain = [a.copy() if isinstance(a, np.ndarray) else a for a in calls]
+    compiled = [a.copy() if isinstance(a, np.ndarray) else a for a in calls]
+    assert kernel.py_func(*plain) == kernel(*compiled)
+    for a, b in zip(plain, compiled):
+        assert_allclose(b, a, rtol=1e-11, atol=1e-12)
