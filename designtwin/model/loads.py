@@ -328,9 +328,12 @@ class BearingLoad(Load):
     def nodal_forces(self, model: Model) -> FloatArray:
         domain = faces_of(model, self.on, self.said)
         g = self._direction(domain, vector_of(self.value, self.said))
-        return domain.spread(
-            lambda patch: _normal(patch) * np.minimum(_normal(patch) @ g, 0.0)[..., None] * -1.0
-        )
+
+        def traction(patch: Patch) -> FloatArray:
+            n = _normal(patch)
+            return np.asarray(np.minimum(n @ g, 0.0)[..., None] * n)  # pressure -n.g times -n
+
+        return domain.spread(traction)
 
     def _direction(self, domain: Domain, force: FloatArray) -> FloatArray:
         """Vector g with pressure max(0, -n.g) of resultant F: the minimum of 1/2 int max(0, -n.g)^2 dA - F.g.
