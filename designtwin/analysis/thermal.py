@@ -76,7 +76,11 @@ def solve_thermal(model: Model, *, solver: LinearSolver | None = None) -> Therma
             held = np.where(assembled.map.fixed, rest, 0.0)
             reactions = held + ground + convected
             applied = float((loads - convected).sum())
-            moved = max(float(np.abs(reactions).sum()), float(np.abs(loads - convected).sum()), 1e-300)
+            # Where all is equally warm no heat moves: what is left is rounding of K T, not heat.
+            rounding = 1e-6 * float((abs(assembled.cells) @ np.abs(temperature)).max(initial=0.0))
+            moved = max(
+                float(np.abs(reactions).sum()), float(np.abs(loads - convected).sum()), rounding, 1e-300
+            )
             imbalance = abs(applied + float(reactions.sum())) / moved
             if not np.isfinite(temperature).all() or imbalance > BALANCE:
                 raise ConvergenceError(
