@@ -1,1 +1,23 @@
-"""."""
+"""Pictures: on screen, off screen, in a notebook, and where no graphics library is to be had.
+
+`designtwin.edge` is the door; nothing above it in the house imports this package.
+"""
+
+from designtwin.viz.fields import compare, default_name, plot_field
+from designtwin.viz.history import plot_history
+from designtwin.viz.models import plot_check, plot_mesh, plot_model
+from designtwin.viz.picture import Picture
+from designtwin.viz.screen import graphics, has_screen
+
+__all__ = [
+    "Picture",
+    "compare",
+    "default_name",
+    "graphics",
+    "has_screen",
+    "plot_check",
+    "plot_field",
+    "plot_history",
+    "plot_mesh",
+    "plot_model",
+]

@@ -54,7 +54,7 @@ STRESS = "#eef2f6:#a9cfe6:#63b4cf:#74c48a:#f3d64a:#f59b33:#de4a2a:#8c0f2e"
 MOVED = "#eef2f6:#bfe0e0:#79c2c9:#3f97b5:#2a649b:#33307a"
 SAFETY = "#8c0f2e:#de4a2a:#f59b33:#f3d64a:#a6d489:#63b4cf:#a9cfe6:#dde8f0"
 SIGNED = "#1f3f7f:#3f7fb8:#8fbfdc:#f1f3f5:#f3b48f:#d9583b:#8c0f2e"
-HEAT = "#2b2a6b:#4b4fa8:#7d6bb8:#c07a9f:#ef8f6b:#fbc35a:#fdf3b4"
+HEAT = "#3b4cab:#6f7fd0:#a9b3e0:#e3dcd3:#f6c177:#ee8a4a:#cf3f35:#8c0f2e"
 
 MOST_SAFETY = 5.0  # safety factors beyond are all the same to the eye
 DEFORMED = 0.06  # of the part's size: what the largest displacement is drawn as
@@ -477,7 +477,7 @@ def field_scene(
         lines += draw.isolines(scale.ticks())
         notes.append("lines: equal temperature")
     wanted = _zones_for(verdict, shown, zones)
-    zone_lines, zone_callouts, zone_notes = _zone_marks(wanted, shown, draw, xyz)
+    zone_lines, zone_callouts, zone_notes = _zone_marks(result, wanted, shown, draw, xyz)
     lines += zone_lines
     callouts = _merged(callouts, zone_callouts)
     notes += zone_notes
@@ -610,15 +610,23 @@ class _Drawing:
         on_skin = self.sampler(flag)
         return self.trimmed(contour(self.triangles.points, self.triangles.conn, on_skin, 0.5))
 
-    def limit_line(self, limit: float, near: IntArray | None = None) -> Segments:
-        """The line where the field passes a limit, within what is judged (and near some rows, if given)."""
-        keep = ~self.pale[self.triangles.facet] if len(self.triangles.conn) else np.empty(0, bool)
-        if near is not None:
-            flag = np.zeros(len(self.shown.values), bool)
-            flag[near] = True
-            touched = _facets_where(self.skin, flag, every=False)
-            keep &= touched[self.triangles.facet]
-        return self.trimmed(contour(self.triangles.points, self.triangles.conn[keep], self.values, limit))
+    def limit_line(self, values: FloatArray, requirement: Any, near: IntArray) -> Segments:
+        """The line where a required quantity (SI, at rows) passes its limit, on facets that touch some rows."""
+        if not len(self.triangles.conn):
+            return Segments.none()
+        limit = requirement.limit
+        if not requirement.is_upper and limit > 0.0 and np.nanmin(values) >= 0.0:
+            # A margin is stress turned over: drawn by its inverse it is as smooth as the stress.
+            with np.errstate(divide="ignore"):
+                values, limit = 1.0 / values, 1.0 / limit
+        flag = np.zeros(len(values), bool)
+        flag[near] = True
+        keep = _facets_where(self.skin, flag, every=False) & ~_facets_where(
+            self.skin, np.isnan(values), every=False
+        )
+        fine = self.sampler(values)
+        tri = self.triangles
+        return self.trimmed(contour(tri.points, tri.conn[keep[tri.facet]], fine, limit))
 
 
 def _facets_where(skin: Skin, flags: BoolArray, *, every: bool = True) -> BoolArray:
@@ -647,18 +655,39 @@ def _extremes(shown: Shown) -> list[tuple[Literal["max", "min"], int]]:
         return [("max", high)]
     if shown.name == "displacement" and values[low] <= 1e-9 * values[high]:
         return [("max", high)]  # the least displacement is the support, which is no news
-    return [("max", high), ("min", low)]
+    both: list[tuple[Literal["max", "min"], int]] = [("max", high), ("min", low)]
+    return both if shown.dimension == "temperature" or abs(values[high]) >= abs(values[low]) else both[::-1]
 
 
 def _callouts(
     shown: Shown, extremes: list[tuple[Literal["max", "min"], int]], xyz: FloatArray
 ) -> list[Callout]:
     out = []
-    for order, (kind, row) in enumerate(extremes):
-        text = f"{kind} {_value_text(shown, row)}"
+    judged = _judged_row(shown)
+    rows = [row for _, row in extremes]
+    if judged is not None and judged not in rows:
+        assert shown.outcome is not None
+        quantity = shown.outcome.requirement.quantity
+        out.append(Callout(xyz[judged], f"{quantity.label}\n{_value_text(shown, judged)}", "max"))
+    for kind, row in extremes:
         # The first is the one that matters, whichever end it is.
-        out.append(Callout(xyz[row], text, "max" if order == 0 else "min"))
+        out.append(Callout(xyz[row], f"{kind} {_value_text(shown, row)}", "min" if out else "max"))
     return out
+
+
+def _judged_row(shown: Shown) -> int | None:
+    """The row whose value the requirement was judged by, if it is one of this case."""
+    outcome = shown.outcome
+    if outcome is None or outcome.value.place is None or outcome.value.case != shown.case.name:
+        return None
+    rows = np.flatnonzero(
+        shown.node == (-1 if outcome.value.place.node is None else outcome.value.place.node)
+    )
+    if not len(rows):
+        return None
+    # Where parts meet a node has several rows; the judged one has the judged value.
+    value = float(units.from_si(outcome.value.value, shown.dimension))
+    return int(rows[np.nanargmin(np.abs(np.abs(shown.values[rows]) - abs(value)))])
 
 
 def _value_text(shown: Shown, row: int) -> str:
@@ -688,53 +717,55 @@ def _zones_for(verdict: Any, shown: Shown, asked: bool | Sequence[Any] | None) -
         )
     else:
         zones = list(asked)
+    if asked is None and shown.dimension == "length":
+        # How far a part moves is judged as a whole; outlines of other troubles would only confuse.
+        return []
     return [zone for zone in zones if shown.case.name in zone.cases]
 
 
 def _zone_marks(
-    zones: list[Any], shown: Shown, draw: _Drawing, xyz: FloatArray
+    result: Any, zones: list[Any], shown: Shown, draw: _Drawing, xyz: FloatArray
 ) -> tuple[list[Line], list[Callout], list[str]]:
     lines, callouts = [], []
+    largest = max((zone.volume or zone.area for zone in zones), default=0.0)
     for zone in zones:
         rows = _rows_of_zone(zone, shown)
         if not len(rows):
             continue
-        same = (
-            field_name(zone.requirement.quantity) == shown.name
-            or zone.requirement.quantity.label == shown.title
-        )
-        if same:
-            limit = float(units.from_si(zone.requirement.limit, shown.dimension))
-            border = draw.limit_line(limit, rows)
-        else:
-            border = draw.border_of(rows)
-        if not len(border.conn):
-            border = draw.border_of(rows)
-        lines.append(Line(border, color=ALARM, width=2.6))
-        if len(callouts) < MOST_ZONES:
-            row = rows[
-                int(
-                    np.linalg.norm(
-                        draw.skin.mesh.points[shown.node[rows]] - zone.place.point, axis=1
-                    ).argmin()
-                )
-            ]
-            text = "  ".join(t for t in (_times_text(zone), zone.size_text) if t)
+        border = draw.limit_line(_on_rows(result, zone, shown), zone.requirement, rows)
+        lines.append(Line(border if len(border.conn) else draw.border_of(rows), color=ALARM, width=2.6))
+        if len(callouts) < MOST_ZONES and (zone.volume or zone.area) >= 0.02 * largest:
+            at = draw.skin.mesh.points[shown.node[rows]] - np.array(zone.place.point)
+            row = rows[int(np.linalg.norm(at, axis=1).argmin())]
+            times = f"{zone.times_limit:.3g} × allowed" if math.isfinite(zone.times_limit) else ""
+            text = ", ".join(t for t in (times, zone.size_text) if t)
             callouts.append(Callout(xyz[row], f"zone {zone.number}: {text}", "zone"))
     notes = []
     if lines:
         notes.append("red outline: beyond the limit")
-        if len(zones) > len(callouts):
-            rest = len(zones) - len(callouts)
+        if len(lines) > len(callouts):
+            rest = len(lines) - len(callouts)
             notes.append(f"{rest} smaller zone{'s' if rest > 1 else ''} without label")
     return lines, callouts, notes
 
 
-def _times_text(zone: Any) -> str:
-    times = zone.times_limit
-    if math.isfinite(times):
-        return f"{times:.3g} × allowed,"
-    return ""
+def _on_rows(result: Any, zone: Any, shown: Shown) -> FloatArray:
+    """The quantity of a zone's requirement in the case drawn, at the rows drawn; nan where not judged."""
+    quantity = zone.requirement.quantity
+    band = quantity.band(result, shown.case)
+    of_results = band.location == "result_points"
+    values = np.full(len(shown.case.points.node) if of_results else shown.case.mesh.n_points, np.nan)
+    values[band.rows] = np.abs(band.values) if quantity.over == "max_abs" else band.values
+    if of_results == (len(shown.node) == len(values)):
+        return values
+    return values[shown.node] if not of_results else _first_of_nodes(shown, values)
+
+
+def _first_of_nodes(shown: Shown, values: FloatArray) -> FloatArray:
+    """Values at split rows brought to mesh points; where parts meet, any of theirs."""
+    out = np.full(shown.case.mesh.n_points, np.nan)
+    out[shown.case.points.node] = values
+    return np.asarray(out[shown.node])
 
 
 def _rows_of_zone(zone: Any, shown: Shown) -> IntArray:

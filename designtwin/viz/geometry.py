@@ -16,8 +16,11 @@ from designtwin.elements import ELEMENTS, facet_table
 from designtwin.mesh import Mesh
 from designtwin.typing import BoolArray, FloatArray, IntArray
 
-SHARP = np.cos(np.radians(30.0))
-"""Facets that meet at more than 30 degrees meet at an edge of the part, not in a curved face."""
+SHARP = {1: float(np.cos(np.radians(30.0))), 2: float(np.cos(np.radians(20.0)))}
+"""Facets that meet at a larger angle meet at an edge of the part, not in a curved face; by their degree."""
+SMOOTH = {1: SHARP[1], 2: float(np.cos(np.radians(12.0)))}
+"""Normals that differ less are averaged. Quadratic facets follow a curved face themselves, so theirs are close."""
+_PLANE = float(np.cos(np.radians(0.3)))
 
 MOST_TRIANGLES = 600_000
 
@@ -130,6 +133,11 @@ class Skin:
         return len(self.facets)
 
     @property
+    def degree(self) -> int:
+        """The lowest degree of its facets."""
+        return min((ELEMENTS[s.element].degree for s in self.sets), default=1)
+
+    @property
     def quadratic(self) -> bool:
         return any(ELEMENTS[s.element].degree > 1 for s in self.sets)
 
@@ -177,28 +185,37 @@ class Skin:
         return joined, Sampler(carry)
 
     def _smooth_normals(self, xyz: FloatArray) -> list[FloatArray]:
-        """Normals [facets, nodes, 3] of each set, averaged over the facets that meet smoothly there."""
+        """Normals [facets, nodes, 3] of each set, averaged over the facets that meet smoothly there.
+
+        Which facets meet smoothly is a matter of the part as built, not of its deformed picture. Where a
+        fillet runs into a plane, the plane stays plane and the fillet takes its normal.
+        """
         own = [_nodal_normals(s, xyz) for s in self.sets]
         if not own:
             return []
         if self.flat:
             return [np.broadcast_to(np.array([0.0, 0.0, 1.0]), n.shape) for n in own]
+        rest_own = [_nodal_normals(s, self.mesh.points[self.node]) for s in self.sets]
         normal = np.concatenate([n.reshape(-1, 3) for n in own])
+        rest = np.concatenate([n.reshape(-1, 3) for n in rest_own])
+        plane = np.concatenate([np.repeat(_is_plane(n), n.shape[1]) for n in rest_own]) & (self.degree > 1)
+        weight = np.where(plane, 100.0, 1.0)
         node = np.concatenate([self.node[s.conn].ravel() for s in self.sets])
         order = np.argsort(node, kind="stable")
         start = np.flatnonzero(np.r_[True, np.diff(node[order]) > 0])
         size = np.diff(np.r_[start, len(order)])
         total = np.zeros_like(normal)
         # Every entry against every other of the same node, one offset at a time.
-        longest = int(size.max())
         position = np.arange(len(order)) - np.repeat(start, size)
         size_of, start_of = np.repeat(size, size), np.repeat(start, size)
-        for offset in range(longest):
+        for offset in range(int(size.max())):
             live = np.flatnonzero(size_of > offset)
-            other = start_of[live] + (position[live] + offset) % size_of[live]
-            a, b = normal[order[live]], normal[order[other]]
-            meets = np.einsum("ij,ij->i", a, b) > SHARP
-            total[order[live[meets]]] += b[meets]
+            a = order[live]
+            b = order[start_of[live] + (position[live] + offset) % size_of[live]]
+            meets = np.einsum("ij,ij->i", rest[a], rest[b]) > SMOOTH[self.degree]
+            meets &= ~(plane[a] & ~plane[b])
+            total[a[meets]] += weight[b[meets], None] * normal[b[meets]]
+        total /= np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-300)
         out, first = [], 0
         for n in own:
             count = n.shape[0] * n.shape[1]
@@ -265,7 +282,7 @@ class Skin:
     def feature_edges(self, label: IntArray | None = None) -> BoolArray:
         """Which edges belong to the drawing of the part: sharp, free, or between facets labeled apart."""
         edges = self.edges()
-        chosen = edges.angle_cosine < SHARP
+        chosen = edges.angle_cosine < SHARP[self.degree]
         if label is not None:
             both = (edges.facets >= 0).all(axis=1)
             chosen = chosen | (both & (label[edges.facets[:, 0]] != label[edges.facets[:, 1]]))
@@ -348,7 +365,9 @@ def polylines(parts: Sequence[FloatArray]) -> Segments:
 
 def join_segments(*parts: Segments) -> Segments:
     """All segments in one."""
-    points, conn, first = [], [], 0
+    points: list[FloatArray] = []
+    conn: list[IntArray] = []
+    first = 0
     for part in parts:
         points.append(part.points)
         conn.append(part.conn + first)
@@ -368,6 +387,13 @@ def join_triangles(*parts: Triangles) -> Triangles:
         np.concatenate(conn),
         np.concatenate([p.facet for p in parts]),
     )
+
+
+def _is_plane(normals: FloatArray) -> BoolArray:
+    """Which facets are plane, from their nodal normals [k, n, 3]."""
+    mean = normals.mean(axis=1)
+    mean /= np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-300)
+    return np.asarray(np.einsum("fna,fa->fn", normals, mean).min(axis=1) > _PLANE)
 
 
 def _nodal_normals(facets: FacetSet, xyz: FloatArray) -> FloatArray:
@@ -640,3 +666,29 @@ def _across(d: FloatArray) -> tuple[FloatArray, FloatArray]:
     u = np.cross(d, helper)
     u /= np.maximum(np.linalg.norm(u, axis=1, keepdims=True), 1e-300)
     return u, np.cross(d, u)
+
+
+def balls(centers: FloatArray, radius: FloatArray) -> Triangles:
+    """Spheres float64[k, 3] of radius float64[k]: octahedra cut twice and blown up."""
+    points, conn = _unit_ball()
+    k, q = len(centers), len(points)
+    at = centers[:, None] + radius[:, None, None] * points[None]
+    faces = (conn[None] + q * np.arange(k)[:, None, None]).reshape(-1, 3)
+    return Triangles(
+        at.reshape(-1, 3), np.tile(points, (k, 1)), faces, np.repeat(np.arange(k, dtype=np.int64), len(conn))
+    )
+
+
+@lru_cache
+def _unit_ball() -> tuple[FloatArray, IntArray]:
+    corner = np.array([[1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0], [0, 0, 1], [0, 0, -1]], np.float64)
+    faces = np.array([[0, 2, 4], [2, 1, 4], [1, 3, 4], [3, 0, 4], [2, 0, 5], [1, 2, 5], [3, 1, 5], [0, 3, 5]])
+    tri = corner[faces]
+    for _ in range(2):
+        a, b, c = tri[:, 0], tri[:, 1], tri[:, 2]
+        ab, bc, ca = (a + b) / 2, (b + c) / 2, (c + a) / 2
+        tri = np.concatenate(
+            [np.stack(t, axis=1) for t in ((a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca))]
+        )
+    points = tri.reshape(-1, 3)
+    return points / np.linalg.norm(points, axis=1, keepdims=True), np.arange(len(points)).reshape(-1, 3)

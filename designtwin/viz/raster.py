@@ -11,7 +11,11 @@ from designtwin.typing import BoolArray, FloatArray, IntArray
 from designtwin.viz.scene import PAPER, Body, Scale, Scene, paint, rgb
 from designtwin.viz.view import View
 
-AMBIENT, DIFFUSE, FILL, SHINE = 0.62, 0.40, 0.10, 0.05
+AMBIENT, DIFFUSE, FILL, SHINE = 0.70, 0.30, 0.12, 0.05
+KEY_LIGHT, FILL_LIGHT = (
+    (-0.35, 0.45, 1.0),
+    (0.6, -0.8, 0.8),
+)  # along the picture's right, up, and to the viewer
 ON_TOP = 4.0
 """Half picture heights by which a body that is never hidden comes nearer."""
 _BATCH = 2_000_000  # pixels tested at once
@@ -68,19 +72,27 @@ def _draw(body: Body, scale: Scale | None, view: View, image: FloatArray, depth:
 
 
 def shade(normal: FloatArray, view: View) -> FloatArray:
-    """Brightness of surfaces, float64[n]: a key light over the viewer's left shoulder and a soft fill."""
-    facing = np.where((normal @ view.toward)[:, None] < 0, -normal, normal)
-    key = view.toward + 0.55 * view.up - 0.45 * view.right
-    fill = view.toward - 0.3 * view.up + 0.8 * view.right
-    out = AMBIENT + DIFFUSE * np.maximum(facing @ (key / np.linalg.norm(key)), 0)
-    return np.asarray(out + FILL * np.maximum(facing @ (fill / np.linalg.norm(fill)), 0))
+    """Brightness of surfaces, float64[n]: a key light over the viewer's left shoulder and a soft fill.
+
+    Most of it is ambient, so that a color means the same on every face.
+    """
+    facing = _facing(normal, view)
+    out = AMBIENT + DIFFUSE * np.maximum(facing @ _toward(KEY_LIGHT, view), 0)
+    return np.asarray(out + FILL * np.maximum(facing @ _toward(FILL_LIGHT, view), 0))
 
 
 def _shine(normal: FloatArray, view: View) -> FloatArray:
-    facing = np.where((normal @ view.toward)[:, None] < 0, -normal, normal)
-    key = view.toward + 0.55 * view.up - 0.45 * view.right
-    half = key / np.linalg.norm(key) + view.toward
-    return np.asarray(SHINE * np.maximum(facing @ (half / np.linalg.norm(half)), 0) ** 30)
+    half = _toward(KEY_LIGHT, view) + view.toward
+    return np.asarray(SHINE * np.maximum(_facing(normal, view) @ (half / np.linalg.norm(half)), 0) ** 30)
+
+
+def _toward(light: tuple[float, float, float], view: View) -> FloatArray:
+    direction = light[0] * view.right + light[1] * view.up + light[2] * view.toward
+    return np.asarray(direction / np.linalg.norm(direction))
+
+
+def _facing(normal: FloatArray, view: View) -> FloatArray:
+    return np.asarray(np.where((normal @ view.toward)[:, None] < 0, -normal, normal))
 
 
 def _cover(

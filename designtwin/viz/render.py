@@ -44,17 +44,17 @@ def _with_vtk(scene: Scene, view: View) -> tuple[FloatArray, BoolArray]:
 
     plotter = pv.Plotter(off_screen=True, window_size=(view.width, view.height), lighting="none")
     try:
+        plotter.render_window.SetMultiSamples(1)  # we average SAMPLES x SAMPLES pixels already
         plotter.set_background(PAPER)
         lights(plotter)
         populate(plotter, scene, view, line_scale=SAMPLES)
         aim(plotter, view)
-        plotter.render()
-        picture = plotter.screenshot(None, return_img=True)
-        depth = plotter.get_image_depth(fill_value=np.nan)
+        drawn = plotter.screenshot(None, return_img=True, transparent_background=True)
     finally:
         plotter.close()
-    image = np.asarray(picture, np.float64)[:, :, :3] / 255.0
-    return image, np.isfinite(np.asarray(depth))
+    pixels = np.asarray(drawn, np.float64) / 255.0
+    alpha = pixels[:, :, 3:]
+    return pixels[:, :, :3] * alpha + rgb(PAPER) * (1.0 - alpha), np.asarray(alpha[:, :, 0] > 0.02)
 
 
 def aim(plotter: Any, view: View) -> None:
@@ -73,7 +73,7 @@ def lights(plotter: Any) -> None:
     """The same two lights that the numpy renderer has, fixed to the camera."""
     import pyvista as pv
 
-    for at, strength in (((-0.45, 0.55, 1.0), raster.DIFFUSE), ((0.8, -0.3, 1.0), raster.FILL)):
+    for at, strength in ((raster.KEY_LIGHT, raster.DIFFUSE), (raster.FILL_LIGHT, raster.FILL)):
         light = pv.Light(position=at, focal_point=(0, 0, 0), light_type="camera light", intensity=strength)
         plotter.add_light(light)
 

@@ -143,12 +143,12 @@ def look_at(scene: Scene, camera: str | Sequence[float] | None, important: Float
     if not len(important) or not solid:
         return np.asarray(choices[0] / np.linalg.norm(choices[0]))
     best, best_score = choices[0], -np.inf
-    weight = 0.5 ** np.arange(len(important))
+    weight = 0.25 ** np.arange(len(important))
     for rank, choice in enumerate(choices):
         toward = choice / np.linalg.norm(choice)
         seen = visible(important, toward, solid)
         # Seeing the worst place counts most; then a view from above; then the habitual one.
-        score = 4.0 * float(weight @ seen) - (1.0 if choice[2] < 0 else 0.0) - 0.05 * rank
+        score = 4.0 * float(weight @ seen) - (1.5 if choice[2] < 0 else 0.0) - 0.05 * rank
         if score > best_score:
             best, best_score = toward, score
     return np.asarray(best / np.linalg.norm(best))

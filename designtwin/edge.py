@@ -1,0 +1,77 @@
+"""The one door from a model, a result or a verdict to its picture or page.
+
+Everything that draws or writes pages is imported here and nowhere else, when it is called: computing needs
+neither VTK nor matplotlib.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from designtwin.requirements import Quantity
+    from designtwin.viz.picture import Picture
+
+__all__ = [
+    "compare", "plot", "plot_check", "plot_history", "plot_mesh", "plot_model", "plot_verdict", "report",
+]  # fmt: skip
+
+
+def plot(source: Any, name: str | Quantity = "von_mises", **options: Any) -> Picture:
+    """Draw a field of a result; see `designtwin.viz.plot_field` for the options."""
+    from designtwin.viz import plot_field
+
+    return plot_field(source, name, **options)
+
+
+def plot_verdict(verdict: Any, name: str | Quantity = "", **options: Any) -> Picture:
+    """Draw a field with the verdict's limits and failure zones; without a name, what is worst off."""
+    from designtwin.viz import default_name, plot_field
+
+    return plot_field(verdict, name or default_name(verdict), **options)
+
+
+def plot_mesh(mesh: Any, **options: Any) -> Picture:
+    """Draw a mesh with its named groups; see `designtwin.viz.plot_mesh`."""
+    from designtwin.viz import plot_mesh as draw
+
+    return draw(mesh, **options)
+
+
+def plot_model(model: Any, **options: Any) -> Picture:
+    """Draw what holds and what loads a part; see `designtwin.viz.plot_model`."""
+    from designtwin.viz import plot_model as draw
+
+    return draw(model, **options)
+
+
+def plot_check(mesh: Any, **options: Any) -> Picture:
+    """Draw what the mesh doctor found; see `designtwin.viz.plot_check`."""
+    from designtwin.viz import plot_check as draw
+
+    return draw(mesh, **options)
+
+
+def plot_history(history: Any, **options: Any) -> Picture:
+    """Draw the course of a study; see `designtwin.viz.plot_history`."""
+    from designtwin.viz import plot_history as draw
+
+    return draw(history, **options)
+
+
+def compare(before: Any, after: Any, name: str | Quantity = "von_mises", **options: Any) -> Picture:
+    """Draw one field of two results side by side; see `designtwin.viz.compare`."""
+    from designtwin.viz import compare as draw
+
+    return draw(before, after, name, **options)
+
+
+def report(source: Any | Sequence[Any], path: str | os.PathLike[str], **options: Any) -> Path:
+    """Write a verdict, or sections of a longer story, as one HTML page; see `designtwin.report.write_report`."""
+    from designtwin.report import write_report
+
+    return write_report(source, path, **options)

@@ -1,0 +1,538 @@
+"""Pictures of what goes in: the mesh with its groups, what the mesh doctor found, supports and loads."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from designtwin import units
+from designtwin.elements import ELEMENTS
+from designtwin.errors import DesignTwinError, PictureError
+from designtwin.mesh import Group, Mesh
+from designtwin.typing import BoolArray, FloatArray, IntArray
+from designtwin.viz.fields import _mesh_note, deliver
+from designtwin.viz.geometry import (
+    Segments,
+    Skin,
+    Triangles,
+    arrows,
+    balls,
+    cones,
+    facet_sets,
+    polylines,
+    tubes,
+)
+from designtwin.viz.picture import Picture, check_path
+from designtwin.viz.scene import ALARM, BODY, INK, Body, Callout, Line, Scene
+
+Path_ = str | os.PathLike[str]
+Size = tuple[int, int]
+
+COLORS = (
+    "#3f7fb8",
+    "#e08a2c",
+    "#4c9a5a",
+    "#b5476b",
+    "#7d6bb8",
+    "#2aa198",
+    "#a9842a",
+    "#d1603d",
+    "#6d8fa8",
+    "#8c564b",
+)
+TINTS = ("#c9d1d9", "#e3d9c6", "#cfdfd0", "#dccfdd", "#c8dde3", "#e2cfc9")
+HELD = "#2a649b"
+PUSHED = ALARM
+HOT = "#d9581f"
+MOST_GROUPS = 14
+WARN = "#e08a2c"
+
+
+def plot_mesh(
+    mesh: Mesh,
+    *,
+    groups: bool | Sequence[str] = True,
+    mesh_edges: bool = True,
+    screenshot: Path_ | None = None,
+    window_size: Size = (1600, 1200),
+    camera: str | Sequence[float] | None = None,
+    show: bool | None = None,
+    title: str | None = None,
+) -> Picture:
+    """Draw a mesh with its named groups in color.
+
+    Parameters
+    ----------
+    mesh : Mesh
+    groups : bool or names
+        All that fit, none, or these.
+    mesh_edges : bool
+        Draw the outlines of the cells.
+    screenshot, window_size, camera, show, title
+        As `plot_field`.
+    """
+    _check(screenshot)
+    names = _wanted_groups(mesh, groups)
+    skin = Skin(mesh)
+    bodies, lines = _plain(mesh, skin, mesh_edges)
+    callouts: list[Callout] = []
+    legend: list[tuple[str, str]] = []
+    paint = np.full(skin.n_facets, -1, np.int64)
+    palette: list[str] = []
+    for name in names:
+        color = COLORS[len(legend) % len(COLORS)]
+        marked = _mark_group(mesh, skin, mesh.groups[name], color, paint, palette, bodies, lines)
+        if marked is None:
+            continue
+        legend.append((color, f"{name}: {mesh.groups[name]}"))
+        if len(callouts) < 10:
+            callouts.append(Callout(_middle(marked), name, "name", color, among=marked))
+    if (paint >= 0).any():
+        bodies[0] = _painted(bodies[0], paint, palette)
+    return deliver(
+        Scene(
+            bodies=tuple(bodies), lines=tuple(lines), callouts=tuple(callouts), legend=tuple(legend), flat=skin.flat,
+            title=title if title is not None else f"Mesh of {_name(mesh)}",
+            subtitle=_mesh_note(mesh), notes=(f"extents {_extents(mesh)}", *mesh.notes[:1]),
+        ),
+        screenshot=screenshot, window_size=window_size, camera=camera, show=show, file_name=f"{_name(mesh)} mesh",
+    )  # fmt: skip
+
+
+def plot_check(
+    mesh: Mesh,
+    report: Any = None,
+    *,
+    screenshot: Path_ | None = None,
+    window_size: Size = (1600, 1200),
+    camera: str | Sequence[float] | None = None,
+    show: bool | None = None,
+    title: str | None = None,
+) -> Picture:
+    """Draw what the mesh doctor found: bad cells red, doubtful ones orange, inside a glass body.
+
+    Parameters
+    ----------
+    mesh : Mesh
+    report : MeshReport, optional
+        ``mesh.check()`` unless given.
+    screenshot, window_size, camera, show, title
+        As `plot_field`.
+    """
+    _check(screenshot)
+    if not isinstance(mesh, Mesh):
+        raise PictureError(f"plot_check(mesh, report): the mesh comes first, got {type(mesh).__name__}")
+    report = mesh.check() if report is None else report
+    skin = Skin(mesh)
+    found = [f for f in report.at_least("warn") if f.ids is not None and len(f.ids)]
+    bodies, lines = _plain(mesh, skin, not found)
+    if found and not skin.flat:
+        bodies = [
+            Body(b.triangles, color=b.color, opacity=0.16, tags=b.tags, palette=b.palette) for b in bodies
+        ]
+    callouts: list[Callout] = []
+    legend: list[tuple[str, str]] = []
+    for finding in reversed(found):  # the worst is drawn last and so on top
+        color = ALARM if finding.grade == "bad" else WARN
+        body, at = _mark_ids(mesh, finding.of, finding.ids, color)
+        if body is not None:
+            bodies.append(body)
+        if at is not None and len(at):
+            callouts.insert(
+                0, Callout(at[0], _short(finding), "zone" if finding.grade == "bad" else "name", color)
+            )
+        legend.insert(0, (color, f"{finding.check}: {finding.count:,} {finding.of}"))
+    bad, warn = (sum(f.grade == grade for f in report) for grade in ("bad", "warn"))
+    verdict = {"ok": "no complaints", "warn": f"{warn} to look at", "bad": f"{bad} to repair"}[report.grade]
+    return deliver(
+        Scene(
+            bodies=tuple(bodies), lines=tuple(lines), callouts=tuple(callouts[:8]), legend=tuple(legend), flat=skin.flat,
+            title=title if title is not None else f"Mesh check of {_name(mesh)}: {report.grade}, {verdict}",
+            subtitle=_mesh_note(mesh), notes=(f"extents {_extents(mesh)}",),
+        ),
+        screenshot=screenshot, window_size=window_size, camera=camera, show=show, file_name=f"{_name(mesh)} check",
+    )  # fmt: skip
+
+
+def plot_model(
+    model: Any,
+    *,
+    case: str | None = None,
+    screenshot: Path_ | None = None,
+    window_size: Size = (1600, 1200),
+    camera: str | Sequence[float] | None = None,
+    show: bool | None = None,
+    title: str | None = None,
+) -> Picture:
+    """Draw what holds a part (blue) and what acts on it (red arrows, orange for heat).
+
+    Parameters
+    ----------
+    model : Model
+    case : str, optional
+        One load case; by default all of them together.
+    screenshot, window_size, camera, show, title
+        As `plot_field`.
+    """
+    _check(screenshot)
+    if case is not None and case not in model.cases:
+        if case not in model.combinations:
+            raise PictureError(
+                f"there is no load case {case!r}; there are {', '.join([*model.cases, *model.combinations])}"
+            )
+        cases = [model.cases[name] for name in model.combinations[case]]
+    else:
+        cases = list(model.cases.values()) if case is None else [model.cases[case]]
+    mesh: Mesh = model.mesh
+    draw = _ModelDrawing(model)
+    for support in (*model.supports, *model.heat_supports):
+        draw.support(support, "")
+    for one in cases:
+        prefix = f"{one.name}: " if len(cases) > 1 else ""
+        for support in (*one.supports, *one.heat_supports):
+            draw.support(support, prefix)
+        for load in (*one.loads, *one.heat_loads):
+            draw.load(load, prefix)
+        if one.temperature is not None:
+            draw.notes.append(f"{prefix}{one.temperature.said}")
+    what = f", load case {case}" if case is not None else ""
+    parts = [f"{part.name}: {_material(part)}" for part in model.parts]
+    return deliver(
+        Scene(
+            bodies=tuple(draw.bodies), lines=tuple(draw.lines), callouts=tuple(draw.callouts), flat=draw.skin.flat,
+            legend=tuple((TINTS[i % len(TINTS)], text) for i, text in enumerate(parts)) if len(parts) > 1 else (),
+            title=title if title is not None else f"{model.name or _name(mesh)}: supports and loads{what}",
+            subtitle="   ·   ".join(parts) if len(parts) == 1 else _mesh_note(mesh),
+            notes=("blue: held", "arrows: loads", *draw.notes),
+        ),
+        screenshot=screenshot, window_size=window_size, camera=camera, show=show,
+        file_name=f"{model.name or _name(mesh)} model {case or ''}",
+    )  # fmt: skip
+
+
+# The body and marks on it
+
+
+def _plain(
+    mesh: Mesh, skin: Skin, mesh_edges: bool, label: IntArray | None = None
+) -> tuple[list[Body], list[Line]]:
+    """The part in one color, or one for each label, with its edges."""
+    level = skin.level()
+    bodies, lines = [], []
+    if skin.sets:
+        triangles, _ = skin.triangles(mesh.points, level)
+        if label is None:
+            bodies.append(Body(triangles))
+        else:
+            bodies.append(Body(triangles, tags=label[triangles.facet] % len(TINTS), palette=TINTS))
+        feature = skin.feature_edges(label)
+        if mesh_edges:
+            lines.append(
+                Line(
+                    skin.edge_lines(~feature, mesh.points, level),
+                    color=INK,
+                    width=0.7,
+                    opacity=0.35,
+                    lift=0.6,
+                )
+            )
+        lines.append(Line(skin.edge_lines(feature, mesh.points, level), color=INK, width=1.2, opacity=0.85))
+    if len(skin.line_conn):
+        radius = np.full(len(skin.line_conn), 0.006 * mesh.size)
+        bodies.append(Body(tubes(mesh.points, skin.line_conn, radius)[0]))
+    return bodies, lines
+
+
+def _painted(body: Body, paint: IntArray, palette: Sequence[str]) -> Body:
+    """The body with some facets in colors of their own; index -1 keeps the body's."""
+    colors = (body.color, *palette)
+    if body.tags is None:
+        return Body(body.triangles, tags=paint[body.triangles.facet] + 1, palette=colors)
+    own = paint[body.triangles.facet]
+    return Body(
+        body.triangles,
+        tags=np.where(own < 0, body.tags, own + len(body.palette)),
+        palette=(*body.palette, *palette),
+    )
+
+
+def _mark_group(
+    mesh: Mesh, skin: Skin, group: Group, color: str, paint: IntArray, palette: list[str], bodies: list[Body],
+    lines: list[Line],
+) -> FloatArray | None:  # fmt: skip
+    """Color a group: its faces, else its cells, else its nodes; returns places for its label."""
+    number = len(palette)
+    if group.facets is not None and len(group.facets):
+        if mesh.dimension == 3:
+            hit = _rows_of_facets(skin.facets, group.facets)
+            paint[hit] = number
+            palette.append(color)
+            sets = facet_sets(skin.cells, group.facets)
+            return np.concatenate([mesh.points[s.conn].mean(axis=1) for s in sets]) if sets else None
+        segments = _edge_segments(mesh, group.facets)
+        lines.append(Line(segments, color=color, width=5.0, lift=2.0))
+        return segments.points[segments.conn].mean(axis=1)
+    if group.cells is not None and len(group.cells):
+        inside = np.zeros(mesh.n_cells, bool)
+        inside[group.cells] = True
+        hit_facets = inside[skin.facets[:, 0]]
+        if hit_facets.any():
+            paint[hit_facets] = number
+            palette.append(color)
+        return mesh.cell_centers[group.cells]
+    if group.nodes is not None and len(group.nodes):
+        at = mesh.points[group.nodes]
+        few = at[np.linspace(0, len(at) - 1, min(len(at), 2000)).astype(int)]
+        bodies.append(Body(balls(few, np.full(len(few), 0.005 * mesh.size)), color=color))
+        return at
+    return None
+
+
+def _edge_segments(mesh: Mesh, facets: IntArray) -> Segments:
+    """Facets of plane cells as lines."""
+    parts = []
+    for block in mesh.facets(facets):
+        t = np.linspace(-1.0, 1.0, 5 if ELEMENTS[block.element].degree > 1 else 2)[:, None]
+        parts.append(np.einsum("qn,fna->fqa", ELEMENTS[block.element].shape(t), mesh.points[block.conn]))
+    return polylines(parts)
+
+
+def _rows_of_facets(of: IntArray, wanted: IntArray) -> BoolArray:
+    """Which facets [k, 2] are among the wanted ones."""
+    big = 64
+    return np.isin(of[:, 0] * big + of[:, 1], wanted[:, 0] * big + wanted[:, 1])
+
+
+def _mark_ids(mesh: Mesh, of: str, ids: IntArray, color: str) -> tuple[Body | None, FloatArray | None]:
+    """Cells, facets or nodes by id as a body of one color, and where they are."""
+    if of == "cells":
+        cells = np.asarray(ids).ravel()
+        solid = [(name, rows) for name, rows in mesh.rows_by_block(cells) if ELEMENTS[name].dimension > 1]
+        if not solid:
+            at = mesh.cell_centers[cells]
+            return Body(balls(at, np.full(len(at), 0.01 * mesh.size)), color=color), at
+        parts = []
+        for name, rows in solid:
+            first = mesh.block_offsets[name]
+            if ELEMENTS[name].dimension == 3:
+                local = np.arange(len(ELEMENTS[name].facets))
+                facets = np.column_stack([np.repeat(rows + first, len(local)), np.tile(local, len(rows))])
+                parts.append(Skin(mesh, facets=facets))
+            else:
+                parts.append(Skin(mesh, cells=[(name, rows + first, mesh.cells[name][rows])]))
+        triangles = [skin.triangles(mesh.points, 2)[0] for skin in parts]
+        return Body(_joined(triangles), color=color), mesh.cell_centers[cells]
+    if of == "facets":
+        pairs = np.asarray(ids).reshape(-1, 2)
+        if mesh.dimension < 3:
+            segments = _edge_segments(mesh, pairs)
+            radius = np.full(len(segments.conn), 0.004 * mesh.size)
+            return Body(tubes(segments.points, segments.conn, radius)[0], color=color), segments.points
+        skin = Skin(mesh, facets=pairs)
+        triangles = [skin.triangles(mesh.points, 2)[0]]
+        return Body(triangles[0], color=color), mesh.cell_centers[pairs[:, 0]]
+    if of == "nodes":
+        at = mesh.points[np.asarray(ids).ravel()]
+        return Body(balls(at[:2000], np.full(len(at[:2000]), 0.008 * mesh.size)), color=color), at
+    return None, None
+
+
+def _joined(parts: Sequence[Triangles]) -> Triangles:
+    from designtwin.viz.geometry import join_triangles
+
+    return join_triangles(*parts)
+
+
+def _short(finding: Any) -> str:
+    return f"{finding.check}: {finding.count:,} {finding.of}"
+
+
+def _wanted_groups(mesh: Mesh, groups: bool | Sequence[str]) -> list[str]:
+    if groups is False:
+        return []
+    if groups is True:
+        # A group of all cells says nothing in a picture.
+        every = [
+            name for name, group in mesh.groups.items()
+            if not (group.facets is None and group.cells is not None and len(group.cells) == mesh.n_cells)
+        ]  # fmt: skip
+        return every[:MOST_GROUPS]
+    return [mesh.group_name(name) for name in groups]
+
+
+# Supports and loads
+
+
+class _ModelDrawing:
+    """Collects symbols for what holds and what acts."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.mesh: Mesh = model.mesh
+        self.skin = Skin(self.mesh)
+        label = None
+        if len(model.parts) > 1 and self.skin.n_facets:
+            label = np.asarray(model.part_of_cell)[self.skin.facets[:, 0]]
+        self.bodies, self.lines = _plain(self.mesh, self.skin, False, label)
+        self.size = self.mesh.size
+        self.callouts: list[Callout] = []
+        self.notes: list[str] = []
+
+    def _place(self, on: Any) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Centers, outward normals and areas of the faces of a place; of its nodes, without normals, else."""
+        region = self.model.region(on)
+        if len(region.facets):
+            vectors, centers = self.mesh.facet_vectors(region.facets)
+            area = np.linalg.norm(vectors, axis=1)
+            return centers, vectors / np.maximum(area, 1e-300)[:, None], area
+        points = self.mesh.points[region.nodes]
+        return points, np.zeros_like(points), np.ones(len(points))
+
+    def _tint(self, on: Any, color: str) -> None:
+        """Color the faces of a place."""
+        facets = self.model.region(on).facets
+        if not len(facets):
+            return
+        if self.mesh.dimension == 3:
+            paint = np.full(self.skin.n_facets, -1, np.int64)
+            paint[_rows_of_facets(self.skin.facets, facets)] = 0
+            self.bodies[0] = _painted(self.bodies[0], paint, [color])
+        else:
+            self.lines.append(Line(_edge_segments(self.mesh, facets), color=color, width=5.0, lift=2.0))
+
+    def support(self, support: Any, prefix: str) -> None:
+        """Cones that point at what is held."""
+        if getattr(support, "on", None) is None:
+            self.notes.append(prefix + support.said)
+            return
+        centers, normals, area = self._place(support.on)
+        color = HELD if support.physics == "static" else HOT
+        self._tint(support.on, color)
+        pick = _spread(centers, 14)
+        outward = normals[pick]
+        outward = np.where(
+            np.linalg.norm(outward, axis=1)[:, None] > 0.5, outward, np.array([0.0, 0.0, -1.0])
+        )
+        if self.skin.flat:
+            outward[:, 2] = 0.0
+            lengths = np.linalg.norm(outward, axis=1, keepdims=True)
+            outward = np.where(lengths > 0.5, outward / np.maximum(lengths, 1e-9), np.array([0.0, -1.0, 0.0]))
+        height = 0.022 * self.size
+        self.bodies.append(Body(cones(centers[pick], outward, height), color=color))
+        self._name(prefix + _said(support), centers, color)
+
+    def load(self, load: Any, prefix: str) -> None:
+        """Arrows along what acts, with the total in words."""
+        heat = load.physics != "static"
+        color = HOT if heat else PUSHED
+        on = getattr(load, "on", None)
+        total, text = self._total(load, heat)
+        if on is None:
+            center = self.mesh.points[self.mesh.used_nodes].mean(axis=0)
+            if not heat and np.linalg.norm(total) > 0:
+                direction = total / np.linalg.norm(total)
+                self._arrow(center[None], direction[None] * 0.16 * self.size, color, on_top=True)
+            self._name(prefix + text, center[None], color)
+            return
+        centers, normals, area = self._place(on)
+        self._tint(on, color)
+        if heat:
+            pick = _spread(centers, 10)
+            into = -normals[pick]
+            self._arrow(centers[pick], into * 0.09 * self.size, color)
+        elif type(load).__name__ in ("Pressure", "HydrostaticPressure"):
+            pick = _spread(centers, 12)
+            self._arrow(centers[pick], -normals[pick] * 0.10 * self.size, color)
+        elif np.linalg.norm(total) > 0:
+            direction = total / np.linalg.norm(total)
+            middle = np.average(centers, axis=0, weights=area)
+            mean_normal = np.average(normals, axis=0, weights=area)
+            tip = middle
+            if float(direction @ mean_normal) > 0.25:  # it pulls: the arrow leaves the face
+                tip = middle + 0.17 * self.size * direction
+            self._arrow(tip[None], direction[None] * 0.17 * self.size, color, on_top=True)
+            centers = middle[None]
+        self._name(prefix + text, centers, color)
+
+    def _total(self, load: Any, heat: bool) -> tuple[FloatArray, str]:
+        said = _said(load)
+        try:
+            if heat:
+                power = float(np.sum(load.nodal_heat(self.model)))
+                return np.zeros(3), f"{said}\n{units.show(power, 'power')}" if power else said
+            total = np.asarray(load.nodal_forces(self.model)).sum(axis=0)
+        except DesignTwinError:
+            return np.zeros(3), said
+        total = np.where(np.abs(total) < 1e-9 * max(float(np.abs(total).max()), 1e-300), 0.0, total)
+        if not total.any():
+            return total, said
+        return total, f"{said}\n{units.show(total, 'force')}".replace("-", "−")
+
+    def _arrow(self, tips: FloatArray, vectors: FloatArray, color: str, *, on_top: bool = False) -> None:
+        keep = np.linalg.norm(vectors, axis=1) > 0
+        if keep.any():
+            self.bodies.append(Body(arrows(tips[keep], vectors[keep]), color=color, on_top=on_top))
+
+    def _name(self, text: str, at: FloatArray, color: str) -> None:
+        self.callouts.append(Callout(_middle(at), text, "name", color, among=at))
+
+
+def _said(item: Any) -> str:
+    said = str(item.said)
+    for attribute in ("magnitude", "temperature"):
+        value = getattr(item, attribute, None)
+        if (
+            value is not None
+            and attribute not in ("",)
+            and str(value)
+            and len(str(value)) < 24
+            and str(value) not in said
+        ):
+            return f"{said}, {value}"
+    return said
+
+
+def _material(part: Any) -> str:
+    material = part.section.material
+    return getattr(material, "name", "") or type(material).__name__
+
+
+def _spread(points: FloatArray, most: int) -> IntArray:
+    """Some of the points, far from each other (farthest-point choice)."""
+    if len(points) <= most:
+        return np.arange(len(points))
+    chosen = [int(np.linalg.norm(points - points.mean(axis=0), axis=1).argmax())]
+    distance = np.linalg.norm(points - points[chosen[0]], axis=1)
+    while len(chosen) < most:
+        chosen.append(int(distance.argmax()))
+        distance = np.minimum(distance, np.linalg.norm(points - points[chosen[-1]], axis=1))
+    return np.array(chosen)
+
+
+def _middle(points: FloatArray) -> FloatArray:
+    """The point nearest to the mean of all."""
+    return np.asarray(points[int(np.linalg.norm(points - points.mean(axis=0), axis=1).argmin())])
+
+
+def _name(mesh: Mesh) -> str:
+    from pathlib import Path
+
+    return Path(mesh.source).stem if mesh.source else "part"
+
+
+def _extents(mesh: Mesh) -> str:
+    size = units.from_si(mesh.extents[1] - mesh.extents[0], "length")
+    return (
+        " × ".join(f"{s:.4g}" for s in (size[:2] if mesh.is_plane else size)) + f" {units.symbol('length')}"
+    )
+
+
+def _check(screenshot: Path_ | None) -> None:
+    if screenshot is not None:
+        check_path(screenshot)
+
+
+__all__ = ["BODY", "plot_check", "plot_mesh", "plot_model"]
