@@ -94,6 +94,7 @@ def solve_thermal(model: Model, *, solver: LinearSolver | None = None) -> Therma
             temperature[idle] = temperature[used].mean()
             answers[case.name] = ThermalCase(
                 name=case.name, model=model, recovery=recovery, temperature=temperature, reactions=reactions,
+                held=held,
                 applied=applied, imbalance=imbalance, case=case,
                 residual=float(np.abs(np.where(assembled.map.fixed, 0.0, rest)).max() / moved),
                 info=SolveInfo(

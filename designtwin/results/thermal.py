@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ import numpy as np
 from designtwin.assembly import CellBlock, PointTables, conductivity_tensors, tables
 from designtwin.errors import DesignTwinError
 from designtwin.kernels import volume
+from designtwin.mesh.selections import ids
 from designtwin.model.model import LoadCase, Model
 from designtwin.results.common import CaseResult, Field, Result, SolveInfo
 from designtwin.results.recovery import Recovery
@@ -33,6 +34,8 @@ class ThermalCase(CaseResult):
         K.
     reactions : float64[n_points]
         Heat that prescribed temperatures and convection put into the part, W.
+    held : float64[n_points]
+        The share of prescribed temperatures in it, W.
     applied : float
         Heat that fluxes and sources put in, W.
     residual : float
@@ -48,6 +51,7 @@ class ThermalCase(CaseResult):
     recovery: Recovery
     temperature: FloatArray
     reactions: FloatArray
+    held: FloatArray
     applied: float
     residual: float
     imbalance: float
@@ -80,8 +84,31 @@ class ThermalCase(CaseResult):
         return self._recovered
 
     def heat(self, on: str | Selection) -> float:
-        """Heat that prescribed temperatures and convection put in over a selection, W."""
-        return float(self.reactions[self.model.region(on).nodes].sum())
+        """Heat that prescribed temperatures and convection put in over a selection, W.
+
+        Convection counts over the faces selected; a prescribed temperature counts at the nodes it shares
+        with the selection, where the two share a face (or where one of them has no faces).
+        """
+        region = self.model.region(on)
+        faces = {(int(c), int(f)) for c, f in region.facets}
+        total = 0.0
+        for load in self.case.heat_loads:
+            place = getattr(load, "on", None)
+            if place is None or not load.matrices(self.model):
+                continue
+            shared = faces & {(int(c), int(f)) for c, f in self.model.region(place).facets}
+            if shared:
+                part = replace(load, on=ids(facets=sorted(shared)))
+                total += float(part.nodal_heat(self.model).sum())
+                for one in part.matrices(self.model):
+                    total -= float(np.einsum("kij,kj->", one.values, self.temperature[one.nodes]))
+        held = np.zeros(self.mesh.n_points, bool)
+        for support in (*self.model.heat_supports, *self.case.heat_supports):
+            other = self.model.region(support.on)
+            if faces and len(other.facets) and not faces & {(int(c), int(f)) for c, f in other.facets}:
+                continue
+            held[np.intersect1d(region.nodes, other.nodes)] = True
+        return total + float(self.held[held].sum())
 
     @cached_property
     def energy_error(self) -> float:
