@@ -38,7 +38,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
         "reaction", "stress", "temperature", "yield_margin",
     ),
     "criteria": ("FailureZone", "Verdict", "failure_zones", "utilization"),
-    "prototype": ("StrengthTest", "ThermalTest"),
+    "prototype": ("StrengthTest", "ThermalTest", "read_design"),
     "analysis": ("solve_static", "solve_thermal"),
     "study": ("Study", "variable"),
     "io": ("read_mesh", "write_mesh"),

@@ -232,14 +232,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a console that has no "≥" still gets its verdict
     try:
-        code = app(args=None if argv is None else list(argv), prog_name="designtwin", standalone_mode=False)
+        # not through the parser's own main: it has exit codes of its own for interrupts and closed pipes
+        command = typer.main.get_command(app)
+        with command.make_context("designtwin", list(sys.argv[1:] if argv is None else argv)) as context:
+            command.invoke(context)
         sys.stdout.flush()
-        return code if isinstance(code, int) else 0
+        return 0
     except DesignTwinError as error:
         print(f"designtwin: {error}", file=sys.stderr)
         return BROKEN
     except typer.Exit as stop:
-        return stop.exit_code
+        return int(stop.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         print("designtwin: interrupted", file=sys.stderr)
         return OTHER
