@@ -43,8 +43,9 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     "study": ("Study", "variable"),
     "io": ("read_mesh", "write_mesh"),
     "mesh": (
-        "Group", "Mesh", "Selection", "box", "cylinder", "everything", "exterior", "faces", "feature", "group",
-        "ids", "near", "nearest", "plane", "select", "sphere",
+        "Group", "Lattice", "Mesh", "MeshReport", "Selection", "bore", "box", "cylinder", "everything", "exterior",
+        "faces", "feature", "fillet", "group", "ids", "move", "near", "nearest", "offset", "plane", "scale",
+        "select", "sphere", "stretch",
     ),
 }  # fmt: skip
 _HOME = {name: room for room, names in _ROOMS.items() for name in names}

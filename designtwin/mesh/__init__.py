@@ -1,6 +1,8 @@
 """Mesh: points, cells, named groups; selections as rules; quality; morphing."""
 
 from designtwin.mesh.mesh import FacetBlock, Group, MassProperties, Mesh
+from designtwin.mesh.morphing import Lattice, Move, bore, displacements, fillet, move, offset, scale, stretch
+from designtwin.mesh.quality import Finding, MeshReport
 from designtwin.mesh.selections import (
     Region,
     Selection,
@@ -21,22 +23,33 @@ from designtwin.mesh.selections import (
 
 __all__ = [
     "FacetBlock",
+    "Finding",
     "Group",
+    "Lattice",
     "MassProperties",
     "Mesh",
+    "MeshReport",
+    "Move",
     "Region",
     "Selection",
+    "bore",
     "box",
     "cylinder",
+    "displacements",
     "everything",
     "exterior",
     "faces",
     "feature",
+    "fillet",
     "group",
     "ids",
+    "move",
     "near",
     "nearest",
+    "offset",
     "plane",
+    "scale",
     "select",
     "sphere",
+    "stretch",
 ]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from designtwin.errors import MeshError, SelectionError
 from designtwin.typing import FloatArray, IntArray
 
 if TYPE_CHECKING:
+    from designtwin.mesh.morphing import Move
     from designtwin.mesh.quality import MeshReport
 
 
@@ -390,6 +391,9 @@ class Mesh:
             vectors[block.rows] = np.einsum("fqa,q->fa", area, weight)
             size = np.linalg.norm(area, axis=2) * weight
             at = np.einsum("qn,fna->fqa", shape, x)
+            # A facet without area has no centroid of its own; the mean of its nodes stands for it.
+            flat = size.sum(axis=1) <= 0.0
+            size[flat] = 1.0
             centers[block.rows] = np.einsum("fq,fqa->fa", size, at) / size.sum(axis=1)[:, None]
         return vectors, centers
 
@@ -459,6 +463,45 @@ class Mesh:
     def moved(self, points: FloatArray) -> Mesh:
         """The same cells and groups on other points."""
         return replace(self, points=points)
+
+    def morphed(
+        self,
+        *moves: Move,
+        controls: Sequence[tuple[Any, Any]] = (),
+        fixed: Any = (),
+        slide: bool = True,
+        method: str = "distance",
+        radius: float | str | None = None,
+    ) -> Mesh:
+        """A new design on the same cells and groups: all points follow the moves.
+
+        Parameters
+        ----------
+        *moves : Move
+            What changes: ``stretch``, ``fillet``, ``bore``, ``scale``, ``move``, ``offset``, ``Lattice``.
+            Their displacements add up, each read at the original points.
+        controls : sequence of (place, displacement), optional
+            Groups, selections or points [k, 3] with a vector, one per point, or a function of points.
+        fixed : selection or group name, or a sequence of these
+            What stays where it is, unless moved.
+        slide : bool
+            Flat faces and straight holes along the axes stay in their planes and on their axes, unless moved.
+        method : "distance" or "rbf"
+            How the rest follows ``move``, ``offset`` and ``controls``: by inverse distance, or by radial
+            basis functions (smoother, exact for affine moves).
+        radius : length, optional
+            Support of the radial basis functions; they reach everywhere where left out.
+
+        Raises
+        ------
+        MeshError
+            If a cell would turn inside out: how many, where, and what share of the move is safe.
+        """
+        from designtwin.mesh.morphing import morph
+
+        return morph(
+            self, *moves, controls=controls, fixed=fixed, slide=slide, method=method, radius=radius
+        )
 
     def joined(self, *, tolerance: float | None = None) -> Mesh:
         """The mesh with nodes in one place (within a tolerance, m) merged; see ``repair.joined``."""

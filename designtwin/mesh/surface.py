@@ -35,6 +35,8 @@ class CylinderFace:
         True if the material lies outside of the cylinder.
     arc : float
         Angle covered, rad.
+    middle : float64[3]
+        Unit direction from the axis to the middle of the arc.
     """
 
     rows: IntArray
@@ -44,6 +46,7 @@ class CylinderFace:
     length: float
     hollow: bool
     arc: float
+    middle: FloatArray
 
     @property
     def kind(self) -> str:
@@ -159,6 +162,12 @@ class Surface:
                     found.append(face)
         found.sort(key=lambda face: -float(self.areas[face.rows].sum()))
         return tuple(found)
+
+    def cylinders_through(self, rows: IntArray) -> tuple[CylinderFace, ...] | None:
+        """The cylinders that given facets lie on, one per connected part, or None if they do not."""
+        label = self.patches(np.pi, rows)[rows]
+        parts = [self._accepted(rows[label == one]) for one in np.unique(label)]
+        return None if None in parts else tuple(part for part in parts if part is not None)
 
     def _cylinders_in(self, rows: IntArray) -> list[CylinderFace]:
         """Cylinders in one smooth patch: the whole of it, or the parts that its bends suggest."""
@@ -300,8 +309,12 @@ class Surface:
         first = radial[0] / np.linalg.norm(radial[0])
         second = np.cross(axis, first)
         angle = np.sort(np.arctan2(radial @ second, radial @ first))
-        gap = np.diff(np.append(angle, angle[0] + 2 * np.pi)).max()
+        gaps = np.diff(np.append(angle, angle[0] + 2 * np.pi))
+        widest = int(np.argmax(gaps))
+        gap = gaps[widest]
         arc = 2 * np.pi if gap < 1.1 * np.pi / 3 else 2 * np.pi - gap
+        at = angle[widest] + 0.5 * gap + np.pi
+        middle = np.cos(at) * first + np.sin(at) * second
         if arc < _SMALLEST_ARC:
             return None
         center = center + 0.5 * (along.min() + along.max()) * axis
@@ -310,7 +323,7 @@ class Surface:
         out -= (out @ axis)[:, None] * axis
         hollow = bool((np.einsum("fa,fa->f", out, self.normals[rows]) * self.areas[rows]).sum() < 0)
         return CylinderFace(
-            np.sort(rows), center, axis, float(radius), float(np.ptp(along)), hollow, float(arc)
+            np.sort(rows), center, axis, float(radius), float(np.ptp(along)), hollow, float(arc), middle
         )
 
 
