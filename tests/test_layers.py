@@ -26,7 +26,9 @@ ROWS = (
     "study",
     "twin",
     "viz report",
-    "cli demo __main__",
+    "demo",
+    "cli",
+    "__main__",
 )
 RANK = {room: row for row, rooms in enumerate(ROWS) for room in rooms.split()}
 ROOT = Path(designtwin.__file__).parent
