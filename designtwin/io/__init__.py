@@ -10,6 +10,8 @@ from __future__ import annotations
 from importlib import import_module
 from pathlib import Path
 
+import numpy as np
+
 from designtwin.errors import MeshError, MeshReadError
 from designtwin.io._common import RawMesh, build_mesh, length_factor, read_bytes
 from designtwin.mesh import Mesh
@@ -101,14 +103,16 @@ def read_mesh(path: str | Path, *, length_unit: str, format: str | None = None) 
     length_factor(length_unit)
     path = Path(path)
     kind = _format(path, format)
-    if kind in _READERS:
-        module, function = _READERS[kind]
-        raw: RawMesh = getattr(import_module(f"designtwin.io.{module}"), function)(path)
-    else:
-        from designtwin.io.guarded import read
+    # Damaged numbers overflow quietly: what is not finite is named with its node.
+    with np.errstate(all="ignore"):
+        if kind in _READERS:
+            module, function = _READERS[kind]
+            raw: RawMesh = getattr(import_module(f"designtwin.io.{module}"), function)(path)
+        else:
+            from designtwin.io.guarded import read
 
-        raw = read(path, kind)
-    return build_mesh(raw, length_unit=length_unit)
+            raw = read(path, kind)
+        return build_mesh(raw, length_unit=length_unit)
 
 
 def _format(path: Path, asked: str | None) -> str:

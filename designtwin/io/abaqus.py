@@ -23,7 +23,6 @@ from designtwin.io._common import (
     atomic,
     facet_permutation,
     format_rows,
-    line_at,
     parse_numbers,
     read_bytes,
 )
@@ -73,6 +72,7 @@ _OUR_CARDS = {
     "HEADING", "NODE", "ELEMENT", "NSET", "ELSET", "SURFACE", "INCLUDE", "PART", "END PART", "ASSEMBLY",
     "END ASSEMBLY", "INSTANCE", "END INSTANCE", "PREPRINT",
 }  # fmt: skip
+_FLAGS = {b"GENERATE", b"INTERNAL", b"UNSORTED"}
 _MAX_INCLUDES = 100
 
 
@@ -84,10 +84,11 @@ class _Chunk:
     data: bytes
     start: int
     end: int
+    line: int
 
     def lines(self) -> Iterator[tuple[int, bytes]]:
         """Line number and text of each line that is neither blank nor a comment."""
-        number = line_at(self.data, self.start)
+        number = self.line
         for i, line in enumerate(self.data[self.start : self.end].split(b"\n")):
             stripped = line.strip()
             if stripped and not stripped.startswith(b"**"):
@@ -160,26 +161,31 @@ def _scan(path: Path, root: Path, parents: tuple[Path, ...], cards: list[_Card],
     data = read_bytes(path).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     file = str(path)
     position = 0
-    # A keyword line starts with one star and goes on while it ends in a comma.
-    for match in re.finditer(rb"(?m)^[ \t]*\*(?!\*)[^\n]*(?:,[ \t]*\n[^*\n][^\n]*)*", data):
-        text = match.group()
+    line, counted = 1, 0  # the line number is counted on, not anew for each card
+    for match in re.finditer(rb"(?m)^[ \t]*\*(?!\*)[^\n]*", data):
+        if match.start() < position:
+            continue
         if position < match.start():
-            _data(cards, _Chunk(file, data, position, match.start()))
-        first, _, rest = text.partition(b"\n")
-        used = first
-        # Only as many lines as end in a comma belong to the keyword.
-        while used.rstrip().endswith(b",") and rest:
-            line, _, rest = rest.partition(b"\n")
-            used += b"\n" + line
-        position = match.start() + len(used)
-        words = _fields(used.replace(b"\n", b" ").decode("latin-1"))
+            line, counted = line + data.count(b"\n", counted, position), position
+            _data(cards, _Chunk(file, data, position, match.start(), line))
+        used, position = match.group(), match.end()
+        # A keyword goes on while its line ends in a comma and the next one states parameters.
+        while used.rstrip().endswith(b","):
+            end = data.find(b"\n", position + 1)
+            more = data[position + 1 : end if end >= 0 else len(data)]
+            if b"=" not in more and more.strip(b" \t,").upper() not in _FLAGS:
+                break
+            used += b" " + more
+            position += 1 + len(more)
+        line, counted = line + data.count(b"\n", counted, match.start()), match.start()
+        words = _fields(used.decode("latin-1"))
         name = " ".join(words[0].strip().lstrip("*").upper().split())
         parameters = {}
         for word in words[1:]:
             key, _, value = word.partition("=")
             if key.strip():
                 parameters[" ".join(key.upper().split())] = value.strip()
-        card = _Card(name, parameters, file, line_at(data, match.start()))
+        card = _Card(name, parameters, file, line)
         if name == "INCLUDE":
             budget[0] -= 1
             other = _below(card, root, path.parent, card["INPUT"])
@@ -196,9 +202,10 @@ def _scan(path: Path, root: Path, parents: tuple[Path, ...], cards: list[_Card],
             if budget[0] < 0:
                 card.refuse(f"more than {_MAX_INCLUDES} files are included")
             text = read_bytes(other).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-            card.chunks.append(_Chunk(str(other), text, 0, len(text)))
+            card.chunks.append(_Chunk(str(other), text, 0, len(text), 1))
     if position < len(data):
-        _data(cards, _Chunk(file, data, position, len(data)))
+        line += data.count(b"\n", counted, position)
+        _data(cards, _Chunk(file, data, position, len(data), line))
 
 
 def _data(cards: list[_Card], chunk: _Chunk) -> None:
@@ -403,7 +410,7 @@ def _items(card: _Card) -> list[_Item]:
     for chunk in card.chunks:
         labels = parse_numbers(chunk.text().replace(b",", b" "), np.int64)
         if labels is not None:
-            items.append(_Item(card, line_at(chunk.data, chunk.start), labels=labels, instance=instance))
+            items.append(_Item(card, chunk.line, labels=labels, instance=instance))
             continue
         for number, text in chunk.lines():
             for word in _fields(text.decode("latin-1")):
@@ -547,6 +554,7 @@ class _Placed:
     element_labels: IntArray
     first_row: int
     labels: Labels
+    node_table: Labels
     kinds: list[str]
     ends: IntArray
     conns: list[IntArray]
@@ -637,7 +645,7 @@ class _Resolver:
         else:
             labels = np.empty(0, np.int64) if item.labels is None else item.labels
         if table == "nsets":
-            unknown = np.flatnonzero(~np.isin(labels, known))
+            unknown = np.flatnonzero(here.node_table.rows(labels) < 0)
             if len(unknown):
                 item.card.refuse(
                     f"set {spelled!r} names node {labels[unknown[0]]}, which the file does not define "
@@ -802,7 +810,7 @@ def _assemble(
             )  # fmt: skip
         ends = np.cumsum([len(c) for c in conns]) if conns else np.empty(0, np.int64)
         placed[name.casefold()] = _Placed(
-            scope, name, offset, labels, element_labels, row, table_of, kinds, ends, conns
+            scope, name, offset, labels, element_labels, row, table_of, Labels(labels), kinds, ends, conns
         )
         row += len(element_labels)
         offset += int(labels.max()) + 1 if len(labels) and len(scopes) > 1 else 0
@@ -898,14 +906,14 @@ def _name_groups(placed: dict[str, _Placed], resolver: _Resolver, raw: RawMesh, 
         names = {*at.scope.nsets, *at.scope.elsets, *at.scope.surfaces}
         for name in names:
             owners.setdefault(name, []).append(at)
+    spelled: dict[str, str] = {}
     for at in [placed[""], *(p for k, p in placed.items() if k)]:
         for table in ("nsets", "elsets", "surfaces"):
             for name in getattr(at.scope, table):
                 full = at.scope.spelled[name]
                 if at.prefix and len(owners[name]) > 1:
                     full = f"{at.prefix}.{full}"
-                key = next((k for k in raw.groups if k.casefold() == full.casefold()), full)
-                group = raw.group(key)
+                group = raw.group(spelled.setdefault(full.casefold(), full))
                 members = resolver.members(at, table, name)
                 if table == "nsets":
                     group.nodes.append(members)
@@ -924,7 +932,7 @@ def _name_groups(placed: dict[str, _Placed], resolver: _Resolver, raw: RawMesh, 
                         group.facets.append(pairs)
         if several and at.prefix and len(at.element_labels):
             rows = np.arange(at.first_row, at.first_row + len(at.element_labels))
-            raw.group(at.prefix).cells.append(rows)
+            raw.group(spelled.setdefault(at.prefix.casefold(), at.prefix)).cells.append(rows)
 
 
 # --- writing --------------------------------------------------------------------------------------------

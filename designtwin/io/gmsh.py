@@ -135,7 +135,7 @@ def read(path: str | Path) -> RawMesh:
             skipped[section] = skipped.get(section, 0) + 1
         position = end + 4 + len(section)
     for section in ("Nodes", "Elements"):
-        if section not in seen:
+        if section not in seen and not (section == "Nodes" and "ParametricNodes" in seen and not f.binary):
             f.refuse(f"no ${section} section")
     if skipped:
         f.notes.append("not read: " + ", ".join(f"${name}" for name in sorted(skipped)))
@@ -290,6 +290,24 @@ def _nodes_22(f: _File, body: int, end: int) -> None:
     rows = t.take(4 * n if n >= 0 else -1).reshape(-1, 4)
     f.node_ids.append(whole(rows[:, 0], lambda i: t.refuse("a node number is a whole number", 1 + 4 * i)))
     f.points.append(rows[:, 1:])
+    _count(t, n, len(rows), "nodes")
+
+
+def _parametric_nodes_22(f: _File, body: int, end: int) -> None:
+    """Rows of number, x, y, z, dimension, entity, and a parameter per dimension of curves and surfaces."""
+    t = _Tokens(f, body, end, np.float64, "$ParametricNodes")
+    (n,) = t.ints(1)
+    starts = []
+    for _ in range(n):
+        starts.append(t.at)
+        width = {0.0: 6, 1.0: 7, 2.0: 8, 3.0: 6}.get(float(t.take(5)[4]))
+        if width is None:
+            t.refuse("the dimension of an entity is 0 to 3", t.at - 1)
+        t.take(width - 5)
+    rows = np.array(starts, np.int64)
+    ids = t.values[rows] if n else np.empty(0)
+    f.node_ids.append(whole(ids, lambda i: t.refuse("a node number is a whole number", starts[i])))
+    f.points.append(t.values[rows[:, None] + np.arange(1, 4)] if n else np.empty((0, 3)))
     _count(t, n, len(rows), "nodes")
 
 
@@ -512,6 +530,7 @@ _ASCII: dict[tuple[str, str], Callable[[_File, int, int], None]] = {
     ("4.1", "Nodes"): _nodes_41,
     ("4.1", "Elements"): _elements_41,
     ("2.2", "Nodes"): _nodes_22,
+    ("2.2", "ParametricNodes"): _parametric_nodes_22,
     ("2.2", "Elements"): _elements_22,
 }
 _BINARY: dict[tuple[str, str], Callable[[_File, int], int]] = {
@@ -563,6 +582,9 @@ def _raw(f: _File, version: str) -> RawMesh:
             if other == kind:
                 members.setdefault((dimension, tag), []).append(start + row[rows])
         start += len(ids)
+    for label in f.names.values():  # in the file's order; a name without elements is an empty group
+        if label:
+            raw.group(label)
     unnamed = [key for key in members if not f.names.get(key)]
     for dimension, tag in members:
         label = f.names.get((dimension, tag), "")
@@ -570,9 +592,6 @@ def _raw(f: _File, version: str) -> RawMesh:
             clash = sum(other == tag for _, other in unnamed) > 1
             label = f"group_{tag}_{_DIMENSION_WORD[dimension]}" if clash else f"group_{tag}"
         raw.group(label).cells.extend(members[dimension, tag])
-    for key, label in f.names.items():
-        if key not in members and label:
-            raw.group(label)  # a name without elements: an empty group, and a note says so
     return raw
 
 

@@ -104,7 +104,7 @@ class _Cards:
                 row += _loose_fields(lines[i + j])
             for word in row:
                 if len(word) > 16:
-                    if re.fullmatch(rb"[+-]?[\d.]+([eEdD]?[+-]?\d+)?", word) is None:
+                    if len(word) > 64 or re.fullmatch(rb"[+-]?[\d.]+([eEdD]?[+-]?\d+)?", word) is None:
                         self.refuse(
                             f"field {word[:40].decode('ascii', 'replace')!r} has more than 16 characters", i
                         )
