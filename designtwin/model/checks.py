@@ -147,9 +147,16 @@ def _check_properties(model: Model, case: LoadCase, supports: Sequence[Support])
         needs.append(("density", "inertia relief"))
     if case.temperature is not None:
         needs.append(("expansion", "its Temperature"))
-    examples = {"density": '"7850 kg/m3"', "expansion": '"12e-6 1/K"'}
+    examples = {
+        "density": '"7850 kg/m3"', "expansion": '"12e-6 1/K"', "youngs_modulus": '"210 GPa"',
+        "poissons_ratio": "0.3", "shear_modulus": '("5 GPa", "4 GPa", "5 GPa")',
+    }  # fmt: skip
     for part in model.parts:
-        for name, why in needs:
+        elastic = ["youngs_modulus"]
+        if not isinstance(part.section, Truss):
+            elastic += ["poissons_ratio", "shear_modulus"]
+        stiffness = [(k, "the static test") for k in elastic if k in part.section.material.properties]
+        for name, why in (*stiffness, *needs):
             if not part.section.material.magnitude(name):
                 raise MissingPropertyError(
                     f"case {case.name!r}: {why} needs the {name} of {_material(part.section)} "
@@ -632,7 +639,7 @@ def _unit_notes(model: Model) -> list[str]:
                     f"the {key} of {_material(part.section)} is {worst:.4g} {unit}, which no "
                     f"known material has; {hint}"
                 )
-        notes += _soft_metal(part.section)
+        notes += _odd_pair(part.section)
     size = model.mesh.size
     unit = model.mesh.length_unit
     if size > 50.0 or size < 1e-4:
@@ -644,12 +651,17 @@ def _unit_notes(model: Model) -> list[str]:
     return notes
 
 
-def _soft_metal(section: Section) -> list[str]:
-    """A modulus that fits no material of that density: MPa typed as Pa."""
+def _odd_pair(section: Section) -> list[str]:
+    """Stiffness and density that no one material has together: MPa typed as Pa, g/cm3 as kg/m3."""
     stiff, heavy = (section.material.magnitude(key) for key in ("youngs_modulus", "density"))
     if stiff is None or heavy is None or stiff.values is None or heavy.values is None:
         return []
     E, rho = float(stiff.values.max()), float(heavy.values.min())
+    if E > 1e9 and 1.0 <= rho < 40.0:
+        return [
+            f"the density of {_material(section)} is {rho:.4g} kg/m3, a foam's, at a stiffness of {E:.4g} "
+            "Pa; a number without a unit is in kg/m3: write '7.85 g/cm3' or '7850 kg/m3'"
+        ]
     if 1e5 <= E < 1e7 and rho > 2500.0:
         return [
             f"the youngs_modulus of {_material(section)} is {E:.4g} Pa, rubber's, at a density of "
