@@ -139,15 +139,17 @@ class StaticCase(CaseResult):
 
         Two answers of different order are at hand: the cells' own stress, averaged, and the recovered
         one. Their distance bounds the error where the mesh resolves the field; where it is large against
-        the stress itself the mesh does not, and the bound is widened up to fourfold. The largest distance
-        among the nodes of the cells around a node counts, since at a single node it may vanish by chance.
+        the stress itself the mesh does not, and the bound is widened up to fourfold. At a single node the
+        distance may vanish by chance, so the root mean square over a cell counts, from the worst cell around.
         """
         distance = tensor.norm(self._recovered - self._averaged[0])
         size = tensor.norm(self._recovered)
         around, level = np.zeros_like(distance), np.zeros_like(distance)
         for _, _, rows in self.points.cells:
             for value, out in ((distance, around), (size, level)):
-                np.maximum.at(out, rows.ravel(), np.repeat(value[rows].max(axis=1), rows.shape[1]))
+                mean = np.sqrt(np.square(value[rows]).mean(axis=1))
+                np.maximum.at(out, rows.ravel(), np.repeat(mean, rows.shape[1]))
+        around = np.maximum(around, distance)
         share = np.divide(around, level, out=np.zeros_like(around), where=level > 0.0)
         return np.asarray(around * (1.3 + np.minimum(8.0 * share, 2.7)))
 
@@ -276,7 +278,7 @@ class StaticCase(CaseResult):
         """Half-width of any displacement component at the mesh points, float64[n_points], m.
 
         What the whole part adds goes with the energy error squared (four times that, of the largest
-        displacement); what the cells around a node add is their strain error over a fifth of their size.
+        displacement); what the cells around a node add is their strain error over three tenths of their size.
         """
         largest = float(np.linalg.norm(self.displacement, axis=1).max())
         out = np.zeros(self.mesh.n_points)
@@ -286,7 +288,7 @@ class StaticCase(CaseResult):
         )
         for block, (_, _, rows) in zip(self.recovery.blocks, self.points.cells, strict=True):
             size = np.ptp(self.mesh.points[block.conn], axis=1).max(axis=1)
-            share = 0.2 * size * distance[rows].max(axis=1)
+            share = 0.3 * size * distance[rows].max(axis=1)
             np.maximum.at(out, block.conn.ravel(), np.repeat(share, block.conn.shape[1]))
         return out + 4.0 * self.energy_error**2 * largest
 
