@@ -17,6 +17,7 @@ import numpy as np
 from designtwin.elements import ELEMENTS
 from designtwin.errors import MeshError, MeshReadError
 from designtwin.io._common import (
+    CENTRE_NODES,
     Labels,
     RawBlock,
     RawMesh,
@@ -39,7 +40,7 @@ _PATTERNS: tuple[tuple[str, dict[int, str]], ...] = (
     (r"(?:CPS|CPE|CPEG|CAX|CGAX|DC2D|DCAX|AC2D|ACAX|WARP2D)([34689])[A-Z]*", _PLANES),
     (r"(?:S|DS|M3D|SFM3D|R3D)([34689])(?:R5|5|[A-Z]*)", _PLANES),
     (r"(?:STRI)(3)", _PLANES),
-    (r"(?:T2D|T3D|DC1D|B2|B3)(2|3)[A-Z]*", {2: "line", 3: "line3"}),
+    (r"(?:T2D|T3D|DC1D)(2|3)[A-Z]*", {2: "line", 3: "line3"}),
     (r"B[23](1|2|3)[A-Z]*", {1: "line", 2: "line3", 3: "line"}),
 )
 # Elements without a shape of their own: read past, with a word.
@@ -293,6 +294,7 @@ def _element_table(card: _Card, width: int) -> IntArray:
                 continue
         rows: list[list[int]] = []
         open_row: list[int] = []
+        number = chunk.line
         for number, line in chunk.lines():
             words = _fields(line.decode("latin-1"))
             words = words[:-1] if words[-1] == "" else words
@@ -313,7 +315,11 @@ def _element_table(card: _Card, width: int) -> IntArray:
                     number, chunk.file,
                 )  # fmt: skip
         if open_row:
-            card.refuse(f"the last element, {open_row[0]}, has {len(open_row) - 1} of {width} nodes")
+            card.refuse(
+                f"element {open_row[0]} has {len(open_row) - 1} nodes; "
+                f"{card.parameters.get('TYPE')} has {width}",
+                number, chunk.file,
+            )  # fmt: skip
         if rows:
             tables.append(np.array(rows, np.int64))
     return np.concatenate(tables) if tables else np.empty((0, width + 1), np.int64)
@@ -431,7 +437,9 @@ def _surface_items(card: _Card) -> list[_Item]:
         if not word:
             card.refuse("an element, a node or a set is wanted first", line, chunk.file)
         face = words[1].upper() if len(words) > 1 and kind == "ELEMENT" else ""
-        if re.fullmatch(r"\d+", word):
+        if card.parameters.get("COMBINE"):
+            items += [_Item(card, line, name=name) for name in words if name]
+        elif re.fullmatch(r"\d+", word):
             numbered.setdefault(face, []).append(_label(card, word, line, chunk.file))
         else:
             items.append(_Item(card, line, name=word, face=face))
@@ -555,25 +563,24 @@ class _Placed:
     first_row: int
     labels: Labels
     node_table: Labels
-    kinds: list[str]
-    ends: IntArray
-    conns: list[IntArray]
-
-    def nodes_of_rows(self, rows: IntArray) -> IntArray:
-        """Node labels (global) of local element rows."""
-        block = np.searchsorted(self.ends, rows, side="right")
-        starts = np.append(0, self.ends[:-1])
-        parts = [self.conns[b][rows[block == b] - starts[b]].ravel() for b in np.unique(block)]
-        return np.unique(np.concatenate(parts)) if parts else np.empty(0, np.int64)
 
 
 class _Resolver:
     """Members of sets, with sets of sets followed once."""
 
-    def __init__(self, placed: dict[str, _Placed], root: _Placed, notes: list[str]) -> None:
-        self.placed, self.root, self.notes = placed, root, notes
+    def __init__(self, placed: dict[str, _Placed], raw: RawMesh) -> None:
+        self.placed, self.raw, self.notes = placed, raw, raw.notes
+        self.ends = np.cumsum([len(block.conn) for block in raw.blocks] or [0])
         self.done: dict[tuple[int, str, str], Any] = {}
         self.busy: set[tuple[int, str, str]] = set()
+
+    def by_block(self, rows: IntArray) -> Iterator[tuple[RawBlock, IntArray, IntArray]]:
+        """Blocks that hold some of the raw rows: the block, the rows within it, and the raw rows."""
+        which = np.searchsorted(self.ends, rows, side="right")
+        for b in np.unique(which).tolist():
+            mine = rows[which == b]
+            block = self.raw.blocks[b]
+            yield block, mine - (self.ends[b] - len(block.conn)), mine
 
     def find(self, at: _Placed, item: _Item, table: str) -> tuple[_Placed, str] | None:
         """Where a set named in an item is defined: here, or 'instance.name'."""
@@ -624,7 +631,8 @@ class _Resolver:
             if found is None:
                 item.card.refuse(f"set {spelled!r}: there is no element set {item.name!r}")
             rows: IntArray = self.members(found[0], "elsets", found[1])
-            return found[0].nodes_of_rows(rows - found[0].first_row)
+            parts = [block.conn[local].ravel() for block, local, _ in self.by_block(rows)]
+            return np.unique(np.concatenate(parts)) if parts else np.empty(0, np.int64)
         if item.name:
             found = self.find(at, item, table)
             if found is None:
@@ -699,10 +707,10 @@ class _Resolver:
                     item.card.refuse(
                         f"surface {spelled!r} names {item.name!r}, which is no element set", item.line
                     )
-                here, rows = found[0], self.members(found[0], "elsets", found[1])
+                rows = self.members(found[0], "elsets", found[1])
             else:
                 as_set = _Item(item.card, item.line, item.labels)
-                here, rows = at, self.plain(at, as_set, "elsets", name)
+                rows = self.plain(at, as_set, "elsets", name)
             if not item.face:
                 free.append(rows)
                 continue
@@ -712,18 +720,14 @@ class _Resolver:
             match = re.fullmatch(r"[SE](\d)", item.face)
             if match is None:
                 item.card.refuse(f"surface {spelled!r}: {item.face!r} is no face; S1 to S6 are", item.line)
-            local = rows - here.first_row
-            block = np.searchsorted(here.ends, local, side="right")
-            for b in np.unique(block):
-                kind = here.kinds[b]
-                kind = {"hexahedron27": "hexahedron20", "quad9": "quad8"}.get(kind, kind)
-                face = int(match.group(1)) - 1
+            face = int(match.group(1)) - 1
+            for block, local, mine in self.by_block(rows):
+                kind = CENTRE_NODES.get(block.name, block.name)
                 if kind not in FACETS or face < 0 or face >= len(FACETS[kind]):
                     item.card.refuse(
                         f"surface {spelled!r}: a {kind} cell has no face {item.face} "
-                        f"(element {here.element_labels[local[block == b][0]]})", item.line,
+                        f"(element {block.ids[local[0]]})", item.line,
                     )  # fmt: skip
-                mine = rows[block == b]
                 pairs.append(np.column_stack([mine, np.full(len(mine), FACETS[kind][face])]))
         empty = np.empty(0, np.int64)
         return (
@@ -791,12 +795,10 @@ def _assemble(
             if shift.any():
                 points[-1] = points[-1] + shift
             node_cards.append((card, len(table), offset))
-        conns, kinds, ids = [], [], []
+        ids = []
         for card, kind, rows in scope.elements:
             conn = rows[:, 1:] + offset
             raw.blocks.append(RawBlock(kind, conn, rows[:, 0], False, _line_finder(card, rows[:, 0])))
-            conns.append(conn)
-            kinds.append(kind)
             ids.append(rows[:, 0])
         element_labels = np.concatenate(ids) if ids else np.empty(0, np.int64)
         table_of = Labels(element_labels)
@@ -808,9 +810,8 @@ def _assemble(
                 f"element {label} is given twice ({len(again)} elements are)",
                 file=path, line=_line_of_label(last, label),
             )  # fmt: skip
-        ends = np.cumsum([len(c) for c in conns]) if conns else np.empty(0, np.int64)
         placed[name.casefold()] = _Placed(
-            scope, name, offset, labels, element_labels, row, table_of, Labels(labels), kinds, ends, conns
+            scope, name, offset, labels, element_labels, row, table_of, Labels(labels)
         )
         row += len(element_labels)
         offset += int(labels.max()) + 1 if len(labels) and len(scopes) > 1 else 0
@@ -818,8 +819,7 @@ def _assemble(
     raw.points = np.concatenate(points) if points else np.empty((0, 3))
     raw.node_line = _node_line_finder(node_cards)
     _fix_line3(raw)
-    root = placed[""]
-    resolver = _Resolver({k: v for k, v in placed.items() if k}, root, notes)
+    resolver = _Resolver({k: v for k, v in placed.items() if k}, raw)
     _mark_sections(deck, placed, resolver, raw)
     _name_groups(placed, resolver, raw, len(scopes) > 2)
     if deck.materials:

@@ -254,7 +254,8 @@ def seeds() -> tuple[tuple[str, str, bytes], ...]:
         b"*ELEMENT, TYPE=C3D4, ELSET=E\n1,1,2,3,4\n2,2,3,4,5\n*NSET, NSET=N, GENERATE\n1,5,2\n"
         b"*ELSET, ELSET=F\nE, 2\n*SURFACE, NAME=S\nE, S1\n2, S3\n*END PART\n*ASSEMBLY, NAME=A\n"
         b"*INSTANCE, NAME=I, PART=P\n1.,0.,0.\n0.,0.,0.,0.,0.,1.,90.\n*END INSTANCE\n"
-        b"*NSET, NSET=M, INSTANCE=I\n1,2\n*END ASSEMBLY\n*MATERIAL, NAME=STEEL\n*ELASTIC\n2e5,.3\n"
+        b"*NSET, NSET=M, INSTANCE=I\n1,2\n*ELSET, ELSET=_T, INSTANCE=I\n2\n"
+        b"*SURFACE, NAME=T\n_T, S2\n*NSET, NSET=L, ELSET=_T\n*END ASSEMBLY\n*MATERIAL, NAME=STEEL\n*ELASTIC\n2e5,.3\n"
     )
     out += [("abaqus instance", ".inp", deck)] * 3
     return tuple(out)

@@ -117,7 +117,9 @@ def test_two_formats_of_one_mesh_agree(shared_mesh):
         assert areas[0] == pytest.approx(areas[1], rel=1e-12)
     for i in range(1, 19):
         volume = gmsh.cell_measures()[gmsh.groups[f"body {i}"].cells].sum()
-        assert volume == pytest.approx(abaqus.cell_measures()[abaqus.groups[f"body_{i}"].cells].sum(), rel=1e-12)
+        assert volume == pytest.approx(
+            abaqus.cell_measures()[abaqus.groups[f"body_{i}"].cells].sum(), rel=1e-12
+        )
         assert np.array_equal(
             np.sort(abaqus.points[abaqus.groups[f"body_{i}"].nodes], axis=0),
             np.sort(abaqus.points[abaqus.nodes_of_cells(abaqus.groups[f"body_{i}"].cells)], axis=0),
