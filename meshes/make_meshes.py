@@ -184,7 +184,7 @@ def round_nodes() -> None:
 
 def bracket_shape(
     t: float = 5.0,
-    rib: float = 12.0,
+    rib: float = 10.0,
     root: float = 6.0,
 ) -> None:
     """L-bracket: base plate with four bolt holes, upright, notched rib, lug with a bore, buffer pad.
@@ -288,7 +288,7 @@ def bracket(scale: float) -> None:
     group(2, "back", inside(2, x=(0, 0)))
     group(2, "pad", inside(2, x=(4, 4)))
     group(2, "root_fillet", inside(2, x=(-11, -5), z=(5, 11)))
-    group(2, "rib_sides", inside(2, x=(-60, -5), y=(-6, -6)) + inside(2, x=(-60, -5), y=(6, 6)))
+    group(2, "rib_sides", inside(2, x=(-60, -5), y=(-5, -5)) + inside(2, x=(-60, -5), y=(5, 5)))
 
     far = 9.5 * scale
     use_sizes(
