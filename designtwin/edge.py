@@ -71,7 +71,7 @@ def compare(before: Any, after: Any, name: str | Quantity = "von_mises", **optio
 
 
 def report(source: Any | Sequence[Any], path: str | os.PathLike[str], **options: Any) -> Path:
-    """Write a verdict, or sections of a longer story, as one HTML page; see `designtwin.report.write_report`."""
+    """Write a verdict, or sections of a longer story, as one HTML page; see `designtwin.report`."""
     from designtwin.report import write_report
 
     return write_report(source, path, **options)

@@ -138,7 +138,8 @@ def plot_field(
     window_size : (width, height)
         Pixels.
     camera : str or [3], optional
-        "iso", "+x", "front" and the like, or the direction to look from; by default one that sees the worst place.
+        "iso", "+x", "front" and the like, or the direction to look from; by default one that sees
+        the worst place.
     limits : (low, high), optional
         Ends of the color bar in display units.
     show : bool, optional
@@ -160,13 +161,24 @@ def plot_field(
     result, verdict = unwrap(source)
     shown = read(result, name, case, verdict)
     scene = field_scene(
-        result, shown, verdict=verdict, deformed=deformed, zones=zones, mesh_edges=mesh_edges, cut_plane=cut_plane,
-        limits=limits, title=title,
-    )  # fmt: skip
+        result,
+        shown,
+        verdict=verdict,
+        deformed=deformed,
+        zones=zones,
+        mesh_edges=mesh_edges,
+        cut_plane=cut_plane,
+        limits=limits,
+        title=title,
+    )
     return deliver(
-        scene, screenshot=screenshot, window_size=window_size, camera=camera, show=show,
+        scene,
+        screenshot=screenshot,
+        window_size=window_size,
+        camera=camera,
+        show=show,
         file_name=f"{part_name(result, verdict)} {shown.name} {shown.case.name}",
-    )  # fmt: skip
+    )
 
 
 def deliver(
@@ -203,11 +215,7 @@ def unwrap(source: Any) -> tuple[Any, Any]:
 
 def cases_of(result: Any) -> dict[str, Any]:
     """Case results by name; a case result stands for itself."""
-    if (
-        hasattr(result, "by_case")
-        or not hasattr(result, "displacement")
-        and not hasattr(result, "temperature")
-    ):
+    if hasattr(result, "by_case"):
         return {name: result[name] for name in result.cases}
     return {result.name: result}
 
@@ -302,10 +310,17 @@ def _read_case(result: Any, name: str | Quantity, case: Any, outcome: Outcome | 
     else:
         node, cells = case.points.node, tuple(case.points.cells)
     shown = Shown(
-        name=name, title=field.title, dimension=field.dimension, values=units.from_si(values, field.dimension),
-        error=_display_error(values, error, field.dimension), node=node, cells=cells,
-        judged=np.ones(len(values), bool), case=case, outcome=outcome,
-    )  # fmt: skip
+        name=name,
+        title=field.title,
+        dimension=field.dimension,
+        values=units.from_si(values, field.dimension),
+        error=_display_error(values, error, field.dimension),
+        node=node,
+        cells=cells,
+        judged=np.ones(len(values), bool),
+        case=case,
+        outcome=outcome,
+    )
     if outcome is None:
         return shown
     return replace(shown, judged=_judged(result, outcome.requirement.quantity, shown, field.location))
@@ -325,18 +340,24 @@ def _read_quantity(result: Any, quantity: Quantity, case: Any, outcome: Outcome 
     error[band.rows] = np.maximum(band.high - band.values, band.values - band.low)
     return Shown(
         name="safety_factor" if isinstance(quantity, YieldMargin) else type(quantity).__name__,
-        title=quantity.label, dimension=quantity.dimension, values=units.from_si(values, quantity.dimension),
-        error=_display_error(values, error, quantity.dimension), node=node,
-        cells=tuple(case.points.cells) if of_results else tuple(mesh.blocks()), judged=judged, case=case,
+        title=quantity.label,
+        dimension=quantity.dimension,
+        values=units.from_si(values, quantity.dimension),
+        error=_display_error(values, error, quantity.dimension),
+        node=node,
+        cells=tuple(case.points.cells) if of_results else tuple(mesh.blocks()),
+        judged=judged,
+        case=case,
         outcome=outcome,
-    )  # fmt: skip
+    )
 
 
 def _display_error(values: FloatArray, error: FloatArray | None, dimension: str) -> FloatArray | None:
     if error is None:
         return None
     with np.errstate(invalid="ignore"):
-        return np.abs(np.asarray(units.from_si(values + error, dimension) - units.from_si(values, dimension)))
+        upper, middle = units.from_si(values + error, dimension), units.from_si(values, dimension)
+        return np.asarray(np.abs(upper - middle), np.float64)
 
 
 def _judged(result: Any, quantity: Any, shown: Shown, location: str) -> BoolArray:
@@ -463,13 +484,20 @@ def field_scene(
     worst = _extremes(shown)
     if cut_plane is not None:
         normal, origin = _plane(cut_plane, mesh, xyz[worst[0][1]] if worst else xyz.mean(axis=0))
+        if isinstance(cut_plane, str) and cut_plane in ("x", "y", "z"):
+            # The larger piece stays.
+            normal = normal if (origin - mesh.extents.mean(axis=0)) @ normal >= 0 else -normal
         draw.cut(normal, origin)
-        notes.append(f"cut at {_plane_text(normal, origin)}")
+        notes.append(f"cut at {_plane_text(normal, origin, mesh.size)}")
     lines = draw.outlines(mesh_edges)
     if factor:
         notes.append(f"deformation × {factor:g}")
         if cut_plane is None:
-            undeformed = skin.edge_lines(skin.feature_edges(), rest, skin.level())
+            undeformed = (
+                skin.edge_lines(skin.feature_edges(), rest, skin.level()) if skin.sets else Segments.none()
+            )
+            if len(skin.line_conn):
+                undeformed = join_segments(undeformed, Segments(rest, skin.line_conn))
             lines.insert(0, Line(undeformed, color="#8b98a5", width=1.3, opacity=0.75, lift=0.5))
             notes.append("gray lines: undeformed")
     callouts = _callouts(shown, worst, xyz)
@@ -479,7 +507,7 @@ def field_scene(
     wanted = _zones_for(verdict, shown, zones)
     zone_lines, zone_callouts, zone_notes = _zone_marks(result, wanted, shown, draw, xyz)
     lines += zone_lines
-    callouts = _merged(callouts, zone_callouts)
+    callouts = [c for c in _merged(callouts, zone_callouts) if draw.keeps(c.at)]
     notes += zone_notes
     if not shown.judged.all() and shown.excluded:
         notes.append(f"pale: not judged ({shown.excluded})")
@@ -492,6 +520,7 @@ def field_scene(
         subtitle=_subtitle(result, verdict, shown),
         notes=(*notes, _mesh_note(mesh)),
         flat=skin.flat,
+        facing=draw.normal,
     )
 
 
@@ -536,7 +565,8 @@ class _Drawing:
     @property
     def bodies(self) -> list[Body]:
         """What to draw."""
-        return [Body(tri, values, faded=faded) for tri, values, faded in self.parts]
+        thin = not self.skin.sets
+        return [Body(tri, values, faded=faded, hides=not thin) for tri, values, faded in self.parts]
 
     def cut(self, normal: FloatArray, origin: FloatArray) -> None:
         """Take away what is in front of a plane, and close the cut with a face."""
@@ -558,6 +588,10 @@ class _Drawing:
         if not kept:
             raise PictureError("the cut plane takes the whole part away; turn its normal or move its point")
         self.parts = kept
+
+    def keeps(self, point: FloatArray) -> bool:
+        """False for what a cut took away."""
+        return self.normal is None or float((point - self.origin) @ self.normal) <= 1e-6 * self.skin.mesh.size
 
     def trimmed(self, segments: Segments) -> Segments:
         """What a cut leaves of some lines."""
@@ -611,7 +645,7 @@ class _Drawing:
         return self.trimmed(contour(self.triangles.points, self.triangles.conn, on_skin, 0.5))
 
     def limit_line(self, values: FloatArray, requirement: Any, near: IntArray) -> Segments:
-        """The line where a required quantity (SI, at rows) passes its limit, on facets that touch some rows."""
+        """The line where a required quantity (SI, at rows) passes its limit, near some rows."""
         if not len(self.triangles.conn):
             return Segments.none()
         limit = requirement.limit
@@ -701,7 +735,7 @@ def _value_text(shown: Shown, row: int) -> str:
     error = None if shown.error is None else float(shown.error[row])
     value = float(shown.values[row])
     if error is None or not math.isfinite(error):
-        return f"{value:.4g} {symbol}".strip().replace("-", "−")
+        return f"{units.show(value, 'dimensionless')} {symbol}".strip().replace("-", "−")
     # Values are in display units already; dimensionless keeps them as they are.
     return f"{show_value(Value(value=value, error=error), 'dimensionless')} {symbol}".strip().replace(
         "-", "−"
@@ -726,7 +760,8 @@ def _zones_for(verdict: Any, shown: Shown, asked: bool | Sequence[Any] | None) -
 def _zone_marks(
     result: Any, zones: list[Any], shown: Shown, draw: _Drawing, xyz: FloatArray
 ) -> tuple[list[Line], list[Callout], list[str]]:
-    lines, callouts = [], []
+    lines: list[Line] = []
+    callouts: list[Callout] = []
     largest = max((zone.volume or zone.area for zone in zones), default=0.0)
     for zone in zones:
         rows = _rows_of_zone(zone, shown)
@@ -808,7 +843,9 @@ def _plane(asked: tuple[Any, Any] | str, mesh: Mesh, through: FloatArray) -> tup
     return normal / np.linalg.norm(normal), origin
 
 
-def _plane_text(normal: FloatArray, origin: FloatArray) -> str:
+def _plane_text(normal: FloatArray, origin: FloatArray, size: float) -> str:
+    fine = 10.0 ** (math.floor(math.log10(size)) - 3)  # a thousandth of the part is close enough for words
+    origin = np.round(origin / fine) * fine + 0.0
     axis = np.flatnonzero(np.abs(normal) > 0.999999)
     if len(axis):
         return f"{'xyz'[axis[0]]} = {units.show(float(origin[axis[0]]), 'length')}"
@@ -851,7 +888,7 @@ def compare(
     show: bool | None = None,
     title: str | None = None,
 ) -> Picture:
-    """Draw the same field of two results side by side, with one color scale, one camera, one deformation scale.
+    """Draw a field of two results side by side: one color scale, one camera, one deformation scale.
 
     Parameters
     ----------
@@ -883,12 +920,15 @@ def compare(
         for (r, v), s in zip(pairs, both, strict=True)
     ]
     common = replace(
-        scenes[0].scale or scales[0], below=any(bool(s.scale and s.scale.below) for s in scenes),
+        scenes[0].scale or scales[0],
+        below=any(bool(s.scale and s.scale.below) for s in scenes),
         above=any(bool(s.scale and s.scale.above) for s in scenes),
-    )  # fmt: skip
+    )
     page = Page(window_size)
-    page.header(title if title is not None else f"{_title(first, pairs[0][0])}: {headings[0]} and {headings[1]}",
-                part_name(pairs[1][0], pairs[1][1]))  # fmt: skip
+    page.header(
+        title if title is not None else f"{_title(first, pairs[0][0])}: {headings[0]} and {headings[1]}",
+        part_name(pairs[1][0], pairs[1][1]),
+    )
     notes = [n for n in scenes[0].notes[:-1] if n in scenes[1].notes]
     page.footer([*notes, *(f"{h}: {s.notes[-1]}" for h, s in zip(headings, scenes, strict=True))])
     important = np.array([c.at for c in scenes[0].callouts if c.kind in ("max", "zone")]).reshape(-1, 3)
@@ -902,9 +942,12 @@ def compare(
         page.panel(replace(scene, focus=frame_points, scale=common), box, toward, heading=heading)
     page.bar(common, Box(1 - 150 * page.unit / page.width, 0.16, 30 * page.unit / page.width, 0.56))
     return finish(
-        page.figure, screenshot=screenshot, name=f"{part_name(*pairs[1])} {first.name} compared",
-        texts=tuple(page.texts), show=show,
-    )  # fmt: skip
+        page.figure,
+        screenshot=screenshot,
+        name=f"{part_name(*pairs[1])} {first.name} compared",
+        texts=tuple(page.texts),
+        show=show,
+    )
 
 
 __all__ = ["Sampler", "compare", "deliver", "field_name", "field_scene", "plot_field", "read", "scale_of"]

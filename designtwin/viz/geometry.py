@@ -19,7 +19,7 @@ from designtwin.typing import BoolArray, FloatArray, IntArray
 SHARP = {1: float(np.cos(np.radians(30.0))), 2: float(np.cos(np.radians(20.0)))}
 """Facets that meet at a larger angle meet at an edge of the part, not in a curved face; by their degree."""
 SMOOTH = {1: SHARP[1], 2: float(np.cos(np.radians(12.0)))}
-"""Normals that differ less are averaged. Quadratic facets follow a curved face themselves, so theirs are close."""
+"""Normals that differ less are averaged; those of quadratic facets are close, as these follow the face."""
 _PLANE = float(np.cos(np.radians(0.3)))
 
 MOST_TRIANGLES = 600_000
@@ -177,8 +177,9 @@ class Skin:
             carry.append((facets.conn, table))
             first += k * q
         if not points:
-            return Triangles(np.empty((0, 3)), np.empty((0, 3)), np.empty((0, 3), np.int64),
-                             np.empty(0, np.int64)), Sampler([])  # fmt: skip
+            return Triangles(
+                np.empty((0, 3)), np.empty((0, 3)), np.empty((0, 3), np.int64), np.empty(0, np.int64)
+            ), Sampler([])
         joined = Triangles(
             np.concatenate(points), np.concatenate(normals), np.concatenate(conn), np.concatenate(facet)
         )
@@ -232,33 +233,33 @@ class Skin:
         for facets in self.sets:
             element = ELEMENTS[facets.element]
             nodal = _nodal_normals(facets, xyz)
-            for i, (a, b) in enumerate(element.corner_edges):
-                ends.append(facets.conn[:, [a, b]])
+            for i, (start, end) in enumerate(element.corner_edges):
+                ends.append(facets.conn[:, [start, end]])
                 mid = element.corners + i
                 middle.append(
                     facets.conn[:, mid] if element.degree > 1 else np.full(len(facets.conn), -1, np.int64)
                 )
                 facet.append(facets.rows)
-                normal.append(nodal[:, a] + nodal[:, b])
+                normal.append(nodal[:, start] + nodal[:, end])
         if not ends:
             none = np.empty((0, 2), np.int64)
             self._edges = Edges(none, np.empty(0, np.int64), none, np.empty(0))
             return self._edges
-        end, mid, own = np.concatenate(ends), np.concatenate(middle), np.concatenate(facet)
+        both_ends, mids, own = np.concatenate(ends), np.concatenate(middle), np.concatenate(facet)
         n = np.concatenate(normal)
         n /= np.maximum(np.linalg.norm(n, axis=1, keepdims=True), 1e-300)
-        key = np.sort(self.node[end], axis=1)
+        key = np.sort(self.node[both_ends], axis=1)
         order = np.lexsort(key.T)
         new = np.r_[True, (np.diff(key[order], axis=0) != 0).any(axis=1)]
-        start = np.flatnonzero(new)
-        count = np.diff(np.r_[start, len(order)])
-        one = order[start]
-        two = order[np.minimum(start + 1, len(order) - 1)]
+        first = np.flatnonzero(new)
+        count = np.diff(np.r_[first, len(order)])
+        one = order[first]
+        two = order[np.minimum(first + 1, len(order) - 1)]
         paired = count >= 2
         cosine = np.where(paired, np.einsum("ij,ij->i", n[one], n[two]), -1.0)
         cosine[count > 2] = -1.0  # three facets on one edge: always worth a line
         both = np.column_stack([own[one], np.where(paired, own[two], -1)])
-        self._edges = Edges(end[one], mid[one], both, cosine)
+        self._edges = Edges(both_ends[one], mids[one], both, cosine)
         return self._edges
 
     def edge_lines(self, edges: BoolArray, xyz: FloatArray, level: int) -> Segments:
@@ -508,12 +509,20 @@ def cut_triangles(
 # Tetrahedra that fill each cell, by local nodes: enough for a plane section of it.
 _FILL: dict[str, tuple[tuple[int, int, int, int], ...]] = {
     "tetra": ((0, 1, 2, 3),),
-    "tetra10": ((0, 4, 6, 7), (4, 1, 5, 8), (6, 5, 2, 9), (7, 8, 9, 3),
-                (4, 5, 6, 8), (4, 6, 7, 8), (6, 5, 9, 8), (6, 9, 7, 8)),
+    "tetra10": (
+        (0, 4, 6, 7),
+        (4, 1, 5, 8),
+        (6, 5, 2, 9),
+        (7, 8, 9, 3),
+        (4, 5, 6, 8),
+        (4, 6, 7, 8),
+        (6, 5, 9, 8),
+        (6, 9, 7, 8),
+    ),
     "hexahedron": ((0, 1, 2, 6), (0, 2, 3, 6), (0, 3, 7, 6), (0, 7, 4, 6), (0, 4, 5, 6), (0, 5, 1, 6)),
     "wedge": ((0, 1, 2, 5), (0, 1, 5, 4), (0, 4, 5, 3)),
     "pyramid": ((0, 1, 2, 4), (0, 2, 3, 4)),
-}  # fmt: skip
+}
 
 
 def section(
@@ -629,9 +638,15 @@ def cones(tips: FloatArray, axes: FloatArray, height: float) -> Triangles:
 
 
 def _frustum(
-    a: FloatArray, b: FloatArray, u: FloatArray, v: FloatArray, d: FloatArray, ra: FloatArray, rb: FloatArray,
+    a: FloatArray,
+    b: FloatArray,
+    u: FloatArray,
+    v: FloatArray,
+    d: FloatArray,
+    ra: FloatArray,
+    rb: FloatArray,
     sides: int = 24,
-) -> Triangles:  # fmt: skip
+) -> Triangles:
     angle = np.linspace(0, 2 * np.pi, sides, endpoint=False)
     ring = np.cos(angle)[None, :, None] * u[:, None] + np.sin(angle)[None, :, None] * v[:, None]
     height = np.maximum(np.linalg.norm(b - a, axis=1), 1e-300)

@@ -61,7 +61,7 @@ def plot_history(
     left, width, top, gap = 0.085, 0.665, 0.875, 0.055
     total = sum(share for _, share in rows)
     usable = top - 0.075 - gap * (len(rows) - 1)
-    x = np.arange(1, len(designs) + 1)
+    x = np.arange(1.0, len(designs) + 1)
     for kind, share in rows:
         height = usable * share / total
         axes = page.figure.add_axes((left, top - height, width, height))
@@ -105,18 +105,40 @@ def _objective(page: Page, axes: Any, history: Any, designs: Sequence[Any], x: F
     axes.plot(x, value, color=FAINT, linewidth=page.points(2), zorder=1)
     for flag, face, edge, text in ((met, GOOD, GOOD, "meets all"), (~met, PAPER, ALARM, "does not")):
         if (flag & np.isfinite(value)).any():
-            axes.plot(x[flag], value[flag], "o", markersize=page.points(13), markerfacecolor=face,
-                      markeredgecolor=edge, markeredgewidth=page.points(2.5), label=text, zorder=3)  # fmt: skip
+            axes.plot(
+                x[flag],
+                value[flag],
+                "o",
+                markersize=page.points(13),
+                markerfacecolor=face,
+                markeredgecolor=edge,
+                markeredgewidth=page.points(2.5),
+                label=text,
+                zorder=3,
+            )
             page.texts.append(text)
     broken = np.isnan(value)
     if broken.any() and (~broken).any():
-        axes.plot(x[broken], np.full(broken.sum(), np.nanmin(value)), "x", color=ALARM, markersize=page.points(13),
-                  markeredgewidth=page.points(3), label="failed to evaluate")  # fmt: skip
+        axes.plot(
+            x[broken],
+            np.full(broken.sum(), np.nanmin(value)),
+            "x",
+            color=ALARM,
+            markersize=page.points(13),
+            markeredgewidth=page.points(3),
+            label="failed to evaluate",
+        )
         page.texts.append("failed to evaluate")
     _ylabel(page, axes, _with_unit(history.objective.label, dimension))
     axes.margins(y=0.12)
-    axes.legend(fontsize=page.points(17), frameon=False, loc="upper left", bbox_to_anchor=(1.005, 1.02),
-                labelcolor=INK, borderaxespad=0.2)  # fmt: skip
+    axes.legend(
+        fontsize=page.points(17),
+        frameon=False,
+        loc="upper left",
+        bbox_to_anchor=(1.005, 1.02),
+        labelcolor=INK,
+        borderaxespad=0.2,
+    )
     if met.any():
         best = int(np.nanargmin(np.where(met, value, np.nan)))
         shown = units.show(designs[best].objective, dimension)
@@ -124,10 +146,28 @@ def _objective(page: Page, axes: Any, history: Any, designs: Sequence[Any], x: F
         if np.isfinite(value[0]) and value[0] and best:
             text += f" ({(value[best] - value[0]) / abs(value[0]):+.1%} from the start)".replace("-", "−")
         page.texts.append(text)
-        axes.text(1.02, 0.35, text.replace(" (", "\n("), transform=axes.transAxes, fontsize=page.points(18), color=GOOD,
-                  weight="bold", va="center", ha="left", linespacing=1.4)  # fmt: skip
-        axes.plot(x[best], value[best], "o", markersize=page.points(24), markerfacecolor="none", markeredgecolor=GOOD,
-                  markeredgewidth=page.points(2), zorder=4)  # fmt: skip
+        axes.text(
+            1.02,
+            0.35,
+            text.replace(" (", "\n("),
+            transform=axes.transAxes,
+            fontsize=page.points(18),
+            color=GOOD,
+            weight="bold",
+            va="center",
+            ha="left",
+            linespacing=1.4,
+        )
+        axes.plot(
+            x[best],
+            value[best],
+            "o",
+            markersize=page.points(24),
+            markerfacecolor="none",
+            markeredgecolor=GOOD,
+            markeredgewidth=page.points(2),
+            zorder=4,
+        )
 
 
 def _slacks(designs: Sequence[Any]) -> dict[str, dict[int, float]]:
@@ -207,10 +247,26 @@ def _end_labels(page: Page, axes: Any, ends: list[tuple[float, str, str]]) -> No
     for at, (value, text, _, color) in zip(place, wrapped, strict=True):
         page.texts.append(text.replace("\n", " "))
         axes.annotate(
-            text, (1, value), xycoords=("axes fraction", "data"), xytext=(1.02, at), textcoords=("axes fraction", "data"),
-            fontsize=page.points(17), color=color, va="center", ha="left", annotation_clip=False, linespacing=1.2,
-            arrowprops={"arrowstyle": "-", "color": color, "linewidth": page.points(1), "shrinkA": 1, "shrinkB": 0},
-        )  # fmt: skip
+            text,
+            (1, value),
+            xycoords=("axes fraction", "data"),
+            xytext=(1.02, at),
+            textcoords=("axes fraction", "data"),
+            fontsize=page.points(17),
+            color=color,
+            va="center",
+            ha="left",
+            annotation_clip=False,
+            linespacing=1.2,
+            arrowprops={
+                "arrowstyle": "-",
+                "color": color,
+                "linewidth": page.points(1),
+                "shrinkA": 1,
+                "shrinkB": 0,
+                "relpos": (0.0, 0.5),
+            },
+        )
 
 
 def _two_lines(text: str, width: int) -> tuple[str, int]:

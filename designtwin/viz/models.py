@@ -26,7 +26,7 @@ from designtwin.viz.geometry import (
     tubes,
 )
 from designtwin.viz.picture import Picture, check_path
-from designtwin.viz.scene import ALARM, BODY, INK, Body, Callout, Line, Scene
+from designtwin.viz.scene import ALARM, BODY, INK, Body, Callout, Line, Scene, rgb
 
 Path_ = str | os.PathLike[str]
 Size = tuple[int, int]
@@ -48,6 +48,7 @@ HELD = "#2a649b"
 PUSHED = ALARM
 HOT = "#d9581f"
 MOST_GROUPS = 14
+_MAGNITUDES = ("magnitude", "coefficient", "ambient", "speed")
 WARN = "#e08a2c"
 
 
@@ -94,12 +95,21 @@ def plot_mesh(
         bodies[0] = _painted(bodies[0], paint, palette)
     return deliver(
         Scene(
-            bodies=tuple(bodies), lines=tuple(lines), callouts=tuple(callouts), legend=tuple(legend), flat=skin.flat,
+            bodies=tuple(bodies),
+            lines=tuple(lines),
+            callouts=tuple(callouts),
+            legend=tuple(legend),
+            flat=skin.flat,
             title=title if title is not None else f"Mesh of {_name(mesh)}",
-            subtitle=_mesh_note(mesh), notes=(f"extents {_extents(mesh)}", *mesh.notes[:1]),
+            subtitle=_mesh_note(mesh),
+            notes=(f"extents {_extents(mesh)}", *mesh.notes[:1]),
         ),
-        screenshot=screenshot, window_size=window_size, camera=camera, show=show, file_name=f"{_name(mesh)} mesh",
-    )  # fmt: skip
+        screenshot=screenshot,
+        window_size=window_size,
+        camera=camera,
+        show=show,
+        file_name=f"{_name(mesh)} mesh",
+    )
 
 
 def plot_check(
@@ -149,12 +159,21 @@ def plot_check(
     verdict = {"ok": "no complaints", "warn": f"{warn} to look at", "bad": f"{bad} to repair"}[report.grade]
     return deliver(
         Scene(
-            bodies=tuple(bodies), lines=tuple(lines), callouts=tuple(callouts[:8]), legend=tuple(legend), flat=skin.flat,
+            bodies=tuple(bodies),
+            lines=tuple(lines),
+            callouts=tuple(callouts[:8]),
+            legend=tuple(legend),
+            flat=skin.flat,
             title=title if title is not None else f"Mesh check of {_name(mesh)}: {report.grade}, {verdict}",
-            subtitle=_mesh_note(mesh), notes=(f"extents {_extents(mesh)}",),
+            subtitle=_mesh_note(mesh),
+            notes=(f"extents {_extents(mesh)}",),
         ),
-        screenshot=screenshot, window_size=window_size, camera=camera, show=show, file_name=f"{_name(mesh)} check",
-    )  # fmt: skip
+        screenshot=screenshot,
+        window_size=window_size,
+        camera=camera,
+        show=show,
+        file_name=f"{_name(mesh)} check",
+    )
 
 
 def plot_model(
@@ -202,15 +221,23 @@ def plot_model(
     parts = [f"{part.name}: {_material(part)}" for part in model.parts]
     return deliver(
         Scene(
-            bodies=tuple(draw.bodies), lines=tuple(draw.lines), callouts=tuple(draw.callouts), flat=draw.skin.flat,
-            legend=tuple((TINTS[i % len(TINTS)], text) for i, text in enumerate(parts)) if len(parts) > 1 else (),
+            bodies=tuple(draw.bodies),
+            lines=tuple(draw.lines),
+            callouts=tuple(draw.callouts),
+            flat=draw.skin.flat,
+            legend=tuple((TINTS[i % len(TINTS)], text) for i, text in enumerate(parts))
+            if len(parts) > 1
+            else (),
             title=title if title is not None else f"{model.name or _name(mesh)}: supports and loads{what}",
             subtitle="   ·   ".join(parts) if len(parts) == 1 else _mesh_note(mesh),
-            notes=("blue: held", "arrows: loads", *draw.notes),
+            notes=(*draw.colors, *draw.notes),
         ),
-        screenshot=screenshot, window_size=window_size, camera=camera, show=show,
+        screenshot=screenshot,
+        window_size=window_size,
+        camera=camera,
+        show=show,
         file_name=f"{model.name or _name(mesh)} model {case or ''}",
-    )  # fmt: skip
+    )
 
 
 # The body and marks on it
@@ -242,7 +269,7 @@ def _plain(
         lines.append(Line(skin.edge_lines(feature, mesh.points, level), color=INK, width=1.2, opacity=0.85))
     if len(skin.line_conn):
         radius = np.full(len(skin.line_conn), 0.006 * mesh.size)
-        bodies.append(Body(tubes(mesh.points, skin.line_conn, radius)[0]))
+        bodies.append(Body(tubes(mesh.points, skin.line_conn, radius)[0], hides=False))
     return bodies, lines
 
 
@@ -260,9 +287,15 @@ def _painted(body: Body, paint: IntArray, palette: Sequence[str]) -> Body:
 
 
 def _mark_group(
-    mesh: Mesh, skin: Skin, group: Group, color: str, paint: IntArray, palette: list[str], bodies: list[Body],
+    mesh: Mesh,
+    skin: Skin,
+    group: Group,
+    color: str,
+    paint: IntArray,
+    palette: list[str],
+    bodies: list[Body],
     lines: list[Line],
-) -> FloatArray | None:  # fmt: skip
+) -> FloatArray | None:
     """Color a group: its faces, else its cells, else its nodes; returns places for its label."""
     number = len(palette)
     if group.facets is not None and len(group.facets):
@@ -282,7 +315,7 @@ def _mark_group(
         if hit_facets.any():
             paint[hit_facets] = number
             palette.append(color)
-        return mesh.cell_centers[group.cells]
+        return np.asarray(mesh.cell_centers[group.cells])
     if group.nodes is not None and len(group.nodes):
         at = mesh.points[group.nodes]
         few = at[np.linspace(0, len(at) - 1, min(len(at), 2000)).astype(int)]
@@ -356,9 +389,10 @@ def _wanted_groups(mesh: Mesh, groups: bool | Sequence[str]) -> list[str]:
     if groups is True:
         # A group of all cells says nothing in a picture.
         every = [
-            name for name, group in mesh.groups.items()
+            name
+            for name, group in mesh.groups.items()
             if not (group.facets is None and group.cells is not None and len(group.cells) == mesh.n_cells)
-        ]  # fmt: skip
+        ]
         return every[:MOST_GROUPS]
     return [mesh.group_name(name) for name in groups]
 
@@ -380,6 +414,7 @@ class _ModelDrawing:
         self.size = self.mesh.size
         self.callouts: list[Callout] = []
         self.notes: list[str] = []
+        self.colors: dict[str, None] = {}  # an ordered set of what the colors mean
 
     def _place(self, on: Any) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Centers, outward normals and areas of the faces of a place; of its nodes, without normals, else."""
@@ -399,7 +434,7 @@ class _ModelDrawing:
         if self.mesh.dimension == 3:
             paint = np.full(self.skin.n_facets, -1, np.int64)
             paint[_rows_of_facets(self.skin.facets, facets)] = 0
-            self.bodies[0] = _painted(self.bodies[0], paint, [color])
+            self.bodies[0] = _painted(self.bodies[0], paint, [_pale(color)])
         else:
             self.lines.append(Line(_edge_segments(self.mesh, facets), color=color, width=5.0, lift=2.0))
 
@@ -408,8 +443,9 @@ class _ModelDrawing:
         if getattr(support, "on", None) is None:
             self.notes.append(prefix + support.said)
             return
-        centers, normals, area = self._place(support.on)
+        centers, normals, _ = self._place(support.on)
         color = HELD if support.physics == "static" else HOT
+        self.colors["blue: held" if color == HELD else "orange: heat"] = None
         self._tint(support.on, color)
         pick = _spread(centers, 14)
         outward = normals[pick]
@@ -422,12 +458,16 @@ class _ModelDrawing:
             outward = np.where(lengths > 0.5, outward / np.maximum(lengths, 1e-9), np.array([0.0, -1.0, 0.0]))
         height = 0.022 * self.size
         self.bodies.append(Body(cones(centers[pick], outward, height), color=color))
-        self._name(prefix + _said(support), centers, color)
+        said = _said(support)
+        if support.physics != "static" and hasattr(support, "value"):
+            said += f", {support.value}"
+        self._name(prefix + said, centers, color)
 
     def load(self, load: Any, prefix: str) -> None:
         """Arrows along what acts, with the total in words."""
         heat = load.physics != "static"
         color = HOT if heat else PUSHED
+        self.colors["orange: heat" if heat else "red: loads"] = None
         on = getattr(load, "on", None)
         total, text = self._total(load, heat)
         if on is None:
@@ -461,7 +501,8 @@ class _ModelDrawing:
         said = _said(load)
         try:
             if heat:
-                power = float(np.sum(load.nodal_heat(self.model)))
+                # What a fluid brings depends on the answer; its share of the load alone would mislead.
+                power = 0.0 if load.matrices(self.model) else float(np.sum(load.nodal_heat(self.model)))
                 return np.zeros(3), f"{said}\n{units.show(power, 'power')}" if power else said
             total = np.asarray(load.nodal_forces(self.model)).sum(axis=0)
         except DesignTwinError:
@@ -481,23 +522,21 @@ class _ModelDrawing:
 
 
 def _said(item: Any) -> str:
+    """A support or load in a few words, with its magnitude where it has one."""
     said = str(item.said)
-    for attribute in ("magnitude", "temperature"):
-        value = getattr(item, attribute, None)
-        if (
-            value is not None
-            and attribute not in ("",)
-            and str(value)
-            and len(str(value)) < 24
-            and str(value) not in said
-        ):
-            return f"{said}, {value}"
-    return said
+    values = [str(getattr(item, name)) for name in _MAGNITUDES if getattr(item, name, None) is not None]
+    return ", ".join([said, *(text for text in values if len(text) < 24 and text not in said)])
 
 
 def _material(part: Any) -> str:
     material = part.section.material
     return getattr(material, "name", "") or type(material).__name__
+
+
+def _pale(color: str) -> str:
+    """The color of a face on which arrows of that color are still seen."""
+    r, g, b = (round(255 * c) for c in 0.45 * rgb(color) + 0.55 * rgb("#f4f5f6"))
+    return f"#{r:02x}{g:02x}{b:02x}"
 
 
 def _spread(points: FloatArray, most: int) -> IntArray:

@@ -14,7 +14,7 @@ import numpy as np
 from designtwin.errors import PictureError
 from designtwin.typing import BoolArray, FloatArray
 from designtwin.viz.render import render
-from designtwin.viz.scene import ALARM, FAINT, INK, PAPER, Callout, Scale, Scene, color_table, label_color
+from designtwin.viz.scene import ALARM, FAINT, INK, PAPER, Callout, Scale, Scene, color_table
 from designtwin.viz.view import View, frame, look_at, visible
 
 BLANK = 1e-3  # share of pixels below which a picture counts as empty
@@ -88,18 +88,18 @@ class Page:
 
     def bar(self, scale: Scale, box: Box) -> None:
         """A color bar with title, unit, ticks, and the limit."""
+        from matplotlib.cm import ScalarMappable
         from matplotlib.colorbar import Colorbar
         from matplotlib.colors import ListedColormap, Normalize
-        from matplotlib.cm import ScalarMappable
 
         axes = self.figure.add_axes((box.left, box.bottom, box.width, box.height))
         mapping = ScalarMappable(
             Normalize(scale.low, scale.high), ListedColormap(color_table(scale.colors, scale.steps))
         )
-        extend = {(0, 0): "neither", (0, 1): "max", (1, 0): "min", (1, 1): "both"}[scale.below, scale.above]
-        bar = Colorbar(axes, mapping, extend=extend, extendfrac=0.04, drawedges=False)
+        ends: Any = {(0, 0): "neither", (0, 1): "max", (1, 0): "min", (1, 1): "both"}
+        bar = Colorbar(axes, mapping, extend=ends[scale.below, scale.above], extendfrac=0.04, drawedges=False)
         ticks = scale.ticks()
-        bar.set_ticks(ticks)
+        bar.set_ticks(ticks.tolist())
         labels = format_ticks(ticks)
         bar.set_ticklabels(labels, fontsize=self.points(18), color=INK)
         self.texts += labels
@@ -110,17 +110,39 @@ class Page:
         top = box.bottom + box.height + 0.05 * box.height
         lines = [*wrap(name or scale.title, 15), unit] if name else wrap(scale.title, 15)
         self.texts += lines
-        self.figure.text(box.left, top, "\n".join(lines), fontsize=self.points(19), color=INK, va="bottom",
-                         ha="left", linespacing=1.25, parse_math=False)  # fmt: skip
+        self.figure.text(
+            box.left,
+            top,
+            "\n".join(lines),
+            fontsize=self.points(19),
+            color=INK,
+            va="bottom",
+            ha="left",
+            linespacing=1.25,
+            parse_math=False,
+        )
         if scale.mark is not None and scale.low <= scale.mark <= scale.high:
             share = (scale.mark - scale.low) / (scale.high - scale.low)
             axes.plot([0, 1], [share, share], transform=axes.transAxes, color=INK, linewidth=self.points(3))
             self.texts.append(scale.mark_text)
             axes.annotate(
-                scale.mark_text, (0, share), xycoords=axes.transAxes, xytext=(-self.points(10), 0),
-                textcoords="offset points", ha="right", va="center", fontsize=self.points(17), color=INK,
-                arrowprops={"arrowstyle": "-", "linewidth": self.points(2), "color": INK, "shrinkA": 0, "shrinkB": 0},
-            )  # fmt: skip
+                scale.mark_text,
+                (0, share),
+                xycoords=axes.transAxes,
+                xytext=(-self.points(10), 0),
+                textcoords="offset points",
+                ha="right",
+                va="center",
+                fontsize=self.points(17),
+                color=INK,
+                arrowprops={
+                    "arrowstyle": "-",
+                    "linewidth": self.points(2),
+                    "color": INK,
+                    "shrinkA": 0,
+                    "shrinkB": 0,
+                },
+            )
 
     def legend(self, entries: Sequence[tuple[str, str]], box: Box) -> None:
         """Color swatches with names, from the top of a box down."""
@@ -135,12 +157,23 @@ class Page:
         y = box.bottom + box.height - step
         for color, text in shown:
             self.figure.add_artist(
-                Rectangle((box.left, y), side / self.width, side / self.height, facecolor=color,
-                          edgecolor=FAINT if color != PAPER else PAPER, linewidth=0.5,
-                          transform=self.figure.transFigure)
-            )  # fmt: skip
-            self.text(box.left + 1.5 * side / self.width, y + 0.5 * side / self.height, shorten(text, 22), 17,
-                      va="center")  # fmt: skip
+                Rectangle(
+                    (box.left, y),
+                    side / self.width,
+                    side / self.height,
+                    facecolor=color,
+                    edgecolor=FAINT if color != PAPER else PAPER,
+                    linewidth=0.5,
+                    transform=self.figure.transFigure,
+                )
+            )
+            self.text(
+                box.left + 1.5 * side / self.width,
+                y + 0.5 * side / self.height,
+                shorten(text, 30),
+                17,
+                va="center",
+            )
             y -= step
 
     def triad(self, view: View, box: Box, flat: bool) -> None:
@@ -156,12 +189,27 @@ class Page:
             color = ("#b03a3a", "#3b8a3e", "#3465a4")[axis]
             if np.hypot(dx, dy) > 0.12:
                 axes.annotate(
-                    "", (cx + size * dx, cy + size * dy), (cx, cy),
-                    arrowprops={"arrowstyle": "-|>", "color": color, "linewidth": self.points(3),
-                                "mutation_scale": self.points(16), "shrinkA": 0, "shrinkB": 0},
-                )  # fmt: skip
-                axes.text(cx + 1.45 * size * dx, cy + 1.45 * size * dy, "xyz"[axis], color=color,
-                          fontsize=self.points(18), ha="center", va="center")  # fmt: skip
+                    "",
+                    (cx + size * dx, cy + size * dy),
+                    (cx, cy),
+                    arrowprops={
+                        "arrowstyle": "-|>",
+                        "color": color,
+                        "linewidth": self.points(3),
+                        "mutation_scale": self.points(16),
+                        "shrinkA": 0,
+                        "shrinkB": 0,
+                    },
+                )
+                axes.text(
+                    cx + 1.45 * size * dx,
+                    cy + 1.45 * size * dy,
+                    "xyz"[axis],
+                    color=color,
+                    fontsize=self.points(18),
+                    ha="center",
+                    va="center",
+                )
 
     def overlay(self, box: Box) -> Any:
         """Axes over a viewport in its pixels, origin at the upper left."""
@@ -196,8 +244,15 @@ class Page:
         axes.set_xlim(0, width)
         axes.set_ylim(height, 0)
         if heading:
-            self.text(box.left + box.width / 2, box.bottom + box.height, heading, 22, ha="center", va="top",
-                      weight="bold")  # fmt: skip
+            self.text(
+                box.left + box.width / 2,
+                box.bottom + box.height,
+                heading,
+                22,
+                ha="center",
+                va="top",
+                weight="bold",
+            )
         self.triad(view, box, scene.flat)
         self._callouts(scene, view, filled, box)
         return view
@@ -205,8 +260,11 @@ class Page:
     def _callouts(self, scene: Scene, view: View, filled: BoolArray, box: Box) -> None:
         axes = self.overlay(box)
         grid = Grid(filled, max(round(4 * self.unit), 2))
+        edge = 14 * self.unit
+        grid.block(0, 0, edge, view.height)
+        grid.block(view.width - edge, 0, view.width, view.height)
         grid.block(0, view.height - 130 * self.unit, 150 * self.unit, view.height)  # the triad's corner
-        solid = [body for body in scene.bodies if body.opacity > 0.9]
+        solid = [body for body in scene.bodies if body.opacity > 0.9 and body.hides]
         placed: list[tuple[Any, Callout, FloatArray, FloatArray, bool]] = []
         for callout in scene.callouts:
             anchor, seen = _anchor(callout, view, solid)
@@ -225,33 +283,74 @@ class Page:
         for _, callout, anchor, rectangle, seen in placed:
             end = np.clip(anchor, rectangle[:2], rectangle[2:])
             color = _edge(callout)
-            axes.plot([anchor[0], end[0]], [anchor[1], end[1]], color=PAPER, linewidth=self.points(5), zorder=2,
-                      solid_capstyle="round", alpha=0.8)  # fmt: skip
-            axes.plot([anchor[0], end[0]], [anchor[1], end[1]], color=color, linewidth=self.points(2), zorder=3,
-                      linestyle="-" if seen else (0, (3, 3)))  # fmt: skip
-            axes.plot(*anchor, marker="o", markersize=self.points(12 if callout.kind in ("max", "min") else 8),
-                      markerfacecolor=color if seen else PAPER, markeredgecolor=PAPER,
-                      markeredgewidth=self.points(4), zorder=4)  # fmt: skip
-            axes.plot(*anchor, marker="o", markersize=self.points(12 if callout.kind in ("max", "min") else 8),
-                      markerfacecolor="none", markeredgecolor=color, markeredgewidth=self.points(2), zorder=5,
-                      linestyle="none")  # fmt: skip
+            axes.plot(
+                [anchor[0], end[0]],
+                [anchor[1], end[1]],
+                color=PAPER,
+                linewidth=self.points(5),
+                zorder=2,
+                solid_capstyle="round",
+                alpha=0.8,
+            )
+            axes.plot(
+                [anchor[0], end[0]],
+                [anchor[1], end[1]],
+                color=color,
+                linewidth=self.points(2),
+                zorder=3,
+                linestyle="-" if seen else (0, (3, 3)),
+            )
+            axes.plot(
+                *anchor,
+                marker="o",
+                markersize=self.points(12 if callout.kind in ("max", "min") else 8),
+                markerfacecolor=color if seen else PAPER,
+                markeredgecolor=PAPER,
+                markeredgewidth=self.points(4),
+                zorder=4,
+            )
+            axes.plot(
+                *anchor,
+                marker="o",
+                markersize=self.points(12 if callout.kind in ("max", "min") else 8),
+                markerfacecolor="none",
+                markeredgecolor=color,
+                markeredgewidth=self.points(2),
+                zorder=5,
+                linestyle="none",
+            )
 
     def _label(self, axes: Any, callout: Callout, text: str) -> Any:
         return axes.text(
-            0, 0, text, fontsize=self.points(19 if callout.kind in ("max", "zone") else 17), color=INK,
-            ha="center", va="center", zorder=6, linespacing=1.3, parse_math=False,
+            0,
+            0,
+            text,
+            fontsize=self.points(19 if callout.kind in ("max", "zone") else 17),
+            color=INK,
+            ha="center",
+            va="center",
+            zorder=6,
+            linespacing=1.3,
+            parse_math=False,
             weight="bold" if callout.kind == "max" else "normal",
-        )  # fmt: skip
+        )
 
     def _frame(self, axes: Any, callout: Callout, x: float, y: float, w: float, h: float) -> None:
         from matplotlib.patches import FancyBboxPatch
 
         axes.add_patch(
             FancyBboxPatch(
-                (x, y), w, h, boxstyle=f"round,pad=0,rounding_size={7 * self.unit}", facecolor=PAPER, alpha=0.94,
-                edgecolor=_edge(callout), linewidth=self.points(1.4 if callout.kind == "min" else 2.2), zorder=5,
+                (x, y),
+                w,
+                h,
+                boxstyle=f"round,pad=0,rounding_size={7 * self.unit}",
+                facecolor=PAPER,
+                alpha=0.94,
+                edgecolor=_edge(callout),
+                linewidth=self.points(1.4 if callout.kind == "min" else 2.2),
+                zorder=5,
             )
-        )  # fmt: skip
+        )
 
 
 def _edge(callout: Callout) -> str:
@@ -278,7 +377,7 @@ class Grid:
         rows, columns = height // step, width // step
         coarse = filled[: rows * step, : columns * step].reshape(rows, step, columns, step).any(axis=(1, 3))
         self.step = step
-        self.part = _grown(coarse, 2)
+        self.part = _grown(np.asarray(coarse), 2)
         self.words = np.zeros_like(coarse)
 
     def block(self, left: float, top: float, right: float, bottom: float) -> None:
@@ -378,18 +477,13 @@ def compose(
     top, bottom = 112 * page.unit / page.height, 52 * page.unit / page.height
     right = (200 * page.unit / page.width) if wide else 0.0
     if scene.legend and scene.scale is None:
-        right = 300 * page.unit / page.width
+        right = 350 * page.unit / page.width
     box = Box(0.0, bottom, 1 - right, 1 - top - bottom)
-    important = np.array([c.at for c in scene.callouts if c.kind in ("max", "zone", "min")]).reshape(-1, 3)
+    kinds = ("max", "zone", "min") if scene.scale is not None else ("zone", "name")
+    important = np.array([c.at for c in scene.callouts if c.kind in kinds]).reshape(-1, 3)
     view = page.panel(scene, box, look_at(scene, camera, important))
     if scene.scale is not None:
         page.bar(scene.scale, Box(1 - 150 * page.unit / page.width, 0.16, 30 * page.unit / page.width, 0.58))
     if scene.legend:
-        low = 0.08 if scene.scale is None else 0.08
-        page.legend(scene.legend, Box(1 - right + 10 * page.unit / page.width, low, right, 0.80))
+        page.legend(scene.legend, Box(1 - right + 10 * page.unit / page.width, 0.08, right, 0.80))
     return page, view
-
-
-def swatch(scale: Scale, value: float) -> str:
-    """The color of a value, for labels."""
-    return label_color(scale, value)

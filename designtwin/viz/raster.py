@@ -38,8 +38,17 @@ def rasterize(scene: Scene, view: View) -> tuple[FloatArray, FloatArray]:
         if body.opacity > 0.9:
             _draw(body, scene.scale, view, image, depth)
     for line in scene.lines:
-        _line(line.segments.points, line.segments.conn, line.color, line.width, line.opacity,
-              line.lift, view, image, depth)  # fmt: skip
+        _line(
+            line.segments.points,
+            line.segments.conn,
+            line.color,
+            line.width,
+            line.opacity,
+            line.lift,
+            view,
+            image,
+            depth,
+        )
     for body in scene.bodies:
         if body.opacity <= 0.9:
             over, over_depth = image.copy(), depth.copy()
@@ -157,9 +166,16 @@ def _cover_batch(
 
 
 def _line(
-    points: FloatArray, conn: IntArray, color: str, width: float, opacity: float, lift: float,
-    view: View, image: FloatArray, depth: FloatArray,
-) -> None:  # fmt: skip
+    points: FloatArray,
+    conn: IntArray,
+    color: str,
+    width: float,
+    opacity: float,
+    lift: float,
+    view: View,
+    image: FloatArray,
+    depth: FloatArray,
+) -> None:
     if not len(conn):
         return
     projected = view.project(points)

@@ -36,7 +36,7 @@ def render(scene: Scene, view: View) -> tuple[FloatArray, BoolArray]:
     else:
         image, filled = _with_vtk(scene, fine)
     shape = (view.height, SAMPLES, view.width, SAMPLES)
-    return image.reshape(*shape, 3).mean(axis=(1, 3)), filled.reshape(shape).any(axis=(1, 3))
+    return image.reshape(*shape, 3).mean(axis=(1, 3)), np.asarray(filled.reshape(shape).any(axis=(1, 3)))
 
 
 def _with_vtk(scene: Scene, view: View) -> tuple[FloatArray, BoolArray]:
@@ -82,7 +82,11 @@ def polydata(triangles: Triangles) -> Any:
     """Triangles as pyvista takes them, with their normals."""
     import pyvista as pv
 
-    faces = np.column_stack([np.full(len(triangles.conn), 3), triangles.conn]).ravel()
+    # VTK lights the side a triangle's winding shows, whatever the normals say.
+    a, b, c = (triangles.points[triangles.conn[:, i]] for i in range(3))
+    turned = np.einsum("ij,ij->i", np.cross(b - a, c - a), triangles.normals[triangles.conn[:, 0]]) < 0
+    conn = np.where(turned[:, None], triangles.conn[:, ::-1], triangles.conn)
+    faces = np.column_stack([np.full(len(conn), 3), conn]).ravel()
     data = pv.PolyData(triangles.points, faces=faces)
     data.point_data["Normals"] = triangles.normals.astype(np.float32)
     data.point_data.active_normals_name = "Normals"
@@ -126,9 +130,16 @@ def _add_body(plotter: Any, scene: Scene, body: Body, view: View, live: bool) ->
     if body.on_top and not live:
         data.points = data.points + raster.ON_TOP * view.half_height * view.toward
     look: dict[str, Any] = {
-        "lighting": True, "ambient": raster.AMBIENT, "diffuse": 1.0, "specular": 0.25, "specular_power": 30,
-        "opacity": body.opacity, "show_scalar_bar": False, "smooth_shading": False, "copy_mesh": False,
-    }  # fmt: skip
+        "lighting": True,
+        "ambient": raster.AMBIENT,
+        "diffuse": 1.0,
+        "specular": 0.25,
+        "specular_power": 30,
+        "opacity": body.opacity,
+        "show_scalar_bar": False,
+        "smooth_shading": False,
+        "copy_mesh": False,
+    }
     if body.tags is not None:
         data.cell_data["color"] = (255 * np.array([rgb(c) for c in body.palette])[body.tags]).astype(np.uint8)
         actor = plotter.add_mesh(data, scalars="color", rgb=True, **look)
@@ -136,9 +147,14 @@ def _add_body(plotter: Any, scene: Scene, body: Body, view: View, live: bool) ->
         data.point_data["values"] = body.values
         scale = scene.scale
         actor = plotter.add_mesh(
-            data, scalars="values", clim=(scale.low, scale.high), cmap=_listed(scale, body.faded),
-            nan_color=EXCLUDED, interpolate_before_map=True, **look,
-        )  # fmt: skip
+            data,
+            scalars="values",
+            clim=(scale.low, scale.high),
+            cmap=_listed(scale, body.faded),
+            nan_color=EXCLUDED,
+            interpolate_before_map=True,
+            **look,
+        )
     else:
         actor = plotter.add_mesh(data, color=body.color, **look)
     # The normals are ours: curved faces smooth, edges sharp.
@@ -156,9 +172,14 @@ def _add_line(plotter: Any, line: Line, view: View, line_scale: float, live: boo
         else 1.5 * line.lift * max(line.width, 1.0) * view.pixel * line_scale * view.toward
     )
     plotter.add_mesh(
-        linedata(line.segments, shift), color=line.color, line_width=line.width * line_scale,
-        opacity=line.opacity, lighting=False, show_scalar_bar=False, render_lines_as_tubes=False,
-    )  # fmt: skip
+        linedata(line.segments, shift),
+        color=line.color,
+        line_width=line.width * line_scale,
+        opacity=line.opacity,
+        lighting=False,
+        show_scalar_bar=False,
+        render_lines_as_tubes=False,
+    )
 
 
 def _listed(scale: Scale, faded: bool) -> Any:

@@ -35,6 +35,7 @@ class Body:
     tags: IntArray | None = None  # for each triangle a row of `palette`, instead of values and color
     palette: tuple[str, ...] = ()
     faded: bool = False  # drawn pale: there, but not what the picture is about
+    hides: bool = True  # False for thin things that hide nothing worth a word
     on_top: bool = False  # never hidden; parallel views let us move it nearer without moving it
 
 
@@ -94,7 +95,7 @@ class Scale:
         step = nice_step((self.high - self.low) / max(about - 1, 1))
         first = math.ceil(self.low / step - 1e-9)
         last = math.floor(self.high / step + 1e-9)
-        return np.arange(first, last + 1) * step
+        return np.asarray(np.arange(first, last + 1) * step, np.float64)
 
 
 def nice_step(rough: float) -> float:
@@ -118,6 +119,7 @@ class Scene:
     notes: tuple[str, ...] = ()
     flat: bool = False
     legend: tuple[tuple[str, str], ...] = field(default_factory=tuple)
+    facing: FloatArray | None = None  # a cut face the viewer should look at: its outward normal
     focus: FloatArray | None = None  # points the camera frames; all bodies by default
 
     def framed(self) -> FloatArray:
@@ -172,9 +174,3 @@ def paint(values: FloatArray, scale: Scale, faded: bool = False) -> FloatArray:
     out = table[index]
     out[np.isnan(values)] = rgb(EXCLUDED)
     return np.asarray(out)
-
-
-def label_color(scale: Scale, value: float) -> str:
-    """Hexadecimal color of one value on a scale."""
-    r, g, b = (round(255 * float(c)) for c in paint(np.array([value]), scale)[0])
-    return f"#{r:02x}{g:02x}{b:02x}"

@@ -12,14 +12,23 @@ import numpy as np
 
 from designtwin.errors import PictureError
 from designtwin.typing import BoolArray, FloatArray
-from designtwin.viz.geometry import Triangles
 from designtwin.viz.scene import Body, Scene, used
 
 NAMED = {
-    "iso": (-0.62, -0.66, 0.42), "+x": (1, 0, 0), "-x": (-1, 0, 0), "+y": (0, 1, 0), "-y": (0, -1, 0),
-    "+z": (0, 0, 1), "-z": (0, 0, -1), "front": (0, -1, 0), "back": (0, 1, 0), "left": (-1, 0, 0),
-    "right": (1, 0, 0), "top": (0, 0, 1), "bottom": (0, 0, -1),
-}  # fmt: skip
+    "iso": (-0.62, -0.66, 0.42),
+    "+x": (1, 0, 0),
+    "-x": (-1, 0, 0),
+    "+y": (0, 1, 0),
+    "-y": (0, -1, 0),
+    "+z": (0, 0, 1),
+    "-z": (0, 0, -1),
+    "front": (0, -1, 0),
+    "back": (0, 1, 0),
+    "left": (-1, 0, 0),
+    "right": (1, 0, 0),
+    "top": (0, 0, 1),
+    "bottom": (0, 0, -1),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,8 +117,8 @@ def frame(
     left, rightm, top, bottom = margins
     usable_w, usable_h = width * (1 - left - rightm), height * (1 - top - bottom)
     span_x, span_y = np.ptp(x), np.ptp(y)
-    pixel = max(span_x / usable_w, span_y / usable_h)
-    if pixel <= 0:  # a single point
+    pixel = float(max(span_x / usable_w, span_y / usable_h))
+    if not pixel > 0:  # a single point
         pixel = 1e-3 / min(usable_w, usable_h)
     # The middle of the usable rectangle lies beside the middle of the picture.
     mid_x = (x.max() + x.min()) / 2 - pixel * width * (left - rightm) / 2
@@ -139,7 +148,9 @@ def look_at(scene: Scene, camera: str | Sequence[float] | None, important: Float
         for sz in (1, -1)
         for sx, sy in ((1, 1), (-1, 1), (-1, -1), (1, -1))
     ]
-    solid = [body for body in scene.bodies if body.opacity > 0.9]
+    if scene.facing is not None:
+        choices = [c for c in choices if c @ scene.facing > 0.2] or choices
+    solid = [body for body in scene.bodies if body.opacity > 0.9 and body.hides]
     if not len(important) or not solid:
         return np.asarray(choices[0] / np.linalg.norm(choices[0]))
     best, best_score = choices[0], -np.inf
@@ -168,9 +179,12 @@ def visible(points: FloatArray, toward: FloatArray, bodies: Sequence[Body]) -> B
                 continue
             x, y, z = point @ right, point @ up, point @ toward
             near = np.flatnonzero(
-                (low[:, 0] <= x) & (high[:, 0] >= x) & (low[:, 1] <= y) & (high[:, 1] >= y)
+                (low[:, 0] <= x)
+                & (high[:, 0] >= x)
+                & (low[:, 1] <= y)
+                & (high[:, 1] >= y)
                 & (high[:, 2] > z + 4e-3 * size)
-            )  # fmt: skip
+            )
             out[i] = not _covered(corner[near], x, y, z + 4e-3 * size)
     return out
 
@@ -187,8 +201,3 @@ def _covered(corner: FloatArray, x: float, y: float, z: float) -> bool:
         height = a[:, 2] + s * (b[:, 2] - a[:, 2]) + t * (c[:, 2] - a[:, 2])
         inside = (s >= 0) & (t >= 0) & (s + t <= 1)
     return bool((inside & (height > z)).any())
-
-
-def solid_triangles(scene: Scene) -> list[Triangles]:
-    """Triangles of the opaque bodies."""
-    return [body.triangles for body in scene.bodies if body.opacity > 0.9]

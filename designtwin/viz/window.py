@@ -54,8 +54,11 @@ def build(
     _labels(plotter, scene, view)
     if scene.scale is not None:
         _bar(plotter, scene)
-    for line, at, points in ((scene.title, (0.02, 0.945), 15), (scene.subtitle, (0.02, 0.91), 10),
-                             ("  |  ".join(scene.notes), (0.02, 0.02), 10)):  # fmt: skip
+    for line, at, points in (
+        (scene.title, (0.02, 0.945), 15),
+        (scene.subtitle, (0.02, 0.91), 10),
+        ("  |  ".join(scene.notes), (0.02, 0.02), 10),
+    ):
         if line:
             plotter.add_text(_latin(line), position=at, viewport=True, font_size=points, color=INK)
     plotter.add_axes(line_width=3, color=INK)
@@ -69,10 +72,22 @@ def _labels(plotter: Any, scene: Scene, view: View) -> None:
         if mine:
             at: FloatArray = np.array([c.at for c in mine]) + 0.004 * view.half_height * view.toward
             plotter.add_point_labels(
-                at, [_latin(c.text) for c in mine], font_size=16, point_color=color, text_color=INK, point_size=12,
-                render_points_as_spheres=True, shape="rounded_rect", shape_color=PAPER, shape_opacity=0.9, margin=6,
-                always_visible=True, bold=kind == "max", show_points=True, fill_shape=True,
-            )  # fmt: skip
+                at,
+                [_latin(c.text) for c in mine],
+                font_size=16,
+                point_color=color,
+                text_color=INK,
+                point_size=12,
+                render_points_as_spheres=True,
+                shape="rounded_rect",
+                shape_color=PAPER,
+                shape_opacity=0.9,
+                margin=6,
+                always_visible=True,
+                bold=kind == "max",
+                show_points=True,
+                fill_shape=True,
+            )
 
 
 def _bar(plotter: Any, scene: Scene) -> None:
@@ -87,9 +102,20 @@ def _bar(plotter: Any, scene: Scene) -> None:
     mapper.lookup_table = table
     mapper.scalar_range = (scale.low, scale.high)
     plotter.add_scalar_bar(
-        title=_latin(scale.title), mapper=mapper, vertical=True, position_x=0.88, position_y=0.18, width=0.05, height=0.6,
-        color=INK, n_labels=6, fmt="%.4g", title_font_size=18, label_font_size=16, unconstrained_font_size=True,
-    )  # fmt: skip
+        title=_latin(scale.title),
+        mapper=mapper,
+        vertical=True,
+        position_x=0.88,
+        position_y=0.18,
+        width=0.05,
+        height=0.6,
+        color=INK,
+        n_labels=6,
+        fmt="%.4g",
+        title_font_size=18,
+        label_font_size=16,
+        unconstrained_font_size=True,
+    )
 
 
 def _latin(text: str) -> str:
