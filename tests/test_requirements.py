@@ -406,9 +406,9 @@ def test_a_result_of_the_other_analysis_is_refused_with_what_fits():
 
 
 def test_a_quantity_of_your_own_is_one_class():
-    class Stretch(Quantity):
+    class WidthChange(Quantity):
         needs = "static"
-        label = "stretch"
+        label = "width change"
         dimension = "length"
 
         def by_case(self, result):
@@ -416,8 +416,8 @@ def test_a_quantity_of_your_own_is_one_class():
                 Value(value=float(np.ptp(c.field("ux").values)), case=c.name) for c in self.cases_of(result)
             ]
 
-    outcome = (Stretch() <= "0.3 m").judge(static({"ux": X}))
-    assert (outcome.status, str(outcome.requirement)) == ("PASS", "stretch ≤ 300 mm")
+    outcome = (WidthChange() <= "0.3 m").judge(static({"ux": X}))
+    assert (outcome.status, str(outcome.requirement)) == ("PASS", "width change ≤ 300 mm")
 
 
 # --- words -------------------------------------------------------------------------------------------------
