@@ -205,6 +205,18 @@ def test_tentative_basis_is_orthonormal_and_holds_the_modes():
     assert_allclose(gram[12:, 12:], np.diag([1.0, 1, 1, 0, 0, 0]), atol=1e-13)  # one node cannot turn
 
 
+def test_basis_stays_orthonormal_on_a_speck_far_from_the_center():
+    from helpers_solvers import rigid_modes
+
+    speck = 1.0 + 1e-6 * np.random.default_rng(10).random((8, 3))
+    modes = rigid_modes(np.r_[speck, -speck])[:24]  # rotations look like translations there
+    start, nodes = np.array([0, 8], np.int32), np.arange(8, dtype=np.int32)
+    q, coarse = np.zeros((8, 3, 6)), np.empty((6, 6))
+    kernels.tentative_basis(start, nodes, modes, 3, 1e-10, q, coarse)
+    p = q.reshape(24, 6)
+    assert_allclose(p.T @ p, np.eye(6), atol=1e-13)
+
+
 def kernel_calls():
     """Arguments for every kernel, small enough for plain Python."""
     indptr, indices, values = box_pattern((2, 1, 1))

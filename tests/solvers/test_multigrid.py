@@ -256,6 +256,18 @@ def test_free_motions_are_found_before_iterating(held, motions):
     SMALL.factorize(case.with_system(free=free)).solve(case.loads)
 
 
+def test_a_hinge_is_found():
+    case = problem(n=(18, 6, 6), lengths=(3.0, 1.0, 1.0))
+    free = ~np.repeat((case.points[:, 0] < 1e-9) & (case.points[:, 2] < 1e-9), 3)
+    with pytest.raises(SingularSystemError) as caught:
+        MultigridCG().factorize(case.with_system(free=free))
+    assert len(caught.value.dofs) == 1
+    turn = case.points @ [[0.0, 0.0, -1.0], [0.0, 0.0, 0.0], [1.0, 0.0, 0.0]]  # about the y axis
+    motion = caught.value.motions[:, 0]
+    share = abs(motion @ turn.ravel()) / np.linalg.norm(motion) / np.linalg.norm(turn)
+    assert share > 1 - 1e-9
+
+
 def test_a_conductor_without_fixed_temperature_is_singular():
     case = problem("heat", n=(8, 4, 4))
     with pytest.raises(SingularSystemError) as caught:
