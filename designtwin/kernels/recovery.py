@@ -124,9 +124,9 @@ def patch_recovery(
             wanted = 4 if degree == 1 else 10
         else:
             wanted = 3 if degree == 1 else 6
-        # A fit through just enough samples follows their noise: ask for twice as many.
+        # A fit through just enough samples follows their noise: ask for two or three times as many.
         rings = 0
-        while (n_samples < 2 * wanted or (degree == 1 and outside[corner] and rings < 1)) and rings < 3:
+        while (n_samples < (1 + degree) * wanted or (degree == 1 and outside[corner] and rings < 1)) and rings < 3:
             old = size
             for s in range(old):
                 c = patch[s]
