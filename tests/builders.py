@@ -90,6 +90,8 @@ def block(
     """``box`` or ``rectangle`` (of the first two sizes), whichever fits the element."""
     if ELEMENTS[element].dimension == 3:
         return box(element, n, size, **options)  # type: ignore[arg-type]
+    if "origin" in options:
+        options["origin"] = options["origin"][:2]  # type: ignore[index]
     return rectangle(element, n if isinstance(n, int) else n[:2], size[:2], **options)  # type: ignore[arg-type]
 
 
@@ -227,3 +229,48 @@ def _cells(linear: str, number: IntArray, points: FloatArray) -> tuple[IntArray,
         np.concatenate([bases, apex], axis=2).reshape(-1, 5),
         np.concatenate([points, points[hexes].mean(axis=1)]),
     )
+
+
+def ring(
+    element: str,
+    n: Sequence[int] = (2, 16, 2),
+    *,
+    inner: float = 0.004,
+    outer: float = 0.010,
+    height: float = 0.006,
+) -> Mesh:
+    """A hollow cylinder along z: n cells through the wall, around and along; closed without a seam.
+
+    Groups ``inner``, ``outer``, ``zmin``, ``zmax``, ``body``; all nodes of curved faces lie on the cylinders.
+    """
+
+    def bent(x: FloatArray) -> FloatArray:
+        r = inner + (outer - inner) * x[:, 0]
+        angle = 2 * np.pi * x[:, 1]
+        return np.column_stack([r * np.cos(angle), r * np.sin(angle), height * x[:, 2]])
+
+    mesh = merged(box(element, n, shape=bent))
+    names = {"xmin": "inner", "xmax": "outer", "zmin": "zmin", "zmax": "zmax", "body": "body"}
+    return replace(mesh, groups={new: mesh.groups[old] for old, new in names.items()})
+
+
+def drilled(
+    element: str = "tetra10",
+    n: Sequence[int] = (3, 32, 1),
+    *,
+    radius: float = 0.00425,
+    half: float = 0.010,
+    thickness: float = 0.005,
+    origin: Sequence[float] = (0.0, 0.0, 0.0),
+) -> Mesh:
+    """A square plate with a round hole through its middle; groups ``hole``, ``rim``, ``zmin``, ``zmax``."""
+
+    def bent(x: FloatArray) -> FloatArray:
+        angle = 2 * np.pi * x[:, 1]
+        c, s = np.cos(angle), np.sin(angle)
+        r = radius + x[:, 0] * (half / np.maximum(np.abs(c), np.abs(s)) - radius)
+        return np.column_stack([r * c, r * s, thickness * x[:, 2]]) + np.asarray(origin)
+
+    mesh = merged(box(element, n, shape=bent))
+    names = {"xmin": "hole", "xmax": "rim", "zmin": "zmin", "zmax": "zmax", "body": "body"}
+    return replace(mesh, groups={new: mesh.groups[old] for old, new in names.items()})

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
-from builders import block, box, merged, rectangle
+from builders import block, box, elevate, merged, rectangle
 
 import designtwin as dtw
 from designtwin.elements import ELEMENTS
-from designtwin.mesh import Mesh
-from designtwin.typing import FloatArray
+from designtwin.mesh import Group, Mesh
+from designtwin.typing import FloatArray, IntArray
 
+FULL = os.environ.get("DESIGNTWIN_VERIFY") == "1"
+"""Full counts and sizes (``make verify``), or the share that ``make test`` spends."""
 PLANE = ("triangle", "triangle6", "quad", "quad8")
 
 
@@ -52,10 +56,8 @@ def le1(element: str, n: int) -> dtw.Model:
     supports = [dtw.PrescribedDisplacement(on="ymin", y=0.0), dtw.PrescribedDisplacement(on="ymax", x=0.0)]
     section: object = dtw.PlaneStress(material, thickness=0.1)
     if not is_plane(element):
-        section = material
-        supports.append(dtw.PrescribedDisplacement(on=dtw.nearest((2.0, 0.0, 0.0)), z=0.0))
+        section = material  # the two planes of symmetry leave one motion free, along z
         supports.append(dtw.PrescribedDisplacement(on=dtw.nearest((3.25, 0.0, 0.0)), z=0.0))
-        supports.append(dtw.PrescribedDisplacement(on=dtw.nearest((0.0, 1.0, 0.0)), z=0.0))
     return dtw.Model(
         mesh,
         materials={"body": section},
@@ -123,8 +125,9 @@ def kirsch(element: str, n: int) -> dtw.Model:
     supports = [dtw.PrescribedDisplacement(on="ymin", y=0.0), dtw.PrescribedDisplacement(on="ymax", x=0.0)]
     section: object = dtw.PlaneStress(material, thickness=1.0)
     if not is_plane(element):
+        # Held in z on both faces: the stress in the plane is the same, and constant through the thickness.
         section = material
-        supports.append(dtw.PrescribedDisplacement(on="zmin", z=0.0))
+        supports += [dtw.PrescribedDisplacement(on=side, z=0.0) for side in ("zmin", "zmax")]
     return dtw.Model(
         mesh,
         materials={"body": section},
@@ -134,7 +137,7 @@ def kirsch(element: str, n: int) -> dtw.Model:
 
 
 def lame_sphere(element: str, n: int) -> dtw.Model:
-    """Octant of a hollow sphere a = 1, b = 2 m, 100 MPa inside; three patches, no pole."""
+    """Octant of a hollow sphere a = 1, b = 2 m, 100 MPa inside; three patches, no pole; n cells through it."""
     axes = np.eye(3)
     center = np.ones(3) / np.sqrt(3)
     patches = []
@@ -143,12 +146,13 @@ def lame_sphere(element: str, n: int) -> dtw.Model:
         corners = (x, (x + y) / np.sqrt(2), center, (x + z) / np.sqrt(2))
 
         def sector(p: FloatArray, corners: tuple[FloatArray, ...] = corners) -> FloatArray:
-            r, s, t = (p[:, k : k + 1] for k in range(3))
+            # The radius is the third coordinate, along which wedges are extruded: patches then meet in quads.
+            s, t, r = (p[:, k : k + 1] for k in range(3))
             d = (1 - s) * (1 - t) * corners[0] + s * (1 - t) * corners[1] + s * t * corners[2]
             d = d + (1 - s) * t * corners[3]
-            return (1 + r) * d / np.linalg.norm(d, axis=1)[:, None]
+            return 2**r * d / np.linalg.norm(d, axis=1)[:, None]  # finer inside, where the stress is steep
 
-        patches.append(box(element, (n, n // 2, n // 2), shape=sector))
+        patches.append(box(element, (n // 2, n // 2, n), shape=sector))
     mesh = merged(*patches)
     return dtw.Model(
         mesh,
@@ -156,7 +160,7 @@ def lame_sphere(element: str, n: int) -> dtw.Model:
         supports=[
             dtw.PrescribedDisplacement(on=dtw.plane((0.0, 0.0, 0.0), axis), **{axis: 0.0}) for axis in "xyz"
         ],
-        load_cases={"pressure": [dtw.Pressure(on="xmin", magnitude=100e6)]},
+        load_cases={"pressure": [dtw.Pressure(on="zmin", magnitude=100e6)]},
     )
 
 
@@ -221,11 +225,14 @@ def straightened(mesh: Mesh) -> Mesh:
 
 
 def curved_beam(element: str, n: tuple[int, int, int], load: tuple[float, float, float]) -> dtw.Model:
-    """MacNeal-Harder curved cantilever: 90 degree arc, radii 4.12 and 4.32, 0.1 thick; free end at x = 0."""
+    """MacNeal-Harder curved cantilever: 90 degree arc, radii 4.12 and 4.32, 0.1 thick; clamped at x = 0.
+
+    The free end lies at y = 0, its edge along x; a force along x is in the plane, along z normal to it.
+    """
 
     def arc(p: FloatArray) -> FloatArray:
         r, t = 4.12 + p[:, 1], p[:, 0] * np.pi / 2
-        return np.column_stack([r * np.sin(t), r * np.cos(t), p[:, 2]])[:, [1, 0, 2]] * [1.0, 1.0, -1.0]
+        return np.column_stack([r * np.sin(t), r * np.cos(t), p[:, 2]])
 
     mesh = block(element, n, (1.0, 0.2, 0.1), shape=arc)
     material = elastic(1e7, 0.25)
@@ -297,21 +304,106 @@ def finite_plate(element: str, n: int) -> dtw.Model:
         xy = inner + grade[:, None] * (side - inner)
         return np.column_stack([xy, p[:, 2]])
 
-    ring = [
-        rectangle(element, (2 * n, n), shape=sheet),
-        rectangle(element, (2 * n, n), shape=lambda p: sheet(p, top=True)),
+    layers = max(1, n // 4)
+    size = (1.0, 1.0, 1.0)
+    mesh = merged(
+        block(element, (2 * n, n, layers), size, shape=sheet),
+        block(element, (2 * n, n, layers), size, shape=lambda p: sheet(p, top=True)),
+        block(element, (n, n, layers), (10.0, 20.0, 1.0), origin=(0.0, 10.0, 0.0)),
+    )
+    material = elastic(210e3, 0.3)
+    supports = [
+        dtw.PrescribedDisplacement(on=dtw.plane((0.0, 0.0, 0.0), "y"), y=0.0),
+        dtw.PrescribedDisplacement(on=dtw.plane((0.0, 0.0, 0.0), "x"), x=0.0),
     ]
-    strip = rectangle(element, (n, n), (10.0, 20.0), origin=(0.0, 10.0))
-    mesh = merged(*ring, strip)
+    section: object = dtw.PlaneStress(material, thickness=1.0)
+    if not is_plane(element):
+        section = material
+        supports += [dtw.PrescribedDisplacement(on=side, z=0.0) for side in ("zmin", "zmax")]
     return dtw.Model(
         mesh,
-        materials={"body": dtw.PlaneStress(elastic(210e3, 0.3), thickness=1.0)},
-        supports=[
-            dtw.PrescribedDisplacement(on=dtw.plane((0.0, 0.0, 0.0), "y"), y=0.0),
-            dtw.PrescribedDisplacement(on=dtw.plane((0.0, 0.0, 0.0), "x"), x=0.0),
-        ],
+        materials={"body": section},
+        supports=supports,
         load_cases={"tension": [dtw.Traction(on=dtw.faces(normal="+y", at="max"), value=(0.0, 1.0, 0.0))]},
     )
+
+
+def membrane_patch(element: str) -> Mesh:
+    """D01: MacNeal-Harder's five quadrilaterals in 0.24 x 0.12, each in two for triangles."""
+    points = np.zeros((8, 3))
+    points[:, :2] = [
+        (0, 0), (0.24, 0), (0.24, 0.12), (0, 0.12), (0.04, 0.02), (0.18, 0.03), (0.16, 0.08), (0.08, 0.08),
+    ]  # fmt: skip
+    quads = np.array([(0, 1, 5, 4), (1, 2, 6, 5), (2, 3, 7, 6), (3, 0, 4, 7), (4, 5, 6, 7)])
+    linear = ELEMENTS[element].linear
+    corners = quads if linear == "quad" else quads[:, [[0, 1, 2], [0, 2, 3]]].reshape(-1, 3)
+    return _grouped(*elevate(points, corners, element), element)
+
+
+_INNER = (
+    (0.249, 0.342, 0.192), (0.826, 0.288, 0.288), (0.850, 0.649, 0.263), (0.273, 0.750, 0.230),
+    (0.320, 0.186, 0.643), (0.677, 0.305, 0.683), (0.788, 0.693, 0.644), (0.165, 0.745, 0.702),
+)  # fmt: skip
+
+
+def solid_patch(element: str) -> Mesh:
+    """D02: MacNeal-Harder's unit cube of seven hexahedra, one inside six, each divided for other elements.
+
+    Wedges and tetrahedra cut every hexahedron across two opposite faces, chosen so that neighbors agree.
+    """
+    o = [0, 1, 2, 3, 4, 5, 6, 7]
+    i = [8, 9, 10, 11, 12, 13, 14, 15]
+    points = np.array([(x, y, z) for z in (0, 1) for x, y in ((0, 0), (1, 0), (1, 1), (0, 1))] + list(_INNER))
+    # First four and last four nodes are the faces that wedges cut, from the first node to the third.
+    hexes = [
+        [o[0], o[1], o[2], o[3], i[0], i[1], i[2], i[3]],
+        [i[0], i[1], i[2], i[3], i[4], i[5], i[6], i[7]],
+        [i[4], i[5], i[6], i[7], o[4], o[5], o[6], o[7]],
+    ]
+    for a, b in ((0, 1), (1, 2), (2, 3), (3, 0)):
+        hexes.append([o[a], i[a], i[a + 4], o[a + 4], o[b], i[b], i[b + 4], o[b + 4]])
+    for k, nodes in enumerate(hexes):
+        e1, e2, e3 = (points[nodes[j]] - points[nodes[0]] for j in (1, 3, 4))
+        if np.dot(np.cross(e1, e2), e3) < 0:
+            hexes[k] = [*nodes[4:], *nodes[:4]]
+    corners = np.array(hexes)
+    linear = ELEMENTS[element].linear
+    if linear == "pyramid":
+        centers = len(points) + np.arange(len(corners))
+        faces = corners[:, [facet[::-1] for facet in ELEMENTS["hexahedron"].facets]]
+        apex = np.repeat(centers, 6).reshape(-1, 6, 1)
+        points = np.concatenate([points, points[corners].mean(axis=1)])
+        corners = np.concatenate([faces, apex], axis=2).reshape(-1, 5)
+    elif linear != "hexahedron":
+        corners = corners[:, [[0, 1, 2, 4, 5, 6], [0, 2, 3, 4, 6, 7]]].reshape(-1, 6)
+        if linear == "tetra":
+            corners = np.array([tet for wedge in corners for tet in _three_tetrahedra(wedge)])
+    return _grouped(*elevate(points, corners, element), element)
+
+
+def _three_tetrahedra(wedge: IntArray) -> list[list[int]]:
+    """A wedge cut so that each of its quadrilaterals is cut from its lowest node (Dompierre et al. 1999)."""
+    turns = ((0, 1, 2, 3, 4, 5), (1, 2, 0, 4, 5, 3), (2, 0, 1, 5, 3, 4))
+    turns += tuple((t[3], t[5], t[4], t[0], t[2], t[1]) for t in turns)
+    v = next([int(wedge[j]) for j in turn] for turn in turns if wedge[turn[0]] == wedge.min())
+    if min(v[1], v[5]) < min(v[2], v[4]):
+        return [[v[0], v[1], v[2], v[5]], [v[0], v[1], v[5], v[4]], [v[0], v[4], v[5], v[3]]]
+    return [[v[0], v[1], v[2], v[4]], [v[0], v[4], v[2], v[5]], [v[0], v[4], v[5], v[3]]]
+
+
+def _grouped(points: FloatArray, conn: IntArray, element: str) -> Mesh:
+    """The mesh with cell group ``body`` and node groups ``outer`` and ``corners`` of its bounding box."""
+    mesh = Mesh(points, {element: conn})
+    outer = mesh.nodes_of_facets(mesh.exterior)
+    axes = slice(0, ELEMENTS[element].dimension)
+    low, high = points.min(axis=0), points.max(axis=0)
+    corner = ((points == low) | (points == high))[:, axes].all(axis=1)
+    groups = {
+        "body": Group(cells=np.arange(mesh.n_cells)),
+        "outer": Group(nodes=outer),
+        "corners": Group(nodes=np.flatnonzero(corner)),
+    }
+    return Mesh(points, {element: conn}, groups)
 
 
 def solve(model: dtw.Model) -> dtw.StaticCase:
