@@ -279,6 +279,7 @@ def bracket(scale: float) -> None:
 
     centers = {f: occ.getCenterOfMass(2, f) for f in rounds}
     rib_end = [f for f, (x, _, z) in centers.items() if x > -9 and 30 < z < 41]
+    rib_nose = inside(2, x=(-62, -57), y=(-5, 5))
     lug_foot = [f for f, (x, _, z) in centers.items() if x > -7.5 and 50 < z < 68]
     group(3, "body", inside(3))
     group(2, "bolt_holes", holes)
@@ -295,6 +296,7 @@ def bracket(scale: float) -> None:
         [
             size_near(rounds, 3.8 * scale, 0.0, far),
             size_near(rib_end, 1.5 * scale, 0.0, far),
+            size_near(rib_nose, 2.4 * scale, 0.0, far),
             size_near(lug_foot, 2.3 * scale, 0.0, far),
             size_near(pad_rounds, 3.0 * scale, 0.0, far),
             size_near([*holes, *bore], 3.7 * scale, 0.0, far),
@@ -315,7 +317,7 @@ class Part:
 
 
 PARTS = {
-    "bracket.msh": Part(bracket, 1.03),
+    "bracket.msh": Part(bracket, 1.0),
     "bracket_fine.msh": Part(bracket, 0.56),
 }
 
@@ -348,7 +350,7 @@ def make(name: str) -> None:
         finally:
             gmsh.finalize()
         seconds = time.perf_counter() - start
-        print(f"{name}: {nodes} nodes, poorest cell {worst:.2f}, {size:.1f} MB, {seconds:.0f} s", flush=True)
+        print(f"{name}: {nodes} nodes, scale {part.scale * nudge:.4g}, poorest cell {worst:.2f}, {size:.1f} MB, {seconds:.0f} s", flush=True)
         return
     raise RuntimeError(f"{name}: every mesh tried has a poor cell")
 
