@@ -164,7 +164,7 @@ def cell_patches(model: Model, cells: IntArray) -> Iterator[Patch]:
             conn, ids = mesh.cells[name][some], some + mesh.block_offsets[name]
             measure = np.empty((len(some), len(weight)))
             measures(mesh.points, conn, shape, gradient, weight, kind, scale[ids], measure)
-            at = np.einsum("qn,cna->cqa", shape, mesh.points[conn])
+            at = shape @ mesh.points[conn]
             yield Patch(conn, shape, at, measure, None, ids)
 
 
@@ -203,13 +203,18 @@ def faces_of(model: Model, on: object, who: str) -> Domain:
     ModelError
         If it holds none.
     """
+    return facet_domain(model, facets_of(model, on, who))
+
+
+def facets_of(model: Model, on: object, who: str) -> IntArray:
+    """Those facets themselves, int64[k, 2]; see ``faces_of``."""
     facets = model.region(on).facets
     if not len(facets):
         raise ModelError(
             f"{who} acts on faces, and {said(on)} holds none; name a face group, or a rule such as "
             'faces(normal="+x", at="max")'
         )
-    return facet_domain(model, facets)
+    return facets
 
 
 def domain_of(model: Model, on: object) -> Domain:

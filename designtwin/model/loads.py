@@ -24,6 +24,7 @@ from designtwin.model.domains import (
     domain_of,
     face_matrices,
     faces_of,
+    facets_of,
     said,
 )
 from designtwin.model.magnitude import Magnitude, MagnitudeLike
@@ -218,7 +219,7 @@ class Traction(Load):
         return domain.spread(_turned(lambda patch: values_at(self.value, patch, model), self.coordinates))
 
     def check(self, model: Model) -> None:
-        faces_of(model, self.on, self.said)
+        facets_of(model, self.on, self.said)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -245,7 +246,7 @@ class Pressure(Load):
         )
 
     def check(self, model: Model) -> None:
-        faces_of(model, self.on, self.said)
+        facets_of(model, self.on, self.said)
 
 
 def _normal(patch: Patch) -> FloatArray:
@@ -295,7 +296,7 @@ class HydrostaticPressure(Load):
         return faces_of(model, self.on, self.said).spread(density)
 
     def check(self, model: Model) -> None:
-        faces_of(model, self.on, self.said)
+        facets_of(model, self.on, self.said)
         _in_plane(model, np.array(self.direction), self.said)
 
 
@@ -370,7 +371,7 @@ class BearingLoad(Load):
         )
 
     def check(self, model: Model) -> None:
-        faces_of(model, self.on, self.said)
+        facets_of(model, self.on, self.said)
         force = vector_of(self.value, self.said)
         _in_plane(model, force, self.said)
         if model.axisymmetric:
@@ -656,7 +657,7 @@ class HeatFlux(HeatLoad):
         return domain.spread(lambda patch: values_at(self.magnitude, patch, model)[..., None], 1)[:, 0]
 
     def check(self, model: Model) -> None:
-        faces_of(model, self.on, self.said)
+        facets_of(model, self.on, self.said)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -766,7 +767,7 @@ class Convection(HeatLoad):
         )
 
     def check(self, model: Model) -> None:
-        faces_of(model, self.on, self.said)
+        facets_of(model, self.on, self.said)
 
 
 # What it adds up to

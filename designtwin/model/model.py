@@ -58,6 +58,10 @@ class Temperature(Plain):
         """Temperature of every mesh point, float64[n_points], K."""
         return np.broadcast_to(self.value.at(points=model.mesh.points), (model.mesh.n_points,)).copy()
 
+    def check(self, model: Model) -> None:
+        """Raise ModelError if the values do not fit the model's mesh."""
+        self.at_nodes(model)
+
     @property
     def reference_kelvin(self) -> float:
         """Stress-free temperature, K."""
@@ -65,6 +69,7 @@ class Temperature(Plain):
 
     @property
     def said(self) -> str:
+        """The state in a sentence."""
         return f"Temperature {self.value}, free of stress at {show(self.reference, 'temperature')}"
 
 
@@ -160,7 +165,7 @@ class LoadCase:
         return hashlib.sha256(json.dumps(sorted(parts)).encode()).hexdigest()
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Model:
     """A part as it will be tested: what it is made of, what holds it, what acts on it.
 
@@ -221,14 +226,14 @@ class Model:
         materials: dict[Any, Section] = {}
         for on, given in self.materials.items():
             on = place(on, "materials")
-            region = self._resolve(on, f"material {_label(given)}")
-            if not len(region.cells):
+            cells = self._cells(on, f"material {_label(given)}")
+            if not len(cells):
                 raise ModelError(
                     f"material {_label(given)} is given to {said(on)}, which holds no cells; "
                     f"cell groups of the mesh: {self._cell_groups() or 'none: use everything()'}"
                 )
-            section = self._section(on, given, region.cells)
-            taken = of_cell[region.cells]
+            section = self._section(on, given, cells)
+            taken = of_cell[cells]
             if (taken >= 0).any():
                 other = parts[int(taken[taken >= 0][0])]
                 raise ModelError(
@@ -236,8 +241,8 @@ class Model:
                     f"{_quoted(other.name)} ({_label(other.section)}) and in {said(on)} ({_label(given)}); "
                     f"take them out of one, as in group({said(on)}) - {_quoted(other.name)}"
                 )
-            of_cell[region.cells] = len(parts)
-            parts.append(Part(on if isinstance(on, str) else str(on), section, region.cells))
+            of_cell[cells] = len(parts)
+            parts.append(Part(on if isinstance(on, str) else str(on), section, cells))
             materials[on] = section
         rest = np.flatnonzero(of_cell < 0)
         if len(rest):
@@ -253,6 +258,13 @@ class Model:
         object.__setattr__(self, "materials", materials)
         object.__setattr__(self, "parts", tuple(parts))
         object.__setattr__(self, "part_of_cell", of_cell)
+
+    def _cells(self, on: Any, who: str) -> IntArray:
+        """Cells of a group or selection; a group's own, without looking at its faces."""
+        if isinstance(on, str) and on in self.mesh.groups:
+            own = self.mesh.groups[on].cells
+            return np.empty(0, np.int64) if own is None else own
+        return self._resolve(on, who).cells
 
     def _section(self, on: Any, given: Any, cells: IntArray) -> Section:
         """The section of a group, checked against the dimension of its cells."""
@@ -447,14 +459,13 @@ class Model:
         for case in self.cases.values():
             where = f"case {case.name!r}: "
             for item in case.items:
-                if not isinstance(item, Temperature):
-                    self._check_one(item, where)
+                self._check_one(item, where)
             if case.supports or case.heat_supports:
                 self._check_supports(
                     (*self.supports, *case.supports), (*self.heat_supports, *case.heat_supports), where
                 )
 
-    def _check_one(self, item: Load | Support, where: str) -> None:
+    def _check_one(self, item: Item, where: str) -> None:
         try:
             item.check(self)
         except MissingPropertyError as error:
@@ -616,6 +627,10 @@ class Model:
         return self._hash
 
     # In words
+
+    def __repr__(self) -> str:
+        name = f" {self.name!r}" if self.name else ""
+        return f"<Model{name}: {self.mesh.n_cells:,} cells, load cases {list(self.load_cases)}>"
 
     def __str__(self) -> str:
         mesh = self.mesh

@@ -21,6 +21,7 @@ from designtwin.model.domains import (
     domain_of,
     face_matrices,
     faces_of,
+    facets_of,
     rigid_motions,
     said,
 )
@@ -379,7 +380,7 @@ class ElasticFoundation(Support):
         return face_matrices(faces_of(model, self.on, self.said), stiffness)
 
     def check(self, model: Model) -> None:
-        faces_of(model, self.on, self.said)
+        facets_of(model, self.on, self.said)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -104,6 +104,13 @@ def test_temperature_takes_a_number_a_field_an_array_or_a_thermal_case():
     assert_allclose(dtw.Temperature(300.0, reference="20 degC").reference_kelvin, 293.15)
 
 
+def test_temperature_of_another_mesh_is_refused():
+    with pytest.raises(ModelError, match="case 'a': .*3 nodal values; the mesh has 8 points"):
+        dtw.Model(
+            box("hexahedron", 1), {"body": STEEL}, load_cases={"a": [dtw.Temperature(np.full(3, 300.0))]}
+        )
+
+
 def test_equal_supports_share_a_setup_and_temperature_matters_only_where_stiffness_varies():
     mesh = box("tetra10", 1)
     hot, cold = dtw.Temperature("100 degC"), dtw.Temperature("20 degC")
