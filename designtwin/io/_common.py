@@ -576,6 +576,14 @@ def read_bytes(path: str | Path) -> bytes:
     return data
 
 
+def text_of(data: bytes) -> str:
+    """Text in UTF-8, or in Latin-1 where it is not."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
+
+
 def line_at(data: bytes, offset: int) -> int:
     """The line, from 1, on which a byte stands."""
     return data.count(b"\n", 0, max(offset, 0)) + 1

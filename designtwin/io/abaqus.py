@@ -26,6 +26,7 @@ from designtwin.io._common import (
     format_rows,
     parse_numbers,
     read_bytes,
+    text_of,
 )
 from designtwin.mesh import Mesh
 from designtwin.typing import FloatArray, IntArray
@@ -122,7 +123,7 @@ class _Card:
         """Chunk, line number and fields of each data line."""
         for chunk in self.chunks:
             for number, line in chunk.lines():
-                yield chunk, number, _fields(line.decode("latin-1"))
+                yield chunk, number, _fields(text_of(line))
 
 
 def _fields(line: str) -> list[str]:
@@ -179,7 +180,7 @@ def _scan(path: Path, root: Path, parents: tuple[Path, ...], cards: list[_Card],
             used += b" " + more
             position += 1 + len(more)
         line, counted = line + data.count(b"\n", counted, match.start()), match.start()
-        words = _fields(used.decode("latin-1"))
+        words = _fields(text_of(used))
         name = " ".join(words[0].strip().lstrip("*").upper().split())
         parameters = {}
         for word in words[1:]:
@@ -270,7 +271,7 @@ def _node_table(card: _Card) -> FloatArray:
                 continue
         rows = []
         for number, line in chunk.lines():
-            words = _fields(line.decode("latin-1"))
+            words = _fields(text_of(line))
             row = [float(_label(card, words[0], number, chunk.file))]
             row += [_number(card, word, number, chunk.file) for word in words[1:4]]
             rows.append(row + [0.0] * (4 - len(row)))
@@ -296,7 +297,7 @@ def _element_table(card: _Card, width: int) -> IntArray:
         open_row: list[int] = []
         number = chunk.line
         for number, line in chunk.lines():
-            words = _fields(line.decode("latin-1"))
+            words = _fields(text_of(line))
             words = words[:-1] if words[-1] == "" else words
             open_row += [_label(card, word, number, chunk.file) for word in words]
             if len(open_row) > width + 1:
@@ -419,7 +420,7 @@ def _items(card: _Card) -> list[_Item]:
             items.append(_Item(card, chunk.line, labels=labels, instance=instance))
             continue
         for number, text in chunk.lines():
-            for word in _fields(text.decode("latin-1")):
+            for word in _fields(text_of(text)):
                 if re.fullmatch(r"\d+", word):
                     one = np.array([_label(card, word, number, chunk.file)])
                     items.append(_Item(card, number, labels=one, instance=instance))

@@ -25,6 +25,7 @@ from designtwin.io._common import (
     line_at,
     numbers,
     read_bytes,
+    text_of,
     token_offset,
     whole,
 )
@@ -179,7 +180,7 @@ def _physical_names(f: _File, body: int, end: int) -> None:
     lines = f.data[body:end].split(b"\n")
     offset = body + len(lines[0]) + 1
     for line in lines[1:]:
-        text = line.strip().decode("utf-8", "replace")
+        text = text_of(line.strip())
         if text:
             match = re.fullmatch(r'(\d+)\s+(-?\d+)\s+"(.*)"', text) or re.fullmatch(
                 r"(\d+)\s+(-?\d+)\s+(\S+)", text

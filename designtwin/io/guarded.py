@@ -202,12 +202,12 @@ def _work(path: str, kind: str, out: str, memory: str, seconds: str) -> int:
     _limit(int(memory), int(seconds))
     try:
         import meshio
-    except ImportError:
+    except ModuleNotFoundError:
         print("this format is read through meshio, which is missing: pip install meshio", file=sys.stderr)
         return _MISSING
     try:
         mesh = meshio.read(path, file_format=kind)
-    except (ImportError, ModuleNotFoundError) as error:
+    except ModuleNotFoundError as error:
         print(f"meshio needs {error.name} for this format: pip install {error.name}", file=sys.stderr)
         return _MISSING
     except BaseException as error:  # meshio raises anything, SystemExit among them

@@ -16,7 +16,7 @@ import numpy as np
 
 from designtwin.elements import ELEMENTS
 from designtwin.errors import MeshReadError
-from designtwin.io._common import Labels, RawBlock, RawMesh, edge_permutation, read_bytes
+from designtwin.io._common import Labels, RawBlock, RawMesh, edge_permutation, read_bytes, text_of
 from designtwin.typing import FloatArray, IntArray
 
 Fields = np.ndarray[Any, np.dtype[np.bytes_]]
@@ -166,7 +166,7 @@ def _scan(
     for i, line in enumerate(lines):
         head = line[:8].upper().lstrip()
         if head.startswith(b"INCLUDE") and line.lstrip()[:1] != b"$":
-            words = line.strip()[7:].strip().strip(b"'\"").decode("utf-8", "replace")
+            words = text_of(line.strip()[7:].strip().strip(b"'\""))
             budget[0] -= 1
             here = f"INCLUDE {words!r}"
             other = (path.parent / words.replace("\\", "/")).resolve()
@@ -227,7 +227,7 @@ def _classify(cards: _Cards) -> None:
     for i, line in enumerate(lines):
         first = line[:1]
         if first == b"$":
-            text = line.decode("utf-8", "replace").strip()
+            text = text_of(line).strip()
             pending = _comment(cards, text) or pending
             continue
         if b"$" in line or b"\t" in line:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from designtwin.errors import MeshReadError
-from designtwin.io._common import RawBlock, RawMesh, line_at, parse_numbers, read_bytes
+from designtwin.io._common import RawBlock, RawMesh, line_at, parse_numbers, read_bytes, text_of
 from designtwin.typing import FloatArray
 
 _FACET = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
@@ -109,7 +109,7 @@ def _ascii(data: bytes, file: str) -> tuple[FloatArray, list[tuple[str, int, int
     limits = np.searchsorted(loops, [match.start() for match in solids])
     limits = np.append(limits, len(loops))
     groups = [
-        (match.group(1).strip().decode("utf-8", "replace"), int(limits[i]), int(limits[i + 1]))
+        (text_of(match.group(1).strip()), int(limits[i]), int(limits[i + 1]))
         for i, match in enumerate(solids)
     ]
     return values.reshape(-1, 3, 3), groups

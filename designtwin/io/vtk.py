@@ -20,7 +20,7 @@ import numpy as np
 
 from designtwin.elements import ELEMENTS
 from designtwin.errors import MeshReadError
-from designtwin.io._common import CENTRE_NODES, RawBlock, RawMesh, line_at, parse_numbers, read_bytes
+from designtwin.io._common import CENTRE_NODES, RawBlock, RawMesh, line_at, parse_numbers, read_bytes, text_of
 from designtwin.io.results import write_vtu
 from designtwin.mesh import Mesh
 from designtwin.typing import FloatArray, IntArray
@@ -231,7 +231,7 @@ class _Xml:
         self.file = str(path)
         self.data = read_bytes(path)
         # The sum of all decompressed arrays: far above any mesh, far below what a bomb unpacks to.
-        self.budget = (256 << 20) + 100 * len(self.data)
+        self.budget = (256 << 20) + 50 * len(self.data)
         text, self.appended, self.appended_raw = self.data, b"", False
         tag = re.search(rb"<AppendedData\b[^>]*>", self.data)
         if tag is not None:
@@ -562,7 +562,7 @@ class _Legacy:
         end = len(self.data) if end < 0 else end
         text = self.data[self.at : end]
         self.at = min(end + 1, len(self.data))
-        return text[:2000].decode("utf-8", "replace").rstrip("\r")
+        return text_of(text[:2000]).rstrip("\r")
 
     def words(self) -> list[str]:
         """Words of the next line that has any; none at the end."""

@@ -255,7 +255,8 @@ def seeds() -> tuple[tuple[str, str, bytes], ...]:
         b"*ELSET, ELSET=F\nE, 2\n*SURFACE, NAME=S\nE, S1\n2, S3\n*END PART\n*ASSEMBLY, NAME=A\n"
         b"*INSTANCE, NAME=I, PART=P\n1.,0.,0.\n0.,0.,0.,0.,0.,1.,90.\n*END INSTANCE\n"
         b"*NSET, NSET=M, INSTANCE=I\n1,2\n*ELSET, ELSET=_T, INSTANCE=I\n2\n"
-        b"*SURFACE, NAME=T\n_T, S2\n*NSET, NSET=L, ELSET=_T\n*END ASSEMBLY\n*MATERIAL, NAME=STEEL\n*ELASTIC\n2e5,.3\n"
+        b"*SURFACE, NAME=T\n_T, S2\n*NSET, NSET=L, ELSET=_T\n*END ASSEMBLY\n"
+        b"*MATERIAL, NAME=STEEL\n*ELASTIC\n2e5,.3\n"
     )
     out += [("abaqus instance", ".inp", deck)] * 3
     return tuple(out)

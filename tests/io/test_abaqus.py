@@ -41,15 +41,12 @@ TET10 = """*Node, nset=NodeSet1
 9, 0.5, 0.0, 0.5
 10, 0.0, 0.5, 0.5
 """
-HEX20 = "".join(
-    f"{i}, {x}, {y}, {z}\n"
-    for i, (x, y, z) in zip(
-        range(20, 38),
-        ((1, 1, 0), (0, 2, 0), (1, 0, 2), (0, 1, 2), (1, 1, 2), (0, 2, 2), (0.5, 0.5, 0), (1, 1, 0),
-         (0.5, 1.5, 0), (0, 1.5, 0), (0.5, 0.5, 2), (1, 1, 2), (0.5, 1.5, 2), (0, 1.5, 2), (0, 1, 1), (1, 0, 1), (1, 1, 1),
-         (0, 2, 1)),
-    )
+_HEX20_POINTS = (
+    (1, 1, 0), (0, 2, 0), (1, 0, 2), (0, 1, 2), (1, 1, 2), (0, 2, 2), (0.5, 0.5, 0), (1, 1, 0), (0.5, 1.5, 0),
+    (0, 1.5, 0), (0.5, 0.5, 2), (1, 1, 2), (0.5, 1.5, 2), (0, 1.5, 2), (0, 1, 1), (1, 0, 1), (1, 1, 1),
+    (0, 2, 1),
 )  # fmt: skip
+HEX20 = "".join(f"{i}, {x}, {y}, {z}\n" for i, (x, y, z) in enumerate(_HEX20_POINTS, 20))
 HEX20_ELEMENT = "3, 3, 2, 20, 21, 23, 22, 24, 25, 26, 27, 28, 29, 30, 31, 32,\n33, 34, 35, 36, 37\n"
 
 
@@ -103,7 +100,8 @@ def test_a_set_given_in_pieces_is_their_union(read_text):
 
 
 def test_sets_of_sets(read_text):
-    mesh = read_text(CUBE + HEXES + "*NSET, NSET=A\n1, 2\n*NSET, NSET=B\nA, 12\n*ELSET, ELSET=ALL\nLOW, HIGH\n"
+    mesh = read_text(CUBE + HEXES + "*NSET, NSET=A\n1, 2\n*NSET, NSET=B\nA, 12\n"
+                     "*ELSET, ELSET=ALL\nLOW, HIGH\n"
                      "*NSET, NSET=TOP, ELSET=HIGH\n")  # fmt: skip
     assert_array_equal(mesh.groups["B"].nodes, [0, 1, 11])
     assert_array_equal(mesh.groups["ALL"].cells, [0, 1])
