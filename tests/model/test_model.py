@@ -105,7 +105,7 @@ def test_temperature_takes_a_number_a_field_an_array_or_a_thermal_case():
 
 
 def test_temperature_of_another_mesh_is_refused():
-    with pytest.raises(ModelError, match="case 'a': .*3 nodal values; the mesh has 8 points"):
+    with pytest.raises(ModelError, match=r"case 'a': .*3 nodal values; the mesh has 8 points"):
         dtw.Model(
             box("hexahedron", 1), {"body": STEEL}, load_cases={"a": [dtw.Temperature(np.full(3, 300.0))]}
         )
