@@ -147,7 +147,8 @@ class Mesh:
             if len(outside):
                 raise MeshError(
                     f"{where}{len(outside)} cells of type {name!r} name points that do not exist "
-                    f"(there are {len(points)}); the first is number {outside[0]}: {conn[outside[0]].tolist()}"
+                    f"(there are {len(points)}); the first is number {outside[0]}: "
+                    f"{conn[outside[0]].tolist()}"
                 )
             cells[name] = conn
             conn.setflags(write=False)
@@ -292,7 +293,7 @@ class Mesh:
         order, start = self._facet_groups
         count = np.diff(np.append(start, len(order)))
         alone = np.sort(order[start[count == 1]])
-        return facets[alone]
+        return np.asarray(facets[alone])
 
     @cached_property
     def neighbors(self) -> IntArray:

@@ -464,8 +464,8 @@ def _middles(mesh: Mesh, by: FloatArray) -> FloatArray:
     """Let mid-side nodes follow their cells instead of the map, but for the shape of the outside.
 
     Where a map bends within a cell, mid-side nodes that follow it leave the middle of their edges and fold
-    the cell. On the outside they take from the map what lies along the normals there, so that faces get the shape
-    the map gives. Exact for affine maps, linear in ``by``.
+    the cell. On the outside they take from the map what lies along the normals there, so that faces get
+    the shape the map gives. Exact for affine maps, linear in ``by``.
     """
     rule = _RULES.get(mesh)
     if rule is None:
@@ -488,7 +488,7 @@ class _MiddleRule:
         count = np.zeros(mesh.n_points)
         for name, _, conn in mesh.blocks():
             element = ELEMENTS[name]
-            if not element.edges or element.dimension != mesh.dimension or element.dimension == 1:
+            if not element.edges or element.dimension != mesh.dimension or not _filled(mesh):
                 continue
             linear, dim = ELEMENTS[element.linear], element.dimension
             corners, middle = conn[:, : element.corners], conn[:, element.corners :]
@@ -581,7 +581,7 @@ def _turned(mesh: Mesh, by: FloatArray, share: float) -> IntArray:
     found, worst = [], []
     for name, ids, conn in mesh.blocks():
         element = ELEMENTS[name]
-        if element.dimension < 2 or (element.dimension == 2 and not mesh.is_plane):
+        if element.dimension < mesh.dimension or not _filled(mesh):
             continue
         moved = np.flatnonzero(np.any(by[conn] != 0.0, axis=(1, 2)))
         if not len(moved):
@@ -598,6 +598,11 @@ def _turned(mesh: Mesh, by: FloatArray, share: float) -> IntArray:
     if not found:
         return np.empty(0, np.int64)
     return np.asarray(np.concatenate(found)[np.argsort(np.concatenate(worst), kind="stable")])
+
+
+def _filled(mesh: Mesh) -> bool:
+    """True for solids and plane meshes, whose cells can turn inside out; not for lines and surfaces."""
+    return mesh.dimension == 3 or mesh.is_plane
 
 
 def _least(det: FloatArray) -> FloatArray:

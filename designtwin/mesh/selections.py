@@ -442,6 +442,8 @@ class Cylinder(Selection):
 
     def describe(self) -> str:
         size = "" if self.radius is None else f" of diameter {show(2 * self.radius, 'length')}"
+        if self.radius is not None and self.kind in ("fillet", "round"):
+            size = f" of radius {show(self.radius, 'length')}"
         place = "" if self.center is None else f" around {_show_point(self.center)}"
         along = "" if self.axis is None else f" along {_show_direction(_triple(_positive(self.axis)))}"
         if not self.on_surface:
@@ -824,7 +826,7 @@ def box(low: Sequence[Length | None], high: Sequence[Length | None]) -> Selectio
         Opposite corners; None leaves a side open: ``box((None, None, "80 mm"), (None, None, None))`` is
         all above z = 80 mm.
     """
-    return Box(tuple(low), tuple(high))  # type: ignore[arg-type]
+    return Box(_corner(low, -math.inf, "low"), _corner(high, math.inf, "high"))
 
 
 def sphere(center: Sequence[Length], radius: Length) -> Selection:
@@ -951,7 +953,7 @@ def distance_to(mesh: Mesh, of: Selection | str, *, limit: float = math.inf) -> 
     Parameters
     ----------
     of : selection or group name
-        Measured to its facets and cells, sampled so finely that the error stays below 1 % of the limit.
+        Measured to its facets (curved ones as 32 triangles), the skin of its cells, and its nodes.
     limit : float
         Farther points get inf.
     """
@@ -962,23 +964,80 @@ def distance_to(mesh: Mesh, of: Selection | str, *, limit: float = math.inf) -> 
     facets = region.facets
     if len(region.cells):
         facets = np.concatenate([facets, _skin(mesh, region.cells)])
-    samples = [mesh.points[region.nodes]]
-    for block in mesh.facets(facets):
-        x = mesh.points[block.conn]
-        corners = x[:, : ELEMENTS[block.element].corners]
-        longest = np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2).max(initial=0.0)
-        parts = 8 if not math.isfinite(limit) else math.ceil(4 * longest / limit)
-        at = _lattice(block.element, int(np.clip(parts, 1, 16)))
-        samples.append(np.einsum("qn,fna->fqa", ELEMENTS[block.element].shape(at), x).reshape(-1, 3))
-    tree = cKDTree(np.concatenate(samples))
-    bound = limit * (1 + 1e-6) if math.isfinite(limit) else math.inf
-    distance, _ = tree.query(mesh.points, distance_upper_bound=bound)
-    # What belongs to it is at no distance, mid-side nodes off the sampled facets too.
+    x = mesh.points
+    distance = np.full(mesh.n_points, np.inf)
+    if len(region.nodes):
+        reach = limit * (1 + 1e-6) if math.isfinite(limit) else math.inf
+        distance = np.array(cKDTree(x[region.nodes]).query(x, distance_upper_bound=reach)[0])
+    triangles = _triangles(mesh, facets)
+    center = triangles.mean(axis=1)
+    radius = np.linalg.norm(triangles - center[:, None], axis=2).max(axis=1, initial=0.0)
+    # Triangles of like size, so that the nearest one is among those of the nearest centers.
+    octave = np.floor(np.log2(np.maximum(radius, 1e-300)))
+    for one in np.unique(octave):
+        part, middle = triangles[octave == one], center[octave == one]
+        reach = min(limit, float(distance.max(initial=0.0))) + float(radius[octave == one].max())
+        k = min(12, len(part))
+        off, nearby = cKDTree(middle).query(x, k=k, distance_upper_bound=reach * (1 + 1e-6))
+        node, column = np.nonzero(np.isfinite(off.reshape(len(x), k)))
+        if len(node):
+            found = _to_triangles(x[node], part[nearby.reshape(len(x), k)[node, column]])
+            np.minimum.at(distance, node, found)
+    distance[distance > limit * (1 + 1e-6)] = np.inf
+    # What belongs to it is at no distance, whatever the triangles leave of curved facets.
     distance[region.nodes] = 0.0
     unused = np.ones(mesh.n_points, bool)
     unused[mesh.used_nodes] = False
     distance[unused] = np.inf
-    return np.asarray(distance, np.float64)
+    return distance
+
+
+def _triangles(mesh: Mesh, facets: IntArray) -> FloatArray:
+    """Facets as triangles float64[k, 3, 3]: one or two each, many if of second order; edges as slivers."""
+    parts = [np.empty((0, 3, 3))]
+    for block in mesh.facets(facets):
+        element = ELEMENTS[block.element]
+        n = 4 if element.degree > 1 else 1
+        at, rows = _lattice(element.dimension, element.corners, n)
+        points = np.einsum("qn,fna->fqa", element.shape(at), mesh.points[block.conn])
+        parts.append(points[:, rows].reshape(-1, 3, 3))
+    return np.concatenate(parts)
+
+
+def _lattice(dimension: int, corners: int, n: int) -> tuple[FloatArray, IntArray]:
+    """Natural coordinates of a regular lattice on a facet element, and its triangles int64[k, 3]."""
+    t = np.arange(n + 1) / n
+    if dimension == 1:
+        i = np.arange(n)
+        return (2 * t - 1)[:, None], np.column_stack([i, i + 1, i + 1])
+    grid = np.stack(np.meshgrid(t, t, indexing="ij"), axis=-1).reshape(-1, 2)
+    number = np.arange(len(grid)).reshape(n + 1, n + 1)
+    a, b, c, d = (
+        part.ravel() for part in (number[:-1, :-1], number[1:, :-1], number[1:, 1:], number[:-1, 1:])
+    )
+    if corners == 4:
+        return 2 * grid - 1, np.concatenate([np.column_stack([a, b, c]), np.column_stack([a, c, d])])
+    rows = np.concatenate([np.column_stack([a, b, d]), np.column_stack([b, c, d])])
+    return grid, rows[(grid[rows].sum(axis=2) <= 1 + 1e-12).all(axis=1)]
+
+
+def _to_triangles(p: FloatArray, triangles: FloatArray) -> FloatArray:
+    """Distance of points [k, 3] from triangles [k, 3, 3], one each."""
+    best = np.full(len(p), np.inf)
+    for i, j in ((0, 1), (1, 2), (2, 0)):
+        a, edge = triangles[:, i], triangles[:, j] - triangles[:, i]
+        length = np.maximum(np.einsum("ka,ka->k", edge, edge), 1e-300)
+        t = np.clip(np.einsum("ka,ka->k", p - a, edge) / length, 0.0, 1.0)
+        best = np.minimum(best, np.linalg.norm(p - a - t[:, None] * edge, axis=1))
+    u, v, w = triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0], p - triangles[:, 0]
+    uu, uv, vv = (np.einsum("ka,ka->k", s, t) for s, t in ((u, u), (u, v), (v, v)))
+    wu, wv = np.einsum("ka,ka->k", w, u), np.einsum("ka,ka->k", w, v)
+    det = uu * vv - uv * uv
+    safe = np.where(det > 1e-14 * uu * vv, det, np.inf)
+    s, t = (vv * wu - uv * wv) / safe, (uu * wv - uv * wu) / safe
+    inside = np.isfinite(safe) & (s > 0) & (t > 0) & (s + t < 1)
+    foot = np.linalg.norm(w - s[:, None] * u - t[:, None] * v, axis=1)
+    return np.asarray(np.where(inside, np.minimum(best, foot), best))
 
 
 def count_pieces(mesh: Mesh, region: Region) -> int:
@@ -1011,17 +1070,6 @@ def _skin(mesh: Mesh, cells: IntArray) -> IntArray:
     change = (ordered[1:] != ordered[:-1]).any(axis=1)
     alone = np.append(True, change) & np.append(change, True)
     return np.asarray(facets[order[alone]])
-
-
-def _lattice(element: str, n: int) -> FloatArray:
-    """Natural coordinates of a regular lattice on a facet element."""
-    t = np.arange(n + 1) / n
-    if ELEMENTS[element].dimension == 1:
-        return (2 * t - 1)[:, None]
-    grid = np.stack(np.meshgrid(t, t, indexing="ij"), axis=-1).reshape(-1, 2)
-    if ELEMENTS[element].corners == 3:
-        return np.asarray(grid[grid.sum(axis=1) <= 1 + 1e-12])
-    return 2 * grid - 1
 
 
 # --- helpers ----------------------------------------------------------------------------------------------

@@ -253,14 +253,18 @@ class Surface:
         self, rows: IntArray, seed: int, center: FloatArray, axis: FloatArray, radius: float
     ) -> CylinderFace | None:
         """The connected facets around a seed that agree on one cylinder."""
-        part = rows
-        for fit in (20 * _FIT, 5 * _FIT, _FIT):
+        part, size = rows, 0
+        # Loose first, as six points extrapolate badly; then tight, for as long as the face grows.
+        for fit in (20 * _FIT, 5 * _FIT, *[_FIT] * 8):
             on = rows[self._on(rows, center, axis, radius, fit)]
             if len(on) < 6 or seed not in on:
                 return None
             part = self._connected(on, seed)
             if len(part) < 6:
                 return None
+            if fit == _FIT and len(part) <= size:
+                break
+            size = len(part) if fit == _FIT else 0
             nodes = _unique(self.corners[part])
             fitted = fit_cylinders(self.points[nodes][None], np.ones((1, len(nodes)), bool), axis[None])
             center, axis, radius = fitted[0][0], fitted[1][0], float(fitted[2][0])
@@ -403,7 +407,7 @@ def fit_cylinders(
         axis = axis + step[:, 2:3] * e1 + step[:, 3:4] * e2
         axis = axis / np.linalg.norm(axis, axis=1, keepdims=True)
         radius = np.abs(radius + step[:, 4])
-        if length.max(initial=0.0) < 1e-13:
+        if length.max(initial=0.0) < 1e-9:
             break
     return center * scale[:, None] + mean, axis, radius * scale
 
