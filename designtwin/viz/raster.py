@@ -21,7 +21,7 @@ ON_TOP = 4.0
 _BATCH = 2_000_000  # pixels tested at once
 
 
-def rasterize(scene: Scene, view: View) -> tuple[FloatArray, FloatArray]:
+def rasterize(scene: Scene, view: View, *, line_scale: float = 1.0) -> tuple[FloatArray, FloatArray]:
     """Draw bodies and lines.
 
     Returns
@@ -42,7 +42,7 @@ def rasterize(scene: Scene, view: View) -> tuple[FloatArray, FloatArray]:
             line.segments.points,
             line.segments.conn,
             line.color,
-            line.width,
+            line.width * line_scale,
             line.opacity,
             line.lift,
             view,

@@ -11,7 +11,7 @@ from designtwin.typing import BoolArray, FloatArray
 from designtwin.viz import raster
 from designtwin.viz.geometry import Segments, Triangles
 from designtwin.viz.scene import EXCLUDED, PAPER, Body, Line, Scale, Scene, color_steps, rgb
-from designtwin.viz.screen import graphics
+from designtwin.viz.screen import give_up, graphics
 from designtwin.viz.view import View
 
 logger = logging.getLogger("designtwin.viz")
@@ -30,11 +30,17 @@ def render(scene: Scene, view: View) -> tuple[FloatArray, BoolArray]:
         Where something was drawn.
     """
     fine = view.resized(SAMPLES)
-    if graphics() == "none":
-        image, depth = raster.rasterize(scene, fine)
-        filled = np.isfinite(depth)
-    else:
-        image, filled = _with_vtk(scene, fine)
+    drawn = None
+    if graphics() != "none":
+        try:
+            drawn = _with_vtk(scene, fine)
+        except ImportError as error:  # the probe's process had what this one lacks
+            logger.warning("pyvista cannot be loaded (%s): designtwin's own renderer draws", error)
+            give_up()
+    if drawn is None:
+        image, depth = raster.rasterize(scene, fine, line_scale=SAMPLES)
+        drawn = image, np.isfinite(depth)
+    image, filled = drawn
     shape = (view.height, SAMPLES, view.width, SAMPLES)
     return image.reshape(*shape, 3).mean(axis=(1, 3)), np.asarray(filled.reshape(shape).any(axis=(1, 3)))
 
@@ -161,6 +167,9 @@ def _add_body(plotter: Any, scene: Scene, body: Body, view: View, live: bool) ->
     actor.prop.interpolation = "Phong"
     actor.mapper.SetInterpolateScalarsBeforeMapping(body.values is not None)
     actor.prop.specular_color = "white"
+    if live:
+        actor.mapper.SetResolveCoincidentTopologyToPolygonOffset()
+        actor.mapper.SetRelativeCoincidentTopologyPolygonOffsetParameters(2.0, 4.0)
 
 
 def _add_line(plotter: Any, line: Line, view: View, line_scale: float, live: bool) -> None:
@@ -171,7 +180,7 @@ def _add_line(plotter: Any, line: Line, view: View, line_scale: float, live: boo
         if live
         else 1.5 * line.lift * max(line.width, 1.0) * view.pixel * line_scale * view.toward
     )
-    plotter.add_mesh(
+    actor = plotter.add_mesh(
         linedata(line.segments, shift),
         color=line.color,
         line_width=line.width * line_scale,
@@ -180,6 +189,9 @@ def _add_line(plotter: Any, line: Line, view: View, line_scale: float, live: boo
         show_scalar_bar=False,
         render_lines_as_tubes=False,
     )
+    if live:  # a view that turns has no one direction to shift lines in
+        actor.mapper.SetResolveCoincidentTopologyToPolygonOffset()
+        actor.mapper.SetRelativeCoincidentTopologyLineOffsetParameters(0.0, -8.0 * line.lift)
 
 
 def _listed(scale: Scale, faded: bool) -> Any:

@@ -18,6 +18,9 @@ from designtwin.progress import in_notebook
 logger = logging.getLogger("designtwin.viz")
 
 _WINDOW = {"egl": "vtkEGLRenderWindow", "osmesa": "vtkOSOpenGLRenderWindow"}
+if sys.platform.startswith("linux"):
+    # Without being told, VTK answers a dead DISPLAY with an off-screen window and a crash when it is shown.
+    _WINDOW["screen"] = "vtkXOpenGLRenderWindow"
 _FALSE = ("", "0", "false", "no", "off")
 _lock = threading.Lock()
 
@@ -61,6 +64,11 @@ def graphics() -> str:
         if known in _WINDOW:
             os.environ["VTK_DEFAULT_OPENGL_WINDOW"] = _WINDOW[known]
         return known
+
+
+def give_up() -> None:
+    """Draw without VTK from now on."""
+    os.environ["DESIGNTWIN_GL"] = "none"
 
 
 def _find() -> str:

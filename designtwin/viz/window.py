@@ -57,10 +57,11 @@ def build(
     for line, at, points in (
         (scene.title, (0.02, 0.945), 15),
         (scene.subtitle, (0.02, 0.91), 10),
-        ("  |  ".join(scene.notes), (0.02, 0.02), 10),
+        ("   ·   ".join(scene.notes), (0.02, 0.02), 10),
     ):
         if line:
             plotter.add_text(_latin(line), position=at, viewport=True, font_size=points, color=INK)
+    plotter.enable_anti_aliasing("fxaa")
     plotter.add_axes(line_width=3, color=INK)
     aim(plotter, view)
     return plotter
@@ -74,7 +75,7 @@ def _labels(plotter: Any, scene: Scene, view: View) -> None:
             plotter.add_point_labels(
                 at,
                 [_latin(c.text) for c in mine],
-                font_size=16,
+                font_size=20,
                 point_color=color,
                 text_color=INK,
                 point_size=12,
@@ -113,7 +114,7 @@ def _bar(plotter: Any, scene: Scene) -> None:
         n_labels=6,
         fmt="%.4g",
         title_font_size=18,
-        label_font_size=16,
+        label_font_size=20,
         unconstrained_font_size=True,
     )
 
