@@ -211,6 +211,20 @@ def test_a_neighbor_that_is_less_sure_widens_the_interval():
     value = displacement(component="z").evaluate(static({"uz": (values, error)}))
     assert (value.value, value.low, value.high) == pytest.approx((1.0, 0.9, 1.4))
     assert value.error == pytest.approx(0.4)
+    lowest = displacement(component="z", over="min").evaluate(static({"uz": (-values, error)}))
+    assert (lowest.value, lowest.low, lowest.high) == pytest.approx((-1.0, -1.4, -0.9))
+
+
+@given(st.lists(st.tuples(st.floats(-1, 1), st.floats(0, 1)), min_size=2, max_size=2), st.integers(0, 99))
+def test_intervals_of_extremes_hold_the_extreme_of_any_field_within_the_errors(ends, seed):
+    rng = np.random.default_rng(seed)
+    values = rng.uniform(ends[0][0], ends[1][0] + 2.0, len(X))
+    error = rng.uniform(0.0, ends[0][1] + ends[1][1], len(X))
+    truth = values + rng.uniform(-1.0, 1.0, len(X)) * error
+    result = static({"uz": (values, error)})
+    for over, pick in (("max", truth.max()), ("min", truth.min()), ("max_abs", np.abs(truth).max())):
+        value = displacement(component="z", over=over).evaluate(result)
+        assert value.low - 1e-12 <= pick <= value.high + 1e-12
 
 
 def test_the_envelope_takes_the_worst_case_for_the_relation():
