@@ -24,7 +24,7 @@ from designtwin.errors import ConvergenceError, ModelError
 from designtwin.solvers.singular import refuse_empty_rows, refuse_null_vectors, rounding_level
 from designtwin.solvers.solution import Solution, columns_of
 from designtwin.solvers.system import SparseMatrix, System
-from designtwin.typing import BoolArray, FloatArray
+from designtwin.typing import BoolArray, FloatArray, IntArray
 
 Array: TypeAlias = NDArray[Any]  # float32 or float64: whatever the preconditioner runs in
 
@@ -71,9 +71,10 @@ class Level:
 
 @dataclass(frozen=True, eq=False)
 class Hierarchy:
-    """All levels, finest first, and the inverse of the last matrix."""
+    """All levels, finest first, the inverse of the last matrix, and the unknowns that stay zero."""
 
     levels: tuple[Level, ...]
+    fixed: IntArray
     dense: Array
     degree: int
     scale: float
@@ -112,7 +113,9 @@ class Cycle:
         self._f[0][:] = r / size
         self._x[0][:] = 0.0
         self._descend(0, start=True)
-        return np.asarray(self._x[0] * (size * self._h.scale))
+        out = np.asarray(self._x[0] * (size * self._h.scale))
+        out[self._h.fixed] = 0.0  # a fixed mid node between free corners takes their mean on the way up
+        return out
 
     def _descend(self, depth: int, start: bool) -> None:
         """Improve x at this depth for its f; `start` says that x is zero."""
@@ -509,7 +512,13 @@ def _hierarchy(solver: MultigridCG, system: System, fine: Blocks) -> Hierarchy:
         )
     dense, null = _dense_inverse(_to_scipy(matrix).toarray(), inverse)
     hierarchy = Hierarchy(
-        tuple(levels), dense.astype(dtype), solver.degree, scale, tuple(sizes), tuple(entries)
+        levels=tuple(levels),
+        fixed=np.flatnonzero(~system.free),
+        dense=dense.astype(dtype),
+        degree=solver.degree,
+        scale=scale,
+        sizes=tuple(sizes),
+        entries=tuple(entries),
     )
     if null.shape[1]:
         for path in reversed(paths):

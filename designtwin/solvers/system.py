@@ -207,9 +207,10 @@ class System:
     def _matrix(self) -> SparseMatrix:
         parts = [term.matrix() for term in self.terms]
         if len(parts) == 1:
-            # scipy sorts in place when it likes, and so would pull the arrays from under a kernel: sort now
-            parts[0].sum_duplicates()
-            return parts[0]
+            # scipy sorts in place when it likes, pulling arrays from under a kernel: sort a copy now
+            only = parts[0] if parts[0].has_canonical_format else parts[0].copy()
+            only.sum_duplicates()
+            return only
         if self.extra == 0 and any(part.format == "bsr" for part in parts):
             shape = (self.block, self.block)
             parts = [part.tobsr(blocksize=shape) for part in parts]
