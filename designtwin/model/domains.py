@@ -175,7 +175,7 @@ def cell_domain(model: Model, cells: IntArray) -> Domain:
 
 def node_domain(model: Model, nodes: IntArray) -> Domain:
     """Nodes int64[k] as points of equal share."""
-    nodes = np.asarray(nodes, np.int64)
+    nodes = np.array(nodes, np.int64)  # of its own: a read-only array would compile kernels anew
     share = np.full((len(nodes), 1), 1.0 / len(nodes))
     patch = Patch(nodes[:, None], np.ones((1, 1)), model.mesh.points[nodes][:, None, :], share)
     return Domain((patch,), "nodes", model.mesh.n_points)
