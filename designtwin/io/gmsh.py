@@ -232,18 +232,32 @@ def _entities_41(f: _File, body: int, end: int, partitioned: bool = False) -> No
         (n_ghost,) = t.ints(1)
         t.take(2 * n_ghost if n_ghost >= 0 else -1)
     counts = t.ints(4)
+    rest = t.values[t.at :].tolist()  # thousands of short records: a plain list is quicker than slices
+    at = 0
+
+    def count_at(i: int) -> int:
+        n = rest[i] if i < len(rest) else -1.0
+        if not 0 <= n <= len(rest) - i - 1 or n != int(n):
+            t.refuse("a count is wanted that the section can hold", t.at + min(i, len(rest) - 1))
+        return int(n)
+
     for dimension, count in enumerate(counts):
-        if count < 0 or count > len(t.values):
+        if count < 0 or count > len(rest):
             t.refuse(f"{count} entities announced, more than the section can hold")
         for _ in range(count):
-            (tag,) = t.ints(1)
+            tag = at
+            at += 1
             if partitioned:
-                t.take(2)
-                t.take(t.ints(1)[0])
-            t.take(3 if dimension == 0 else 6)
-            f.physical[dimension, tag] = [abs(p) for p in t.ints(t.ints(1)[0])]
+                at += 3 + count_at(at + 2)
+            at += 3 if dimension == 0 else 6
+            n = count_at(at)
+            tags = rest[at + 1 : at + 1 + n]
+            if any(x != x // 1 for x in [rest[tag], *tags]):
+                t.refuse("a tag is a whole number", t.at + tag)
+            f.physical[dimension, int(rest[tag])] = [abs(int(x)) for x in tags]
+            at += 1 + n
             if dimension:
-                t.take(t.ints(1)[0])
+                at += 1 + count_at(at)
 
 
 def _nodes_41(f: _File, body: int, end: int) -> None:
@@ -315,30 +329,23 @@ def _parametric_nodes_22(f: _File, body: int, end: int) -> None:
 def _elements_22(f: _File, body: int, end: int) -> None:
     t = _Tokens(f, body, end, np.int64, "$Elements")
     (n,) = t.ints(1)
-    values, done = t.values, 0
-    while done < n:
-        if t.at + 3 > len(values):
-            t.refuse(f"{n} elements announced, {done} are there")
-        kind, n_tags = int(values[t.at + 1]), int(values[t.at + 2])
-        stride = 3 + n_tags + _width(kind, lambda reason: t.refuse(reason, t.at + 1))
-        if n_tags < 0 or t.at + stride > len(values):
-            t.refuse(f"an element announces {n_tags} tags, which are not there")
-        # A run of elements alike is taken at once; the look-ahead doubles while it holds.
-        run, chunk = 0, 64
-        while done + run < n:
-            at = t.at + run * stride
-            rows = min(chunk, n - done - run, (len(values) - at) // stride)
-            window = values[at : at + rows * stride].reshape(rows, stride)
-            unlike = np.flatnonzero((window[:, 1] != kind) | (window[:, 2] != n_tags))
-            run += int(unlike[0]) if len(unlike) else rows
-            if len(unlike) or rows < chunk:
-                break
-            chunk *= 2
-        rows_of_run = values[t.at : t.at + run * stride].reshape(run, stride)
-        _add_22(f, kind, n_tags, rows_of_run[:, 0], rows_of_run[:, 3:])
-        t.at += run * stride
-        done += run
-    _count(t, n, done, "elements")
+    value, size, at = t.values.item, len(t.values), t.at
+    found: dict[tuple[int, int], list[int]] = {}  # by type and number of tags: where each element begins
+    for done in range(n):
+        if at + 3 > size:
+            t.refuse(f"{n} elements announced, {done} are there", size)
+        kind, n_tags = value(at + 1), value(at + 2)
+        width = TYPES[kind][1] if kind in TYPES else _width(kind, partial(t.refuse, index=at + 1))
+        if n_tags < 0 or at + 3 + n_tags + width > size:
+            t.refuse(f"an element announces {n_tags} tags, which are not there", at + 2)
+        found.setdefault((kind, n_tags), []).append(at)
+        at += 3 + n_tags + width
+    t.at = at
+    for (kind, n_tags), starts in found.items():
+        stride = 3 + n_tags + TYPES[kind][1]
+        rows = t.values[np.array(starts)[:, None] + np.arange(stride)]
+        _add_22(f, kind, n_tags, rows[:, 0], rows[:, 3:])
+    _count(t, n, n, "elements")
 
 
 def _add_22(f: _File, kind: int, n_tags: int, ids: IntArray, rest: IntArray) -> None:
@@ -512,16 +519,31 @@ def _nodes_22_binary(f: _File, body: int) -> int:
 
 def _elements_22_binary(f: _File, body: int) -> int:
     b = _Bytes(f, body, "$Elements")
-    n, done = b.line(), 0
+    n = b.line()
+    values = np.frombuffer(f.data, f.order + "i4", (len(f.data) - b.at) // 4, b.at)
+    value, size, at, done = values.item, len(values), 0, 0
+    found: dict[
+        tuple[int, int], list[tuple[int, int]]
+    ] = {}  # by type and tags: where a block begins, its length
     while done < n:
-        kind, follow, n_tags = b.ints(3)
-        width = _width(kind, b.refuse)
-        if follow < 1 or follow > n - done or n_tags < 0:
+        if at + 3 > size:
+            b.refuse(f"{n} elements announced, {done} are there")
+        kind, follow, n_tags = value(at), value(at + 1), value(at + 2)
+        stride = 1 + n_tags + (TYPES[kind][1] if kind in TYPES else _width(kind, b.refuse))
+        if follow < 1 or follow > n - done or n_tags < 0 or at + 3 + follow * stride > size:
             b.refuse(f"a block of {follow} elements with {n_tags} tags cannot be; {n - done} are left")
-        stride = 1 + n_tags + width
-        rows = b.take("i4", follow * stride).reshape(follow, stride).astype(np.int64)
-        _add_22(f, kind, n_tags, rows[:, 0], rows[:, 1:])
+        found.setdefault((kind, n_tags), []).append((at + 3, follow))
+        at += 3 + follow * stride
         done += follow
+    for (kind, n_tags), blocks in found.items():
+        stride = 1 + n_tags + TYPES[kind][1]
+        begins, lengths = np.array(blocks).T
+        nth = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        rows = values[(np.repeat(begins, lengths) + stride * nth)[:, None] + np.arange(stride)].astype(
+            np.int64
+        )
+        _add_22(f, kind, n_tags, rows[:, 0], rows[:, 1:])
+    b.at += 4 * at
     return b.end("Elements")
 
 

@@ -681,23 +681,15 @@ def _legacy_cells(f: _Legacy, words: list[str]) -> tuple[IntArray, IntArray, Int
             f.refuse("OFFSETS must run upward from 0 to the length of CONNECTIVITY")
         return offsets[:-1], np.diff(offsets), conn
     flat = f.array("int", size).astype(np.int64)
-    starts = np.empty(min(n, size), np.int64)
-    at = done = 0
-    # Cells alike are taken at once; the look-ahead doubles while it holds.
-    while done < n:
-        if at >= size or flat[at] < 1 or at + flat[at] >= size:
-            f.refuse(f"CELLS announces {n} cells in {size} numbers; cell {done} does not fit")
-        stride = int(flat[at]) + 1
-        chunk = 64
-        while True:
-            rows = min(chunk, n - done, (size - at) // stride)
-            unlike = np.flatnonzero(flat[at : at + rows * stride : stride] != stride - 1)
-            run = int(unlike[0]) if len(unlike) else rows
-            starts[done : done + run] = at + stride * np.arange(run)
-            done, at = done + run, at + run * stride
-            if run < chunk:
-                break
-            chunk *= 2
+    value, at = flat.item, 0
+    begins = []
+    for cell in range(n):
+        length = value(at) if at < size else 0
+        if length < 1 or at + length >= size:
+            f.refuse(f"CELLS announces {n} cells in {size} numbers; cell {cell} does not fit")
+        begins.append(at)
+        at += length + 1
+    starts = np.array(begins, np.int64)
     if at != size:
         f.refuse(f"CELLS announces {size} numbers; the cells use {at}")
     return starts + 1, flat[starts], flat
