@@ -72,6 +72,7 @@ def compare(before: Any, after: Any, name: str | Quantity = "von_mises", **optio
 
 def report(source: Any | Sequence[Any], path: str | os.PathLike[str], **options: Any) -> Path:
     """Write a verdict, or sections of a longer story, as one HTML page; see `designtwin.report`."""
+    from designtwin import viz
     from designtwin.report import write_report
 
-    return write_report(source, path, **options)
+    return write_report(source, path, artist=viz, **options)

@@ -3,7 +3,7 @@
 `designtwin.edge` is the door; nothing above it in the house imports this package.
 """
 
-from designtwin.viz.fields import compare, default_name, plot_field
+from designtwin.viz.fields import compare, default_name, field_name, plot_field
 from designtwin.viz.history import plot_history
 from designtwin.viz.models import plot_check, plot_mesh, plot_model
 from designtwin.viz.picture import Picture
@@ -13,6 +13,7 @@ __all__ = [
     "Picture",
     "compare",
     "default_name",
+    "field_name",
     "graphics",
     "has_screen",
     "plot_check",

@@ -1,0 +1,443 @@
+"""One self-contained HTML page from verdicts, studies, pictures, tables and words.
+
+    write_report(verdict, "out/report.html")
+    write_report([("Strength", verdict), ("Design loop", [best, picture]), ("On a finer mesh", check)], path)
+
+The page asks for nothing from elsewhere: style and pictures are inside. Pictures come from an `artist`, an
+object with the functions of `designtwin.viz`; `designtwin.edge` hands one in, so that this room draws nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import logging
+import math
+import os
+import platform
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from designtwin import __version__
+from designtwin.errors import DesignTwinError, PictureError
+from designtwin.progress import track
+from designtwin.report import inputs
+from designtwin.requirements import FieldQuantity
+from designtwin.typing import PlainData
+
+logger = logging.getLogger("designtwin.report")
+
+LARGEST = 6_000_000  # bytes of a page; pictures give way, words never
+_ROOM = 5_000_000  # bytes of all pictures as text
+
+
+@dataclass(frozen=True)
+class Table:
+    """A plain table: head, rows of texts, and words above it."""
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A chapter of a report.
+
+    Parameters
+    ----------
+    title : str
+    body : object or sequence of objects
+        Verdicts, what a study returned or verified, pictures, tables, words.
+    note : str
+        A sentence under the title.
+    """
+
+    title: str
+    body: Any
+    note: str = ""
+
+
+Block: TypeAlias = dict[str, Any]
+
+
+@dataclass
+class _Pictures:
+    """Pictures of the page as data; larger ones become JPEG when all together grow too large."""
+
+    artist: Any
+    blocks: list[Block] = field(default_factory=list)
+
+    def draw(self, what: str, *args: Any, caption: str, **options: Any) -> Block | None:
+        """Ask the artist; a picture that cannot be drawn leaves a sentence instead of stopping the report."""
+        if self.artist is None:
+            return None
+        try:
+            picture = getattr(self.artist, what)(*args, show=False, **options)
+        except DesignTwinError as error:
+            logger.warning("report: picture %r is left out: %s", caption, error)
+            return {"kind": "text", "text": f"Picture left out ({caption}): {error}"}
+        return self.add(picture, caption)
+
+    def add(self, picture: Any, caption: str) -> Block:
+        """A picture that exists already."""
+        block: Block = {
+            "kind": "picture",
+            "png": bytes(picture.png),
+            "caption": caption,
+            "width": picture.width,
+            "height": picture.height,
+        }
+        self.blocks.append(block)
+        return block
+
+    def settle(self) -> None:
+        """Turn all into data URLs, within the room there is."""
+        kind = "png"
+        if sum(len(b["png"]) for b in self.blocks) * 4 / 3 > _ROOM:
+            kind = "jpeg"
+        for block in self.blocks:
+            data = block.pop("png")
+            if kind == "jpeg":
+                data = _jpeg(data, quality=85)
+            block["bytes"] = len(data)
+            block["source"] = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+        for width in (1200, 900, 700):
+            if sum(len(b["source"]) for b in self.blocks) <= _ROOM:
+                return
+            for block in self.blocks:
+                data = _jpeg(base64.b64decode(block["source"].partition(",")[2]), quality=80, width=width)
+                block["source"] = f"data:image/jpeg;base64,{base64.b64encode(data).decode()}"
+
+
+def _jpeg(data: bytes, *, quality: int, width: int | None = None) -> bytes:
+    from PIL import Image
+
+    image = Image.open(io.BytesIO(data)).convert("RGB")
+    if width is not None and image.width > width:
+        image = image.resize((width, round(image.height * width / image.width)), Image.Resampling.LANCZOS)
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=quality, optimize=True)
+    return out.getvalue()
+
+
+def write_report(
+    source: Any, path: str | os.PathLike[str], *, title: str = "", author: str = "", artist: Any = None
+) -> Path:
+    """Write one HTML page.
+
+    Parameters
+    ----------
+    source : Verdict, Section, (title, body), or a sequence of these
+        A body is anything a `Section` takes.
+    path : path
+        Ends in .html; its folder is made; the file is there whole or not at all.
+    title : str, optional
+        The part's name by default.
+    author : str, optional
+    artist : object with plot_field, plot_model, plot_mesh, plot_history, default_name; optional
+        Without one the page has no pictures but those given.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    PictureError
+        If the file cannot be written.
+    DesignTwinError
+        If there is nothing to report on.
+    """
+    file = Path(path)
+    if file.suffix.lower() not in (".html", ".htm"):
+        raise PictureError(f"{file}: a report is written as .html")
+    sections = _sections(source)
+    pictures = _Pictures(artist)
+    shown_models: set[str] = set()
+    chapters = []
+    verdicts: list[Any] = []
+    with track("report", total=len(sections) + 1) as progress:
+        for number, section in enumerate(sections, 1):
+            progress.step(section.title)
+            blocks = [
+                b for item in _items(section.body) for b in _blocks(item, pictures, shown_models, verdicts)
+            ]
+            chapters.append(
+                {"id": f"s{number}", "title": section.title, "note": section.note, "blocks": blocks}
+            )
+        progress.step("write")
+        pictures.settle()
+        name = title or next((v.name for v in verdicts if getattr(v, "name", "")), "") or "Design report"
+        text = _render(chapters, verdicts, title=name, author=author)
+    _write(file, text)
+    return file
+
+
+def _sections(source: Any) -> list[Section]:
+    many = list(source) if isinstance(source, list | tuple) and not _is_pair(source) else [source]
+    if not many:
+        raise DesignTwinError("report: there is nothing to report on; give a verdict or a list of sections")
+    out = []
+    for item in many:
+        if isinstance(item, Section):
+            out.append(item)
+        elif _is_pair(item):
+            out.append(Section(item[0], item[1]))
+        else:
+            test = getattr(item, "test", "") or type(item).__name__
+            out.append(Section(test[:1].upper() + test[1:], item))
+    return out
+
+
+def _is_pair(item: Any) -> bool:
+    return isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str)
+
+
+def _items(body: Any) -> Iterator[Any]:
+    if isinstance(body, list | tuple):
+        for item in body:
+            yield from _items(item)
+    else:
+        yield body
+
+
+def _blocks(item: Any, pictures: _Pictures, shown: set[str], verdicts: list[Any]) -> list[Block]:
+    """What one thing becomes on the page."""
+    if item is None:
+        return []
+    if isinstance(item, str):
+        return [{"kind": "text", "text": part} for part in item.split("\n\n")]
+    if isinstance(item, Table):
+        return [
+            {
+                "kind": "table",
+                "title": item.title,
+                "head": list(item.head),
+                "rows": [list(r) for r in item.rows],
+            }
+        ]
+    if hasattr(item, "png"):
+        return [pictures.add(item, "")]
+    if hasattr(item, "rows") and hasattr(item, "result"):
+        return _verdict_blocks(item, pictures, shown, verdicts)
+    if hasattr(item, "history") and hasattr(item, "values"):
+        return _study_blocks(item, pictures, shown, verdicts)
+    if hasattr(item, "verdicts"):
+        return [b for v in item.verdicts for b in _verdict_blocks(v, pictures, shown, verdicts)]
+    if hasattr(item, "designs") and hasattr(item, "evaluations"):
+        return _some(pictures.draw("plot_history", item, caption="Course of the study"))
+    if hasattr(item, "findings") and hasattr(item, "grade"):
+        return [inputs.mesh_check_block(item)]
+    raise DesignTwinError(
+        f"report: a {type(item).__name__} has no place in a report; verdicts, studies, pictures, Table and text have"
+    )
+
+
+def _some(*blocks: Block | None) -> list[Block]:
+    return [block for block in blocks if block is not None]
+
+
+# A verdict
+
+
+def _verdict_blocks(verdict: Any, pictures: _Pictures, shown: set[str], verdicts: list[Any]) -> list[Block]:
+    data = verdict.to_dict()
+    verdicts.append(verdict)
+    blocks: list[Block] = [
+        {"kind": "banner", "status": verdict.status, "text": _sentence(verdict)},
+        {"kind": "requirements", "rows": [_requirement_row(row) for row in data["requirements"]]},
+    ]
+    reasons = [f"{row['requirement']}: {row['reason']}" for row in data["requirements"] if row["reason"]]
+    reasons += [f"{row['requirement']}: {row['note']}" for row in data["requirements"] if row["note"]]
+    if reasons or data["notes"]:
+        blocks.append({"kind": "list", "title": "Notes", "items": [*reasons, *data["notes"]]})
+    blocks += _field_pictures(verdict, pictures)
+    if data["failure_zones"]:
+        blocks.append(_zone_table(verdict))
+    model = verdict.result.model
+    key = model.content_hash()
+    if key not in shown:
+        shown.add(key)
+        blocks += _model_blocks(model, pictures)
+    blocks.append(inputs.checks_block(verdict, data["checks"]))
+    return blocks
+
+
+def _sentence(verdict: Any) -> str:
+    rows = verdict.rows
+    met = sum(row.status == "PASS" for row in rows)
+    name = f" of {verdict.name}" if verdict.name else ""
+    return f"{verdict.test}{name}: {met} of {len(rows)} requirement{'s' if len(rows) != 1 else ''} met for certain"
+
+
+def _requirement_row(row: Mapping[str, Any]) -> Block:
+    """A row of the table, from the verdict's own plain data, so that page and JSON cannot differ."""
+    return {
+        "requirement": row["requirement"],
+        "value": row["text"]["value"],
+        "margin": row["text"]["margin"],
+        "status": row["status"],
+        "case": row["case"] or "",
+        "place": row["text"]["place"],
+        "excluded": row["excluded"],
+    }
+
+
+def _field_pictures(verdict: Any, pictures: _Pictures) -> list[Block]:
+    """One picture for each field that a requirement judges, the worst first."""
+    if pictures.artist is None:
+        return []
+    rows = [r for r in verdict.rows if isinstance(r.requirement.quantity, FieldQuantity)]
+    rows.sort(key=lambda r: r.requirement.slack(r.value.value))
+    names: dict[Any, str] = {}
+    for row in rows:
+        quantity = row.requirement.quantity
+        name = pictures.artist.field_name(quantity) or quantity
+        names.setdefault(name, f"{row.requirement}: {row.status}")
+    strong = any(name in ("safety_factor", "von_mises") or not isinstance(name, str) for name in names)
+    if strong and "von_mises" not in names and hasattr(_first_case(verdict), "von_mises"):
+        names["von_mises"] = "Von Mises stress"
+    if not names:
+        names[pictures.artist.default_name(verdict)] = ""
+    return _some(*(pictures.draw("plot_field", verdict, name, caption=text) for name, text in names.items()))
+
+
+def _first_case(verdict: Any) -> Any:
+    return verdict.result[verdict.result.cases[0]]
+
+
+def _zone_table(verdict: Any) -> Block:
+    rows = []
+    for zone in verdict.failure_zones()[:20]:
+        times = f"{zone.times_limit:.3g} ×" if math.isfinite(zone.times_limit) else ""
+        rows.append(
+            [str(zone.number), str(zone.requirement), str(zone.place), zone.case, times, zone.size_text]
+        )
+    head = ["zone", "requirement", "peak at", "load case", "of allowed", "size"]
+    more = len(verdict.failure_zones()) - len(rows)
+    title = "Failure zones" + (f" (the worst {len(rows)}; {more} more)" if more else "")
+    return {"kind": "table", "title": title, "head": head, "rows": rows}
+
+
+def _model_blocks(model: Any, pictures: _Pictures) -> list[Block]:
+    label = model.name or Path(model.mesh.source).stem or "part"
+    return [
+        {"kind": "heading", "text": f"Model of {label}"},
+        *_some(pictures.draw("plot_model", model, caption="What holds the part and what acts on it")),
+        *inputs.model_blocks(model),
+        {"kind": "heading", "text": f"Mesh of {label}"},
+        *_some(pictures.draw("plot_mesh", model.mesh, caption="Mesh and named groups")),
+        *inputs.mesh_blocks(model.mesh),
+    ]
+
+
+# A study
+
+
+def _study_blocks(best: Any, pictures: _Pictures, shown: set[str], verdicts: list[Any]) -> list[Block]:
+    history = best.history
+    start = next((d for d in history.designs if not d.failure), None)
+    rows = []
+    for name, variable in history.variables.items():
+        before = variable.text(start.values[name]) if start is not None else ""
+        rows.append(
+            [
+                name,
+                before,
+                variable.text(best.values[name]),
+                variable.text(variable.low),
+                variable.text(variable.high),
+            ]
+        )
+    from designtwin.units import show
+
+    dimension = history.objective.dimension
+    before = show(start.objective, dimension) if start is not None and start.objective is not None else ""
+    rows.append([history.objective.label, before, show(best.objective, dimension), "", ""])
+    status = "PASS" if best.feasible else "FAIL"
+    words = (
+        "best design meets every requirement, numerical error included"
+        if best.feasible
+        else ("no design met every requirement; this one comes nearest")
+    )
+    return [
+        {"kind": "banner", "status": status, "text": words},
+        {
+            "kind": "table",
+            "title": "Variables",
+            "head": ["", "start", "tuned", "lowest", "highest"],
+            "rows": rows,
+        },
+        {
+            "kind": "list",
+            "title": "",
+            "items": [
+                f"held back by: {', '.join(best.active) or 'nothing'}",
+                f"stopped: {best.stopped}",
+                f"{len(history.evaluations)} evaluations, {len(history.designs)} of them designs",
+            ],
+        },
+        *_some(pictures.draw("plot_history", history, caption="Course of the study")),
+        *[b for v in best.verdicts for b in _verdict_blocks(v, pictures, shown, verdicts)],
+    ]
+
+
+# The page
+
+
+def _render(chapters: list[Block], verdicts: list[Any], *, title: str, author: str) -> str:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("designtwin.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    statuses = {v.status for v in verdicts}
+    overall = next((s for s in ("FAIL", "CANNOT TELL", "PASS") if s in statuses), "")
+    data: PlainData = {"designtwin": __version__, "verdicts": [v.to_dict() for v in verdicts]}
+    return environment.get_template("page.html").render(
+        title=title,
+        author=author,
+        chapters=chapters,
+        overall=overall,
+        data=_script_json(data),
+        written=time.strftime("%Y-%m-%d %H:%M %z"),
+        version=__version__,
+        software=inputs.software(),
+        machine=f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
+    )
+
+
+def _script_json(data: PlainData) -> Any:
+    """JSON that cannot end the script element it stands in."""
+    from markupsafe import Markup
+
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as out:
+                out.write(text)
+            mask = os.umask(0o022)
+            os.umask(mask)
+            os.chmod(temporary, 0o666 & ~mask)
+            os.replace(temporary, file)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise PictureError(f"cannot write {file}: {error.strerror or error}") from error
