@@ -122,7 +122,7 @@ class Mesh:
     fold_case: bool = False
 
     def __post_init__(self) -> None:
-        points = np.ascontiguousarray(self.points, np.float64)
+        points = _own(self.points, np.float64)
         where = f"{self.source}: " if self.source else ""
         if points.ndim != 2 or points.shape[1] not in (2, 3):
             raise MeshError(f"{where}points have shape {points.shape}; [n, 3] is wanted")
@@ -135,11 +135,10 @@ class Mesh:
         for name, conn in self.cells.items():
             if name not in ELEMENTS:
                 raise MeshError(f"{where}cell type {name!r} is not supported; known: {sorted(ELEMENTS)}")
-            conn = np.ascontiguousarray(conn, np.int64)
+            conn = _own(conn, np.int64)
             if conn.ndim != 2 or conn.shape[1] != ELEMENTS[name].n_nodes:
                 raise MeshError(
-                    f"{where}cells {name!r} have shape {conn.shape}; "
-                    f"[n, {ELEMENTS[name].n_nodes}] is wanted"
+                    f"{where}cells {name!r} have shape {conn.shape}; [n, {ELEMENTS[name].n_nodes}] is wanted"
                 )
             if len(conn) == 0:
                 continue
@@ -500,9 +499,7 @@ class Mesh:
         """
         from designtwin.mesh.morphing import morph
 
-        return morph(
-            self, *moves, controls=controls, fixed=fixed, slide=slide, method=method, radius=radius
-        )
+        return morph(self, *moves, controls=controls, fixed=fixed, slide=slide, method=method, radius=radius)
 
     def joined(self, *, tolerance: float | None = None) -> Mesh:
         """The mesh with nodes in one place (within a tolerance, m) merged; see ``repair.joined``."""
@@ -536,6 +533,12 @@ class Mesh:
         from designtwin.mesh.quality import describe
 
         return describe(self)
+
+
+def _own(array: Any, dtype: type) -> Any:
+    """A contiguous array that may be made read-only: the caller's own one is copied."""
+    out = np.ascontiguousarray(array, dtype)
+    return out.copy() if out is array and out.flags.writeable else out
 
 
 @dataclass(frozen=True, eq=False)

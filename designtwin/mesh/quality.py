@@ -201,7 +201,7 @@ def _shape(mesh: Mesh) -> list[Finding]:
         # A cell without volume has no mean to compare with: its longest edge gives the measure.
         edges = x[:, np.array(element.corner_edges)]
         longest = np.linalg.norm(edges[:, :, 1] - edges[:, :, 0], axis=2).max(axis=1)
-        mean = np.maximum(mean, 1e-12 * np.maximum(longest, 1e-300) ** element.dimension)
+        mean = np.maximum(np.maximum(mean, 1e-12 * longest**element.dimension), 1e-300)
         inside[ids] = det[:, :n_inside].min(axis=1) / mean
         corner[ids] = det[:, n_inside:].min(axis=1) / mean
         if element.dimension > 1:

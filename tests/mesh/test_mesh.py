@@ -242,3 +242,12 @@ def test_joined_merges_nodes_in_one_place_and_keeps_groups():
 def test_joined_refuses_to_collapse_cells():
     with pytest.raises(MeshError, match="collapse"):
         box("tetra", 2).joined(tolerance=0.6)
+
+
+def test_a_mesh_leaves_the_arrays_it_is_made_of_alone():
+    points = box("hexahedron", 1).points.copy()
+    conn = box("hexahedron", 1).cells["hexahedron"].copy()
+    mesh = Mesh(points, {"hexahedron": conn})
+    points[0] = 7.0
+    assert mesh.points[0, 0] == 0.0
+    assert conn.flags.writeable
