@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -97,14 +97,15 @@ def run(
         else:
             _write(Path(as_json), json.dumps(data, indent=2, allow_nan=False) + "\n")
     if pictures is not None:
+        pictures.mkdir(parents=True, exist_ok=True)
         for path in _draw(verdicts, pictures):
             print(f"picture {path}", file=sys.stderr)
     if report is not None:
-        for number, verdict in enumerate(verdicts):
-            path = report if number == 0 else report.with_stem(f"{report.stem}-{number + 1}")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            verdict.report(path)
-            print(f"report {path}", file=sys.stderr)
+        from designtwin import edge
+
+        report.parent.mkdir(parents=True, exist_ok=True)
+        edge.report(verdicts if len(verdicts) > 1 else verdicts[0], report)
+        print(f"report {report}", file=sys.stderr)
     raise typer.Exit(EXIT[status])
 
 
@@ -194,25 +195,17 @@ def _mesh_data(mesh: Any) -> dict[str, Any]:
     }
 
 
-def _draw(verdicts: Sequence[Any], folder: Path) -> list[Path]:
-    """The pictures an engineer wants of each verdict, a file per field and load case."""
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = []
+def _draw(verdicts: Sequence[Any], folder: Path) -> Iterator[Path]:
+    """The pictures an engineer wants of each verdict, each of the load case that is worst."""
     for verdict in verdicts:
-        wanted = (
-            ("temperature",)
-            if verdict.test.startswith("thermal")
-            else ("von_mises", "safety_factor", "displacement")
-        )
-        for case in verdict.result.cases:
-            for name in wanted:
-                if name not in verdict.result[case].field_names:
-                    continue
-                safe = "".join(c if c.isalnum() or c in "-_" else "_" for c in case)
-                path = folder / f"{name}-{safe}.png"
-                verdict.plot(name, case=case, screenshot=path)
-                paths.append(path)
-    return paths
+        thermal = verdict.test.startswith("thermal")
+        fields = ("temperature",) if thermal else ("von_mises", "safety_factor", "displacement")
+        known = verdict.result[verdict.result.cases[0]].field_names
+        for name in fields:
+            if name in known:
+                path = folder / f"{name}.png"
+                verdict.plot(name, screenshot=path)
+                yield path
 
 
 def main(argv: Sequence[str] | None = None) -> int:

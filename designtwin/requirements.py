@@ -120,7 +120,7 @@ def show_value(value: Value, dimension: str) -> str:
     down = _distance(number, float(units.from_si(value.low, dimension)))
     up = _distance(float(units.from_si(value.high, dimension)), number)
     half = max(down, up)
-    if math.isfinite(number) and half <= 1e-6 * abs(number) or half == 0.0:  # rounding: as good as exact
+    if half == 0.0 or (math.isfinite(number) and half <= 1e-6 * abs(number)):  # rounding: as good as exact
         return units.show(value.value, dimension)
     if math.isinf(half):
         certain = [
@@ -554,8 +554,11 @@ class FieldQuantity(Quantity):
         if self.over == "mean":
             nodes = band.rows if band.location == "points" else result.points.node[band.rows]
             weight = mean_weights(result.model, self.on, nodes)
-            mean = [float(weight @ part) for part in (band.values, band.low, band.high)]
-            return Value.between(*mean, case=case.name, note="mean over the place")
+            mean = float(weight @ band.values)
+            # the mean half-width; weights of corners may be negative in quadratic cells
+            size = np.abs(weight)
+            half = float(size @ (band.high - band.low)) / float(2.0 * size.sum())
+            return Value(value=mean, error=half, case=case.name, note="mean over the place")
         values, low, high, note = band.values, band.low, band.high, ""
         if self.over == "max_abs":
             signed = values
@@ -632,29 +635,42 @@ def mean_weights(model: Any, on: Selection | None, nodes: IntArray) -> FloatArra
     share = np.zeros(mesh.n_points)
     region = None if on is None else model.region(on)
     cells = np.arange(mesh.n_cells) if region is None else region.cells
+    scale = model.cell_scale()
     if len(cells):
         for name, rows in mesh.rows_by_block(cells):
-            conn = mesh.cells[name][rows]
-            _add_shares(mesh, name, conn[have[conn].all(axis=1)], share)
-    elif region is not None and len(region.facets):
+            ids = rows + mesh.block_offsets[name]
+            _add_shares(model, name, mesh.cells[name][rows], scale[ids], have, share)
+    elif region is not None:
         for block in mesh.facets(region.facets):
-            _add_shares(mesh, block.element, block.conn[have[block.conn].all(axis=1)], share)
+            across = scale[block.cells] if mesh.dimension == 2 else np.ones(len(block.cells))
+            _add_shares(model, block.element, block.conn, across, have, share)
     weight = share[nodes] / np.maximum(np.bincount(nodes, minlength=mesh.n_points)[nodes], 1)
     if weight.sum() <= 0.0:
         weight = np.ones(len(nodes))
     return np.asarray(weight / weight.sum())
 
 
-def _add_shares(mesh: Mesh, element: str, conn: IntArray, share: FloatArray) -> None:
-    """Add the integral of each shape function over these cells or facets to their nodes."""
-    if not len(conn):
-        return
+def _add_shares(
+    model: Any, element: str, conn: IntArray, scale: FloatArray, have: BoolArray, share: FloatArray
+) -> None:
+    """Add to nodes the integral of their shape function over cells or facets whose nodes are all had."""
+    whole = have[conn].all(axis=1)
+    if whole.any():
+        shape, measure = _measures(model, element, conn[whole])
+        np.add.at(share, conn[whole], np.einsum("cq,c,qn->cn", measure, scale[whole], shape))
+
+
+def _measures(model: Any, element: str, conn: IntArray) -> tuple[FloatArray, FloatArray]:
+    """Shape functions [q, n] and measures [k, q] at points of cells or facets, around an axis of symmetry."""
     shape, gradient, weight = ELEMENTS[element].tables(ELEMENTS[element].mass_quadrature)
-    tangent = np.einsum("cna,qnd->cqad", mesh.points[conn], gradient)
+    at = model.mesh.points[conn]
+    tangent = np.einsum("cna,qnd->cqad", at, gradient)
     # the measure of a line, surface or solid in space is the root of its Gram determinant
     gram = np.einsum("cqad,cqae->cqde", tangent, tangent)
     measure = np.sqrt(np.maximum(np.linalg.det(gram), 0.0)) * weight
-    np.add.at(share, conn, np.einsum("cq,qn->cn", measure, shape))
+    if model.axisymmetric:
+        measure = measure * 2.0 * np.pi * np.einsum("qn,cn->cq", shape, at[:, :, 0])
+    return shape, measure
 
 
 # ---------------------------------------------------------------------------------------------------
@@ -1004,18 +1020,15 @@ class MassQuantity(Quantity):
 
 
 def total_mass(model: Any) -> float:
-    """Density integrated over all cells, kg; over the full turn where the model is axisymmetric."""
+    """Density integrated over all cells, kg; over the full turn where the model is axisymmetric.
+
+    Masses attached to the part are not of it.
+    """
     mesh = model.mesh
     density = model.cell_density(needed_by="mass") * model.cell_scale()
     total = 0.0
     for name, ids, conn in mesh.blocks():
-        shape, gradient, weight = ELEMENTS[name].tables(ELEMENTS[name].mass_quadrature)
-        tangent = np.einsum("cna,qnd->cqad", mesh.points[conn], gradient)
-        gram = np.einsum("cqad,cqae->cqde", tangent, tangent)
-        measure = np.sqrt(np.maximum(np.linalg.det(gram), 0.0)) * weight
-        if model.axisymmetric:
-            measure = measure * 2.0 * np.pi * np.einsum("qn,cn->cq", shape, mesh.points[conn][:, :, 0])
-        total += float(np.einsum("cq,c->", measure, density[ids]))
+        total += float(np.einsum("cq,c->", _measures(model, name, conn)[1], density[ids]))
     return total
 
 
@@ -1181,7 +1194,7 @@ def brittle_margin(
 
 
 def mass() -> MassQuantity:
-    """Mass of the part, kg; needs a density for every material."""
+    """Mass of the part, kg; needs a density for every material. Masses attached to it are not counted."""
     return MassQuantity()
 
 

@@ -100,6 +100,28 @@ def test_json_goes_where_it_is_asked(folder, capsys, tmp_path):
     assert "FAIL" in capsys.readouterr().out
 
 
+def test_pictures_and_report_are_asked_of_the_edge(folder, capsys, tmp_path, monkeypatch):
+    from designtwin import edge
+
+    seen = []
+    monkeypatch.setattr(edge, "plot_verdict", lambda verdict, name, screenshot: seen.append(screenshot))
+    monkeypatch.setattr(edge, "report", lambda verdict, path: seen.append(path))
+    assert (
+        run(
+            "run",
+            folder / "pass.toml",
+            "--pictures",
+            tmp_path / "pics",
+            "--report",
+            tmp_path / "a" / "r.html",
+        )
+        == 0
+    )
+    names = ["von_mises.png", "safety_factor.png", "displacement.png"]
+    assert seen == [*(tmp_path / "pics" / name for name in names), tmp_path / "a" / "r.html"]
+    assert (tmp_path / "a").is_dir()
+
+
 def test_check_grades_a_mesh(folder, capsys):
     assert run("check", folder / "bar.msh", "--length-unit", "mm") == 0
     assert "tetra10" in capsys.readouterr().out

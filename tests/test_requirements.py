@@ -264,6 +264,26 @@ def test_means_are_by_area_and_by_volume_not_by_node():
     assert temperature("xmax", over="mean").evaluate(result).value == pytest.approx(303.0)  # ends of both
 
 
+@pytest.mark.parametrize("element", ["hexahedron20", "tetra10", "wedge15", "hexahedron"])
+def test_the_mean_of_a_linear_field_is_that_at_the_centroid_with_an_interval_around(element):
+    mesh = box(element, 2, (3.0, 2.0, 1.0), distort=0.1)
+    result = ThermalResult(mesh, {"hot": {"temperature": (300.0 + mesh.points @ [1.0, 2.0, 3.0], 0.5)}})
+    value = temperature(over="mean").evaluate(result)
+    assert value.value == pytest.approx(300.0 + 1.5 + 2.0 + 1.5)
+    assert value.low <= value.value - 0.499
+    assert value.high >= value.value + 0.499
+    face = temperature("zmax", over="mean").evaluate(result)
+    assert face.value == pytest.approx(300.0 + 1.5 + 2.0 + 3.0)
+
+
+def test_the_mean_of_a_ring_counts_what_lies_outside_for_more():
+    mesh = rectangle("quad8", 2, (1.0, 1.0))
+    result = ThermalResult(mesh, {"hot": {"temperature": 300.0 + mesh.points[:, 0]}})
+    result.model.axisymmetric = True
+    assert temperature(over="mean").evaluate(result).value == pytest.approx(300.0 + 2.0 / 3.0)
+    assert temperature("ymin", over="mean").evaluate(result).value == pytest.approx(300.0 + 2.0 / 3.0)
+
+
 def test_stress_at_a_point_is_interpolated_in_its_cell():
     fake = StaticResult(BOX, {"a": {}})
     result = static({"von_mises": (1e9 * fake.points.xyz[:, 0], 1e6)})

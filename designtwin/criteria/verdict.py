@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from designtwin.criteria.zones import FailureZone, failure_zones
-from designtwin.requirements import CANNOT_TELL, FAIL, PASS, Outcome, show_margin, show_value
+from designtwin.requirements import CANNOT_TELL, FAIL, PASS, Outcome, Quantity, show_margin, show_value
 from designtwin.typing import PlainData
 
 if TYPE_CHECKING:
@@ -113,8 +113,8 @@ class Verdict:
     def _zones(self) -> tuple[FailureZone, ...]:
         return failure_zones([row.requirement for row in self.rows], self.result)
 
-    def plot(self, name: str = "", **options: Any) -> Any:
-        """Picture of a field with limits and failure zones; see ``designtwin.viz``."""
+    def plot(self, name: str | Quantity = "", **options: Any) -> Any:
+        """Picture of a field (the worst by default) with limits and failure zones; see ``designtwin.viz``."""
         from designtwin import edge
 
         return edge.plot_verdict(self, name, **options)

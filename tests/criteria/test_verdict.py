@@ -9,7 +9,7 @@ import pytest
 from designtwin.criteria.verdict import overall
 
 
-@pytest.mark.parametrize("statuses", product(["PASS", "FAIL", "CANNOT TELL"], repeat=3))
+@pytest.mark.parametrize("statuses", list(product(["PASS", "FAIL", "CANNOT TELL"], repeat=3)))
 def test_a_failure_outweighs_doubt_and_doubt_outweighs_success(statuses):
     if "FAIL" in statuses:
         assert overall(statuses) == "FAIL"
