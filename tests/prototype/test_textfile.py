@@ -349,3 +349,26 @@ def test_any_sentence_of_our_words_is_understood_or_our_own_error(words):
     for parse in (parse_place, parse_requirement):
         with contextlib.suppress(DesignTwinError):
             parse(" ".join(words))
+
+
+def test_the_bracket_is_the_same_in_text_and_in_python():
+    from pathlib import Path
+
+    meshes = Path(__file__).resolve().parents[2] / "meshes"
+    design = read_design(meshes / "bracket.toml")
+    model = dtw.Model(
+        dtw.read_mesh(meshes / "bracket.msh", length_unit="mm"),
+        materials={"body": dtw.material("S355")},
+        supports=[dtw.FixedSupport(on="bolt_holes")],
+        load_cases={
+            "lift": [dtw.Force(on="lug", value=("0 N", "0 N", "-2.5 kN")), dtw.Gravity(direction="-z")],
+            "brake": [dtw.Pressure(on=dtw.faces(normal="+x", at="max"), magnitude="4 MPa")],
+            "both": dtw.combine(lift=1.35, brake=1.5),
+        },
+        name="bracket",
+    )
+    assert design.model.content_hash() == model.content_hash()
+    assert design.tests[0].requirements[:2] == (
+        dtw.yield_margin(excluding=dtw.near("bolt_holes", "4 mm")) >= 1.5,
+        dtw.displacement("lug", "z") <= "0.4 mm",
+    )
