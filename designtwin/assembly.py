@@ -182,8 +182,14 @@ class PointTables:
 
 
 def tables(block: CellBlock, rule: Quadrature | None = None) -> PointTables:
-    """Tables of a rule; without one, of the element's stiffness rule."""
-    xi, weight = block.element.quadrature if rule is None else rule
+    """Tables of a rule; without one, of the element's stiffness rule.
+
+    Rings take the richer rule: their radius raises the degree of all integrals, and a triangle of one point
+    would turn about that point without a hoop strain.
+    """
+    if rule is None:
+        rule = block.element.mass_quadrature if block.kind == 1 else block.element.quadrature
+    xi, weight = rule
     return PointTables(
         xi, block.element.shape(xi), block.element.gradient(xi), block.modes(xi), np.asarray(weight)
     )
