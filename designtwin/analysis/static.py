@@ -19,6 +19,8 @@ from designtwin.typing import FloatArray
 
 EQUILIBRIUM = 1e-6
 """Sum of loads and reactions over the largest force; a result above it is refused."""
+SMALL = 1e-7
+"""Forces below this share of stiffness times displacement are rounding, all that a rigid motion leaves."""
 
 
 def solve_static(model: Model, *, solver: LinearSolver | None = None) -> StaticResult:
@@ -111,6 +113,8 @@ def _solve(
         seconds={**seconds, **solution.seconds}, notes=solution.notes,
     )  # fmt: skip
     answers = {}
+    data = assembled.cells.data
+    stiffest = max(float(data.max(initial=0.0)), -float(data.min(initial=0.0)))
     for column, (case, (external, _)) in enumerate(zip(group, loads, strict=True)):
         u = map_.expand(solution.x[:, column])
         internal = assembled.cells @ u
@@ -123,13 +127,17 @@ def _solve(
         free = np.where(map_.fixed, 0.0, map_.restrict(rest))
         scale = max(
             float(np.abs(np.where(map_.fixed, 0.0, map_.restrict(f[:, column]))).max(initial=0.0)),
-            float(np.abs(internal).max(initial=0.0)), 1e-300,
+            float(np.abs(internal).max(initial=0.0)), SMALL * stiffest * float(np.abs(u).max(initial=0.0)),
+            1e-300,
         )  # fmt: skip
         applied = external.sum(axis=0)
         total = applied + reactions.sum(axis=0)
         if model.axisymmetric:
             total[0] = 0.0  # radial forces on a ring balance in themselves
-        force = max(float(np.abs(external).sum()), float(np.abs(reactions).sum()), scale)
+        force = max(
+            float(np.abs(external).sum()), float(np.abs(reactions).sum()), scale,
+            SMALL * stiffest * float(np.abs(u).sum()),
+        )  # fmt: skip
         imbalance = float(np.abs(total).max() / force)
         if not np.isfinite(u).all() or imbalance > EQUILIBRIUM:
             raise ConvergenceError(
