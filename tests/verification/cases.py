@@ -42,11 +42,9 @@ def cook(element: str, n: int) -> dtw.Model:
 
 
 def ellipse_quarter(p: FloatArray) -> FloatArray:
-    """Unit square to the quarter ring between the ellipses (2, 1) and (3.25, 2.75); theta from D at (2, 0)."""
+    """Unit square to a quarter of the ring between the ellipses (2, 1) and (3.25, 2.75), from D on."""
     s, t = p[:, 0], p[:, 1] * np.pi / 2
-    return np.column_stack(
-        [(2 + 1.25 * s) * np.cos(t), (1 + 1.75 * s) * np.sin(t), p[:, 2]]
-    )
+    return np.column_stack([(2 + 1.25 * s) * np.cos(t), (1 + 1.75 * s) * np.sin(t), p[:, 2]])
 
 
 def le1(element: str, n: int) -> dtw.Model:
@@ -70,9 +68,7 @@ def le10(element: str, n: int) -> dtw.Model:
     """NAFEMS LE10, thick plate: LE1's outline, 0.6 m thick, 1 MPa on top."""
     mesh = box(element, (n, int(1.5 * n), max(2, 2 * (n // 4))), (1.0, 1.0, 0.6), shape=ellipse_quarter)
     x, y, z = mesh.points.T
-    edge = np.flatnonzero(
-        (np.abs((x / 3.25) ** 2 + (y / 2.75) ** 2 - 1) < 1e-6) & (np.abs(z - 0.3) < 1e-9)
-    )
+    edge = np.flatnonzero((np.abs((x / 3.25) ** 2 + (y / 2.75) ** 2 - 1) < 1e-6) & (np.abs(z - 0.3) < 1e-9))
     return dtw.Model(
         mesh,
         materials={"body": elastic(210e9, 0.3)},
@@ -137,7 +133,7 @@ def kirsch(element: str, n: int) -> dtw.Model:
 
 
 def lame_sphere(element: str, n: int) -> dtw.Model:
-    """Octant of a hollow sphere a = 1, b = 2 m, 100 MPa inside; three patches, no pole; n cells through it."""
+    """Octant of a hollow sphere a = 1, b = 2 m, 100 MPa inside; three patches, no pole; n cells deep."""
     axes = np.eye(3)
     center = np.ones(3) / np.sqrt(3)
     patches = []
@@ -273,8 +269,10 @@ def timoshenko(element: str, n: int) -> dtw.Model:
 
     def uy(p: FloatArray) -> FloatArray:
         x, y = p[:, 0], p[:, 1]
-        return -load / (6 * e * inertia) * (
-            3 * nu * y**2 * (length - x) + (4 + 5 * nu) * half**2 * x + (3 * length - x) * x**2
+        return (
+            -load
+            / (6 * e * inertia)
+            * (3 * nu * y**2 * (length - x) + (4 + 5 * nu) * half**2 * x + (3 * length - x) * x**2)
         )
 
     def shear(p: FloatArray) -> FloatArray:
