@@ -41,10 +41,11 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     "prototype": ("StrengthTest", "ThermalTest", "read_design"),
     "analysis": ("solve_static", "solve_thermal"),
     "study": ("Study", "variable"),
+    "edge": ("compare", "plot", "plot_check", "plot_history", "plot_mesh", "plot_model", "write_report"),
     "io": ("read_mesh", "write_mesh"),
     "mesh": (
-        "Group", "Lattice", "Mesh", "MeshReport", "Selection", "bore", "box", "cylinder", "everything", "exterior",
-        "faces", "feature", "fillet", "group", "ids", "move", "near", "nearest", "offset", "plane", "scale",
+        "Group", "Lattice", "Mesh", "MeshReport", "Selection", "bore", "box", "cylinder", "everything",
+        "exterior", "faces", "feature", "fillet", "group", "ids", "move", "near", "nearest", "offset", "plane", "scale",
         "select", "sphere", "stretch",
     ),
 }  # fmt: skip

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "compare", "plot", "plot_check", "plot_history", "plot_mesh", "plot_model", "plot_verdict", "report",
+    "write_report",
 ]  # fmt: skip
 
 
@@ -73,6 +74,10 @@ def compare(before: Any, after: Any, name: str | Quantity = "von_mises", **optio
 def report(source: Any | Sequence[Any], path: str | os.PathLike[str], **options: Any) -> Path:
     """Write a verdict, or sections of a longer story, as one HTML page; see `designtwin.report`."""
     from designtwin import viz
-    from designtwin.report import write_report
+    from designtwin.report import write_report as write
 
-    return write_report(source, path, artist=viz, **options)
+    return write(source, path, artist=viz, **options)
+
+
+write_report = report
+"""The same under a name that no folder has: ``designtwin.report`` is a room."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -129,7 +130,7 @@ def mesh_blocks(mesh: Any) -> list[Block]:
     extents = " × ".join(f"{s:.4g}" for s in size) + f" {units.symbol('length')}"
     cells = ", ".join(f"{len(conn):,} {name}" for name, conn in mesh.cells.items())
     rows = [
-        ["source", mesh.source or "made in memory"],
+        ["source", Path(mesh.source).name or "made in memory"],
         ["points", f"{mesh.n_points:,}"],
         ["cells", cells],
         ["extents", extents],
@@ -147,7 +148,10 @@ def mesh_blocks(mesh: Any) -> list[Block]:
 
 def mesh_check_block(report: Any) -> Block:
     """What the mesh doctor says, complaint by complaint."""
-    rows = [[f.grade, f.title, f.place, f.advice] for f in report]
+    rows = [[f.grade, f.title, f.place, f.advice] for f in report.at_least("warn")]
+    good = [f.title for f in report if f.grade == "ok"]
+    if good:
+        rows.append(["ok", "; ".join(good), "", ""])
     return {
         "kind": "table",
         "title": f"Mesh quality: {report.grade}",

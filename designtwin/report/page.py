@@ -4,7 +4,7 @@
     write_report([("Strength", verdict), ("Design loop", [best, picture]), ("On a finer mesh", check)], path)
 
 The page asks for nothing from elsewhere: style and pictures are inside. Pictures come from an `artist`, an
-object with the functions of `designtwin.viz`; `designtwin.edge` hands one in, so that this room draws nothing.
+object with the functions of `designtwin.viz`; `designtwin.edge` hands one in: this room draws nothing.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ def write_report(
     sections = _sections(source)
     pictures = _Pictures(artist)
     shown_models: set[str] = set()
-    chapters = []
+    chapters: list[dict[str, Any]] = []
     verdicts: list[Any] = []
     with track("report", total=len(sections) + 1) as progress:
         for number, section in enumerate(sections, 1):
@@ -173,10 +173,22 @@ def write_report(
             )
         progress.step("write")
         pictures.settle()
+        for chapter in chapters:
+            for block in chapter["blocks"]:
+                _drop_empty_columns(block)
         name = title or next((v.name for v in verdicts if getattr(v, "name", "")), "") or "Design report"
         text = _render(chapters, verdicts, title=name, author=author)
     _write(file, text)
     return file
+
+
+def _drop_empty_columns(block: Block) -> None:
+    """Columns that say nothing in any row."""
+    if block["kind"] != "table" or not block["rows"]:
+        return
+    keep = [i for i in range(len(block["head"])) if any(row[i] for row in block["rows"])]
+    block["head"] = [block["head"][i] for i in keep]
+    block["rows"] = [[row[i] for i in keep] for row in block["rows"]]
 
 
 def _sections(source: Any) -> list[Section]:
@@ -219,7 +231,7 @@ def _blocks(item: Any, pictures: _Pictures, shown: set[str], verdicts: list[Any]
                 "kind": "table",
                 "title": item.title,
                 "head": list(item.head),
-                "rows": [list(r) for r in item.rows],
+                "rows": [[str(cell) for cell in row] for row in item.rows],
             }
         ]
     if hasattr(item, "png"):
@@ -235,7 +247,7 @@ def _blocks(item: Any, pictures: _Pictures, shown: set[str], verdicts: list[Any]
     if hasattr(item, "findings") and hasattr(item, "grade"):
         return [inputs.mesh_check_block(item)]
     raise DesignTwinError(
-        f"report: a {type(item).__name__} has no place in a report; verdicts, studies, pictures, Table and text have"
+        f"report: a {type(item).__name__} has no place here; verdicts, studies, pictures, Table and text have"
     )
 
 
@@ -273,7 +285,8 @@ def _sentence(verdict: Any) -> str:
     rows = verdict.rows
     met = sum(row.status == "PASS" for row in rows)
     name = f" of {verdict.name}" if verdict.name else ""
-    return f"{verdict.test}{name}: {met} of {len(rows)} requirement{'s' if len(rows) != 1 else ''} met for certain"
+    many = "" if len(rows) == 1 else "s"
+    return f"{verdict.test}{name}: {met} of {len(rows)} requirement{many} met for certain"
 
 
 def _requirement_row(row: Mapping[str, Any]) -> Block:

@@ -412,6 +412,9 @@ def scale_of(shown: Shown, limits: tuple[float, float] | None = None) -> Scale:
         colors = MOVED
     if colors in (STRESS, MOVED) and 0.0 <= low < 0.25 * high:
         low = 0.0
+    elif colors in (STRESS, MOVED) and low < 0.0 and high < 0.25 * abs(low):
+        # Nearly all of it is negative: the strong color goes to the far end.
+        high, colors = max(high, 0.0), ":".join(reversed(colors.split(":")))
     if limits is not None:
         low, high = float(limits[0]), float(limits[1])
         if not (math.isfinite(low) and math.isfinite(high) and low < high):

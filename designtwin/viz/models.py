@@ -307,7 +307,7 @@ def _mark_group(
             return np.concatenate([mesh.points[s.conn].mean(axis=1) for s in sets]) if sets else None
         segments = _edge_segments(mesh, group.facets)
         lines.append(Line(segments, color=color, width=5.0, lift=2.0))
-        return segments.points[segments.conn].mean(axis=1)
+        return np.asarray(segments.points[segments.conn].mean(axis=1), np.float64)
     if group.cells is not None and len(group.cells):
         inside = np.zeros(mesh.n_cells, bool)
         inside[group.cells] = True
