@@ -344,7 +344,7 @@ class _Iteration:
         self._cycle = Cycle(self.hierarchy, n_rhs)
         self._rz = np.full(n_rhs, np.inf)  # makes the first direction the preconditioned residual alone
         self._norm = np.sqrt(self._dots(self._r, self._r))
-        self._best, self._best_at = self._norm.copy(), np.full(n_rhs, count)
+        self._best, self._best_at = np.full(n_rhs, np.inf), np.full(n_rhs, count)
         self._restarts = np.zeros(n_rhs, np.int64)
         self._began = count
 
@@ -372,14 +372,13 @@ class _Iteration:
         true = self._f - self._product(self._y)
         norm = np.sqrt(self._dots(true, true))
         done = reached & (norm <= self._solver.rtol)
-        stuck = reached & ~done & (self._restarts >= 3)
+        stuck = reached & ~done & (self._restarts >= 1)
         if stuck.any():  # as exact as float64 can be?
-            rounded = stuck & (norm <= rounding_level(self._owner.system, self._f, self._y))
-            self._refuse(stuck & ~rounded, "rounding holds it up")
-            done |= rounded
+            done |= stuck & (norm <= rounding_level(self._owner.system, self._f, self._y))
+            self._refuse(stuck & ~done & (self._restarts >= 4), "rounding holds it up")
         again = reached & ~done  # the recursion drifted from the truth: start over from here
         self._r[:, again], self._norm[again] = true[:, again], norm[again]
-        self._rz[again] = np.inf
+        self._rz[again] = self._best[again] = np.inf
         self._restarts[again] += 1
         if done.any():
             columns = self._active[done]
@@ -396,12 +395,13 @@ class _Iteration:
 
     def _judge(self, count: int) -> None:
         """Give up early where nothing is to be hoped for: the time serves another solver better."""
-        better = self._norm < 0.9 * self._best
-        self._best = np.where(better, self._norm, self._best)
+        # r . M r falls like the energy of the error, while |r| may rise for long before it falls
+        better = self._rz < 0.8 * self._best
+        self._best = np.where(better, self._rz, self._best)
         self._best_at = np.where(better, count, self._best_at)
         self._refuse(count - self._best_at > 60, "it no longer improves")
         if count - self._began >= 100:
-            per_step = np.log(np.minimum(self._best, 0.999)) / count
+            per_step = np.log(np.minimum(self._norm, 0.999)) / count
             slow = math.log(self._solver.rtol) / per_step > 3 * self._solver.max_iterations
             self._refuse(slow | (self.hierarchy.dense.dtype == np.float32), "it is too slow")
 
