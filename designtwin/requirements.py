@@ -573,7 +573,11 @@ class FieldQuantity(Quantity):
             note = f"magnitude; it is {units.show(float(signed[row]), self.dimension)} there"
         node = int(band.rows[row] if band.location == "points" else result.points.node[band.rows[row]])
         return Value.between(
-            float(values[row]), *interval, place=place_of_node(mesh, node), case=case.name, note=note
+            float(values[row]),
+            *interval,
+            place=place_of_node(mesh, node, prefer=getattr(self.on, "name", "")),
+            case=case.name,
+            note=note,
         )
 
     def _place_words(self, preposition: str = "on") -> str:
@@ -678,9 +682,9 @@ def _measures(model: Any, element: str, conn: IntArray) -> tuple[FloatArray, Flo
 # ---------------------------------------------------------------------------------------------------
 
 
-def place_of_node(mesh: Mesh, node: int) -> Place:
+def place_of_node(mesh: Mesh, node: int, *, prefer: str = "") -> Place:
     """The place of a mesh point."""
-    return place_of_point(mesh, mesh.points[node], node=node)
+    return place_of_point(mesh, mesh.points[node], node=node, prefer=prefer)
 
 
 def group_nodes(mesh: Mesh) -> Iterator[tuple[str, IntArray]]:
@@ -692,11 +696,13 @@ def group_nodes(mesh: Mesh) -> Iterator[tuple[str, IntArray]]:
             continue
 
 
-def place_of_point(mesh: Mesh, point: Sequence[float] | FloatArray, *, node: int | None = None) -> Place:
+def place_of_point(
+    mesh: Mesh, point: Sequence[float] | FloatArray, *, node: int | None = None, prefer: str = ""
+) -> Place:
     """A point with the nearest named group in words.
 
     Groups that hold most of the part say nothing about a place and are passed over; of groups equally near
-    the smallest is named.
+    the preferred one or the smallest is named.
     """
     at = np.asarray(point, np.float64)
     best: tuple[float, int, str] | None = None
@@ -704,7 +710,7 @@ def place_of_point(mesh: Mesh, point: Sequence[float] | FloatArray, *, node: int
         if len(nodes) > 0.5 * len(mesh.used_nodes):
             continue
         distance = float(np.sqrt(((mesh.points[nodes] - at) ** 2).sum(axis=1).min()))
-        key = (round(distance / mesh.size, 6), len(nodes), name)
+        key = (round(distance / mesh.size, 6), 0 if name == prefer else len(nodes), name)
         best = key if best is None else min(best, key)
     words = ""
     if best is not None:

@@ -460,6 +460,9 @@ def test_a_quantity_of_your_own_is_one_class():
 def test_a_place_names_the_smallest_nearest_group_and_never_the_whole_part():
     corner = int(np.argmin(np.linalg.norm(BOX.points - [0.2, 0.05, 0.05], axis=1)))
     assert str(place_of_node(BOX, corner)) == "(200, 50, 50) mm on 'xmax'"
+    edge = int(np.argmin(np.linalg.norm(BOX.points - [0.2, 0.0, 0.05], axis=1)))
+    assert str(place_of_node(BOX, edge, prefer="ymin")).endswith("on 'ymin'")
+    assert str(place_of_node(BOX, edge)).endswith("on 'xmax'")  # fewer nodes
     middle = int(np.argmin(np.linalg.norm(BOX.points - [0.1, 0.05, 0.05], axis=1)))
     assert "50 mm from" in str(place_of_node(BOX, middle))
     assert "body" not in str(place_of_node(BOX, middle))
