@@ -26,8 +26,8 @@ from designtwin.units import show, to_si
 
 _STEP = 2e-3
 """Difference step, share of a variable's range."""
-_AIM = 2e-3
-"""Slack the optimizer aims for, so that a design on the limit meets it in spite of rounding."""
+_AIM = 2.0
+"""Slack the optimizer aims for, in tolerances: SLSQP lets constraints be missed by up to one."""
 _ACTIVE = 0.02
 """A requirement with less slack than this holds the optimum back."""
 
@@ -233,9 +233,10 @@ class Study:
         """
         seconds = float(to_si(max_time, "time", name="max_time"))
         start = self._model_of({name: v.start for name, v in self.variables.items()})
-        search = _Search(self, Store(self.store, self._fingerprint(start)), max_analyses, seconds)
+        store = Store(self.store, self._fingerprint(start))
+        search = _Search(self, store, max_analyses, seconds, tolerance)
         try:
-            stopped = search.minimize(tolerance)
+            stopped = search.minimize()
             return self._best(search, stopped)
         finally:
             search.store.close()
@@ -281,6 +282,8 @@ class Study:
             reason = search.seen[0].failure if search.seen else "no analysis was allowed"
             raise StudyError(f"no design could be evaluated; the first one failed: {reason}")
         feasible = [e for e in done if e.worst_slack >= 0.0]
+        # A point of a difference is a design too, but one the history does not show.
+        feasible = [e for e in feasible if e.purpose == "design"] or feasible
         if feasible:
             best = min(feasible, key=lambda e: (e.objective, e.number))
         else:
@@ -303,8 +306,10 @@ class Study:
 class _Search:
     """One run of the optimizer: evaluates, remembers, differences."""
 
-    def __init__(self, study: Study, store: Store, max_analyses: int, max_seconds: float) -> None:
-        self.study, self.store = study, store
+    def __init__(
+        self, study: Study, store: Store, max_analyses: int, max_seconds: float, tolerance: float
+    ) -> None:
+        self.study, self.store, self.tolerance = study, store, tolerance
         self.names = list(study.variables)
         self.max_analyses, self.deadline = max_analyses, time.monotonic() + max_seconds
         self.max_seconds = max_seconds
@@ -380,7 +385,7 @@ class _Search:
         if e.failure or e.objective is None:
             return 10.0, np.full(len(self._constraints), -10.0)
         slacks = np.array([e.slacks.get(key, -10.0) for key in self._constraints])
-        return e.objective / self._scale, np.minimum(slacks, 3.0) - _AIM
+        return e.objective / self._scale, np.minimum(slacks, 3.0) - _AIM * self.tolerance
 
     def gradient(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Differences of objective [n] and slacks [m, n] at scaled variables."""
@@ -400,7 +405,7 @@ class _Search:
                 break
         return df, dc
 
-    def minimize(self, tolerance: float) -> str:
+    def minimize(self) -> str:
         """Run SLSQP; the reason it stopped, in words."""
         from scipy.optimize import minimize
 
@@ -419,12 +424,12 @@ class _Search:
                         "fun": lambda x: self.responses(self.evaluate(x))[1],
                         "jac": lambda x: self.gradient(x)[1],
                     },
-                    options={"ftol": tolerance, "maxiter": 100},
+                    options={"ftol": self.tolerance, "maxiter": 100},
                 )
             except _OutOfBudget as stop:
                 return str(stop)
         if out.success:
-            return f"the objective changes by less than {tolerance:.1%} (SLSQP, {out.nit} steps)"
+            return f"the objective changes by less than {self.tolerance:.1%} (SLSQP, {out.nit} steps)"
         return f"SLSQP ended after {out.nit} steps: {str(out.message).lower()}"
 
 
