@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 
 from designtwin.elements import ELEMENTS, Quadrature, ReferenceElement
@@ -19,7 +20,7 @@ from designtwin.kernels import pattern, volume
 from designtwin.model.loads import NodalMatrices
 from designtwin.model.model import LoadCase, Model
 from designtwin.model.sections import Section, Truss
-from designtwin.solvers.system import Coarsening, DiagonalTerm, MatrixTerm, SparseMatrix, System, Term
+from designtwin.solvers.system import Coarsening, MatrixTerm, SparseMatrix, System, Term
 from designtwin.typing import BoolArray, FloatArray, IntArray
 
 _CHUNK = 4096
@@ -129,7 +130,7 @@ class CellBlock:
 
     def at(self, points: FloatArray, shape: FloatArray) -> FloatArray:
         """Positions [n, q, 3] of table points."""
-        return np.einsum("qn,cna->cqa", shape, points[self.conn])
+        return np.asarray(np.einsum("qn,cna->cqa", shape, points[self.conn]))
 
     def slices(self) -> list[slice]:
         return [slice(i, i + _CHUNK) for i in range(0, len(self.conn), _CHUNK)]
@@ -242,8 +243,8 @@ def thermal_strain(model: Model, block: CellBlock, at: PointTables, case: LoadCa
 class NodePattern:
     """Which nodes share a cell: block-sparse row pointers and sorted columns."""
 
-    indptr: IntArray
-    indices: IntArray
+    indptr: NDArray[np.int32]
+    indices: NDArray[np.int32]
 
     @classmethod
     def of(cls, n_points: int, groups: Sequence[IntArray]) -> NodePattern:
@@ -398,13 +399,42 @@ def corner_coarsening(model: Model, components: int) -> Coarsening | None:
     return Coarsening(prolongation=prolongation, near_nullspace=modes)
 
 
+def _node_frame(
+    held: Sequence[tuple[FloatArray, float]], components: int
+) -> tuple[FloatArray, BoolArray, FloatArray]:
+    """Axes float64[3, 3] of a node at a skew support, which of them are held, and by how much.
+
+    The held directions, made orthonormal one after another, come first; the others complete the frame.
+    """
+    rows: list[FloatArray] = []
+    amounts: list[float] = []
+    for direction, amount in held:
+        rest, left = direction.copy(), amount
+        for row, known in zip(rows, amounts, strict=True):
+            share = float(rest @ row)
+            rest, left = rest - share * row, left - share * known
+        size = float(np.linalg.norm(rest[:components]))
+        if size < 1e-6:
+            continue  # held already; the model has seen to it that the values agree
+        rows.append(rest / size)
+        amounts.append(left / size)
+    n_held = len(rows)
+    if components == 2 and n_held == 1:
+        frame = np.array([rows[0], [-rows[0][1], rows[0][0], 0.0], [0.0, 0.0, 1.0]])
+    elif components == 2:
+        frame = np.array([*rows[:2], [0.0, 0.0, 1.0]])
+    else:
+        rest = np.linalg.svd(np.array([*rows, *np.zeros((3 - n_held, 3))]))[2][n_held:]
+        frame = np.array([*rows, *rest])
+    value = np.zeros(3)
+    value[:n_held] = amounts
+    return frame, np.arange(3) < n_held, value
+
+
 def static_map(model: Model, case: LoadCase, dofs: DofMap) -> AffineMap:
     """The affine map of a case's supports; nodes in no cell are held.
 
-    Raises
-    ------
-    ModelError
-        If two supports prescribe different values, or differ in direction at one node.
+    Supports that contradict each other were refused when the model was made.
     """
     components = dofs.components
     fixed = np.zeros((dofs.n_points, 3), bool)
@@ -415,13 +445,6 @@ def static_map(model: Model, case: LoadCase, dofs: DofMap) -> AffineMap:
         for held in support.prescribed(model):
             if held.axes is None:
                 rows = held.nodes
-                clash = fixed[rows] & held.fixed & (np.abs(value[rows] - held.value) > 1e-12 * model.mesh.size)
-                if clash.any():
-                    node = int(rows[np.flatnonzero(clash.any(axis=1))[0]])
-                    raise ModelError(
-                        f"case {case.name!r}: two supports prescribe different displacements at node {node}, "
-                        f"at {np.round(model.mesh.points[node] * 1e3, 3).tolist()} mm; keep one of them"
-                    )
                 value[rows] = np.where(held.fixed, held.value, value[rows])
                 fixed[rows] |= held.fixed
             else:
@@ -429,46 +452,12 @@ def static_map(model: Model, case: LoadCase, dofs: DofMap) -> AffineMap:
                     for i in range(3):
                         if held.fixed[k, i]:
                             directions.append((int(node), held.axes[k, i], float(held.value[k, i])))
-    # Skew directions: at each node, complete what is fixed to an orthonormal frame.
     skew: dict[int, list[tuple[FloatArray, float]]] = {}
     for node, direction, amount in directions:
         skew.setdefault(node, []).append((direction, amount))
     for node, wanted in skew.items():
-        rows_: list[FloatArray] = []
-        amounts: list[float] = []
-        given = [(np.eye(3)[i], value[node, i]) for i in range(3) if fixed[node, i]] + wanted
-        for direction, amount in given:
-            rest, left = direction.copy(), amount
-            for row, known in zip(rows_, amounts, strict=True):
-                share = float(rest @ row)
-                rest, left = rest - share * row, left - share * known
-            size = float(np.linalg.norm(rest))
-            if components == 2:
-                size = float(np.linalg.norm(rest[:2]))
-            if size < 1e-6:
-                if abs(left) > 1e-9 * model.mesh.size:
-                    raise ModelError(
-                        f"case {case.name!r}: supports contradict each other at node {node}, "
-                        f"at {np.round(model.mesh.points[node] * 1e3, 3).tolist()} mm; keep one of them"
-                    )
-                continue
-            rows_.append(rest / size)
-            amounts.append(left / size)
-        frame = np.array(rows_)
-        n_fixed = len(frame)
-        if n_fixed < 3:
-            basis = np.linalg.svd(np.vstack([frame, np.zeros((3 - n_fixed, 3))]))[2][n_fixed:]
-            frame = np.vstack([frame, basis])
-        if components == 2:
-            # The plane's own two directions: the fixed one and the one across it.
-            first = frame[0] if n_fixed else np.array([1.0, 0.0, 0.0])
-            if n_fixed < 2:
-                frame = np.array([first, [-first[1], first[0], 0.0], [0.0, 0.0, 1.0]])
-            else:
-                frame = np.array([frame[0], frame[1], [0.0, 0.0, 1.0]])
-        axes[node] = frame
-        fixed[node] = np.arange(3) < n_fixed
-        value[node] = [*amounts, *([0.0] * (3 - n_fixed))][:3]
+        straight = [(np.eye(3)[i], float(value[node, i])) for i in range(3) if fixed[node, i]]
+        axes[node], fixed[node], value[node] = _node_frame(straight + wanted, components)
     unused = np.ones(dofs.n_points, bool)
     unused[model.mesh.used_nodes] = False
     fixed[unused] = True
@@ -541,11 +530,9 @@ def _system(
         t = map_.transform
         b = dofs.components
         turned = [
-            (t.T @ term.matrix() @ t).tobsr(blocksize=(b, b)) if not isinstance(term, DiagonalTerm)
-            else (t.T @ term.matrix() @ t).tobsr(blocksize=(b, b))
-            for term in terms
-        ]  # fmt: skip
-        terms = [MatrixTerm(m) for m in turned]
+            MatrixTerm((t.T @ term.matrix() @ t).tobsr(blocksize=(b, b))) for term in terms
+        ]
+        terms = list(turned)
         near_nullspace = t.T @ near_nullspace
         coarse = None  # corner averages mean nothing between nodes whose axes differ
     return System(
@@ -573,23 +560,14 @@ def assemble_thermal(
     """Conductivity, convection and prescribed temperatures of a load case."""
     dofs = DofMap(model.mesh.n_points, 1)
     cells = conductivity_matrix(model, blocks, temperature)
-    contributions = [
-        m for item in (*case.heat_loads, *model.heat_supports, *case.heat_supports)
-        for m in item.matrices(model)
-    ]  # fmt: skip
+    contributions = [m for load in case.heat_loads for m in load.matrices(model)]
+    contributions += [m for s in (*model.heat_supports, *case.heat_supports) for m in s.matrices(model)]
     extra = _extra_terms(contributions, dofs.n_points, 1)
     fixed = np.ones(dofs.n_points, bool)
     fixed[model.mesh.used_nodes] = False
     value = np.zeros(dofs.n_points)
     for support in (*model.heat_supports, *case.heat_supports):
         for held in support.prescribed(model):
-            clash = fixed[held.nodes] & (np.abs(value[held.nodes] - held.value) > 1e-9)
-            if clash.any():
-                node = int(held.nodes[np.flatnonzero(clash)[0]])
-                raise ModelError(
-                    f"case {case.name!r}: two supports prescribe different temperatures at node {node}, "
-                    f"at {np.round(model.mesh.points[node] * 1e3, 3).tolist()} mm; keep one of them"
-                )
             fixed[held.nodes] = True
             value[held.nodes] = held.value
     map_ = AffineMap(fixed, value)

@@ -92,7 +92,7 @@ def main(out: str | Path = "out") -> Any:
 
     source = next((p for p in (MESHES, Path("meshes")) if (p / "bracket.msh").exists()), None)
     if source is None:
-        raise MeshReadError("the demo's meshes come with the project's source: run it in a clone, with `make demo`")
+        raise MeshReadError("the demo's meshes come with the source of the project: say `make demo` in a clone")
 
     say("import the mesh of a bracket and check it")
     mesh = dtw.read_mesh(source / "bracket.msh", length_unit="mm")
@@ -136,7 +136,8 @@ def main(out: str | Path = "out") -> Any:
     print(best)
     print("  ", best.history.plot(screenshot=folder / "history.png").path)
     tuned = best.verdicts[0]
-    print("  ", edge.compare(verdict, tuned, "von_mises", case="both", screenshot=folder / "before_after.png").path)
+    picture = folder / "before_after.png"
+    print("  ", edge.compare(verdict, tuned, "von_mises", case="both", screenshot=picture).path)
 
     say("the tuned design again, on a finer mesh the optimizer never saw")
     check = best.verify(dtw.read_mesh(source / "bracket_fine.msh", length_unit="mm"))
@@ -144,7 +145,12 @@ def main(out: str | Path = "out") -> Any:
 
     say("one page with all of it")
     page = edge.write_report(
-        [("Strength", verdict), ("Heat", thermal), ("Design loop", best), ("Tuned design on a finer mesh", check)],
+        [
+            ("Strength", verdict),
+            ("Heat", thermal),
+            ("Design loop", best),
+            ("Tuned design on a finer mesh", check),
+        ],
         folder / "summary.html",
         title="Bracket: from mesh to tuned design",
     )

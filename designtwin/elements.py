@@ -39,7 +39,8 @@ def gauss_jacobi(n: int, power: int) -> Quadrature:
         diagonal = -a * a / ((2 * k + a) * (2 * k + a + 2.0))
     j = np.arange(1, n, dtype=np.float64)
     square = 4 * j * (j + a) * j * (j + a) / ((2 * j + a) ** 2 * (2 * j + a + 1) * (2 * j + a - 1))
-    x, vectors = np.linalg.eigh(np.diag(diagonal) + np.diag(np.sqrt(square), 1) + np.diag(np.sqrt(square), -1))
+    beside = np.sqrt(square)
+    x, vectors = np.linalg.eigh(np.diag(diagonal) + np.diag(beside, 1) + np.diag(beside, -1))
     total = 1.0 / (power + 1.0)
     return 0.5 * (1.0 + x), total * vectors[0] ** 2
 
@@ -89,8 +90,12 @@ def tetrahedron_rule(degree: int) -> Quadrature:
         return np.array([(a, a, a), (b, a, a), (a, b, a), (a, a, b)]), np.full(4, 1 / 24)
     if degree in (4, 5):
         # Walkington, "Quadrature on simplices of arbitrary dimension" (2000), 14 points.
-        points, weights = [], []
-        for a, w in ((0.31088591926330060980, 0.11268792571801585080), (0.09273525031089122640, 0.07349304311636194954)):
+        points: list[tuple[float, float, float]] = []
+        weights: list[float] = []
+        for a, w in (
+            (0.31088591926330060980, 0.11268792571801585080),
+            (0.09273525031089122640, 0.07349304311636194954),
+        ):
             b = 1 - 3 * a
             points += [(a, a, a), (b, a, a), (a, b, a), (a, a, b)]
             weights += [w / 6] * 4
@@ -103,10 +108,8 @@ def tetrahedron_rule(degree: int) -> Quadrature:
     t, wt = gauss_jacobi(n, 2)
     s, ws = gauss_jacobi(n, 1)
     r, wr = gauss_jacobi(n, 0)
-    points = np.array(
-        [(ri * (1 - si) * (1 - ti), si * (1 - ti), ti) for ti in t for si in s for ri in r]
-    )
-    return points, np.array([a * b * c for c in wt for b in ws for a in wr])
+    product = [(ri * (1 - si) * (1 - ti), si * (1 - ti), ti) for ti in t for si in s for ri in r]
+    return np.array(product), np.array([a * b * c for c in wt for b in ws for a in wr])
 
 
 @lru_cache
@@ -171,7 +174,7 @@ class ReferenceElement:
 
     @cached_property
     def _coefficients(self) -> FloatArray:
-        return np.linalg.inv(self._monomials(np.array(self.nodes, np.float64)))
+        return np.asarray(np.linalg.inv(self._monomials(np.array(self.nodes, np.float64))))
 
     def _powers(self, xi: FloatArray, exponents: FloatArray) -> FloatArray:
         variables = [xi[:, i] for i in range(self.dimension)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -96,7 +96,7 @@ def _solve(
     solver: LinearSolver | None,
     recovery: Recovery,
     seconds: dict[str, float],
-    step,
+    step: Callable[[str], None],
 ) -> dict[str, StaticCase]:
     """Solve all cases of one set-up at once."""
     dofs, map_ = assembled.dofs, assembled.map

@@ -45,8 +45,8 @@ def solve_thermal(model: Model, *, solver: LinearSolver | None = None) -> Therma
     for part in model.parts:
         if part.section.material.varies_with_temperature("conductivity"):
             raise ModelError(
-                f"part {part.name!r}: conductivity depends on temperature, which the steady analysis does not "
-                "solve yet; give one value at the expected temperature"
+                f"part {part.name!r}: conductivity depends on temperature, which the steady analysis does "
+                "not solve yet; give one value at the expected temperature"
             )
     blocks = cell_blocks(model)
     recovery = Recovery(model.mesh, blocks)

@@ -39,8 +39,8 @@ def count_neighbors(start, cells, cell_start, cell_nodes, counts):
         count = 0
         for k in range(start[i], start[i + 1]):
             c = cells[k]
-            for l in range(cell_start[c], cell_start[c + 1]):
-                j = cell_nodes[l]
+            for m in range(cell_start[c], cell_start[c + 1]):
+                j = cell_nodes[m]
                 if seen[j] != i:
                     seen[j] = i
                     count += 1
@@ -56,8 +56,8 @@ def fill_neighbors(start, cells, cell_start, cell_nodes, indptr, indices):
         at = indptr[i]
         for k in range(start[i], start[i + 1]):
             c = cells[k]
-            for l in range(cell_start[c], cell_start[c + 1]):
-                j = cell_nodes[l]
+            for m in range(cell_start[c], cell_start[c + 1]):
+                j = cell_nodes[m]
                 if seen[j] != i:
                     seen[j] = i
                     indices[at] = j

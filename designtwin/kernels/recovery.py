@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-
 RIDGE = 1e-4
 """Weight of the pull on second-order terms, in units of the sample count."""
 FAR = 0.1
@@ -126,7 +125,8 @@ def patch_recovery(
             wanted = 3 if degree == 1 else 6
         # A fit through just enough samples follows their noise: ask for two or three times as many.
         rings = 0
-        while (n_samples < (1 + degree) * wanted or (degree == 1 and outside[corner] and rings < 1)) and rings < 3:
+        least = (1 + degree) * wanted
+        while rings < 3 and (n_samples < least or (rings < 1 and degree == 1 and outside[corner])):
             old = size
             for s in range(old):
                 c = patch[s]

@@ -73,7 +73,8 @@ def _inverse(element: ReferenceElement, x: FloatArray, point: FloatArray) -> tup
         xi = xi - np.clip(step, -1.0, 1.0)
         if np.abs(step).max() < 1e-12:
             break
-    miss = float(np.linalg.norm(element.shape(xi)[0] @ x - point)) / max(float(np.ptp(x, axis=0).max()), 1e-300)
+    size = max(float(np.ptp(x, axis=0).max()), 1e-300)
+    miss = float(np.linalg.norm(element.shape(xi)[0] @ x - point)) / size
     return xi, max(_outside(element, xi), miss)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 
@@ -196,6 +196,9 @@ class Result(Generic[C]):
     by_case: Mapping[str, C]
     notes: tuple[str, ...] = ()
 
+    physics: ClassVar[str]
+    """"static" or "thermal": what a quantity's ``needs`` must name."""
+
     @property
     def cases(self) -> tuple[str, ...]:
         return tuple(self.by_case)
@@ -252,4 +255,5 @@ class Result(Generic[C]):
         for element, _, rows in self.points.cells:
             cells.setdefault(element, []).append(rows)
         joined = {element: np.concatenate(parts) for element, parts in cells.items()}
-        return Path(write_vtu(path, self.points.xyz, joined, point_data=data) or path)
+        write_vtu(path, self.points.xyz, joined, point_data=data)
+        return Path(path)

@@ -110,9 +110,8 @@ class Recovery:
         between = pairs[part_of[pairs[:, 0]] != part_of[pairs[:, 1]]]
         out[self.points.rows_at(self.mesh.nodes_of_facets(self.mesh.exterior))] = True
         if len(between):
-            shared = np.intersect1d(
-                self.mesh.nodes_of_cells(np.unique(between[:, 0])), self.mesh.nodes_of_cells(np.unique(between[:, 1]))
-            )
+            one, other = (self.mesh.nodes_of_cells(np.unique(column)) for column in between.T)
+            shared = np.intersect1d(one, other)
             out[self.points.rows_at(shared)] = True
         return out
 
@@ -145,8 +144,8 @@ class Recovery:
         degree = np.concatenate([np.full(len(b.conn), b.element.degree) for b in self.blocks])
         out, count = np.empty((len(self.points), samples.shape[1])), np.empty(len(self.points), np.int64)
         recovery.patch_recovery(
-            self._dimension, corners, self._outside, start, cells, cell_start, rows, degree, ends, self._sample_start,
-            self.sample_xyz, np.ascontiguousarray(samples), self.points.xyz, out, count,
+            self._dimension, corners, self._outside, start, cells, cell_start, rows, degree, ends,
+            self._sample_start, self.sample_xyz, np.ascontiguousarray(samples), self.points.xyz, out, count,
         )  # fmt: skip
         out /= np.maximum(count, 1)[:, None]
         lines = [i for i, b in enumerate(self.blocks) if b.element.dimension == 1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -178,16 +178,14 @@ class StaticCase(CaseResult):
             weight = self.recovery.measure(block, at)
             elastic, elastic_of = elastic_tensors(self.model, block, at, temperature)
             compliance = np.linalg.pinv(elastic)
-            for field, add in ((better - stress, "error"), (stress, "energy")):
-                if len(compliance) == 1:
-                    density = np.einsum("cqi,cqi->cq", field @ compliance[0], field)
+            where = np.zeros_like(elastic_of) if len(compliance) == 1 else elastic_of
+            for part, is_error in ((better - stress, True), (stress, False)):
+                density = np.einsum("cqi,cqij,cqj->cq", part, compliance[where], part)
+                share = float(np.einsum("cq,cq->", weight, density))
+                if is_error:
+                    error += share
                 else:
-                    density = np.einsum("cqi,cqij,cqj->cq", field, compliance[elastic_of], field)
-                total = float(np.einsum("cq,cq->", weight, density))
-                if add == "error":
-                    error += total
-                else:
-                    energy += total
+                    energy += share
         return float(np.sqrt(error / energy)) if energy > 0.0 else 0.0
 
     def yield_strength(self) -> FloatArray:
@@ -250,9 +248,8 @@ class StaticCase(CaseResult):
             return Field(name, "Tresca stress", self.tresca(), "pressure", error=self._tensor_error)
         if name.startswith("principal_") and name[10:] in ("1", "2", "3"):
             i = int(name[10:])
-            return Field(
-                name, f"Principal stress {i}", self.principal()[:, i - 1], "pressure", error=self._tensor_error
-            )
+            values = self.principal()[:, i - 1]
+            return Field(name, f"Principal stress {i}", values, "pressure", error=self._tensor_error)
         if name.startswith("stress_") and name[7:] in tensor.COMPONENTS:
             i = tensor.COMPONENTS.index(name[7:])
             return Field(
@@ -270,7 +267,8 @@ class StaticCase(CaseResult):
                 spread = np.where(value > error, strength / (value - error) - factor, np.inf)
             return Field(name, "Safety factor to yield", factor, "dimensionless", error=spread)
         if name == "temperature" and self.case is not None and self.case.temperature is not None:
-            return Field(name, "Temperature", self.case.temperature.at_nodes(self.model), "temperature", "points")
+            values = self.case.temperature.at_nodes(self.model)
+            return Field(name, "Temperature", values, "temperature", "points")
         raise DesignTwinError(f"there is no field {name!r}; there are: {', '.join(self.field_names)}")
 
     @cached_property
@@ -296,3 +294,5 @@ class StaticCase(CaseResult):
 @dataclass(frozen=True, eq=False)
 class StaticResult(Result[StaticCase]):
     """Answers of a static analysis, case by case."""
+
+    physics: ClassVar[str] = "static"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from designtwin.assembly import CellBlock, PointTables, conductivity_tensors, tables
 from designtwin.errors import DesignTwinError
 from designtwin.kernels import volume
-from designtwin.mesh.selections import ids
+from designtwin.mesh.selections import everything, ids
 from designtwin.model.model import LoadCase, Model
 from designtwin.results.common import CaseResult, Field, Result, SolveInfo
 from designtwin.results.recovery import Recovery
@@ -98,13 +98,14 @@ class ThermalCase(CaseResult):
                 continue
             shared = faces & {(int(c), int(f)) for c, f in self.model.region(place).facets}
             if shared:
-                part = replace(load, on=ids(facets=sorted(shared)))
+                exchange: Any = load
+                part = replace(exchange, on=ids(facets=sorted(shared)))
                 total += float(part.nodal_heat(self.model).sum())
                 for one in part.matrices(self.model):
                     total -= float(np.einsum("kij,kj->", one.values, self.temperature[one.nodes]))
         held = np.zeros(self.mesh.n_points, bool)
         for support in (*self.model.heat_supports, *self.case.heat_supports):
-            other = self.model.region(support.on)
+            other = self.model.region(getattr(support, "on", everything()))
             if faces and len(other.facets) and not faces & {(int(c), int(f)) for c, f in other.facets}:
                 continue
             held[np.intersect1d(region.nodes, other.nodes)] = True
@@ -148,3 +149,5 @@ class ThermalCase(CaseResult):
 @dataclass(frozen=True, eq=False)
 class ThermalResult(Result[ThermalCase]):
     """Answers of a thermal analysis, case by case."""
+
+    physics: ClassVar[str] = "thermal"

@@ -35,12 +35,16 @@ _ACTIVE = 0.02
 class Test(Protocol):
     """A prototype test: ``StrengthTest``, ``ThermalTest``, ..."""
 
-    __test__ = False  # not one of pytest's
+    __test__: bool = False  # not one of pytest's
 
     @property
-    def requirements(self) -> Sequence[Requirement]: ...
+    def requirements(self) -> Sequence[Requirement]:
+        """What it judges."""
+        ...
 
-    def run(self) -> Verdict: ...
+    def run(self) -> Verdict:
+        """Analyse and judge."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,7 +160,7 @@ class Best:
     def __str__(self) -> str:
         variables, goal = self.history.variables, self.history.objective
         start = next((e for e in self.history.designs if not e.failure), None)
-        lines = [f"best design: {'meets all requirements' if self.feasible else 'does NOT meet all requirements'}"]
+        lines = [f"best design: {'meets' if self.feasible else 'does NOT meet'} all requirements"]
         for name, value in self.values.items():
             v = variables[name]
             lines.append(f"  {name:<16} {v.text(value):>12}   between {v.text(v.low)} and {v.text(v.high)}")
@@ -205,7 +209,7 @@ class Study:
 
     def __post_init__(self) -> None:
         if not self.variables:
-            raise StudyError("a study needs a variable: variables={'thickness': dtw.variable('3 mm', '8 mm')}")
+            raise StudyError("a study needs variables={'thickness': dtw.variable('3 mm', '8 mm'), ...}")
         for name, one in self.variables.items():
             if not isinstance(one, Variable):
                 raise StudyError(f"variable {name!r} is {one!r}; write dtw.variable(low, high, start=...)")
@@ -251,7 +255,7 @@ class Study:
         """All verdicts of a model."""
         tests = list(self.tests(model))
         if not tests:
-            raise StudyError("tests must return at least one prototype test, such as [dtw.StrengthTest(model, ...)]")
+            raise StudyError("tests must return a prototype test at least: [dtw.StrengthTest(model, ...)]")
         return tuple(test.run() for test in tests)
 
     def objective_of(self, model: Model, verdicts: Sequence[Verdict]) -> float:
@@ -259,7 +263,7 @@ class Study:
         if self.minimize.needs == "model":
             return float(self.minimize.evaluate(model).value)
         for verdict in verdicts:
-            if verdict.result is not None and self.minimize.needs == verdict.needs:
+            if verdict.result.physics == self.minimize.needs:
                 return float(self.minimize.evaluate(verdict.result).value)
         raise StudyError(
             f"minimize={self.minimize.label} needs a {self.minimize.needs} analysis, which no test makes"
@@ -272,7 +276,7 @@ class Study:
             "tests": _source_hash(self.tests)
             + _hash(json.dumps([[str(r.content_hash()) for r in t.requirements] for t in self.tests(model)])),
             "mesh": self.mesh.content_hash(),
-            "variables": _hash(json.dumps({n: v.to_dict() for n, v in self.variables.items()}, sort_keys=True)),
+            "variables": _hash(json.dumps([[n, v.to_dict()] for n, v in sorted(self.variables.items())])),
             "objective": self.minimize.content_hash(),
         }
 

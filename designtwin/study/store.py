@@ -90,8 +90,8 @@ class Store:
         changed = [key for key, value in fingerprint.items() if key in known and known[key] != value]
         if changed:
             raise StudyError(
-                f"{folder} holds a study whose {' and '.join(changed)} differ from this one's; results of the "
-                "two must not mix: give another store=, or delete the folder to begin again"
+                f"{folder} holds a study whose {' and '.join(changed)} differ from this one's; results of "
+                "the two must not mix: give another store=, or delete the folder to begin again"
             )
         with self._db:
             self._db.executemany(

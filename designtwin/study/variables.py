@@ -31,7 +31,9 @@ class Variable(Plain):
 
     def __post_init__(self) -> None:
         if not self.low < self.high:
-            raise StudyError(f"variable from {self.text(self.low)} to {self.text(self.high)}: low must be below high")
+            raise StudyError(
+                f"variable from {self.text(self.low)} to {self.text(self.high)}: low must be below high"
+            )
         if not self.low <= self.start <= self.high:
             raise StudyError(
                 f"variable starts at {self.text(self.start)}, outside {self.text(self.low)} "
