@@ -505,7 +505,9 @@ def field_scene(
             notes.append("gray lines: undeformed")
     callouts = _callouts(shown, worst, xyz)
     if shown.dimension == "temperature":
-        lines += draw.isolines(scale.ticks())
+        slack = 1e-6 * (scale.high - scale.low)
+        ticks = scale.ticks()
+        lines += draw.isolines(ticks[(ticks > scale.low + slack) & (ticks < scale.high - slack)])
         notes.append("lines: equal temperature")
     wanted = _zones_for(verdict, shown, zones)
     zone_lines, zone_callouts, zone_notes = _zone_marks(result, wanted, shown, draw, xyz)

@@ -61,7 +61,8 @@ def build(
     ):
         if line:
             plotter.add_text(_latin(line), position=at, viewport=True, font_size=points, color=INK)
-    plotter.enable_anti_aliasing("fxaa")
+    if not off_screen:
+        plotter.enable_anti_aliasing("fxaa")
     plotter.add_axes(line_width=3, color=INK)
     aim(plotter, view)
     return plotter
