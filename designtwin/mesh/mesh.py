@@ -537,7 +537,7 @@ class Mesh:
 
 def _own(array: Any, dtype: type) -> Any:
     """A contiguous array that may be made read-only: the caller's own one is copied."""
-    out = np.ascontiguousarray(array, dtype)
+    out: Any = np.ascontiguousarray(array, dtype)
     return out.copy() if out is array and out.flags.writeable else out
 
 

@@ -10,7 +10,8 @@ same cells, groups and node order on new points. Two families:
   functions; flat faces and straight holes that are not moved stay in their planes and on their axes.
 
 Every displacement is linear in what a move states (positions, radii, distances, control points) and reads
-the original points only, so that dX/dp is exact from a single difference.
+the original points only, so that dX/dp is exact from a single difference of ``displacements``. A morphed mesh
+may differ from that at a few mid-side nodes, where cells would fold (``unfolded``).
 
 Sources: Sederberg and Parry, "Free-form deformation of solid geometric models", SIGGRAPH 1986 (lattice);
 de Boer, van der Schoot and Bijl, "Mesh deformation based on radial basis function interpolation", Computers
@@ -32,7 +33,7 @@ import numpy as np
 from designtwin.elements import ELEMENTS
 from designtwin.errors import MeshError
 from designtwin.mesh.mesh import Mesh
-from designtwin.mesh.quality import determinants
+from designtwin.mesh.quality import checked_nodes, determinants
 from designtwin.mesh.selections import Selection, direction, select
 from designtwin.mesh.surface import CylinderFace, Surface, facet_normals, surface_of
 from designtwin.plain import Plain
@@ -44,6 +45,8 @@ Place: TypeAlias = "Selection | str | Sequence[Selection | str]"
 
 _LEAST = 0.01
 """A cell is turned where the determinant at a point falls below this share of its mean."""
+_UPRIGHT = 0.05
+"""What ``unfolded`` asks for at the nodes of cells."""
 _MOST_CENTERS = 1200
 """Radial-basis centers per component; more are thinned evenly, and the moved nodes set exactly afterwards."""
 
@@ -52,8 +55,8 @@ _MOST_CENTERS = 1200
 class Move(Plain):
     """One change of shape; made by the functions of this file."""
 
-    def displacement(self, mesh: Mesh) -> FloatArray:
-        """Displacement of every point, float64[n_points, 3], m (maps of space only)."""
+    def displacement(self, mesh: Mesh, x: FloatArray) -> FloatArray:
+        """Displacement of points x [n, 3] of the mesh's space, float64[n, 3], m (maps of space only)."""
         raise NotImplementedError
 
 
@@ -90,8 +93,7 @@ class Stretch(Move):
                         f"{show(b, 'length')}: cells between would turn inside out"
                     )
 
-    def displacement(self, mesh: Mesh) -> FloatArray:
-        x = mesh.points
+    def displacement(self, mesh: Mesh, x: FloatArray) -> FloatArray:
         shift = np.array(self.after) - np.array(self.before)
         out = np.zeros_like(x)
         out[:, self.axis] = np.interp(x[:, self.axis], self.before, shift)
@@ -110,18 +112,18 @@ class Fillet(Move):
     radius: float
     reach: float | None
 
-    def displacement(self, mesh: Mesh) -> FloatArray:
-        out = np.zeros_like(mesh.points)
+    def displacement(self, mesh: Mesh, x: FloatArray) -> FloatArray:
+        out = np.zeros_like(x)
         for face in _cylinders(mesh, self.on, "fillet"):
             if face.arc > math.radians(170):
                 raise MeshError(
                     f"fillet: {self.on} covers {show(face.arc, 'angle', digits=3)}; a fillet covers less "
                     "than 180 deg (bore() changes holes and pins)"
                 )
-            out += self._one(mesh, face)
+            out += self._one(x, face)
         return out
 
-    def _one(self, mesh: Mesh, face: CylinderFace) -> FloatArray:
+    def _one(self, x: FloatArray, face: CylinderFace) -> FloatArray:
         half = 0.5 * face.arc
         side = np.cross(face.axis, face.middle)
         corner = face.center + face.middle * face.radius / math.cos(half)
@@ -132,7 +134,7 @@ class Fillet(Move):
         )
         length = face.radius * math.tan(half)
         e1, e2 = first / np.linalg.norm(first), second / np.linalg.norm(second)
-        d = mesh.points - corner
+        d = x - corner
         skew = np.linalg.inv(np.column_stack([e1, e2, face.axis]))
         a, b, along = skew @ d.T
         a, b = np.maximum(a, 0.0), np.maximum(b, 0.0)
@@ -159,10 +161,10 @@ class Bore(Move):
     diameter: float
     reach: float | None
 
-    def displacement(self, mesh: Mesh) -> FloatArray:
-        out = np.zeros_like(mesh.points)
+    def displacement(self, mesh: Mesh, x: FloatArray) -> FloatArray:
+        out = np.zeros_like(x)
         for face in _cylinders(mesh, self.on, "bore"):
-            d = mesh.points - face.center
+            d = x - face.center
             along = d @ face.axis
             radial = d - along[:, None] * face.axis
             distance = np.linalg.norm(radial, axis=1)
@@ -189,8 +191,8 @@ class Scale(Move):
         if min(self.factors) <= 0:
             raise MeshError(f"scale: factors above zero are wanted, got {self.factors}")
 
-    def displacement(self, mesh: Mesh) -> FloatArray:
-        return np.asarray((np.array(self.factors) - 1.0) * (mesh.points - np.array(self.about)))
+    def displacement(self, mesh: Mesh, x: FloatArray) -> FloatArray:
+        return np.asarray((np.array(self.factors) - 1.0) * (x - np.array(self.about)))
 
 
 @dataclass(frozen=True)
@@ -238,15 +240,15 @@ class Lattice(Move):
         axes = [np.linspace(a, b, n) for a, b, n in zip(self.low, self.high, self.shape)]
         return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
 
-    def displacement(self, mesh: Mesh) -> FloatArray:
+    def displacement(self, mesh: Mesh, x: FloatArray) -> FloatArray:
         low, high = np.array(self.low), np.array(self.high)
-        t = (mesh.points - low) / (high - low)
+        t = (x - low) / (high - low)
         inside = ((t >= -1e-9) & (t <= 1 + 1e-9)).all(axis=1)
         self._check_tear(t, inside)
         control = np.zeros((*self.shape, 3))
         for key, by in self.moved.items():
             control[tuple(int(i) for i in key.split(","))] = by
-        out = np.zeros_like(mesh.points)
+        out = np.zeros_like(x)
         b = [_bernstein(n - 1, np.clip(t[inside, axis], 0.0, 1.0)) for axis, n in enumerate(self.shape)]
         out[inside] = np.einsum("pi,pj,pk,ijkd->pd", b[0], b[1], b[2], control, optimize=True)
         return out
@@ -428,6 +430,7 @@ def morph(
     )
     if mesh.is_plane and np.any(by[:, 2]):
         raise MeshError("morphed: a plane mesh stays in z = 0, a move takes it out of its plane")
+    by = unfolded(mesh, by)
     check_moved(mesh, by)
     return mesh.moved(mesh.points + by)
 
@@ -448,90 +451,133 @@ def displacements(
     for one in moves:
         if not isinstance(one, Move):
             raise MeshError(f"morphed: a move such as stretch(...) or offset(...) is wanted, got {one!r}")
-    out = np.zeros_like(mesh.points)
-    for one in moves:
-        if not isinstance(one, PlaceMove):
-            out += one.displacement(mesh)
-    placed = [one for one in moves if isinstance(one, PlaceMove)]
-    if placed or controls:
-        out += _follow(mesh, placed, controls, fixed, slide, method, radius)
     if not moves and not controls:
         raise MeshError("morphed: no move given")
-    return _middles(mesh, out)
-
-
-def _middles(mesh: Mesh, by: FloatArray) -> FloatArray:
-    """Let mid-side nodes follow their cells instead of the map, but for the shape of the outside.
-
-    Where a map bends within a cell, mid-side nodes that follow it leave the middle of their edges and fold
-    the cell. On the outside they take from the map what lies along the normals there, so that faces get
-    the shape the map gives. Exact for affine maps, linear in ``by``.
-    """
-    rule = _RULES.get(mesh)
+    rule = _MIDDLES.get(mesh)
     if rule is None:
-        rule = _RULES[mesh] = _MiddleRule(mesh)
-    if not len(rule.nodes):
-        return by
-    follow = rule.follow @ by
-    out = by.copy()
-    out[rule.nodes] = follow + np.einsum("nab,nb->na", rule.across, by[rule.nodes] - follow)
-    return out
+        rule = _MIDDLES[mesh] = _MiddleRule(mesh)
+    x = np.concatenate([mesh.points, rule.chords])
+    by = np.zeros_like(x)
+    for one in moves:
+        if not isinstance(one, PlaceMove):
+            by += one.displacement(mesh, x)
+    placed = [one for one in moves if isinstance(one, PlaceMove)]
+    if placed or controls:
+        by += _follow(mesh, x, placed, controls, fixed, slide, method, radius)
+    return rule.straightened(by)
 
 
 class _MiddleRule:
-    """Where mid-side nodes go with their cells, as weights of the corners; made once per mesh."""
+    """Keeps mid-side nodes in the middle where a map bends within a cell; made once per mesh.
+
+    A map that is not affine along an edge takes the middle node away from the middle, which folds the cell.
+    What bends is taken back, except across the outside, so that faces get the shape the map gives. Nothing
+    changes under affine maps and where nothing moves; all is linear in the displacement.
+    """
 
     def __init__(self, mesh: Mesh) -> None:
-        from scipy.sparse import coo_array, csr_array, diags_array
-
-        rows, columns, weights = [], [], []
-        count = np.zeros(mesh.n_points)
+        nodes, ends = [np.empty(0, np.int64)], [np.empty((0, 2), np.int64)]
         for name, _, conn in mesh.blocks():
             element = ELEMENTS[name]
-            if not element.edges or element.dimension != mesh.dimension or not _filled(mesh):
-                continue
-            linear, dim = ELEMENTS[element.linear], element.dimension
-            corners, middle = conn[:, : element.corners], conn[:, element.corners :]
-            x = mesh.points[corners]
-            table = linear.gradient(linear.center)[0]
-            # du/dx = sum over corners of slope[c, d, n] u_n, taken at the center of the straight cell
-            slope = np.linalg.solve(np.einsum("nd,cna->cda", table, x[..., :dim]), table.T[None])
-            ends = np.array(element.edges)
-            bulge = mesh.points[middle] - 0.5 * (x[:, ends[:, 0]] + x[:, ends[:, 1]])
-            weight = np.einsum("ced,cdn->cen", bulge[..., :dim], slope)
-            edge = np.arange(len(ends))
-            weight[:, edge, ends[:, 0]] += 0.5
-            weight[:, edge, ends[:, 1]] += 0.5
-            shape = weight.shape
-            rows.append(np.broadcast_to(middle[:, :, None], shape).ravel())
-            columns.append(np.broadcast_to(corners[:, None, :], shape).ravel())
-            weights.append(weight.ravel())
-            count += np.bincount(middle.ravel(), minlength=mesh.n_points)
-        self.nodes: IntArray = np.flatnonzero(count)
+            if element.edges and element.dimension == mesh.dimension and _filled(mesh):
+                nodes.append(conn[:, element.corners :].ravel())
+                ends.append(conn[:, np.array(element.edges)].reshape(-1, 2))
+        self.n_points = mesh.n_points
+        self.nodes, first = np.unique(np.concatenate(nodes), return_index=True)
+        self.ends: IntArray = np.concatenate(ends)[first]
+        chord = mesh.points[self.ends].mean(axis=1)
+        length = np.linalg.norm(mesh.points[self.ends[:, 1]] - mesh.points[self.ends[:, 0]], axis=1)
+        off = np.linalg.norm(mesh.points[self.nodes] - chord, axis=1)
+        self.curved: IntArray = np.flatnonzero(off > 1e-9 * length)
+        self.chords: FloatArray = chord[self.curved]
+        """Middles of the chords of curved edges, float64[k, 3]: where the map is asked as well."""
+        self.along: FloatArray = np.eye(3) - _across(mesh, self.nodes)
+
+    def straightened(self, by: FloatArray) -> FloatArray:
+        """Displacement of the points, float64[n_points, 3], from that of the points and the chords."""
+        out = by[: self.n_points].copy()
         if len(self.nodes):
-            entries = (np.concatenate(weights), (np.concatenate(rows), np.concatenate(columns)))
-            total = csr_array(coo_array(entries, shape=(mesh.n_points, mesh.n_points)))
-            self.follow = diags_array(1.0 / count[self.nodes]) @ total[self.nodes]
-            self.across = _across(mesh, self.nodes)
+            middle = out[self.nodes]
+            middle[self.curved] = by[self.n_points :]
+            bend = middle - 0.5 * (out[self.ends[:, 0]] + out[self.ends[:, 1]])
+            out[self.nodes] -= np.einsum("nab,nb->na", self.along, bend)
+        return out
 
 
-_RULES: weakref.WeakKeyDictionary[Mesh, _MiddleRule] = weakref.WeakKeyDictionary()
+_MIDDLES: weakref.WeakKeyDictionary[Mesh, _MiddleRule] = weakref.WeakKeyDictionary()
 
 
 def _across(mesh: Mesh, nodes: IntArray) -> FloatArray:
-    """Projectors float64[k, 3, 3] onto the directions that leave the outside; zero inside the body."""
-    spread = np.zeros((9, mesh.n_points))
+    """Projectors float64[k, 3, 3] onto the directions that leave the outside; zero inside the body.
+
+    One direction on a face, two on an edge. Flat facets come first, so that their nodes stay exactly in plane
+    where a curved face runs into them.
+    """
+    flat, curved = np.zeros((9, mesh.n_points)), np.zeros((9, mesh.n_points))
     for block in surface_of(mesh).blocks:
         normal = facet_normals(
             mesh.points[block.conn], ELEMENTS[block.element].gradient(_nodes(block.element))
         )
-        for i in range(9):
-            product = (normal[..., i // 3] * normal[..., i % 3]).ravel()
-            spread[i] += np.bincount(block.conn.ravel(), product, minlength=mesh.n_points)
-    value, vector = np.linalg.eigh(spread.T[nodes].reshape(-1, 3, 3))
+        level = np.einsum("fna,fa->fn", normal, normal[:, 0]).min(axis=1) > 1 - 1e-9
+        for spread, part in ((flat, level), (curved, ~level)):
+            conn, n = block.conn[part].ravel(), normal[part].reshape(-1, 3)
+            for i in range(9):
+                spread[i] += np.bincount(conn, n[:, i // 3] * n[:, i % 3], minlength=mesh.n_points)
+    first, second = (spread.T[nodes].reshape(-1, 3, 3) for spread in (flat, curved))
+    across = _main_directions(first, np.trace(first, axis1=1, axis2=2))
+    rest = np.eye(3) - across
+    return across + _main_directions(rest @ second @ rest, np.trace(second, axis1=1, axis2=2))
+
+
+def _main_directions(spread: FloatArray, total: FloatArray) -> FloatArray:
+    """Projectors onto the eigenvectors that carry more than a share of the total, float64[k, 3, 3]."""
+    value, vector = np.linalg.eigh(spread)
     # Two faces that meet at more than some 25 degrees make an edge, which keeps its shape in both.
-    kept = (value > 0.05 * value[:, -1:]) & (value[:, -1:] > 0.5)
+    kept = (value > 0.05 * total[:, None]) & (total[:, None] > 0.5)
     return np.asarray(np.einsum("nai,nbi->nab", vector * kept[:, None, :], vector))
+
+
+def unfolded(mesh: Mesh, by: FloatArray) -> FloatArray:
+    """The displacement with mid-side nodes drawn to the middle of their edges where a cell folds at a node.
+
+    Curved faces pressed into thin cells do that. Only as far as it takes, so that the result is continuous in
+    the displacement; nodes of cells that do not fold stay where they are.
+    """
+    x = mesh.points + by
+    moved = np.asarray(by.any(axis=1))
+    for _ in range(4):
+        share = np.zeros(mesh.n_points)
+        middle = np.zeros_like(x)
+        for name, _, conn in mesh.blocks():
+            element = ELEMENTS[name]
+            if not element.edges or element.dimension != mesh.dimension or not _filled(mesh):
+                continue
+            gradient = element.gradient(checked_nodes(name))
+            rows = conn[moved[conn].any(axis=1)]
+            rows = rows[_least(determinants(x[rows], gradient)) < _UPRIGHT]
+            before = _least(determinants(mesh.points[rows], gradient))
+            # Cells that were folded before are not the move's doing.
+            rows, wanted = rows[before > 0], np.minimum(_UPRIGHT, 0.5 * before[before > 0])
+            folded = _least(determinants(x[rows], gradient)) < wanted
+            rows, wanted = rows[folded], wanted[folded]
+            if not len(rows):
+                continue
+            ends = np.array(element.edges)
+            straight = x[rows]
+            straight[:, element.corners :] = 0.5 * (straight[:, ends[:, 0]] + straight[:, ends[:, 1]])
+            off = straight - x[rows]
+            low, high = np.zeros(len(rows)), np.ones(len(rows))
+            for _ in range(20):
+                half = 0.5 * (low + high)
+                upright = _least(determinants(x[rows] + half[:, None, None] * off, gradient)) >= wanted
+                low, high = np.where(upright, low, half), np.where(upright, half, high)
+            np.maximum.at(share, rows[:, element.corners :], high[:, None])
+            middle[rows[:, element.corners :]] = straight[:, element.corners :]
+        found = np.flatnonzero(share)
+        if not len(found):
+            break
+        x[found] += share[found, None] * (middle[found] - x[found])
+    return np.asarray(x - mesh.points)
 
 
 def check_moved(mesh: Mesh, by: FloatArray) -> None:
@@ -615,6 +661,7 @@ def _least(det: FloatArray) -> FloatArray:
 
 def _follow(
     mesh: Mesh,
+    x: FloatArray,
     moves: Sequence[PlaceMove],
     controls: Sequence[tuple[Any, Any]],
     fixed: Place | Sequence[Any],
@@ -640,7 +687,7 @@ def _follow(
     held = _held(mesh, fixed, slide)
     # What is moved is not held; what is held is held still.
     value = np.where(np.isnan(value) & held, 0.0, value)
-    out = np.zeros_like(mesh.points)
+    out = np.zeros_like(x)
     for axis in range(3):
         nodes = np.flatnonzero(~np.isnan(value[:, axis]))
         at = np.concatenate([mesh.points[nodes], *(p for p, _ in points)])
@@ -650,10 +697,10 @@ def _follow(
         if not len(v) or not v.any():
             continue
         if method == "rbf":
-            out[:, axis] = radial_basis(at, v, mesh.points, radius=support)
+            out[:, axis] = radial_basis(at, v, x, radius=support)
         else:
             groups = [s[0][~np.isnan(s[1][:, axis])] for s in stated]
-            out[:, axis] = _by_distance(mesh.points, value[:, axis], groups, nodes, points, axis)
+            out[:, axis] = _by_distance(mesh.points, x, value[:, axis], groups, nodes, points, axis)
         out[nodes, axis] = value[nodes, axis]
     return out
 
@@ -708,6 +755,7 @@ def _sliding(mesh: Mesh, outside: Surface) -> BoolArray:
 
 
 def _by_distance(
+    known: FloatArray,
     x: FloatArray,
     value: FloatArray,
     groups: Sequence[IntArray],
@@ -723,10 +771,10 @@ def _by_distance(
 
     moved = np.unique(np.concatenate([*groups, np.empty(0, np.int64)]))
     still = np.setdiff1d(nodes, moved)
-    sets = [(x[g], value[g]) for g in groups if len(g)]
+    sets = [(known[g], value[g]) for g in groups if len(g)]
     sets += [(at[~np.isnan(u[:, axis])], u[~np.isnan(u[:, axis]), axis]) for at, u in points]
     if len(still):
-        sets.append((x[still], value[still]))
+        sets.append((known[still], value[still]))
     top, bottom = np.zeros(len(x)), np.zeros(len(x))
     tiny = 1e-9 * float(np.linalg.norm(np.ptp(x, axis=0)))
     for at, v in sets:

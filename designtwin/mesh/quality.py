@@ -195,7 +195,7 @@ def _shape(mesh: Mesh) -> list[Finding]:
         element = ELEMENTS[name]
         x = mesh.points[conn]
         n_inside = len(element.quadrature[1])
-        at = np.concatenate([element.quadrature[0], _checked_nodes(name)])
+        at = np.concatenate([element.quadrature[0], checked_nodes(name)])
         det = determinants(x, element.gradient(at))
         mean = np.abs(det[:, :n_inside]).mean(axis=1)
         # A cell without volume has no mean to compare with: its longest edge gives the measure.
@@ -295,7 +295,7 @@ def _inverted(mesh: Mesh, turned: BoolArray, inside: FloatArray) -> Finding:
 
 
 @lru_cache
-def _checked_nodes(name: str) -> FloatArray:
+def checked_nodes(name: str) -> FloatArray:
     """Nodes where the map must not fold; a pyramid's apex is singular for every pyramid."""
     nodes = np.array(ELEMENTS[name].nodes, np.float64)
     return np.array(
