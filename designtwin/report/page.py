@@ -71,6 +71,7 @@ class _Pictures:
     """Pictures of the page as data; larger ones become JPEG when all together grow too large."""
 
     artist: Any
+    size: tuple[int, int] = (1600, 1200)
     blocks: list[Block] = field(default_factory=list)
 
     def draw(self, what: str, *args: Any, caption: str, **options: Any) -> Block | None:
@@ -78,7 +79,7 @@ class _Pictures:
         if self.artist is None:
             return None
         try:
-            picture = getattr(self.artist, what)(*args, show=False, **options)
+            picture = getattr(self.artist, what)(*args, show=False, window_size=self.size, **options)
         except DesignTwinError as error:
             logger.warning("report: picture %r is left out: %s", caption, error)
             return {"kind": "text", "text": f"Picture left out ({caption}): {error}"}
@@ -127,7 +128,13 @@ def _jpeg(data: bytes, *, quality: int, width: int | None = None) -> bytes:
 
 
 def write_report(
-    source: Any, path: str | os.PathLike[str], *, title: str = "", author: str = "", artist: Any = None
+    source: Any,
+    path: str | os.PathLike[str],
+    *,
+    title: str = "",
+    author: str = "",
+    picture_size: tuple[int, int] = (1600, 1200),
+    artist: Any = None,
 ) -> Path:
     """Write one HTML page.
 
@@ -140,6 +147,8 @@ def write_report(
     title : str, optional
         The part's name by default.
     author : str, optional
+    picture_size : (width, height)
+        Pixels of the pictures drawn for the page.
     artist : object with plot_field, plot_model, plot_mesh, plot_history, default_name; optional
         Without one the page has no pictures but those given.
 
@@ -158,7 +167,7 @@ def write_report(
     if file.suffix.lower() not in (".html", ".htm"):
         raise PictureError(f"{file}: a report is written as .html")
     sections = _sections(source)
-    pictures = _Pictures(artist)
+    pictures = _Pictures(artist, picture_size)
     shown_models: set[str] = set()
     chapters: list[dict[str, Any]] = []
     verdicts: list[Any] = []
