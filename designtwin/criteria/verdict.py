@@ -195,7 +195,10 @@ class Verdict:
         from rich.console import Console
 
         out = StringIO()
-        console = Console(file=out, width=WIDTH, color_system=None, legacy_windows=False, highlight=False)
+        # In a notebook a console would show itself instead of filling `out`.
+        console = Console(
+            file=out, width=WIDTH, color_system=None, legacy_windows=False, highlight=False, force_jupyter=False
+        )
         console.print(self)
         return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
 

@@ -160,7 +160,8 @@ class MeshReport:
         for f in sorted(self.findings, key=lambda f: -_GRADES.index(f.grade)):
             table.add_row(Text(f.grade), Text(f.title), Text(_where(f)), Text(f.advice))
         out = StringIO()
-        Console(file=out, width=WIDTH, color_system=None, legacy_windows=False).print(table)
+        # In a notebook a console would show itself instead of filling `out`.
+        Console(file=out, width=WIDTH, color_system=None, legacy_windows=False, force_jupyter=False).print(table)
         title = f"{self.source or 'mesh'}: {self.grade}, {worst[self.grade]}"
         return "\n".join([title, *(line.rstrip() for line in out.getvalue().strip("\n").splitlines())])
 
