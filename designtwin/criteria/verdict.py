@@ -196,10 +196,8 @@ class Verdict:
 
         out = StringIO()
         # In a notebook a console would show itself instead of filling `out`.
-        console = Console(
-            file=out, width=WIDTH, color_system=None, legacy_windows=False, highlight=False, force_jupyter=False
-        )
-        console.print(self)
+        plain: dict[str, Any] = {"color_system": None, "legacy_windows": False, "force_jupyter": False}
+        Console(file=out, width=WIDTH, highlight=False, **plain).print(self)
         return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
 
 

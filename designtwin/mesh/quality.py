@@ -161,7 +161,8 @@ class MeshReport:
             table.add_row(Text(f.grade), Text(f.title), Text(_where(f)), Text(f.advice))
         out = StringIO()
         # In a notebook a console would show itself instead of filling `out`.
-        Console(file=out, width=WIDTH, color_system=None, legacy_windows=False, force_jupyter=False).print(table)
+        console = Console(file=out, width=WIDTH, color_system=None, legacy_windows=False, force_jupyter=False)
+        console.print(table)
         title = f"{self.source or 'mesh'}: {self.grade}, {worst[self.grade]}"
         return "\n".join([title, *(line.rstrip() for line in out.getvalue().strip("\n").splitlines())])
 
