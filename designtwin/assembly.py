@@ -592,7 +592,7 @@ def thermal_stress_force(
         if free is None:
             continue
         tensor, tensor_of = elastic_tensors(model, block, at, temperature)
-        stress = np.einsum("cqij,cqj->cqi", tensor[tensor_of], free)
+        stress = applied(tensor, tensor_of, free)
         center = block.element.gradient(block.element.center)[0]
         volume.stress_force(
             model.mesh.points, block.conn, at.shape, at.gradient, at.weight, at.modes, center, block.kind,
@@ -601,30 +601,39 @@ def thermal_stress_force(
     return out
 
 
+def applied(tensors: FloatArray, which: IntArray, field: FloatArray) -> FloatArray:
+    """Tensors [k, n, n] times a field [n_cells, q, n], each point with its own (see ``elastic_tensors``)."""
+    if len(tensors) == 1:
+        return np.asarray(field @ tensors[0].T)
+    return np.asarray(np.einsum("cqij,cqj->cqi", tensors[which], field))
+
+
 def strain_at(
-    model: Model,
-    case: LoadCase,
-    block: CellBlock,
-    at: PointTables,
-    displacement: FloatArray,
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Total strain, stress-free strain and stress at table points, each float64[n_cells, p, 6]."""
+    model: Model, case: LoadCase, block: CellBlock, at: PointTables, displacement: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Total strain and stress at table points, each float64[n_cells, p, 6].
+
+    The strain includes what the kinematics leave out, such as the thinning of a sheet.
+    """
     rule = tables(block)
     temperature = None if case.temperature is None else case.temperature.at_nodes(model)
     tensor, tensor_of = elastic_tensors(model, block, rule, temperature)
     initial = np.zeros((0, len(rule.xi), 6))
-    if case.temperature is not None and block.incompatible:
+    if block.incompatible:
         free = thermal_strain(model, block, rule, case)
         if free is not None:
-            initial = np.einsum("cqij,cqj->cqi", tensor[tensor_of], free)
-    out = np.empty((len(block.conn), len(at.xi), 6))
+            initial = applied(tensor, tensor_of, free)
+    strain = np.empty((len(block.conn), len(at.xi), 6))
     volume.strain(
         model.mesh.points, block.conn, rule.shape, rule.gradient, rule.weight, rule.modes,
         block.element.gradient(block.element.center)[0], block.kind, block.bbar, model.dimension,
-        block.scale, tensor, tensor_of, initial, at.shape, at.gradient, at.modes, displacement, out,
+        block.scale, tensor, tensor_of, initial, at.shape, at.gradient, at.modes, displacement, strain,
     )  # fmt: skip
     local, local_of = elastic_tensors(model, block, at, temperature)
     free = thermal_strain(model, block, at, case)
-    elastic = out if free is None else out - free
-    stress = np.einsum("cqij,cqj->cqi", local[local_of], elastic)
-    return out, np.zeros_like(out) if free is None else free, stress
+    stress = applied(local, local_of, strain if free is None else strain - free)
+    warm = None
+    if temperature is not None and block.section.material.varies_with_temperature("stiffness"):
+        warm = np.einsum("qn,cn->cq", at.shape, temperature[block.conn])
+    axes = block.section.axes(block.at(model.mesh.points, at.shape))
+    return block.section.full_strain(strain, temperature=warm, axes=axes, thermal=free), stress

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from designtwin.assembly import elastic_tensors, strain_at, tables
+from designtwin.assembly import applied, elastic_tensors, strain_at, tables
 from designtwin.errors import DesignTwinError
 from designtwin.model.model import LoadCase, Model
 from designtwin.results import stress as tensor
@@ -70,7 +70,7 @@ class StaticCase(CaseResult):
         assert self.case is not None
         strains, stresses = [], []
         for block, at in zip(self.recovery.blocks, self.recovery.tables, strict=True):
-            strain, _, stress = strain_at(self.model, self.case, block, at, self.displacement)
+            strain, stress = strain_at(self.model, self.case, block, at, self.displacement)
             strains.append(strain.reshape(-1, 6))
             stresses.append(stress.reshape(-1, 6))
         return np.concatenate(strains), np.concatenate(stresses)
@@ -173,14 +173,13 @@ class StaticCase(CaseResult):
             if block.element.dimension == 1:
                 continue
             at = tables(block, block.element.mass_quadrature)
-            _, _, stress = strain_at(self.model, self.case, block, at, self.displacement)
+            _, stress = strain_at(self.model, self.case, block, at, self.displacement)
             better = np.einsum("qn,cni->cqi", at.shape, self._recovered[rows])
             weight = self.recovery.measure(block, at)
             elastic, elastic_of = elastic_tensors(self.model, block, at, temperature)
-            compliance = np.linalg.pinv(elastic)
-            where = np.zeros_like(elastic_of) if len(compliance) == 1 else elastic_of
+            compliance = np.asarray(np.linalg.pinv(elastic))
             for part, is_error in ((better - stress, True), (stress, False)):
-                density = np.einsum("cqi,cqij,cqj->cq", part, compliance[where], part)
+                density = np.einsum("cqi,cqi->cq", part, applied(compliance, elastic_of, part))
                 share = float(np.einsum("cq,cq->", weight, density))
                 if is_error:
                     error += share
@@ -199,6 +198,8 @@ class StaticCase(CaseResult):
         return self._strength("yield_strength")
 
     def _strength(self, name: str) -> FloatArray:
+        if self.parts:
+            return np.asarray(np.min([case._strength(name) for _, case in self.parts], axis=0))
         out = np.empty(len(self.points))
         temperature = None
         if self.case is not None and self.case.temperature is not None:

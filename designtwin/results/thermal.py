@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from designtwin.assembly import CellBlock, PointTables, conductivity_tensors, tables
+from designtwin.assembly import CellBlock, PointTables, applied, conductivity_tensors, tables
 from designtwin.errors import DesignTwinError
 from designtwin.kernels import volume
 from designtwin.mesh.selections import everything, ids
@@ -73,7 +73,7 @@ class ThermalCase(CaseResult):
         gradient = np.empty((len(block.conn), len(at.xi), 3))
         volume.scalar_gradient(self.mesh.points, block.conn, at.gradient, self.temperature, gradient)
         k, k_of = conductivity_tensors(self.model, block, at, self.temperature)
-        return np.asarray(-np.einsum("cqij,cqj->cqi", k[k_of], gradient))
+        return -applied(k, k_of, gradient)
 
     @cached_property
     def _recovered(self) -> FloatArray:
