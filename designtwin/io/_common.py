@@ -552,6 +552,12 @@ def _group(
     return made
 
 
+def counted(counts: dict[str, int]) -> str:
+    """Names with how often they occur; at most fifty are listed."""
+    words = [name if n == 1 else f"{name} ({n})" for name, n in sorted(counts.items())]
+    return ", ".join(words[:50]) + (f" and {len(words) - 50} more" if len(words) > 50 else "")
+
+
 # --- text -----------------------------------------------------------------------------------------------
 
 

@@ -22,6 +22,7 @@ from designtwin.io._common import (
     RawBlock,
     RawMesh,
     atomic,
+    counted,
     facet_permutation,
     format_rows,
     parse_numbers,
@@ -573,6 +574,7 @@ class _Resolver:
         self.placed, self.raw, self.notes = placed, raw, raw.notes
         self.ends = np.cumsum([len(block.conn) for block in raw.blocks] or [0])
         self.done: dict[tuple[int, str, str], Any] = {}
+        self.budget = 10_000_000 + 200 * (len(raw.node_ids) + int(self.ends[-1]))
         self.busy: set[tuple[int, str, str]] = set()
 
     def by_block(self, rows: IntArray) -> Iterator[tuple[RawBlock, IntArray, IntArray]]:
@@ -617,9 +619,17 @@ class _Resolver:
         self.busy.add(key)
         if table == "surfaces":
             value: Any = self.surface(at, items, name)
+            size = sum(map(len, value))
         else:
             parts = [self.plain(at, item, table, name) for item in items]
-            value = np.unique(np.concatenate(parts)) if parts else np.empty(0, np.int64)
+            value = np.concatenate(parts) if parts else np.empty(0, np.int64)
+            if len(value) > 1 and not (np.diff(value) > 0).all():
+                value = np.unique(value)
+            size = len(value)
+        # A short deck may state sets of everything by the thousand.
+        self.budget -= size
+        if self.budget < 0:
+            items[0].card.refuse("the sets together name more members than any mesh of this size needs")
         self.busy.discard(key)
         self.done[key] = value
         return value
@@ -643,8 +653,10 @@ class _Resolver:
         known = here.node_labels if table == "nsets" else here.element_labels
         if item.span is not None:
             first, last, step = item.span
-            labels = known[(known >= first) & (known <= last) & ((known - first) % step == 0)]
-            missing = (last - first) // step + 1 - len(np.unique(labels))
+            low, high = np.searchsorted(known, [first, last + 1])
+            labels = known[low:high]
+            labels = labels[(labels - first) % step == 0] if step > 1 else labels
+            missing = (last - first) // step + 1 - len(labels)
             if not len(labels):
                 item.card.refuse(f"set {spelled!r}: no {word} exists from {first} to {last}", item.line)
             if missing:
@@ -812,7 +824,7 @@ def _assemble(
                 file=path, line=_line_of_label(last, label),
             )  # fmt: skip
         placed[name.casefold()] = _Placed(
-            scope, name, offset, labels, element_labels, row, table_of, Labels(labels)
+            scope, name, offset, np.unique(labels), np.unique(element_labels), row, table_of, Labels(labels)
         )
         row += len(element_labels)
         offset += int(labels.max()) + 1 if len(labels) and len(scopes) > 1 else 0
@@ -828,14 +840,10 @@ def _assemble(
             "materials are stated in the model, not read here: " + ", ".join(map(repr, deck.materials))
         )
     if deck.shapeless:
-        notes.append("elements without a shape not read: " + _counted(deck.shapeless))
+        notes.append("elements without a shape not read: " + counted(deck.shapeless))
     if deck.skipped:
-        notes.append("cards not read: " + _counted({f"*{k}": v for k, v in deck.skipped.items()}))
+        notes.append("cards not read: " + counted({f"*{k}": v for k, v in deck.skipped.items()}))
     return raw
-
-
-def _counted(counts: dict[str, int]) -> str:
-    return ", ".join(name if n == 1 else f"{name} ({n})" for name, n in sorted(counts.items()))
 
 
 def _line_finder(card: _Card, ids: IntArray) -> Callable[[int], int | None]:
@@ -881,7 +889,10 @@ def _fix_line3(raw: RawMesh) -> None:
 
 
 def _mark_sections(deck: _Deck, placed: dict[str, _Placed], resolver: _Resolver, raw: RawMesh) -> None:
-    """Cells that a section names carry physics: lines and surfaces among them stay cells."""
+    """Lines that a section names are trusses: they stay cells, also along edges of solids.
+
+    Shells on solids are taken for their surface all the same: a coat of membranes is how decks mark one.
+    """
     wanted = []
     for scope, name, _ in deck.sectioned:
         for at in placed.values():
@@ -896,7 +907,8 @@ def _mark_sections(deck: _Deck, placed: dict[str, _Placed], resolver: _Resolver,
     stays[np.concatenate(wanted)] = True
     start = 0
     for block in raw.blocks:
-        block.stays = stays[start : start + len(block.conn)]
+        if block.name in ("line", "line3"):
+            block.stays = stays[start : start + len(block.conn)]
         start += len(block.conn)
 
 

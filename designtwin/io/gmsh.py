@@ -221,7 +221,11 @@ class _Tokens:
         return whole(self.take(n), lambda i: self.refuse(f"{what} must be a whole number", at + i))
 
     def ints(self, n: int) -> list[int]:
-        return [int(i) for i in self.whole(n, "this")]
+        at = self.at
+        values = self.take(n).tolist()
+        if any(x != x // 1 for x in values):
+            self.refuse("a whole number is wanted", at)
+        return [int(x) for x in values]
 
 
 def _entities_41(f: _File, body: int, end: int, partitioned: bool = False) -> None:

@@ -35,8 +35,8 @@ _SKIPPED = {
 _P2_EDGES = ((0, 1), (1, 2), (2, 0), (0, 3), (1, 3), (2, 3))
 
 
-def _same(line: int, _: int) -> int:
-    return line
+def _line(data: bytes, offset: int, _: int) -> int:
+    return line_at(data, offset)
 
 
 def read(path: str | Path) -> RawMesh:
@@ -66,6 +66,8 @@ def read(path: str | Path) -> RawMesh:
     keywords = [k for k in keywords if k.group().lower() not in (b"nan", b"inf", b"e", b"infinity")]
     if not keywords or keywords[0].group() != b"MeshVersionFormatted":
         refuse("the first word is not MeshVersionFormatted: not an ASCII Medit file", 0)
+    if len(keywords) > 1000:
+        refuse(f"{len(keywords)} sections; a mesh has a few dozen", keywords[1000].start())
     dimension = 0
     points: FloatArray | None = None
     point_refs = np.empty(0, np.int64)
@@ -117,8 +119,8 @@ def read(path: str | Path) -> RawMesh:
             conn = ints[:, :n]
             if kind == "tetra10":
                 conn = conn[:, edge_permutation("tetra10", _P2_EDGES)]
-            line = line_at(data, match.start())
-            raw.blocks.append(RawBlock(kind, conn, np.arange(1, count + 1), line=partial(_same, line)))
+            line = partial(_line, data, match.start())
+            raw.blocks.append(RawBlock(kind, conn, np.arange(1, count + 1), line=line))
             for ref in np.unique(ints[:, n]):
                 if ref:
                     rows = row + np.flatnonzero(ints[:, n] == ref)

@@ -16,7 +16,7 @@ import numpy as np
 
 from designtwin.elements import ELEMENTS
 from designtwin.errors import MeshReadError
-from designtwin.io._common import Labels, RawBlock, RawMesh, edge_permutation, read_bytes, text_of
+from designtwin.io._common import Labels, RawBlock, RawMesh, counted, edge_permutation, read_bytes, text_of
 from designtwin.typing import FloatArray, IntArray
 
 Fields = np.ndarray[Any, np.dtype[np.bytes_]]
@@ -370,9 +370,11 @@ def read(path: str | Path) -> RawMesh:
     _sets(cards, names, raw, labels_of)
     skipped = names - set(_ELEMENTS) - {"GRID", "SPC", "SPC1", "SET1"}
     if skipped:
-        counts = {n: sum(len(v) for k, v in cards.found.items() if k[0] == n) for n in skipped}
-        words = ", ".join(n if c == 1 else f"{n} ({c})" for n, c in sorted(counts.items()))
-        raw.notes.append(f"entries not read: {words}")
+        counts = dict.fromkeys(skipped, 0)
+        for (name, _, _), at_lines in cards.found.items():
+            if name in counts:
+                counts[name] += len(at_lines)
+        raw.notes.append(f"entries not read: {counted(counts)}")
     bars = sorted({"CBAR", "CBEAM"} & names)
     if bars:
         raw.notes.append(f"{' and '.join(bars)} read as lines without bending")

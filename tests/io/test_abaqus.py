@@ -186,6 +186,13 @@ def test_a_truss_with_a_section_stays_a_cell_along_an_edge(read_text):
     assert_array_equal(mesh.groups["ROD"].cells, [2])
 
 
+def test_a_coat_of_shells_with_a_section_is_a_surface(read_text):
+    deck = CUBE + HEXES + "*ELEMENT, TYPE=M3D4, ELSET=COAT\n201, 9,10,11,12\n"
+    mesh = read_text(deck + "*MEMBRANE SECTION, ELSET=COAT, MATERIAL=S\n0.001\n")
+    assert list(mesh.cells) == ["hexahedron"]
+    assert len(mesh.groups["COAT"].facets) == 1
+
+
 def test_dangling_surface_stays_a_cell_and_is_noted(read_text):
     mesh = read_text(CUBE + HEXES + "*ELEMENT, TYPE=S3, ELSET=FIN\n201, 1, 3, 12\n")
     assert_array_equal(mesh.groups["FIN"].cells, [2])
