@@ -16,7 +16,7 @@ def stop(found: str, line: str) -> None:
 
 
 def make_environment(folder: str) -> None:
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036  (this file runs before anything can refuse)
         stop(
             f"Python 3.11 or newer is needed; {sys.executable} is {sys.version.split()[0]}",
             "make PYTHON=python3.12 ...   (with the interpreter you have)",
@@ -24,10 +24,8 @@ def make_environment(folder: str) -> None:
     if (Path(folder) / "bin" / "python").exists():
         return
     try:
-        import ensurepip
-        import venv
-
-        assert ensurepip and venv
+        import ensurepip  # noqa: F401
+        import venv  # noqa: F401
     except ImportError:
         stop("this Python cannot make virtual environments", "sudo apt install -y python3-venv")
     done = subprocess.run([sys.executable, "-m", "venv", folder], capture_output=True, text=True)

@@ -87,7 +87,10 @@ def _scikit_fem(case: dict[str, Any], phase: harness.Phases, solver: str) -> dic
             u[free] = levels.solve(b, tol=1e-8, accel="cg", maxiter=500)
     field = np.zeros((mesh.n_points, 3))
     field[node, component] = u
-    return {"largest displacement": float(np.linalg.norm(field, axis=1).max()), "n_dof": float(matrix.shape[0])}
+    return {
+        "largest displacement": float(np.linalg.norm(field, axis=1).max()),
+        "n_dof": float(matrix.shape[0]),
+    }
 
 
 def _curved(straight: Any, mesh: Any, corners: Any) -> Any:

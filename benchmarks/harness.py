@@ -60,7 +60,8 @@ def _serve(contenders: Mapping[str, Contender]) -> None:
 
 
 def _ask(worker: subprocess.Popen[str], task: dict[str, Any]) -> dict[str, Any]:
-    assert worker.stdin is not None and worker.stdout is not None
+    assert worker.stdin is not None
+    assert worker.stdout is not None
     worker.stdin.write(json.dumps(task) + "\n")
     worker.stdin.flush()
     line = worker.stdout.readline()
@@ -122,7 +123,7 @@ def main(
                 [sys.executable, sys.argv[0], "--serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                 text=True, env=environment,
             )
-            for key in contenders
+            for key in contenders  # noqa: B007
         }  # fmt: skip
         runs: dict[str, list[dict[str, Any]]] = {}
         try:
@@ -137,12 +138,15 @@ def main(
         answers = {key: one["answer"][reference] for key, one in first.items()}
         for key, value in answers.items():
             if abs(value - answers[ours]) > 1e-4 * abs(answers[ours]):
-                raise SystemExit(f"{case['title']}: {reference} differs: {answers}; timing wrong answers is idle")
+                raise SystemExit(
+                    f"{case['title']}: {reference} differs: {answers}; timing wrong answers is idle"
+                )
         print(f"\n{case['title']}   (n_dof {first[ours]['answer']['n_dof']:.0f}, {options.threads} thread)")
         total = {k: [sum(run["wall"].values()) for run in r] for k, r in runs.items()}
         for key in contenders:
             phases = "  ".join(
-                f"{p} {statistics.median(run['wall'][p] for run in runs[key]):.2f}" for p in runs[key][0]["wall"]
+                f"{p} {statistics.median(run['wall'][p] for run in runs[key]):.2f}"
+                for p in runs[key][0]["wall"]
             )
             ratio = statistics.median(a / b for a, b in zip(total[key], total[ours], strict=True))
             extra = sum(first[key]["wall"].values()) - statistics.median(total[key])

@@ -529,9 +529,7 @@ def _system(
     if map_.transform is not None:
         t = map_.transform
         b = dofs.components
-        turned = [
-            MatrixTerm((t.T @ term.matrix() @ t).tobsr(blocksize=(b, b))) for term in terms
-        ]
+        turned = [MatrixTerm((t.T @ term.matrix() @ t).tobsr(blocksize=(b, b))) for term in terms]
         terms = list(turned)
         near_nullspace = t.T @ near_nullspace
         coarse = None  # corner averages mean nothing between nodes whose axes differ
@@ -578,9 +576,7 @@ def assemble_thermal(
     )  # fmt: skip
 
 
-def thermal_stress_force(
-    model: Model, case: LoadCase, blocks: Sequence[CellBlock]
-) -> FloatArray:
+def thermal_stress_force(model: Model, case: LoadCase, blocks: Sequence[CellBlock]) -> FloatArray:
     """Nodal forces float64[n_points, 3], N, of the case's stress-free thermal strain."""
     out = np.zeros((model.mesh.n_points, 3))
     if case.temperature is None:

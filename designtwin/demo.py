@@ -92,7 +92,9 @@ def main(out: str | Path = "out") -> Any:
 
     source = next((p for p in (MESHES, Path("meshes")) if (p / "bracket.msh").exists()), None)
     if source is None:
-        raise MeshReadError("the demo's meshes come with the source of the project: say `make demo` in a clone")
+        raise MeshReadError(
+            "the demo's meshes come with the source of the project: say `make demo` in a clone"
+        )
 
     say("import the mesh of a bracket and check it")
     mesh = dtw.read_mesh(source / "bracket.msh", length_unit="mm")

@@ -8,10 +8,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from designtwin.elements import ELEMENTS, gauss_jacobi, gauss_legendre, sampling, tetrahedron_rule, triangle_rule
+from designtwin.elements import (
+    ELEMENTS,
+    gauss_jacobi,
+    gauss_legendre,
+    sampling,
+    tetrahedron_rule,
+    triangle_rule,
+)
 
 every_element = pytest.mark.parametrize("element", ELEMENTS.values(), ids=lambda e: e.name)
-MEASURE = {"line": 2, "triangle": 1 / 2, "quad": 4, "tetra": 1 / 6, "hexahedron": 8, "wedge": 1, "pyramid": 4 / 3}
+MEASURE = {
+    "line": 2,
+    "triangle": 1 / 2,
+    "quad": 4,
+    "tetra": 1 / 6,
+    "hexahedron": 8,
+    "wedge": 1,
+    "pyramid": 4 / 3,
+}
 
 
 def inside(element, n=7, seed=5):
@@ -66,7 +81,8 @@ def test_facets_point_outward_and_cover_the_boundary(element):
         corners = nodes[list(facet[: ELEMENTS[kind].corners])]
         if element.dimension == 3:
             normal = sum(
-                np.cross(corners[i] - corners[0], corners[i + 1] - corners[0]) / 2 for i in range(1, len(corners) - 1)
+                np.cross(corners[i] - corners[0], corners[i + 1] - corners[0]) / 2
+                for i in range(1, len(corners) - 1)
             )
         else:
             along = corners[1] - corners[0]

@@ -179,9 +179,7 @@ def _named(model: Model, assembled: Assembled, error: SingularSystemError) -> Si
         return error
     c = assembled.dofs.components
     places = sorted({int(n) // c for n in numbers})[:3]
-    words = ", ".join(
-        f"node {n} at {np.round(model.mesh.points[n] * 1e3, 2).tolist()} mm" for n in places
-    )
+    words = ", ".join(f"node {n} at {np.round(model.mesh.points[n] * 1e3, 2).tolist()} mm" for n in places)
     return SingularSystemError(
         f"nothing resists the motion of {words} along {'xyz'[int(numbers[0]) % c]}; "
         "check supports, unattached pieces and cells of zero stiffness"

@@ -216,9 +216,7 @@ class Study:
         if not isinstance(self.minimize, Quantity):
             raise StudyError(f"minimize wants a quantity such as dtw.mass(), got {self.minimize!r}")
 
-    def run(
-        self, *, max_analyses: int = 80, max_time: Any = "30 min", tolerance: float = 1e-3
-    ) -> Best:
+    def run(self, *, max_analyses: int = 80, max_time: Any = "30 min", tolerance: float = 1e-3) -> Best:
         """Search with SLSQP (Kraft 1988) and differences; resume what the store holds.
 
         Parameters

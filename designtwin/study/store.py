@@ -94,9 +94,7 @@ class Store:
                 "the two must not mix: give another store=, or delete the folder to begin again"
             )
         with self._db:
-            self._db.executemany(
-                "INSERT OR IGNORE INTO meta VALUES (?, ?)", list(fingerprint.items())
-            )
+            self._db.executemany("INSERT OR IGNORE INTO meta VALUES (?, ?)", list(fingerprint.items()))
 
     def find(self, values: Mapping[str, float]) -> Evaluation | None:
         """The evaluation of exactly these values, if there is one."""

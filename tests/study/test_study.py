@@ -158,7 +158,9 @@ print(study(store={store!r}).run().values["thickness"].hex())
 """
 
 
-@pytest.mark.parametrize("delay", (1.5, 2.5) if not os.environ.get("DESIGNTWIN_VERIFY") else np.arange(1.0, 5.0, 0.2))
+@pytest.mark.parametrize(
+    "delay", (1.5, 2.5) if not os.environ.get("DESIGNTWIN_VERIFY") else np.arange(1.0, 5.0, 0.2)
+)
 def test_killed_at_any_moment_it_resumes_to_the_same_bits(tmp_path, delay):
     here = Path(__file__).resolve().parent
     code = textwrap.dedent(SCRIPT).format(paths=[str(here), str(here.parent)], store=str(tmp_path / "s"))
