@@ -123,7 +123,7 @@ def main(
                 [sys.executable, sys.argv[0], "--serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                 text=True, env=environment,
             )
-            for key in contenders  # noqa: B007
+            for key in contenders
         }  # fmt: skip
         runs: dict[str, list[dict[str, Any]]] = {}
         try:
@@ -136,7 +136,7 @@ def main(
                 worker.stdin.close()  # type: ignore[union-attr]
                 worker.wait()
         answers = {key: one["answer"][reference] for key, one in first.items()}
-        for key, value in answers.items():
+        for value in answers.values():
             if abs(value - answers[ours]) > 1e-4 * abs(answers[ours]):
                 raise SystemExit(
                     f"{case['title']}: {reference} differs: {answers}; timing wrong answers is idle"

@@ -24,14 +24,15 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     "model.materials": ("LinearElastic", "Orthotropic", "material", "material_names"),
     "model.sections": ("Axisymmetric", "PlaneStrain", "PlaneStress", "Solid", "Truss"),
     "model.loads": (
-        "Acceleration", "BearingLoad", "Centrifugal", "Convection", "Force", "Gravity", "HeatFlow", "HeatFlux",
-        "HeatSource", "HydrostaticPressure", "Moment", "Pressure", "RemoteForce", "Traction", "resultant",
+        "Acceleration", "BearingLoad", "Centrifugal", "Convection", "Force", "Gravity", "HeatFlow",
+        "HeatFlux", "HeatSource", "HydrostaticPressure", "Moment", "Pressure", "RemoteForce", "Traction", "resultant",
     ),
     "model.supports": (
         "ElasticFoundation", "FixedSupport", "FixedTemperature", "InertiaRelief", "PointMass",
         "PrescribedDisplacement", "Spring", "Symmetry",
     ),
     "model.model": ("Model", "Temperature", "combine"),
+    "solvers": ("AutomaticSolver", "Direct", "MultigridCG"),
     "results": ("StaticCase", "StaticResult", "ThermalCase", "ThermalResult"),
     "requirements": (
         "Outcome", "Place", "Quantity", "Requirement", "Value", "brittle_margin", "displacement", "mass",
@@ -45,8 +46,8 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     "io": ("read_mesh", "write_mesh"),
     "mesh": (
         "Group", "Lattice", "Mesh", "MeshReport", "Selection", "bore", "box", "cylinder", "everything",
-        "exterior", "faces", "feature", "fillet", "group", "ids", "move", "near", "nearest", "offset", "plane", "scale",
-        "select", "sphere", "stretch",
+        "exterior", "faces", "feature", "fillet", "group", "ids", "move", "near", "nearest", "offset", "plane",
+        "scale", "select", "sphere", "stretch",
     ),
 }  # fmt: skip
 _HOME = {name: room for room, names in _ROOMS.items() for name in names}

@@ -19,17 +19,20 @@ model = dtw.Model(
     mesh,
     materials={{"body": dtw.material("S355")}},
     supports=[dtw.FixedSupport(on="xmin")],
-    load_cases={{"pull": [dtw.Force(on="xmax", value=("1 kN", 0.0, 0.0)), dtw.Gravity(direction="-z")],
-                "heat": [dtw.FixedTemperature(on="xmin", value=300.0), dtw.HeatFlow(on="xmax", total="1 W")]}},
+    load_cases={{
+        "pull": [dtw.Force(on="xmax", value=("1 kN", 0.0, 0.0)), dtw.Gravity(direction="-z")],
+        "heat": [dtw.FixedTemperature(on="xmin", value=300.0), dtw.HeatFlow(on="xmax", total="1 W")],
+    }},
 )
-kernels = [importlib.import_module("designtwin.kernels." + m.name) for m in pkgutil.iter_modules(designtwin.kernels.__path__)]
-jitted = {{f"{{m.__name__}}.{{n}}": f for m in kernels for n, f in vars(m).items() if hasattr(f, "signatures")}}
+names = [m.name for m in pkgutil.iter_modules(designtwin.kernels.__path__)]
+found = [importlib.import_module("designtwin.kernels." + name) for name in names]
+jitted = {{f"{{m.__name__}}.{{n}}": f for m in found for n, f in vars(m).items() if hasattr(f, "signatures")}}
 at_import = {{n: len(f.signatures) for n, f in jitted.items() if f.signatures}}
 dtw.StrengthTest(model, requirements=[dtw.yield_margin() >= 1.5]).run()
 dtw.ThermalTest(model, requirements=[dtw.temperature("xmax") <= 400.0]).run()
 print(json.dumps({{
     "at import": at_import,
-    "compiled": {{n: sum(f.stats.cache_misses.values()) for n, f in jitted.items() if f.stats.cache_misses}},
+    "compiled": [n for n, f in jitted.items() if f.stats.cache_misses],
     "loaded": sum(bool(f.stats.cache_hits) for f in jitted.values()),
 }}))
 """
@@ -45,5 +48,5 @@ def test_a_second_process_compiles_nothing():
     run()
     second = run()
     assert second["at import"] == {}
-    assert second["compiled"] == {}
+    assert second["compiled"] == []
     assert second["loaded"] > 10
