@@ -13,7 +13,7 @@ from designtwin.mesh.mesh import FacetBlock, Mesh
 from designtwin.typing import BoolArray, FloatArray, IntArray
 
 _FIT = 2e-3  # a cylinder's corners lie within this share of its radius
-_SMOOTH = np.deg2rad(30.0)  # steeper edges bound a face
+_SMOOTH = np.deg2rad(35.0)  # steeper edges bound a face
 _COARSE = np.deg2rad(50.0)  # first-order holes of eight sides turn 45 degrees at each edge
 _SMALLEST_ARC = np.deg2rad(20.0)
 _CLOSED = np.deg2rad(200.0)  # a hole with a keyway is still a hole
@@ -253,9 +253,20 @@ class Surface:
         self, rows: IntArray, seed: int, center: FloatArray, axis: FloatArray, radius: float
     ) -> CylinderFace | None:
         """The connected facets around a seed that agree on one cylinder."""
-        part, size = rows, 0
-        # Loose first, as six points extrapolate badly; then tight, for as long as the face grows.
-        for fit in (20 * _FIT, 5 * _FIT, *[_FIT] * 8):
+        # Tight first; loose where six points extrapolate badly, then tight for as long as the face grows.
+        for ladder in ([_FIT] * 8, [20 * _FIT, 5 * _FIT, *[_FIT] * 8]):
+            part = self._grown(rows, seed, (center, axis, radius), ladder)
+            face = None if part is None else self._accepted(part)
+            if face is not None:
+                return face
+        return None
+
+    def _grown(
+        self, rows: IntArray, seed: int, cylinder: tuple[FloatArray, FloatArray, float], ladder: list[float]
+    ) -> IntArray | None:
+        center, axis, radius = cylinder
+        part, size = rows[:0], 0
+        for fit in ladder:
             on = rows[self._on(rows, center, axis, radius, fit)]
             if len(on) < 6 or seed not in on:
                 return None
@@ -268,7 +279,16 @@ class Surface:
             nodes = _unique(self.corners[part])
             fitted = fit_cylinders(self.points[nodes][None], np.ones((1, len(nodes)), bool), axis[None])
             center, axis, radius = fitted[0][0], fitted[1][0], float(fitted[2][0])
-        return self._accepted(part, axis)
+        return part
+
+    def _bulges(self, rows: IntArray, center: FloatArray, axis: FloatArray, radius: float) -> bool:
+        """Whether mid-side nodes off the chords lie on the cylinder too."""
+        parts = [block.conn[np.isin(block.rows, rows)].ravel() for block in self.blocks]
+        nodes = np.setdiff1d(np.concatenate(parts), self.corners[rows])
+        out = self.points[nodes] - center
+        out -= (out @ axis)[:, None] * axis
+        off = np.abs(np.linalg.norm(out, axis=1) - radius)
+        return len(nodes) > 0 and bool((off <= _FIT * radius).all())
 
     def _connected(self, rows: IntArray, seed: int) -> IntArray:
         """Those of the rows that neighbors join to the seed."""
@@ -295,11 +315,10 @@ class Surface:
         both = both[np.argsort(both[:, 0], kind="stable")]
         return np.searchsorted(both[:, 0], np.arange(len(self) + 1)), both[:, 1]
 
-    def _accepted(self, rows: IntArray, axis: FloatArray | None = None) -> CylinderFace | None:
+    def _accepted(self, rows: IntArray) -> CylinderFace | None:
         """The cylinder through all of the facets, or None if there is none."""
-        if axis is None:
-            weighted = self.normals[rows] * self.areas[rows, None]
-            axis = np.linalg.eigh(weighted.T @ self.normals[rows])[1][:, 0]
+        weighted = self.normals[rows] * self.areas[rows, None]
+        axis = np.linalg.eigh(weighted.T @ self.normals[rows])[1][:, 0]
         nodes = _unique(self.corners[rows])
         x = self.points[nodes]
         center, axis, radius = (
@@ -313,6 +332,10 @@ class Surface:
         first = radial[0] / np.linalg.norm(radial[0])
         second = np.cross(axis, first)
         angle = np.sort(np.arctan2(radial @ second, radial @ first))
+        if np.count_nonzero(np.diff(angle) > 0.01) < 3 and not self._bulges(
+            rows, center, axis, float(radius)
+        ):
+            return None  # three lines lie on some cylinder, whatever they are
         gaps = np.diff(np.append(angle, angle[0] + 2 * np.pi))
         widest = int(np.argmax(gaps))
         gap = gaps[widest]

@@ -120,6 +120,14 @@ def test_feature_grows_around_curves_and_stops_at_edges(element):
     assert found(mesh, dtw.feature(seed, "120 deg")) == found(mesh, dtw.exterior())
 
 
+def test_feature_goes_over_edges_below_its_angle_only():
+    octagon = ring("hexahedron", (1, 8, 3))  # 45 degrees at each edge
+    strip = dtw.feature(dtw.ids(facets=octagon.groups["outer"].facets[:1]), "40 deg")
+    assert len(strip.resolve(octagon).facets) == 3
+    round_it = dtw.feature(dtw.ids(facets=octagon.groups["outer"].facets[:1]), "50 deg")
+    assert found(octagon, round_it) == found(octagon, "outer")
+
+
 def test_second_order_facets_are_smooth_however_coarse():
     coarse = ring("hexahedron20", (1, 6, 1))  # 60 degrees a cell
     assert found(coarse, dtw.feature(dtw.nearest((0.01, 0, 0.003)), "5 deg")) == found(coarse, "outer")
