@@ -16,6 +16,7 @@ from designtwin.results import stress as tensor
 from designtwin.results.common import CaseResult, Field, Result, SolveInfo
 from designtwin.results.recovery import Recovery
 from designtwin.typing import FloatArray
+from designtwin.units import show
 
 if TYPE_CHECKING:
     from designtwin.mesh.selections import Selection
@@ -302,3 +303,18 @@ class StaticResult(Result[StaticCase]):
     """Answers of a static analysis, case by case."""
 
     physics: ClassVar[str] = "static"
+
+    def __str__(self) -> str:
+        lines = ["static result"]
+        for name, case in self.by_case.items():
+            size = np.linalg.norm(case.displacement, axis=1).max()
+            lines += [
+                f"  {name}",
+                f"    applied     {show(case.applied, 'force')}, moment about the origin "
+                f"{show(case.applied_moment, 'moment')}",
+                f"    reactions   {show(case.reactions.sum(axis=0), 'force')}; they balance to "
+                f"{case.imbalance:.1e}, residual {case.residual:.1e}",
+                f"    largest     displacement {show(size, 'length')}, von Mises stress "
+                f"{show(case.von_mises().max(), 'pressure')}",
+            ]
+        return "\n".join(lines)

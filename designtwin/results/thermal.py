@@ -16,6 +16,7 @@ from designtwin.model.model import LoadCase, Model
 from designtwin.results.common import CaseResult, Field, Result, SolveInfo
 from designtwin.results.recovery import Recovery
 from designtwin.typing import FloatArray
+from designtwin.units import show
 
 if TYPE_CHECKING:
     from designtwin.mesh.selections import Selection
@@ -151,3 +152,16 @@ class ThermalResult(Result[ThermalCase]):
     """Answers of a thermal analysis, case by case."""
 
     physics: ClassVar[str] = "thermal"
+
+    def __str__(self) -> str:
+        lines = ["thermal result"]
+        for name, case in self.by_case.items():
+            used = case.temperature[self.mesh.used_nodes]
+            lines += [
+                f"  {name}",
+                f"    heat        {show(case.applied, 'power')} by fluxes and sources, "
+                f"{show(case.reactions.sum(), 'power')} by prescribed temperatures and convection; "
+                f"they balance to {case.imbalance:.1e}, residual {case.residual:.1e}",
+                f"    temperature {show(used.min(), 'temperature')} to {show(used.max(), 'temperature')}",
+            ]
+        return "\n".join(lines)
