@@ -15,6 +15,16 @@ from designtwin.errors import DesignTwinError
 Block = dict[str, Any]
 
 
+def statement_key(model: Any) -> str:
+    """Equal for models that state the same on whatever mesh."""
+    parts = [part.name + part.section.content_hash() for part in model.parts]
+    parts += [item.content_hash() for item in (*model.supports, *model.heat_supports)]
+    for case in model.cases.values():
+        parts += [case.name, *(item.content_hash() for item in case.items)]
+    parts += [f"{name} {factors}" for name, factors in model.combinations.items()]
+    return " ".join(parts)
+
+
 def model_blocks(model: Any) -> list[Block]:
     """Materials, supports and load cases."""
     return [*_material_blocks(model), _support_block(model), _case_block(model)]

@@ -284,8 +284,9 @@ def _verdict_blocks(verdict: Any, pictures: _Pictures, shown: set[str], verdicts
     model = verdict.result.model
     key = model.content_hash()
     if key not in shown:
-        shown.add(key)
-        blocks += _model_blocks(model, pictures)
+        statement = inputs.statement_key(model)
+        blocks += _model_blocks(model, pictures, again=statement in shown)
+        shown |= {key, statement}
     blocks.append(inputs.checks_block(verdict, data["checks"]))
     return blocks
 
@@ -347,8 +348,16 @@ def _zone_table(verdict: Any) -> Block:
     return {"kind": "table", "title": title, "head": head, "rows": rows}
 
 
-def _model_blocks(model: Any, pictures: _Pictures) -> list[Block]:
+def _model_blocks(model: Any, pictures: _Pictures, *, again: bool) -> list[Block]:
+    """What the model states; where only the mesh is another than before, the mesh alone."""
     label = model.name or Path(model.mesh.source).stem or "part"
+    if again:
+        words = "Materials, supports and loads are those stated above; the mesh is another."
+        return [
+            {"kind": "heading", "text": f"Mesh of {label}"},
+            {"kind": "text", "text": words},
+            *inputs.mesh_blocks(model.mesh),
+        ]
     return [
         {"kind": "heading", "text": f"Model of {label}"},
         *_some(pictures.draw("plot_model", model, caption="What holds the part and what acts on it")),
@@ -424,7 +433,8 @@ def _render(chapters: list[Block], verdicts: list[Any], *, title: str, author: s
         lstrip_blocks=True,
     )
     statuses = {v.status for v in verdicts}
-    overall = next((s for s in ("FAIL", "CANNOT TELL", "PASS") if s in statuses), "")
+    # A story with a bad beginning and a good end has no one status; its chapters say theirs.
+    overall = statuses.pop() if len(statuses) == 1 else ""
     data: PlainData = {"designtwin": __version__, "verdicts": [v.to_dict() for v in verdicts]}
     return environment.get_template("page.html").render(
         title=title,

@@ -143,8 +143,12 @@ def _objective(page: Page, axes: Any, history: Any, designs: Sequence[Any], x: F
         best = int(np.nanargmin(np.where(met, value, np.nan)))
         shown = units.show(designs[best].objective, dimension)
         text = f"best: {shown}"
-        if np.isfinite(value[0]) and value[0] and best:
-            text += f" ({(value[best] - value[0]) / abs(value[0]):+.1%} from the start)".replace("-", "−")
+        if best and np.isfinite(value[0]) and value[0]:
+            start = units.show(designs[0].objective, dimension)
+            change = f"{100 * (value[best] - value[0]) / abs(value[0]):+.1f} % from the start".replace(
+                "-", "−"
+            )
+            text += f" ({change})" if met[0] else f" (start: {start}, not enough)"
         page.texts.append(text)
         axes.text(
             1.02,

@@ -429,8 +429,8 @@ class _ModelDrawing:
     def _tint(self, on: Any, color: str) -> None:
         """Color the faces of a place."""
         facets = self.model.region(on).facets
-        if not len(facets):
-            return
+        if not len(facets) or len(facets) > 0.5 * len(self.mesh.exterior):
+            return  # what acts everywhere needs no color
         if self.mesh.dimension == 3:
             paint = np.full(self.skin.n_facets, -1, np.int64)
             paint[_rows_of_facets(self.skin.facets, facets)] = 0

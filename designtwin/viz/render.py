@@ -30,22 +30,31 @@ def render(scene: Scene, view: View) -> tuple[FloatArray, BoolArray]:
         Where something was drawn.
     """
     fine = view.resized(SAMPLES)
-    drawn = None
     if graphics() != "none":
         try:
             drawn = _with_vtk(scene, fine)
         except ImportError as error:  # the probe's process had what this one lacks
             logger.warning("pyvista cannot be loaded (%s): designtwin's own renderer draws", error)
             give_up()
-    if drawn is None:
-        image, depth = raster.rasterize(scene, fine, line_scale=SAMPLES)
-        drawn = image, np.isfinite(depth)
-    image, filled = drawn
-    shape = (view.height, SAMPLES, view.width, SAMPLES)
-    return image.reshape(*shape, 3).mean(axis=(1, 3)), np.asarray(filled.reshape(shape).any(axis=(1, 3)))
+        else:
+            # Red, green, blue are blended with the paper already; alpha tells where something is.
+            image = _shrunk(drawn)
+            return image[:, :, :3] / 255.0, image[:, :, 3] > 4.0
+    pixels, depth = raster.rasterize(scene, fine, line_scale=SAMPLES)
+    return _shrunk(pixels), _shrunk(np.isfinite(depth)) > 0.0
 
 
-def _with_vtk(scene: Scene, view: View) -> tuple[FloatArray, BoolArray]:
+def _shrunk(pixels: Any) -> FloatArray:
+    """Mean over blocks of SAMPLES x SAMPLES pixels."""
+    total = np.zeros((pixels.shape[0] // SAMPLES, pixels.shape[1] // SAMPLES, *pixels.shape[2:]))
+    for row in range(SAMPLES):
+        for column in range(SAMPLES):
+            total += pixels[row::SAMPLES, column::SAMPLES]
+    return total / SAMPLES**2
+
+
+def _with_vtk(scene: Scene, view: View) -> Any:
+    """RGBA uint8[height, width, 4]."""
     import pyvista as pv
 
     plotter = pv.Plotter(off_screen=True, window_size=(view.width, view.height), lighting="none")
@@ -55,12 +64,9 @@ def _with_vtk(scene: Scene, view: View) -> tuple[FloatArray, BoolArray]:
         lights(plotter)
         populate(plotter, scene, view, line_scale=SAMPLES)
         aim(plotter, view)
-        drawn = plotter.screenshot(None, return_img=True, transparent_background=True)
+        return plotter.screenshot(None, return_img=True, transparent_background=True)
     finally:
         plotter.close()
-    pixels = np.asarray(drawn, np.float64) / 255.0
-    alpha = pixels[:, :, 3:]
-    return pixels[:, :, :3] * alpha + rgb(PAPER) * (1.0 - alpha), np.asarray(alpha[:, :, 0] > 0.02)
 
 
 def aim(plotter: Any, view: View) -> None:

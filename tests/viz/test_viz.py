@@ -597,3 +597,44 @@ def test_plain_data_of_a_verdict_is_not_touched_by_drawing(verdict):
     before = json.dumps(verdict.to_dict())
     verdict.plot(window_size=SMALL, show=False)
     assert json.dumps(verdict.to_dict()) == before
+
+
+def test_a_window_is_opened_only_where_someone_sees_it(monkeypatch, caplog):
+    from designtwin.viz import window
+
+    monkeypatch.setattr(window, "in_notebook", lambda: False)
+    monkeypatch.setattr(window, "has_screen", lambda: True)
+    assert window.wanted(None, has_file=False)
+    assert not window.wanted(None, has_file=True), "a script that asks for a file does not wait for a window"
+    assert window.wanted(True, has_file=True)
+    assert not window.wanted(False, has_file=False)
+    monkeypatch.setattr(window, "has_screen", lambda: False)
+    assert not window.wanted(True, has_file=False)
+    assert "no screen" in caplog.text
+    monkeypatch.setattr(window, "in_notebook", lambda: True)
+    assert window.wanted(True, has_file=False)
+    assert not window.wanted(None, has_file=False), "static unless asked"
+
+
+def test_an_interactive_notebook_view_without_its_packages_falls_back(result, monkeypatch, caplog):
+    from designtwin.viz import window
+
+    monkeypatch.setattr(window, "in_notebook", lambda: True)
+    monkeypatch.setattr(window, "_trame", lambda: False)
+    monkeypatch.setattr(window, "graphics", lambda: "egl")
+    assert window.open_window(scene_of(result, "von_mises", "down"), SMALL, None) is None
+    assert "designtwin[notebook]" in caplog.text
+
+
+def test_continuous_integration_has_no_screen(monkeypatch):
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setenv("DESIGNTWIN_GL", "screen")
+    monkeypatch.setenv("VTK_DEFAULT_OPENGL_WINDOW", "")  # what the call sets is taken back
+    monkeypatch.delenv("PYVISTA_OFF_SCREEN", raising=False)
+    monkeypatch.delenv("SSH_CONNECTION", raising=False)
+    monkeypatch.setenv("CI", "true")
+    assert not screen.has_screen()
+    monkeypatch.delenv("CI")
+    assert screen.has_screen()
+    monkeypatch.setenv("PYVISTA_OFF_SCREEN", "true")
+    assert not screen.has_screen()
