@@ -136,6 +136,19 @@ class Recovery:
     def _dimension(self) -> int:
         return 3 if self.mesh.dimension == 3 or not self.mesh.is_plane else 2
 
+    def nodal(self, samples: FloatArray) -> FloatArray:
+        """Values float64[k, c] to report: recovered; on surfaces of quadratic cells the cells' own, averaged.
+
+        A patch's polynomial overshoots where it ends. There the values that quadratic cells bring from
+        their superconvergent points are two to ten times closer (notches, bores), those of first-order
+        cells are not.
+        """
+        quadratic = np.zeros(len(self.points), bool)
+        for block, (_, _, rows) in zip(self.blocks, self.points.cells, strict=True):
+            quadratic[rows] |= block.element.degree > 1
+        own = (self._outside & quadratic)[:, None]
+        return np.where(own, self.averaged(samples)[0], self.recovered(samples))
+
     def recovered(self, samples: FloatArray) -> FloatArray:
         """Patch-recovered values float64[k, c] from samples float64[s, c]; lines are averaged."""
         start, cells = self._incidence

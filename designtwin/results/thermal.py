@@ -80,9 +80,13 @@ class ThermalCase(CaseResult):
     def _recovered(self) -> FloatArray:
         return self.recovery.recovered(self._samples)
 
+    @cached_property
+    def _nodal(self) -> FloatArray:
+        return self.recovery.nodal(self._samples)
+
     def heat_flux(self) -> FloatArray:
         """Heat flux vector at the rows of ``points``, float64[k, 3], W/m^2."""
-        return self._recovered
+        return self._nodal
 
     def heat(self, on: str | Selection) -> float:
         """Heat that prescribed temperatures and convection put in over a selection, W.
@@ -141,9 +145,9 @@ class ThermalCase(CaseResult):
             error = np.full(self.mesh.n_points, self.temperature_error)
             return Field(name, "Temperature", self.temperature, "temperature", "points", error)
         if name == "heat_flux":
-            return Field(name, "Heat flux", self._recovered, "heat_flux")
+            return Field(name, "Heat flux", self._nodal, "heat_flux")
         if name == "heat_flux_magnitude":
-            return Field(name, "Heat flux", np.linalg.norm(self._recovered, axis=1), "heat_flux")
+            return Field(name, "Heat flux", np.linalg.norm(self._nodal, axis=1), "heat_flux")
         raise DesignTwinError(f"there is no field {name!r}; there are: {', '.join(self.field_names)}")
 
 
