@@ -67,7 +67,7 @@ def verdict():
         supports=[dtw.FixedSupport(on="xmin")],
         load_cases={
             "down": [dtw.Force(on="xmax", value=("0 N", "0 N", "-6 kN"))],
-            "own <weight>": [dtw.Gravity()],
+            "own </script> weight": [dtw.Gravity()],
         },
         name="bar <b> & Söhne",
     )
@@ -145,7 +145,7 @@ def test_what_it_stands_on_is_there(page, verdict):
         "EN 1993-1-1",
         "FixedSupport on 'xmin'",
         "(0, 0, -6000) N",
-        "own <weight>",
+        "own </script> weight",
         "residual",
         "balance of loads and reactions",
         "estimated error in energy",
