@@ -1,8 +1,8 @@
 """Files to Mesh and back: one door, ``read_mesh`` and ``write_mesh``.
 
-Formats engineers bring have readers here (gmsh, Abaqus, Nastran, VTK, STL, Medit): named sets arrive as
-groups, and ``mesh.notes`` says what was read, changed and left out. Everything else meshio knows is read by
-it in a worker process with limits (``guarded``).
+Formats engineers bring have readers here (gmsh, Abaqus, Nastran, ANSYS archives, VTK, STL, Medit, universal
+files): named sets arrive as groups, and ``mesh.notes`` says what was read, changed and left out. Everything
+else meshio knows is read by it in a worker process with limits (``guarded``).
 """
 
 from __future__ import annotations
@@ -27,11 +27,13 @@ _READERS = {
     "vtu": ("vtk", "read_vtu"),
     "stl": ("stl", "read"),
     "medit": ("medit", "read"),
+    "cdb": ("ansys", "read"),
+    "unv": ("universal", "read"),
 }
 _WRITERS = {"gmsh": ("gmsh", "write"), "abaqus": ("abaqus", "write"), "vtu": ("vtk", "write")}
 _SUFFIXES = {
     ".msh": "gmsh", ".inp": "abaqus", ".bdf": "nastran", ".nas": "nastran", ".fem": "nastran", ".vtk": "vtk",
-    ".vtu": "vtu", ".stl": "stl", ".mesh": "medit",
+    ".vtu": "vtu", ".stl": "stl", ".mesh": "medit", ".cdb": "cdb", ".unv": "unv",
     # through meshio
     ".avs": "avsucd", ".cgns": "cgns", ".e": "exodus", ".exo": "exodus", ".ex2": "exodus",
     ".f3grid": "flac3d", ".h5m": "h5m", ".hmf": "hmf", ".mdpa": "mdpa", ".med": "med", ".vol": "netgen",
@@ -51,8 +53,6 @@ _REFUSED = {
         "this holds geometry, not a mesh; mesh it in your CAD program or with gmsh and export .msh or .inp",
     ),
     ".geo": "a gmsh script, not a mesh; run gmsh -3 -order 2 on it and read the .msh",
-    ".cdb": f"an ANSYS archive, which is not read; {_EXPORT} (PyPI mapdl-archive converts it)",
-    ".unv": f"an I-DEAS universal file, which is not read; {_EXPORT} (gmsh and FreeCAD open .unv)",
     ".frd": "CalculiX results, not a mesh to test; read the .inp they were computed from",
     ".odb": "Abaqus results, not a mesh to test; read the .inp they were computed from",
     ".op2": "Nastran results, not a mesh to test; read the .bdf they were computed from",
@@ -79,8 +79,8 @@ def read_mesh(path: str | Path, *, length_unit: str, format: str | None = None) 
     ----------
     path : path
         The file. Its ending tells the format: .msh (gmsh 2.2, 4.1), .inp (Abaqus, CalculiX), .bdf .nas
-        .fem (Nastran), .vtk .vtu, .stl, .mesh (Medit); others go through meshio in a guarded process (MED,
-        XDMF, Exodus, CGNS, ...).
+        .fem (Nastran), .cdb (ANSYS), .vtk .vtu, .stl, .mesh (Medit), .unv (I-DEAS); others go through
+        meshio in a guarded process (MED, XDMF, Exodus, CGNS, ...).
     length_unit : str
         Unit of the file's coordinates, such as ``"mm"``; hardly any format states it.
     format : str, optional

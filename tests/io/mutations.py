@@ -216,6 +216,42 @@ def medit(mesh: Mesh) -> bytes:
     return ("".join(out) + "End\n").encode()
 
 
+def cdb(mesh: Mesh) -> bytes:
+    """ANSYS archive; a component of nodes and one of elements."""
+    number = {"tetra": 285, "tetra10": 187, "hexahedron": 185}
+    ((kind, _, conn),) = list(mesh.blocks())
+    out = [f"/PREP7\nET,1,{number[kind]}\nNBLOCK,6,SOLID,{mesh.n_points},{mesh.n_points}\n(3i9,6e21.13e3)\n"]
+    for i, xyz in enumerate(mesh.points.tolist(), 1):
+        out.append(f"{i:9d}{0:9d}{0:9d}" + "".join(f"{x:21.13E}" for x in xyz) + "\n")
+    out.append(f"N,R5.3,LOC,       -1,\nEBLOCK,19,SOLID,{len(conn)},{len(conn)}\n(19i9)\n")
+    for i, row in enumerate(conn.tolist(), 1):
+        values = [i % 2 + 1, 1, 1, 1, 0, 0, 0, 0, len(row), 0, i, *(n + 1 for n in row)]
+        out += ["".join(f"{v:9d}" for v in values[j : j + 19]) + "\n" for j in range(0, len(values), 19)]
+    out.append("       -1\nCMBLOCK,TIP,NODE,3\n(8i10)\n         1        -3         4\n")
+    out.append("CMBLOCK,SOME    ,ELEM,       1  ! a comment\n(8i10)\n         2\n")
+    return "".join(out).encode()
+
+
+def unv(mesh: Mesh) -> bytes:
+    """Universal file with a group of nodes and elements."""
+    number = {"tetra": 111, "tetra10": 118, "hexahedron": 115}
+    order = {"tetra10": (0, 4, 1, 5, 2, 6, 7, 8, 9, 3)}
+    out = ["    -1\n  2411\n"]
+    for i, xyz in enumerate(mesh.points.tolist(), 1):
+        out.append(
+            f"{i:10d}{1:10d}{1:10d}{11:10d}\n" + "".join(f"{x:25.16E}" for x in xyz).replace("E", "D") + "\n"
+        )
+    out.append("    -1\n    -1\n  2412\n")
+    for i, (kind, row) in enumerate(_cells(mesh), 1):
+        nodes = [row[c] + 1 for c in order.get(kind, range(len(row)))]
+        out.append(f"{i:10d}{number[kind]:10d}{i % 2 + 1:10d}{1:10d}{7:10d}{len(nodes):10d}\n")
+        out += ["".join(f"{n:10d}" for n in nodes[j : j + 8]) + "\n" for j in range(0, len(nodes), 8)]
+    out.append(f"    -1\n    -1\n  2467\n{1:10d}{0:10d}{0:10d}{0:10d}{0:10d}{0:10d}{0:10d}{3:10d}\nthe tip\n")
+    members = [7, 1, 0, 0, 7, 2, 0, 0, 8, 1, 0, 0]
+    out += ["".join(f"{m:10d}" for m in members[j : j + 8]) + "\n" for j in (0, 8)]
+    return ("".join(out) + "    -1\n").encode()
+
+
 def written(mesh: Mesh, suffix: str) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"mesh{suffix}"
@@ -247,6 +283,8 @@ def seeds() -> tuple[tuple[str, str, bytes], ...]:
             (f"stl {name}", ".stl", stl(mesh)),
             (f"stl binary {name}", ".stl", stl(mesh, binary=True)),
             (f"medit {name}", ".mesh", medit(mesh)),
+            (f"ansys {name}", ".cdb", cdb(mesh)),
+            (f"universal {name}", ".unv", unv(mesh)),
         ]
     deck = (
         b"*HEADING\n a deck\n*PART, NAME=P\n*NODE\n"

@@ -13,6 +13,15 @@ AS1 = {f"body {i}": n for i, n in enumerate(
 
 # File: points, cells, group -> (nodes, facets, cells); None where the group has no such part.
 IMPORTED = {
+    "HexBeam.cdb": (
+        321, {"hexahedron20": 40},
+        {"mat_1": (None, None, 40), "ECOMP1": (None, None, 22), "ECOMP2": (None, None, 22),
+         "NCOMP2": (98, None, None), "NODE_SELECTION": (164, None, None)},
+    ),
+    "sector.cdb": (
+        655, {"hexahedron": 101, "wedge": 4}, {"mat_1": (None, None, 105), "REFINE": (25, None, None)},
+    ),
+    "tetra10_mesh.unv": (10, {"tetra10": 1}, {"property_2": (None, None, 1)}),
     "as1_assembly.msh": (
         6055, {"tetra": 19767},
         {**{n: (None, None, c) for n, c in AS1.items()}, "xmin": (None, 14, None), "xmax": (None, 14, None),
@@ -64,7 +73,6 @@ IMPORTED = {
     "wheelset.vtk": (5457, {"tetra": 21934}, {"mat_id_0": (None, None, 21934)}),
 }  # fmt: skip
 REFUSED = {
-    "HexBeam.cdb": "ANSYS archive", "sector.cdb": "ANSYS archive", "tetra10_mesh.unv": "universal file",
     "RLF_7030.stp": "mesher", "SOT428_DPAK.stp": "mesher", "as1-tu-203.stp": "mesher",
     "component8.step": "mesher", "frame.step": "mesher", "box_static.frd": "results",
     "thermomech_spine.frd": "results", "box_frequency.dat": "listing", "box_static.dat": "listing",
@@ -105,6 +113,17 @@ def test_file_is_refused_with_what_to_do(name, shared_mesh):
 def test_no_file_of_the_folder_is_left_out(shared_mesh):
     shared_mesh("")
     assert {p.name for p in SHARED.iterdir()} - {"PROVENANCE.md"} == {*IMPORTED, *REFUSED}
+
+
+@pytest.mark.parametrize(
+    ("archive", "other"), [("sector.cdb", "blisk_sector.vtu"), ("HexBeam.cdb", "hexbeam_ansys.vtu")]
+)
+def test_ansys_archives_agree_with_their_conversion(archive, other, shared_mesh):
+    ours, theirs = (read_mesh(shared_mesh(name), length_unit="m") for name in (archive, other))
+    assert np.abs(ours.points - theirs.points).max() < 1e-12
+    for kind, conn in theirs.cells.items():
+        assert np.array_equal(np.sort(ours.cells[kind], axis=1), np.sort(conn, axis=1))
+    assert ours.cell_measures().sum() == pytest.approx(theirs.cell_measures().sum(), rel=1e-12)
 
 
 def test_two_formats_of_one_mesh_agree(shared_mesh):

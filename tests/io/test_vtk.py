@@ -131,13 +131,13 @@ def test_wrong_fields_leave_no_file(data, message, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_wedges_of_the_documented_order_are_turned_and_noted(tmp_path):
+def test_wedges_of_the_manuals_order_are_turned_and_noted(tmp_path):
     mesh = box("wedge", 1)
     flipped = mesh.cells["wedge"][:, [3, 4, 5, 0, 1, 2]]
     write_vtu(tmp_path / "a.vtu", mesh.points, {"wedge": flipped})
     again = read_mesh(tmp_path / "a.vtu", length_unit="m")
     assert (again.cell_measures() > 0).all()
-    assert any("wedges were in VTK's documented order" in note for note in again.notes)
+    assert any("wedges were in the order of VTK's manual" in note for note in again.notes)
     write_vtu(tmp_path / "a.vtu", mesh.points, mesh.cells)
     assert_array_equal(read_mesh(tmp_path / "a.vtu", length_unit="m").cells["wedge"], mesh.cells["wedge"])
 
