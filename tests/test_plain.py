@@ -18,7 +18,7 @@ from designtwin.plain import Plain, from_json
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Box(Plain):
+class Crate(Plain):
     content: Any
     label: str = "box"
     derived: int = field(init=False, default=3)
@@ -42,20 +42,20 @@ def through_json(thing):
     "content",
     [
         None, True, 3, 0.1, float("inf"), -float("inf"), "inf", "nan", "", (1, (2.0, "a")), {},
-        {"type": "Box"}, {"array": 1, "float": "x", "dict": {}}, {"b": 1, "a": (Point(1.0), None)},
+        {"type": "Crate"}, {"array": 1, "float": "x", "dict": {}}, {"b": 1, "a": (Point(1.0), None)},
         Point(2.0, 3.0), np.float64(2.5), np.int64(7), np.bool_(True),
     ],
 )  # fmt: skip
 def test_plain_values_survive_json(content):
-    back = through_json(Box(content=content))
+    back = through_json(Crate(content=content))
     assert back.content == content
     assert type(back.content) is type(content) or isinstance(content, np.generic)
-    assert back == Box(content=content)
+    assert back == Crate(content=content)
     assert back.label == "box"
 
 
 def test_nan_survives():
-    assert np.isnan(through_json(Box(content=float("nan"))).content)
+    assert np.isnan(through_json(Crate(content=float("nan"))).content)
 
 
 arrays = st.one_of(
@@ -66,11 +66,11 @@ arrays = st.one_of(
 
 @given(array=arrays)
 def test_arrays_survive_to_the_bit(array):
-    back = through_json(Box(content=array))
+    back = through_json(Crate(content=array))
     assert back.content.dtype == array.dtype
     assert_array_equal(back.content, array)
     assert back.content.flags.writeable
-    assert back.content_hash() == Box(content=array).content_hash()
+    assert back.content_hash() == Crate(content=array).content_hash()
 
 
 plain = st.recursive(
@@ -82,30 +82,30 @@ plain = st.recursive(
 
 @given(content=plain)
 def test_any_plain_content_survives(content):
-    back = through_json(Box(content=content))
+    back = through_json(Crate(content=content))
     assert back.content == content
     assert repr(back.content) == repr(content)  # 1 and True and 1.0 stay what they are
 
 
 @given(a=plain, b=plain)
 def test_equal_hash_means_equal_content(a, b):
-    same = Box(content=a).content_hash() == Box(content=b).content_hash()
+    same = Crate(content=a).content_hash() == Crate(content=b).content_hash()
     assert not same or a == b
 
 
 def test_hash_knows_type_field_shape_and_dtype_but_no_order_of_keys():
     ones = np.ones(4)
     variants = [
-        Box(content=ones), Box(content=ones.reshape(2, 2)), Box(content=ones.astype(np.int64)),
-        Box(content=ones, label="other"), Box(content=1), Box(content=1.0), Box(content=True),
-        Box(content="1"), Box(content=(1,)), Box(content={"a": 1, "b": 2}), Box(content={"a": 2, "b": 1}),
+        Crate(content=ones), Crate(content=ones.reshape(2, 2)), Crate(content=ones.astype(np.int64)),
+        Crate(content=ones, label="other"), Crate(content=1), Crate(content=1.0), Crate(content=True),
+        Crate(content="1"), Crate(content=(1,)), Crate(content={"a": 1, "b": 2}), Crate(content={"a": 2, "b": 1}),
         Point(1.0), Point(1.0, 1.0),
     ]  # fmt: skip
     assert len({v.content_hash() for v in variants}) == len(variants)
-    assert Box(content={"a": 1, "b": 2}) == Box(content={"b": 2, "a": 1})
-    assert Box(content=np.asfortranarray(np.eye(3))) == Box(content=np.eye(3))
-    assert Box(content=np.arange(6)[::2]) == Box(content=np.array([0, 2, 4]))
-    assert len({Box(content=ones), Box(content=ones.copy())}) == 1
+    assert Crate(content={"a": 1, "b": 2}) == Crate(content={"b": 2, "a": 1})
+    assert Crate(content=np.asfortranarray(np.eye(3))) == Crate(content=np.eye(3))
+    assert Crate(content=np.arange(6)[::2]) == Crate(content=np.array([0, 2, 4]))
+    assert len({Crate(content=ones), Crate(content=ones.copy())}) == 1
 
 
 def test_hash_is_the_same_in_another_process():
@@ -113,17 +113,17 @@ def test_hash_is_the_same_in_another_process():
         "from dataclasses import dataclass; from designtwin.plain import Plain\n"
         "import numpy as np\n"
         "@dataclass(frozen=True, kw_only=True, eq=False)\n"
-        "class Box(Plain):\n    content: object\n    label: str = 'box'\n"
-        "print(Box(content={'a': np.arange(3.0), 'b': ('x', 0.1, None)}).content_hash())"
+        "class Crate(Plain):\n    content: object\n    label: str = 'box'\n"
+        "print(Crate(content={'a': np.arange(3.0), 'b': ('x', 0.1, None)}).content_hash())"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert out.strip() == Box(content={"a": np.arange(3.0), "b": ("x", 0.1, None)}).content_hash()
+    assert out.strip() == Crate(content={"a": np.arange(3.0), "b": ("x", 0.1, None)}).content_hash()
 
 
 def test_type_is_checked():
     assert Point.from_dict({"type": "Point", "x": 1.0}) == Point(1.0)  # defaults may be left out
-    with pytest.raises(DesignTwinError, match="is a Box; a Point is wanted"):
-        Point.from_dict(Box(content=1).to_dict())
+    with pytest.raises(DesignTwinError, match="is a Crate; a Point is wanted"):
+        Point.from_dict(Crate(content=1).to_dict())
     with pytest.raises(DesignTwinError, match="'Piont', which is unknown; did you mean 'Point'"):
         Plain.from_dict({"type": "Piont", "x": 1.0})
 
@@ -138,12 +138,12 @@ def test_type_is_checked():
         ({"x": 1.0}, "needs a 'type'"),
         ({"type": 3}, "needs a 'type'"),
         ([], "needs a 'type'"),
-        ({"type": "Box", "content": {"array": "!", "dtype": "float64", "shape": [1]}}, "no array"),
-        ({"type": "Box", "content": {"array": "", "dtype": "object", "shape": [0]}}, "no array"),
-        ({"type": "Box", "content": {"array": "AAAAAAAAAAA=", "dtype": "float64", "shape": [7]}}, "no array"),
-        ({"type": "Box", "content": {"float": "1"}}, "none of"),
-        ({"type": "Box", "content": {"dict": 3}}, "no dictionary"),
-        ({"type": "Box", "content": 1, "derived": 4}, "no field 'derived'"),
+        ({"type": "Crate", "content": {"array": "!", "dtype": "float64", "shape": [1]}}, "no array"),
+        ({"type": "Crate", "content": {"array": "", "dtype": "object", "shape": [0]}}, "no array"),
+        ({"type": "Crate", "content": {"array": "AAAAAAAAAAA=", "dtype": "float64", "shape": [7]}}, "no array"),
+        ({"type": "Crate", "content": {"float": "1"}}, "none of"),
+        ({"type": "Crate", "content": {"dict": 3}}, "no dictionary"),
+        ({"type": "Crate", "content": 1, "derived": 4}, "no field 'derived'"),
     ],
 )
 def test_broken_data_is_named(data, sentence):
@@ -154,20 +154,20 @@ def test_broken_data_is_named(data, sentence):
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (lambda x: x, r"Box.content is a Python function, which cannot be saved; tabulate it"),
+        (lambda x: x, r"Crate.content is a Python function, which cannot be saved; tabulate it"),
         (np.ones(2, dtype=np.float32), "array of float32"),
         ({1: 2}, "key 1 is no text"),
-        ({"a": (1, {2})}, r"Box.content\['a'\]\[1\] holds a set"),
+        ({"a": (1, {2})}, r"Crate.content\['a'\]\[1\] holds a set"),
         (1j, "holds a complex"),
     ],
 )
 def test_what_is_no_plain_data_is_refused(content, sentence):
-    box = Box(content=content)
+    box = Crate(content=content)
     for action in (box.to_dict, box.content_hash):
         with pytest.raises(DesignTwinError, match=sentence):
             action()
     assert box == box
-    assert box != Box(content=content)
+    assert box != Crate(content=content)
     assert isinstance(hash(box), int)
 
 
