@@ -83,14 +83,19 @@ def plot_mesh(
     legend: list[tuple[str, str]] = []
     paint = np.full(skin.n_facets, -1, np.int64)
     palette: list[str] = []
+    marks: list[tuple[str, str, int, FloatArray]] = []
     for name in names:
-        color = COLORS[len(legend) % len(COLORS)]
+        color, number = COLORS[len(legend) % len(COLORS)], len(palette)
         marked = _mark_group(mesh, skin, mesh.groups[name], color, paint, palette, bodies, lines)
         if marked is None:
             continue
         legend.append((color, f"{name}: {mesh.groups[name]}"))
-        if len(callouts) < 10:
-            callouts.append(Callout(_middle(marked), name, "name", color, among=marked))
+        marks.append((name, color, number if len(palette) > number else -1, marked))
+    for name, color, number, marked in marks[:10]:
+        own = paint == number if number >= 0 else np.zeros(0, bool)
+        if own.any():  # a later group may have painted over some of it
+            marked = np.concatenate([mesh.points[s.conn[own[s.rows]]].mean(axis=1) for s in skin.sets])
+        callouts.append(Callout(_middle(marked), name, "name", color, among=marked))
     if (paint >= 0).any():
         bodies[0] = _painted(bodies[0], paint, palette)
     return deliver(
@@ -145,8 +150,12 @@ def plot_check(
         ]
     callouts: list[Callout] = []
     legend: list[tuple[str, str]] = []
+    general: list[str] = []  # what is said of most cells is said in words
     for finding in reversed(found):  # the worst is drawn last and so on top
         color = ALARM if finding.grade == "bad" else WARN
+        if finding.of == "cells" and finding.count > 0.3 * mesh.n_cells:
+            general.append(finding.title)
+            continue
         body, at = _mark_ids(mesh, finding.of, finding.ids, color)
         if body is not None:
             bodies.append(body)
@@ -166,7 +175,7 @@ def plot_check(
             flat=skin.flat,
             title=title if title is not None else f"Mesh check of {_name(mesh)}: {report.grade}, {verdict}",
             subtitle=_mesh_note(mesh),
-            notes=(f"extents {_extents(mesh)}",),
+            notes=(f"extents {_extents(mesh)}", *general),
         ),
         screenshot=screenshot,
         window_size=window_size,
@@ -315,6 +324,7 @@ def _mark_group(
         if hit_facets.any():
             paint[hit_facets] = number
             palette.append(color)
+            return np.concatenate([mesh.points[s.conn[hit_facets[s.rows]]].mean(axis=1) for s in skin.sets])
         return np.asarray(mesh.cell_centers[group.cells])
     if group.nodes is not None and len(group.nodes):
         at = mesh.points[group.nodes]

@@ -481,7 +481,7 @@ def compose(
     box = Box(0.0, bottom, 1 - right, 1 - top - bottom)
     kinds = ("max", "zone", "min") if scene.scale is not None else ("zone", "name")
     important = np.array([c.at for c in scene.callouts if c.kind in kinds]).reshape(-1, 3)
-    view = page.panel(scene, box, look_at(scene, camera, important))
+    view = page.panel(scene, box, look_at(scene, camera, important, alike=scene.scale is None))
     if scene.scale is not None:
         page.bar(scene.scale, Box(1 - 150 * page.unit / page.width, 0.16, 30 * page.unit / page.width, 0.58))
     if scene.legend:

@@ -127,7 +127,9 @@ def frame(
     return View(toward, right, up, center, pixel * height / 2, width, height)
 
 
-def look_at(scene: Scene, camera: str | Sequence[float] | None, important: FloatArray) -> FloatArray:
+def look_at(
+    scene: Scene, camera: str | Sequence[float] | None, important: FloatArray, *, alike: bool = False
+) -> FloatArray:
     """The direction to look from: as asked, or the one that shows the important points.
 
     Parameters
@@ -136,6 +138,8 @@ def look_at(scene: Scene, camera: str | Sequence[float] | None, important: Float
     camera : str or [3], optional
     important : float64[k, 3]
         Points that should be seen, most important first.
+    alike : bool
+        True where all of them count the same.
     """
     asked = directions(camera)
     if asked is not None:
@@ -154,7 +158,7 @@ def look_at(scene: Scene, camera: str | Sequence[float] | None, important: Float
     if not len(important) or not solid:
         return np.asarray(choices[0] / np.linalg.norm(choices[0]))
     best, best_score = choices[0], -np.inf
-    weight = 0.25 ** np.arange(len(important))
+    weight = np.ones(len(important)) / len(important) if alike else 0.25 ** np.arange(len(important))
     for rank, choice in enumerate(choices):
         toward = choice / np.linalg.norm(choice)
         seen = visible(important, toward, solid)
