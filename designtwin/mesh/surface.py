@@ -12,7 +12,8 @@ from designtwin.elements import ELEMENTS
 from designtwin.mesh.mesh import FacetBlock, Mesh
 from designtwin.typing import BoolArray, FloatArray, IntArray
 
-_FIT = 2e-3  # a cylinder's corners lie within this share of its radius
+_FIT = 2e-3  # a whole face between edges is a cylinder if its corners lie within this share of the radius
+_EXACT = 5e-4  # part of a smooth face, where tori and free forms come near
 _SMOOTH = np.deg2rad(35.0)  # steeper edges bound a face
 _COARSE = np.deg2rad(50.0)  # first-order holes of eight sides turn 45 degrees at each edge
 _SMALLEST_ARC = np.deg2rad(20.0)
@@ -189,11 +190,12 @@ class Surface:
             face = self._consensus(left, int(seed), center[i], axis[i], float(radius[i]))
             if face is None:
                 failures += 1
-                if failures > 50:  # a free-form face: nothing to find here
+                if failures > 80:  # a free-form face: nothing to find here
                     break
                 continue
             free[face.rows] = False
             found.append(face)
+            failures = 0
         return found
 
     def _local_cylinders(self, rows: IntArray) -> tuple[IntArray, FloatArray, FloatArray, FloatArray]:
@@ -222,6 +224,11 @@ class Surface:
         nodes = self.corners[ring].reshape(len(seeds), -1)
         valid = (nodes >= 0) & np.repeat(weight, 4, axis=1)
         center, axis, radius = fit_cylinders(self.points[nodes], valid, axis)
+        out = self.points[nodes] - center[:, None]
+        out -= np.einsum("fka,fa->fk", out, axis)[..., None] * axis[:, None]
+        off = np.abs(np.linalg.norm(out, axis=2) - radius[:, None]) * valid
+        keep = off.max(axis=1) <= _EXACT * radius
+        seeds, center, axis, radius = seeds[keep], center[keep], axis[keep], radius[keep]
         # A neighbor that finds the same cylinder tells a true one from six points that fit anything.
         place = np.full(len(self), -1, np.int64)
         place[seeds] = np.arange(len(seeds))
@@ -229,9 +236,9 @@ class Surface:
         a, b = a[(a >= 0) & (b >= 0)], b[(a >= 0) & (b >= 0)]
         off = center[b] - center[a]
         off -= np.einsum("pa,pa->p", off, axis[a])[:, None] * axis[a]
-        agree = np.abs(radius[a] - radius[b]) < 0.02 * radius[a]
-        agree &= np.abs(np.einsum("pa,pa->p", axis[a], axis[b])) > np.cos(np.deg2rad(2.0))
-        agree &= np.linalg.norm(off, axis=1) < 0.04 * radius[a]
+        agree = np.abs(radius[a] - radius[b]) < 0.004 * radius[a]
+        agree &= np.abs(np.einsum("pa,pa->p", axis[a], axis[b])) > np.cos(np.deg2rad(0.5))
+        agree &= np.linalg.norm(off, axis=1) < 0.01 * radius[a]
         votes = np.bincount(a[agree], minlength=len(seeds))
         order = np.lexsort([seeds, -votes])[: np.count_nonzero(votes)]
         return seeds[order], center[order], axis[order], radius[order]
@@ -239,24 +246,37 @@ class Surface:
     def _on(
         self, rows: IntArray, center: FloatArray, axis: FloatArray, radius: float, fit: float
     ) -> BoolArray:
-        corners = self.corners[rows]
-        out = self.points[corners] - center
-        out -= (out @ axis)[..., None] * axis
-        off = np.abs(np.linalg.norm(out, axis=2) - radius)
-        radial = self.centers[rows] - center
+        """Which of the rows have their corners on a cylinder and look along its radius."""
+        nodes, corners = self._corner_nodes
+        out = self.points[nodes] - center
+        along = out @ axis
+        off = np.sqrt(np.maximum(np.einsum("na,na->n", out, out) - along * along, 0.0)) - radius
+        # Triangles have no fourth corner: their -1 reads the last entry, which is always on.
+        near = np.append(np.abs(off) <= fit * radius, True)
+        on = near[corners[rows]].all(axis=1)
+        found = np.flatnonzero(on)
+        radial = self.centers[rows[found]] - center
         radial -= (radial @ axis)[:, None] * axis
         radial /= np.maximum(np.linalg.norm(radial, axis=1), 1e-300)[:, None]
-        along = np.abs(np.einsum("fa,fa->f", radial, self.normals[rows]))
-        return np.asarray(((off <= fit * radius) | (corners < 0)).all(axis=1) & (along > 0.85))
+        on = np.asarray(on)
+        on[found] = np.abs(np.einsum("fa,fa->f", radial, self.normals[rows[found]])) > 0.85
+        return np.asarray(on)
+
+    @cached_property
+    def _corner_nodes(self) -> tuple[IntArray, IntArray]:
+        """Corner nodes of the outside, and each facet's corners as places in that list, -1 for none."""
+        nodes = _unique(self.corners)
+        place = np.searchsorted(nodes, np.maximum(self.corners, 0))
+        return nodes, np.where(self.corners >= 0, place, -1)
 
     def _consensus(
         self, rows: IntArray, seed: int, center: FloatArray, axis: FloatArray, radius: float
     ) -> CylinderFace | None:
         """The connected facets around a seed that agree on one cylinder."""
         # Tight first; loose where six points extrapolate badly, then tight for as long as the face grows.
-        for ladder in ([_FIT] * 8, [20 * _FIT, 5 * _FIT, *[_FIT] * 8]):
+        for ladder in ([_EXACT] * 8, [80 * _EXACT, 20 * _EXACT, 4 * _EXACT, *[_EXACT] * 8]):
             part = self._grown(rows, seed, (center, axis, radius), ladder)
-            face = None if part is None else self._accepted(part)
+            face = None if part is None else self._accepted(part, _EXACT)
             if face is not None:
                 return face
         return None
@@ -273,9 +293,9 @@ class Surface:
             part = self._connected(on, seed)
             if len(part) < 6:
                 return None
-            if fit == _FIT and len(part) <= size:
+            if fit == _EXACT and len(part) <= size:
                 break
-            size = len(part) if fit == _FIT else 0
+            size = len(part) if fit == _EXACT else 0
             nodes = _unique(self.corners[part])
             fitted = fit_cylinders(self.points[nodes][None], np.ones((1, len(nodes)), bool), axis[None])
             center, axis, radius = fitted[0][0], fitted[1][0], float(fitted[2][0])
@@ -315,7 +335,7 @@ class Surface:
         both = both[np.argsort(both[:, 0], kind="stable")]
         return np.searchsorted(both[:, 0], np.arange(len(self) + 1)), both[:, 1]
 
-    def _accepted(self, rows: IntArray) -> CylinderFace | None:
+    def _accepted(self, rows: IntArray, fit: float = _FIT) -> CylinderFace | None:
         """The cylinder through all of the facets, or None if there is none."""
         weighted = self.normals[rows] * self.areas[rows, None]
         axis = np.linalg.eigh(weighted.T @ self.normals[rows])[1][:, 0]
@@ -325,7 +345,7 @@ class Surface:
             part[0] for part in fit_cylinders(x[None], np.ones((1, len(x)), bool), axis[None])
         )
         size = float(np.linalg.norm(np.ptp(x, axis=0)))
-        if not 0 < radius < 20 * size or not self._on(rows, center, axis, float(radius), _FIT).all():
+        if not 0 < radius < 20 * size or not self._on(rows, center, axis, float(radius), fit).all():
             return None
         along = (x - center) @ axis
         radial = x - center - along[:, None] * axis
