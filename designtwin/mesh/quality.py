@@ -228,7 +228,8 @@ def _shape(mesh: Mesh) -> list[Finding]:
             "straighten edges or move mid-side nodes; stress there is not to be trusted",
         )
     )
-    quality = f"scaled Jacobian {scaled.min():.2g} to {scaled.max():.2g}, median {np.median(scaled):.2g}"
+    good = scaled[~turned] if not turned.all() else scaled
+    quality = f"scaled Jacobian {good.min():.2g} to {good.max():.2g}, median {np.median(good):.2g}"
     solid = scaled[_highest(mesh)]
     findings.append(
         _cells(
@@ -450,7 +451,7 @@ def _nodes(mesh: Mesh) -> list[Finding]:
         finding = Finding(
             "loose_nodes",
             "warn",
-            f"{len(loose):,} nodes in no cell{text}",
+            _counted(len(loose), f"nodes in no cell{text}"),
             len(loose),
             "nodes",
             loose,
@@ -931,7 +932,7 @@ def _cells(
     return Finding(
         check,
         grade,
-        f"{len(ids):,} {title}",
+        _counted(len(ids), title),
         len(ids),
         "cells",
         ids,
@@ -953,6 +954,12 @@ def _point(point: FloatArray) -> str:
 
 def _short(value: float) -> str:
     return f"{round(float(value), 9) + 0.0:.4g}"
+
+
+def _counted(n: int, title: str) -> str:
+    """A title that begins with a plural, with its count: "1 cell inverted"."""
+    first, _, rest = title.partition(" ")
+    return f"{n:,} {first.removesuffix('s') if n == 1 else first} {rest}"
 
 
 def _percent(share: float) -> str:
