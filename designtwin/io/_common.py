@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
+import secrets
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -670,21 +670,31 @@ def facet_permutation(name: str, faces: Sequence[Sequence[int]]) -> IntArray:
 
 @contextmanager
 def atomic(path: str | Path) -> Iterator[IO[bytes]]:
-    """Write a file whole or not at all: temporary file beside it, fsync, rename."""
+    """Write a file whole or not at all: temporary file beside it, fsync, rename.
+
+    Raises
+    ------
+    MeshError
+        If the folder does not exist, may not be written, or is full.
+    """
     path = Path(path)
     if not path.parent.is_dir():
         raise MeshError(f"{path}: the folder {path.parent} does not exist")
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    part = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}")
     try:
-        with os.fdopen(handle, "wb") as stream:
+        # Opened plainly, not by mkstemp, so that the file gets the rights any file of the user gets.
+        with open(part, "xb") as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
-        os.chmod(name, mode)
-        os.replace(name, path)
+        if path.is_file():
+            os.chmod(part, path.stat().st_mode & 0o777)
+        os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise MeshError(f"{path}: cannot be written: {error.strerror}") from error
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
         raise
 
 
@@ -693,9 +703,3 @@ def format_rows(ids: Sequence[IntArray], values: FloatArray, separator: str) -> 
     columns = [list(map(str, column.tolist())) for column in ids]
     columns += [list(map(repr, column.tolist())) for column in values.T]
     return ("\n".join(map(separator.join, zip(*columns))) + "\n").encode()
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

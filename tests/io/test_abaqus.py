@@ -373,6 +373,14 @@ def test_generate_over_a_gap_takes_what_exists_and_says_so(read_text):
     assert any("999999999988 of the nodes generated do not exist" in note for note in mesh.notes)
 
 
+def test_sets_of_everything_by_the_thousand_are_refused(read_text):
+    """A deck of some kilobytes could else state sets of gigabytes."""
+    nodes = "*NODE\n" + "".join(f"{i}, {i}., {i % 7}., {i % 3}.\n" for i in range(1, 3001))
+    sets = "".join(f"*NSET, NSET=N{i}, GENERATE\n1, 3000\n" for i in range(4000))
+    with pytest.raises(MeshReadError, match="more members than any mesh of this size needs"):
+        read_text(nodes + "*ELEMENT, TYPE=C3D4\n1, 1, 2, 3, 5\n" + sets)
+
+
 def test_a_file_that_is_no_deck(read_text):
     with pytest.raises(MeshReadError, match="no \\*NODE card"):
         read_text("just text\n")

@@ -131,6 +131,15 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
     assert [p.name for p in tmp_path.iterdir()] == ["a.msh"]
 
 
+def test_places_that_cannot_be_written(tmp_path):
+    with pytest.raises(MeshError, match="does not exist"):
+        write_mesh(box("tetra", 1), tmp_path / "nowhere" / "a.msh")
+    (tmp_path / "taken.msh").mkdir()
+    with pytest.raises(MeshError, match="cannot be written"):
+        write_mesh(box("tetra", 1), tmp_path / "taken.msh")
+    assert [p.name for p in tmp_path.iterdir()] == ["taken.msh"]
+
+
 def test_length_unit_of_the_written_file(tmp_path):
     mesh = box("tetra", 1, (0.0254, 0.0254, 0.0254))
     write_mesh(mesh, tmp_path / "a.msh", length_unit="in")

@@ -15,11 +15,8 @@ from designtwin.io import read_mesh, write_mesh
 from designtwin.mesh import Group, Mesh
 
 FORMATS = (".msh", ".inp", ".vtu")
-PARTS = sorted(
-    p
-    for p in (Path(__file__).parents[2] / "meshes").glob("*")
-    if p.suffix in (".msh", ".inp", ".vtu", ".bdf", ".vtk")
-)
+_ENDINGS = (".msh", ".inp", ".vtu", ".bdf", ".vtk", ".mesh")
+PARTS = sorted(p for p in (Path(__file__).parents[2] / "meshes").glob("*") if p.suffix in _ENDINGS)
 
 
 def assert_same(a: Mesh, b: Mesh) -> None:

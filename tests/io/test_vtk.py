@@ -264,6 +264,17 @@ def test_damaged_legacy_is_named(change, message, read_text):
         read_text(text.replace(*change, 1), "a.vtk")
 
 
+@pytest.mark.parametrize("compressed", [False, True])
+def test_a_cut_off_array_is_named(compressed, tmp_path):
+    content = mutations.vtu(MESH, "appended", compressed)
+    start = content.index(b"_", content.index(b"<AppendedData")) + 1
+    end = content.index(b"\n</AppendedData>")
+    for keep in (0.02, 0.3, 0.6):
+        (tmp_path / "a.vtu").write_bytes(content[: start + int(keep * (end - start))] + content[end:])
+        with pytest.raises(MeshReadError, match=r"array '\w+'|header of an array"):
+            read_mesh(tmp_path / "a.vtu", length_unit="m")
+
+
 def test_surface_in_space_and_plane(tmp_path):
     plane = rectangle("quad8", (2, 2))
     write_mesh(plane, tmp_path / "a.vtu", length_unit="m")
