@@ -7,8 +7,8 @@ from numba import njit
 
 RIDGE = 1e-4
 """Weight of the pull on second-order terms, in units of the sample count."""
-FAR = 0.1
-"""Weight of samples in cells that do not touch the corner: they steady the fit and must not rule it."""
+FAR = (0.0, 0.1, 0.03)
+"""Weight, by degree, of samples in cells that do not touch the corner: they steady the fit, not rule it."""
 
 
 @njit(cache=True, nogil=True)
@@ -80,8 +80,8 @@ def patch_recovery(
     corners : int64[n]
         Rows that are corners of cells.
     outside : bool[k]
-        Rows on the surface of their part: patches of first-order cells take one more ring there, because
-        a fit to the few cells at hand would be an extrapolation.
+        Rows on the surface of their part: patches take one more ring there, because a fit to the few
+        cells at hand would be an extrapolation.
     row_start, row_cells : int64[k + 1], int64[.]
         Cells at each row.
     cell_start, cell_rows : int64[n_cells + 1], int64[.]
@@ -123,10 +123,10 @@ def patch_recovery(
             wanted = 4 if degree == 1 else 10
         else:
             wanted = 3 if degree == 1 else 6
-        # A fit through just enough samples follows their noise: ask for two or three times as many.
+        # A fit through just enough samples follows their noise: ask for twice as many.
         rings = 0
-        least = (1 + degree) * wanted
-        while rings < 3 and (n_samples < least or (rings < 1 and degree == 1 and outside[corner])):
+        far = FAR[degree]
+        while rings < 3 and (n_samples < 2 * wanted or (rings < 1 and outside[corner])):
             old = size
             for s in range(old):
                 c = patch[s]
@@ -156,7 +156,7 @@ def patch_recovery(
             m = 1
             for s in range(size):
                 c = patch[s]
-                pull = 1.0 if s < inner else FAR
+                pull = 1.0 if s < inner else far
                 for q in range(sample_start[c], sample_start[c + 1]):
                     m = _basis(
                         (sample_xyz[q, 0] - xyz[corner, 0]) / hx,

@@ -61,18 +61,26 @@ class Recovery:
 
     @cached_property
     def points(self) -> ResultPoints:
-        """Nodes split between parts."""
+        """Nodes split between parts, and between bars."""
         n = self.mesh.n_points
-        keys = [block.conn.ravel() + block.part * n for block in self.blocks]
-        unique, inverse = np.unique(np.concatenate(keys), return_inverse=True)
+        keys, bars = [], n * (1 + max(block.part for block in self.blocks))
+        for block in self.blocks:
+            if block.element.dimension == 1:
+                # Each bar carries a force of its own; nothing is continuous from one to the next.
+                keys.append(bars + np.arange(block.conn.size) * n + block.conn.ravel())
+                bars += block.conn.size * n
+            else:
+                keys.append(block.conn.ravel() + block.part * n)
+        unique, first, inverse = np.unique(np.concatenate(keys), return_index=True, return_inverse=True)
         inverse = inverse.reshape(-1)
+        part = np.concatenate([np.full(block.conn.size, block.part) for block in self.blocks])[first]
         cells, at = [], 0
         for block in self.blocks:
             size = block.conn.size
             cells.append((block.element.name, block.cells, inverse[at : at + size].reshape(block.conn.shape)))
             at += size
         node = unique % n
-        return ResultPoints(node, unique // n, tuple(cells), self.mesh.points[node])
+        return ResultPoints(node, part, tuple(cells), self.mesh.points[node])
 
     @cached_property
     def _ragged(self) -> tuple[IntArray, IntArray]:
@@ -137,17 +145,18 @@ class Recovery:
         return 3 if self.mesh.dimension == 3 or not self.mesh.is_plane else 2
 
     def nodal(self, samples: FloatArray) -> FloatArray:
-        """Values float64[k, c] to report: recovered; on surfaces of quadratic cells the cells' own, averaged.
+        """Values float64[k, c] to report: recovered; on surfaces of quadratic cells the mean with their own.
 
-        A patch's polynomial overshoots where it ends. There the values that quadratic cells bring from
-        their superconvergent points are two to ten times closer (notches, bores), those of first-order
-        cells are not.
+        Where a patch's polynomial ends it overshoots, and the values of the cells there, extrapolated from
+        their superconvergent points, fall short of steep gradients: between the two the error is smallest
+        over notches, bores and plates alike. First-order cells have nothing to add to the recovered value.
         """
+        recovered = self.recovered(samples)
         quadratic = np.zeros(len(self.points), bool)
         for block, (_, _, rows) in zip(self.blocks, self.points.cells, strict=True):
             quadratic[rows] |= block.element.degree > 1
-        own = (self._outside & quadratic)[:, None]
-        return np.where(own, self.averaged(samples)[0], self.recovered(samples))
+        between = 0.5 * (recovered + self.averaged(samples)[0])
+        return np.where((self._outside & quadratic)[:, None], between, recovered)
 
     def recovered(self, samples: FloatArray) -> FloatArray:
         """Patch-recovered values float64[k, c] from samples float64[s, c]; lines are averaged."""

@@ -152,7 +152,7 @@ class StaticCase(CaseResult):
         Two answers of different order are at hand: the cells' own stress, averaged, and the recovered
         one. Their distance bounds the error where the mesh resolves the field; where it is large against
         the stress itself the mesh does not, and the bound is widened: up to fourfold with first-order
-        cells, twofold with quadratic ones. At a single node the distance may vanish by chance, so the root
+        cells, two and a half with quadratic ones. At a single node the distance may vanish by chance, so the root
         mean square over a cell counts, from the worst cell around. What other places of the part miss
         reaches here too: twice the energy error squared, of the stress around.
 
@@ -174,7 +174,7 @@ class StaticCase(CaseResult):
         around = np.maximum(around, distance)
         share = np.divide(around, level, out=np.zeros_like(around), where=level > 0.0)
         widening = np.where(
-            first_order, 1.3 + np.minimum(8.0 * share, 2.7), 1.2 + np.minimum(2.0 * share, 1.0)
+            first_order, 1.3 + np.minimum(8.0 * share, 2.7), 1.5 + np.minimum(4.0 * share, 1.0)
         )
         return np.asarray(around * widening + 2.0 * self.energy_error**2 * level)
 
