@@ -25,7 +25,8 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     "model.sections": ("Axisymmetric", "PlaneStrain", "PlaneStress", "Solid", "Truss"),
     "model.loads": (
         "Acceleration", "BearingLoad", "Centrifugal", "Convection", "Force", "Gravity", "HeatFlow",
-        "HeatFlux", "HeatSource", "HydrostaticPressure", "Moment", "Pressure", "RemoteForce", "Traction", "resultant",
+        "HeatFlux", "HeatSource", "HydrostaticPressure", "Moment", "Pressure", "RemoteForce", "Traction",
+        "resultant",
     ),
     "model.supports": (
         "ElasticFoundation", "FixedSupport", "FixedTemperature", "InertiaRelief", "PointMass",
@@ -46,8 +47,8 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     "io": ("read_mesh", "write_mesh"),
     "mesh": (
         "Group", "Lattice", "Mesh", "MeshReport", "Selection", "bore", "box", "cylinder", "everything",
-        "exterior", "faces", "feature", "fillet", "group", "ids", "move", "near", "nearest", "offset", "plane",
-        "scale", "select", "sphere", "stretch",
+        "exterior", "faces", "feature", "fillet", "group", "ids", "move", "near", "nearest", "offset",
+        "plane", "scale", "select", "sphere", "stretch",
     ),
 }  # fmt: skip
 _HOME = {name: room for room, names in _ROOMS.items() for name in names}
