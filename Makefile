@@ -17,6 +17,9 @@ test: $(VENV)/test
 verify: $(VENV)/test
 	@$(BIN)/python -m tests.verify
 
+notebooks: $(VENV)/test
+	@$(BIN)/python notebooks/refresh.py
+
 lint: $(VENV)/test
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . ; $(BIN)/mypy
 
