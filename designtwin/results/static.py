@@ -152,8 +152,8 @@ class StaticCase(CaseResult):
         Two answers of different order are at hand: the cells' own stress, averaged, and the recovered
         one. Their distance bounds the error where the mesh resolves the field; where it is large against
         the stress itself the mesh does not, and the bound is widened: up to fourfold with first-order
-        cells, two and a half with quadratic ones. At a single node the distance may vanish by chance, so the root
-        mean square over a cell counts, from the worst cell around. What other places of the part miss
+        cells, two and a half with quadratic ones. At a single node the distance may vanish by chance, so the
+        root mean square over a cell counts, from the worst cell around. What other places of the part miss
         reaches here too: twice the energy error squared, of the stress around.
 
         The factors are the smallest round ones that hold the truth on NAFEMS LE1, LE10, Kirsch's plate and
@@ -302,7 +302,8 @@ class StaticCase(CaseResult):
         """Half-width of any displacement component at the mesh points, float64[n_points], m.
 
         What the whole part adds goes with the energy error squared (four times that, of the largest
-        displacement); what the cells around a node add is their strain error over three tenths of their size.
+        displacement); what the cells around a node add is their strain error over their size
+        and a quarter (a corner where loads meet a free side asks for that).
         """
         largest = float(np.linalg.norm(self.displacement, axis=1).max())
         out = np.zeros(self.mesh.n_points)
@@ -312,7 +313,7 @@ class StaticCase(CaseResult):
         )
         for block, (_, _, rows) in zip(self.recovery.blocks, self.points.cells, strict=True):
             size = np.ptp(self.mesh.points[block.conn], axis=1).max(axis=1)
-            share = 0.3 * size * distance[rows].max(axis=1)
+            share = 1.25 * size * distance[rows].max(axis=1)
             np.maximum.at(out, block.conn.ravel(), np.repeat(share, block.conn.shape[1]))
         return out + 4.0 * self.energy_error**2 * largest
 
