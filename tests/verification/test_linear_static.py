@@ -128,7 +128,7 @@ CLAIMS = (
             "ux at D": (-1.022085e-4, 0.002),
             "stress_xx at (0, 1)": (-7.2606e6, 0.02),
         },
-        sizes={"triangle": 96, "triangle6": 20, "quad": 48, "quad8": 24},
+        sizes={"triangle": 96, "triangle6": 32, "quad": 48, "quad8": 24},
     ),
     Claim(
         id="D09",
@@ -137,8 +137,8 @@ CLAIMS = (
         build=_le1_extruded,
         measure=_le1,
         targets={"stress_yy at D": (92.658e6, 0.005), "ux at D": (-1.022085e-4, 0.002)},
-        sizes={"tetra10": 28, "hexahedron20": 16},
-        costly={"tetra10": (8, 4.0), "hexahedron20": (12, 2.0)},
+        sizes={"tetra10": 32, "hexahedron20": 20},
+        costly={"tetra10": (12, 4.0), "hexahedron20": (12, 3.0)},
     ),
     Claim(
         id="D10",
