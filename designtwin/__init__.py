@@ -58,7 +58,12 @@ __all__ = ["__version__", *sorted(_HOME)]
 
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
-        raise AttributeError(f"designtwin has no {name!r}; it has {', '.join(sorted(_HOME))}")
+        from difflib import get_close_matches
+
+        near = " or ".join(map(repr, get_close_matches(name, _HOME, n=2)))
+        raise AttributeError(
+            f"designtwin has no {name!r}; " + (f"did you mean {near}?" if near else "see dir()")
+        )
     value = getattr(import_module(f"designtwin.{_HOME[name]}"), name)
     globals()[name] = value
     return value

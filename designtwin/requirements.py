@@ -1242,7 +1242,7 @@ def one_of(
         return
     near = difflib.get_close_matches(str(given), known, n=2, cutoff=0.5)
     hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
-    raise error(f"{name}={given!r} is unknown{hint} Known: {', '.join(known)}")
+    raise error(f"{name}={given!r} is unknown{hint} (known: {', '.join(known)})")
 
 
 def _case_exists(quantity: Quantity, case: str, names: Iterable[str]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from designtwin.assembly import Assembled, CellBlock, assemble_static, cell_blocks, thermal_stress_force
-from designtwin.errors import ConvergenceError, SingularSystemError
+from designtwin.errors import ConvergenceError, ModelError, SingularSystemError
 from designtwin.model.checks import check_static
 from designtwin.model.model import LoadCase, Model
 from designtwin.progress import track
@@ -41,6 +41,8 @@ def solve_static(model: Model, *, solver: LinearSolver | None = None) -> StaticR
 
     Raises
     ------
+    ModelError
+        If no load case is static.
     SingularSystemError
         If the supports leave a rigid-body motion free; names the piece and the motion.
     MissingPropertyError
@@ -51,6 +53,11 @@ def solve_static(model: Model, *, solver: LinearSolver | None = None) -> StaticR
     Source: Bathe, Finite Element Procedures, 2nd ed. (2014), sec. 4.2.
     """
     cases = [case for case in model.cases.values() if case.is_static]
+    if not cases:
+        raise ModelError(
+            "there is nothing to solve: no load case of the model is static; an empty one will do where only "
+            'prescribed displacements act: load_cases={"moved": []}'
+        )
     notes = [note for case in cases for note in check_static(model, case)]
     blocks = cell_blocks(model)
     recovery = Recovery(model.mesh, blocks)

@@ -34,13 +34,18 @@ def solve_thermal(model: Model, *, solver: LinearSolver | None = None) -> Therma
     MissingPropertyError
         If a material lacks its conductivity.
     ModelError
-        If a conductivity depends on temperature (not yet solved).
+        If no load case is thermal, or a conductivity depends on temperature (not yet solved).
     ConvergenceError
         If the solver does not reach its tolerance, or heat does not balance.
 
     Source: Bathe, Finite Element Procedures, 2nd ed. (2014), sec. 7.2.
     """
     cases = [case for case in model.cases.values() if case.is_thermal or model.heat_supports]
+    if not cases:
+        raise ModelError(
+            "there is nothing to solve: no load case of the model has heat or a given temperature, such as "
+            "HeatFlow(on=..., total='20 W') or FixedTemperature(on=..., value='40 degC')"
+        )
     notes = [note for case in cases for note in check_thermal(model, case)]
     for part in model.parts:
         if part.section.material.varies_with_temperature("conductivity"):

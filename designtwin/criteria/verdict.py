@@ -189,6 +189,9 @@ class Verdict:
         ]
         return lines + [f"note: {note}" for note in self.notes]
 
+    def __repr__(self) -> str:
+        return f"<Verdict of {self.test}: {self.status}, {len(self.rows)} requirements>"
+
     def __str__(self) -> str:
         from io import StringIO
 

@@ -56,6 +56,9 @@ class Group:
             union(self.nodes, other.nodes), union(self.facets, other.facets), union(self.cells, other.cells)
         )
 
+    def __repr__(self) -> str:
+        return f"<Group: {self}>"
+
     def __str__(self) -> str:
         parts = [
             f"{len(ids):,} {word}"
@@ -528,6 +531,10 @@ class Mesh:
         from designtwin.mesh.quality import check
 
         return check(self)
+
+    def __repr__(self) -> str:
+        cells = ", ".join(f"{len(conn):,} {name}" for name, conn in self.cells.items())
+        return f"<Mesh {self.source}: {self.n_points:,} points, {cells}, groups {list(self.groups)}>"
 
     def __str__(self) -> str:
         from designtwin.mesh.quality import describe

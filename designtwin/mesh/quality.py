@@ -18,11 +18,11 @@ from functools import lru_cache
 import numpy as np
 
 from designtwin.elements import ELEMENTS, facet_table
-from designtwin.errors import MeshError
+from designtwin.errors import MeshError, UnitError
 from designtwin.mesh.mesh import Mesh
 from designtwin.mesh.surface import surface_of
 from designtwin.typing import BoolArray, FloatArray, IntArray, PlainData
-from designtwin.units import from_si, show, symbol
+from designtwin.units import from_si, show, symbol, to_si
 
 WIDTH = 108
 """Columns of the printed table."""
@@ -141,6 +141,9 @@ class MeshReport:
             "grade": self.grade,
             "findings": [finding.to_dict() for finding in self.findings],
         }
+
+    def __repr__(self) -> str:
+        return f"<MeshReport of {self.source or 'mesh'}: {self.grade}>"
 
     def __str__(self) -> str:
         from io import StringIO
@@ -810,13 +813,11 @@ def _size(mesh: Mesh) -> Finding:
 
 
 def _resized(longest: float, read_as: str, other: str) -> str:
-    from designtwin.units import to_si
-
     try:
         factor = float(to_si(f"1 {other}", "length", name="unit")) / float(
             to_si(f"1 {read_as}", "length", name="unit")
         )
-    except Exception:  # a unit of the file's own: the ratio is not worth an error
+    except UnitError:  # a unit of the file's own: the ratio is not worth an error
         return "another size"
     return show(longest * factor, "length")
 

@@ -66,6 +66,9 @@ class Region:
     def __bool__(self) -> bool:
         return bool(len(self.nodes) or len(self.facets) or len(self.cells))
 
+    def __repr__(self) -> str:
+        return f"<Region: {self}>"
+
     def __str__(self) -> str:
         return f"{len(self.nodes):,} nodes, {len(self.facets):,} facets, {len(self.cells):,} cells"
 

@@ -88,6 +88,9 @@ class CaseResult:
     def field_names(self) -> tuple[str, ...]:
         raise NotImplementedError
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r} of {self.model!r}>"
+
     @property
     def mesh(self) -> Mesh:
         return self.model.mesh
@@ -179,7 +182,7 @@ class CaseResult:
 C = TypeVar("C", bound=CaseResult)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Result(Generic[C]):
     """Answers of all cases of one analysis.
 
@@ -198,6 +201,9 @@ class Result(Generic[C]):
 
     physics: ClassVar[str]
     """"static" or "thermal": what a quantity's ``needs`` must name."""
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of cases {list(self.cases)}>"
 
     @property
     def cases(self) -> tuple[str, ...]:

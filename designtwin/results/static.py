@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _PLACES = "'points', 'recovered', 'averaged', 'cell_points', 'samples'"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class StaticCase(CaseResult):
     """Answer of one load case.
 
@@ -318,7 +318,7 @@ class StaticCase(CaseResult):
         return out + 4.0 * self.energy_error**2 * largest
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class StaticResult(Result[StaticCase]):
     """Answers of a static analysis, case by case."""
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from designtwin.mesh.selections import Selection
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ThermalCase(CaseResult):
     """Answer of one thermal load case.
 
@@ -151,7 +151,7 @@ class ThermalCase(CaseResult):
         raise DesignTwinError(f"there is no field {name!r}; there are: {', '.join(self.field_names)}")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ThermalResult(Result[ThermalCase]):
     """Answers of a thermal analysis, case by case."""
 
