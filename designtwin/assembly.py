@@ -29,7 +29,7 @@ _CHUNK = 4096
 
 @dataclass(frozen=True, eq=False)
 class DofMap:
-    """Numbers of the unknowns: components of node 0, of node 1, ..., then extra unknowns.
+    """Numbers of the unknowns: components of node 0, of node 1, ...
 
     Parameters
     ----------
@@ -204,6 +204,20 @@ def _truss_tensors(block: CellBlock, points: FloatArray, modulus: FloatArray) ->
     return np.asarray(modulus[:, None, None] * m[:, :, None] * m[:, None, :])
 
 
+def _warmth(
+    block: CellBlock, at: PointTables, temperature: FloatArray | None, what: str
+) -> FloatArray | None:
+    """Temperature at table points, float64[n_cells, q], K, where a property is a table over it.
+
+    Held within that of the cell's nodes: a quadratic cell overshoots between them, and tables end.
+    """
+    if temperature is None or not block.section.material.varies_with_temperature(what):
+        return None
+    nodal = temperature[block.conn]
+    between = np.einsum("qn,cn->cq", at.shape, nodal)
+    return np.asarray(np.clip(between, nodal.min(axis=1)[:, None], nodal.max(axis=1)[:, None]))
+
+
 def elastic_tensors(
     model: Model, block: CellBlock, at: PointTables, temperature: FloatArray | None
 ) -> tuple[FloatArray, IntArray]:
@@ -213,11 +227,10 @@ def elastic_tensors(
     """
     n_cells, n_q = len(block.conn), len(at.xi)
     section = block.section
-    local = None
-    if temperature is not None and section.material.varies_with_temperature("stiffness"):
-        local = np.einsum("qn,cn->cq", at.shape, temperature[block.conn]).ravel()
+    warm = _warmth(block, at, temperature, "stiffness")
+    local = None if warm is None else warm.ravel()
     if isinstance(section, Truss):
-        mean = None if local is None else local.reshape(n_cells, n_q).mean(axis=1)
+        mean = None if warm is None else warm.mean(axis=1)
         modulus = np.broadcast_to(section.axial_modulus(mean), (n_cells,))
         tensors = _truss_tensors(block, model.mesh.points, modulus)
         return tensors, np.repeat(np.arange(n_cells)[:, None], n_q, axis=1)
@@ -233,7 +246,9 @@ def thermal_strain(model: Model, block: CellBlock, at: PointTables, case: LoadCa
     if case.temperature is None:
         return None
     nodal = case.temperature.at_nodes(model)
-    local = np.einsum("qn,cn->cq", at.shape, nodal[block.conn])
+    local = _warmth(block, at, nodal, "expansion")
+    if local is None:
+        local = np.einsum("qn,cn->cq", at.shape, nodal[block.conn])
     axes = block.section.axes(block.at(model.mesh.points, at.shape).reshape(-1, 3))
     free = block.section.thermal_strain(local.ravel(), case.temperature.reference_kelvin, axes)
     return np.asarray(free).reshape(*local.shape, 6)
@@ -320,9 +335,8 @@ def conductivity_tensors(
 ) -> tuple[FloatArray, IntArray]:
     """Conductivity tensors [k, 3, 3], W/(m K), and which holds where [n_cells, q]."""
     n_cells, n_q = len(block.conn), len(at.xi)
-    local = None
-    if temperature is not None and block.section.material.varies_with_temperature("conductivity"):
-        local = np.einsum("qn,cn->cq", at.shape, temperature[block.conn]).ravel()
+    warm = _warmth(block, at, temperature, "conductivity")
+    local = None if warm is None else warm.ravel()
     axes = block.section.axes(block.at(model.mesh.points, at.shape).reshape(-1, 3))
     tensors = np.asarray(block.section.conductivity_tensor(local, axes), np.float64)
     if tensors.ndim == 2:
@@ -628,8 +642,6 @@ def strain_at(
     local, local_of = elastic_tensors(model, block, at, temperature)
     free = thermal_strain(model, block, at, case)
     stress = applied(local, local_of, strain if free is None else strain - free)
-    warm = None
-    if temperature is not None and block.section.material.varies_with_temperature("stiffness"):
-        warm = np.einsum("qn,cn->cq", at.shape, temperature[block.conn])
+    warm = _warmth(block, at, temperature, "stiffness")
     axes = block.section.axes(block.at(model.mesh.points, at.shape))
     return block.section.full_strain(strain, temperature=warm, axes=axes, thermal=free), stress
