@@ -21,7 +21,7 @@ notebooks: $(VENV)/test
 	@$(BIN)/python notebooks/refresh.py
 
 lint: $(VENV)/test
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check . ; $(BIN)/mypy
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
 $(VENV)/core: pyproject.toml
 	@$(PYTHON) .ci/prepare.py $(VENV)
