@@ -232,6 +232,7 @@ ELEMENTS: dict[str, ReferenceElement] = {}
 
 
 def add(element: ReferenceElement) -> ReferenceElement:
+    """Enroll an element under its name; tests, kernels' tables and readers follow."""
     ELEMENTS[element.name] = element
     return element
 
@@ -360,11 +361,6 @@ PYRAMID13 = add(ReferenceElement(
     facet_elements=("quad8",) + ("triangle6",) * 4,
     quadrature=pyramid_rule(3), mass_quadrature=pyramid_rule(4),
     linear="pyramid", corners=5, degree=2, edges=_PYRAMID_EDGES, corner_edges=_PYRAMID_EDGES))  # fmt: skip
-
-
-def cells_of_dimension(dimension: int) -> tuple[str, ...]:
-    """Names of the elements of a dimension, linear before quadratic."""
-    return tuple(name for name, e in ELEMENTS.items() if e.dimension == dimension)
 
 
 @lru_cache

@@ -807,8 +807,3 @@ def resultant(loads: Load | Sequence[Load], model: Model) -> tuple[FloatArray, F
         if not model.axisymmetric:
             moment += np.cross(model.mesh.points, nodal).sum(axis=0)
     return force, moment
-
-
-def moment_about(model: Model, nodal: FloatArray, point: FloatArray) -> FloatArray:
-    """Moment of nodal forces [n_points, 3] about a point, float64[3], N m."""
-    return np.asarray(np.cross(model.mesh.points - point, nodal).sum(axis=0))

@@ -539,10 +539,6 @@ class Model:
         """Masses attached to the part."""
         return tuple(s for s in self.supports if isinstance(s, PointMass))
 
-    def inertia_relief(self, case: LoadCase | None = None) -> bool:
-        """Whether inertia balances the loads, in every case or in this one."""
-        return any(isinstance(s, InertiaRelief) for s in (*self.supports, *(case.supports if case else ())))
-
     # Others like it
 
     def with_(self, **changes: Any) -> Model:

@@ -342,11 +342,6 @@ class Sampler:
             out.append(fine.ravel())
         return np.concatenate(out) if out else np.empty(0)
 
-    def any_of(self, flags: BoolArray) -> BoolArray:
-        """True at the points of facets whose nodes are all flagged."""
-        out = [np.repeat(flags[conn].all(axis=1), len(table)) for conn, table in self._parts]
-        return np.concatenate(out) if out else np.empty(0, bool)
-
 
 def polylines(parts: Sequence[FloatArray]) -> Segments:
     """Segments along polylines [lines, points, 3]."""
