@@ -231,7 +231,7 @@ def build_mesh(raw: RawMesh, *, length_unit: str) -> Mesh:
     if top == 0:
         refuse("no cells; a mesh of nodes alone cannot be tested")
 
-    points, conns, groups_nodes = _drop_centre_nodes(points, node_ids, conns, labels, raw, notes, refuse)
+    points, conns, groups_nodes = _drop_centre_nodes(points, conns, labels, raw, notes, refuse)
     if top == 2:
         points = _flatten(points, notes)
 
@@ -241,7 +241,7 @@ def build_mesh(raw: RawMesh, *, length_unit: str) -> Mesh:
     stays = np.zeros(n_raw, bool)
     for start, block, d in zip(starts, blocks, dimensions):
         stays[start : start + len(block.conn)] = True if d == top else block.stays if d else False
-    body = _body(points, blocks, conns, stays, starts)
+    body = _body(points, blocks, conns)
     facet_of = np.full((n_raw, 2), -1, np.int64)  # in ids of `body`
     to_nodes = np.zeros(n_raw, bool)
     _classify(body, blocks, conns, dimensions, top, starts, stays, facet_of, to_nodes, notes)
@@ -272,7 +272,7 @@ def build_mesh(raw: RawMesh, *, length_unit: str) -> Mesh:
     groups: dict[str, Group] = {}
     for name, group in raw.groups.items():
         groups[name] = _group(
-            name, group, groups_nodes[name], blocks, conns, starts, new_id, facet_of, to_nodes, body, notes
+            name, group, groups_nodes[name], conns, starts, new_id, facet_of, to_nodes, body, notes
         )
 
     used = np.zeros(len(points), bool)
@@ -332,7 +332,6 @@ def _serendipity(blocks: Sequence[RawBlock], notes: list[str]) -> list[RawBlock]
 
 def _drop_centre_nodes(
     points: FloatArray,
-    node_ids: IntArray,
     conns: list[IntArray],
     labels: Labels,
     raw: RawMesh,
@@ -389,13 +388,7 @@ def _flatten(points: FloatArray, notes: list[str]) -> FloatArray:
     return points
 
 
-def _body(
-    points: FloatArray,
-    blocks: Sequence[RawBlock],
-    conns: Sequence[IntArray],
-    stays: np.ndarray[Any, np.dtype[np.bool_]],
-    starts: IntArray,
-) -> Mesh:
+def _body(points: FloatArray, blocks: Sequence[RawBlock], conns: Sequence[IntArray]) -> Mesh:
     """The cells of highest dimension as a mesh, to find facets in."""
     top = max(ELEMENTS[b.name].dimension for b in blocks if b.name != "vertex")
     cells: dict[str, list[IntArray]] = {}
@@ -505,7 +498,6 @@ def _group(
     name: str,
     group: RawGroup,
     nodes: IntArray | None,
-    blocks: Sequence[RawBlock],
     conns: Sequence[IntArray],
     starts: IntArray,
     new_id: IntArray,

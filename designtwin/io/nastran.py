@@ -463,7 +463,7 @@ def _sets(cards: _Cards, names: set[str], raw: RawMesh, elements: Labels) -> Non
         sids = _ints(cards, table[:, 0], lines, f"{name}: set")
         for row, sid, line in zip(table, sids.tolist(), lines.tolist()):
             fields = row[2:] if name == "SPC1" else row[[c for c in (1, 4) if c < len(row)]]
-            found = _members(cards, _listed(cards, fields, line, name), known_nodes, nodes, name, line)
+            found = _members(cards, _listed(cards, fields, line, name), known_nodes, name, line)
             if len(found):
                 raw.group(f"spc_{sid}").nodes.append(found)
     if "SET1" not in names:
@@ -496,9 +496,7 @@ def _labels_between(labels: Labels, first: int, last: int) -> IntArray:
     return np.asarray(labels.sorted[(labels.sorted >= first) & (labels.sorted <= last)])
 
 
-def _members(
-    cards: _Cards, ranges: list[tuple[int, int]], known: IntArray, nodes: Labels, what: str, line: int
-) -> IntArray:
+def _members(cards: _Cards, ranges: list[tuple[int, int]], known: IntArray, what: str, line: int) -> IntArray:
     parts = []
     for first, last in ranges:
         if first == last and first == 0:

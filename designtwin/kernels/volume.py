@@ -163,7 +163,7 @@ def _extended_stiffness(
         center_det = _map_gradients(x, center, grad)
     for q in range(weight.shape[0]):
         if m > 0:
-            _mode_gradients(x, center, modes[q], grad, mode_grad)
+            _mode_gradients(x, center, modes[q], mode_grad)
         det = _map_gradients(x, gradient[q], grad)
         radius = 1.0
         dv = weight[q] * det * factor
@@ -196,7 +196,7 @@ def _extended_stiffness(
 
 
 @njit(cache=True, nogil=True)
-def _mode_gradients(x, center, dm, grad, mode_grad):
+def _mode_gradients(x, center, dm, mode_grad):
     """Space gradients of the modes with the Jacobian of the cell's center."""
     n, d = center.shape
     jac = np.zeros((3, 3))
@@ -328,7 +328,7 @@ def _mode_load(x, shape, gradient, weight, modes, center, nc, factor, stress, gr
     load[:] = 0.0
     center_det = _map_gradients(x, center, grad)
     for q in range(weight.shape[0]):
-        _mode_gradients(x, center, modes[q], grad, mode_grad)
+        _mode_gradients(x, center, modes[q], mode_grad)
         det = _map_gradients(x, gradient[q], grad)
         for a in range(m):
             for i in range(3):
@@ -396,7 +396,7 @@ def strain(
             _mean_dilatation(x, shape, gradient, weight, kind, nc, grad, mean)
         for p in range(at_shape.shape[0]):
             if m > 0:
-                _mode_gradients(x, center, at_modes[p], grad, mode_grad)
+                _mode_gradients(x, center, at_modes[p], mode_grad)
             det = _map_gradients(x, at_gradient[p], grad)
             radius = 1.0
             if kind == 1:

@@ -6,7 +6,7 @@ Errors raise; what is merely odd comes back as notes for the result.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -348,7 +348,7 @@ def _free_motions(
     if not free.shape[1]:
         return []
     piece = _Piece(model, bodies, cells, ids, loose, center, size, held=bool(gram.any() and values[-1] > 0.0))
-    return piece.sentences(free, motion)
+    return piece.sentences(free)
 
 
 @dataclass(frozen=True, eq=False)
@@ -368,7 +368,7 @@ class _Piece:
     def n_modes(self) -> int:
         return 1 if self.model.axisymmetric else 3 if self.model.dimension == 2 else 6
 
-    def sentences(self, free: FloatArray, motion: Callable[[IntArray], FloatArray]) -> list[str]:
+    def sentences(self, free: FloatArray) -> list[str]:
         """What the free motions are, float64[n_unknown, k]: of the whole piece, then of bodies within."""
         c, m = self.model.dimension, self.n_modes
         # The piece as a whole: motions of all bodies alike that lie in the free space.

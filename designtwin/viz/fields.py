@@ -323,7 +323,7 @@ def _read_case(result: Any, name: str | Quantity, case: Any, outcome: Outcome | 
     )
     if outcome is None:
         return shown
-    return replace(shown, judged=_judged(result, outcome.requirement.quantity, shown, field.location))
+    return replace(shown, judged=_judged(outcome.requirement.quantity, shown, field.location))
 
 
 def _read_quantity(result: Any, quantity: Quantity, case: Any, outcome: Outcome | None) -> Shown:
@@ -360,7 +360,7 @@ def _display_error(values: FloatArray, error: FloatArray | None, dimension: str)
         return np.asarray(np.abs(upper - middle), np.float64)
 
 
-def _judged(result: Any, quantity: Any, shown: Shown, location: str) -> BoolArray:
+def _judged(quantity: Any, shown: Shown, location: str) -> BoolArray:
     """Rows the requirement looks at; a requirement on one face leaves nothing else out."""
     keep = np.ones(len(shown.values), bool)
     if quantity.excluding is None:
@@ -521,7 +521,7 @@ def field_scene(
         lines=tuple(lines),
         callouts=tuple(callouts),
         scale=scale,
-        title=title if title is not None else _title(shown, result),
+        title=title if title is not None else _title(shown),
         subtitle=_subtitle(result, verdict, shown),
         notes=(*notes, _mesh_note(mesh)),
         flat=skin.flat,
@@ -857,7 +857,7 @@ def _plane_text(normal: FloatArray, origin: FloatArray, size: float) -> str:
     return f"{units.show(origin, 'length')}, normal ({', '.join(f'{n:.2g}' for n in normal)})"
 
 
-def _title(shown: Shown, result: Any) -> str:
+def _title(shown: Shown) -> str:
     text = shown.title[:1].upper() + shown.title[1:]
     return f"{text}, load case {shown.case.name}" if shown.case.name else text
 
@@ -931,7 +931,7 @@ def compare(
     )
     page = Page(window_size)
     page.header(
-        title if title is not None else f"{_title(first, pairs[0][0])}: {headings[0]} and {headings[1]}",
+        title if title is not None else f"{_title(first)}: {headings[0]} and {headings[1]}",
         part_name(pairs[1][0], pairs[1][1]),
     )
     notes = [n for n in scenes[0].notes[:-1] if n in scenes[1].notes]
