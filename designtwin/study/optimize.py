@@ -7,13 +7,13 @@ import inspect
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from designtwin.criteria import Verdict
+from designtwin.criteria.verdict import Verdict, overall
 from designtwin.errors import DesignTwinError, StudyError
 from designtwin.mesh import Mesh
 from designtwin.model.model import Model
@@ -106,7 +106,7 @@ class Verification:
     @property
     def status(self) -> str:
         """FAIL if any verdict fails, else CANNOT TELL if any cannot tell, else PASS."""
-        return _joint_status([verdict.status for verdict in self.verdicts])
+        return overall(verdict.status for verdict in self.verdicts)
 
     def __bool__(self) -> bool:
         return self.status == "PASS"
@@ -134,6 +134,8 @@ class Best:
     verdicts : tuple of Verdict
         Of the design on the study's own mesh.
     model : Model
+    study : Study
+        The study it is the answer of.
     """
 
     values: Mapping[str, float]
@@ -149,12 +151,12 @@ class Best:
     @property
     def status(self) -> str:
         """Joint status of the verdicts."""
-        return _joint_status([verdict.status for verdict in self.verdicts])
+        return overall(verdict.status for verdict in self.verdicts)
 
     def verify(self, mesh: Mesh) -> Verification:
         """Build and test the design on another mesh; an optimum is never reported untested."""
-        model = self.study.build(dict(self.values), mesh)
-        verdicts = tuple(test.run() for test in self.study.tests(model))
+        model = self.study.model_of(self.values, mesh)
+        verdicts = self.study.run_tests(model)
         return Verification(verdicts, self.study.objective_of(model, verdicts))
 
     def __str__(self) -> str:
@@ -192,6 +194,8 @@ class Study:
         Such as ``mass()``.
     store : path, optional
         Folder that keeps every evaluation; the same study resumes from it.
+    name : str
+        For titles.
 
     Raises
     ------
@@ -205,7 +209,7 @@ class Study:
     tests: Callable[[Model], Sequence[Test]]
     minimize: Quantity
     store: str | Path | None = None
-    name: str = field(default="design study")
+    name: str = "design study"
 
     def __post_init__(self) -> None:
         if not self.variables:
@@ -234,7 +238,7 @@ class Study:
             If the store holds another study, or the very first design cannot be evaluated.
         """
         seconds = float(to_si(max_time, "time", name="max_time"))
-        start = self._model_of({name: v.start for name, v in self.variables.items()})
+        start = self.model_of({name: v.start for name, v in self.variables.items()})
         store = Store(self.store, self._fingerprint(start))
         search = _Search(self, store, max_analyses, seconds, tolerance)
         try:
@@ -243,8 +247,9 @@ class Study:
         finally:
             search.store.close()
 
-    def _model_of(self, values: dict[str, float]) -> Model:
-        model = self.build(values, self.mesh)
+    def model_of(self, values: Mapping[str, float], mesh: Mesh | None = None) -> Model:
+        """The model of a design, on the study's own mesh unless another is given."""
+        model = self.build(dict(values), self.mesh if mesh is None else mesh)
         if not isinstance(model, Model):
             raise StudyError(f"build must return a Model, got {type(model).__name__}")
         return model
@@ -297,7 +302,7 @@ class Study:
             at = v.scaled(best.values[name])
             if at < 1e-6 or at > 1 - 1e-6:
                 active.append(f"{name} at its {'lower' if at < 0.5 else 'upper'} bound")
-        model = self._model_of(dict(best.values))
+        model = self.model_of(best.values)
         return Best(
             values=dict(best.values), objective=float(best.objective or 0.0), feasible=bool(feasible),
             active=tuple(active), stopped=stopped, model=model, study=self, verdicts=self.run_tests(model),
@@ -349,7 +354,7 @@ class _Search:
         start = time.perf_counter()
         number = len(self.seen) + 1
         try:
-            model = self.study._model_of(values)
+            model = self.study.model_of(values)
             verdicts = self.study.run_tests(model)
             objective = self.study.objective_of(model, verdicts)
         except StudyError:
@@ -433,10 +438,6 @@ class _Search:
         if out.success:
             return f"the objective changes by less than {self.tolerance:.1%} (SLSQP, {out.nit} steps)"
         return f"SLSQP ended after {out.nit} steps: {str(out.message).lower()}"
-
-
-def _joint_status(all_: Sequence[str]) -> str:
-    return "FAIL" if "FAIL" in all_ else "CANNOT TELL" if "CANNOT TELL" in all_ else "PASS"
 
 
 def _hash(text: str) -> str:
