@@ -198,7 +198,7 @@ def _mesh_data(mesh: Any) -> dict[str, Any]:
 def _draw(verdicts: Sequence[Any], folder: Path) -> Iterator[Path]:
     """The pictures an engineer wants of each verdict, each of the load case that is worst."""
     for verdict in verdicts:
-        thermal = verdict.test.startswith("thermal")
+        thermal = verdict.result.physics == "thermal"
         fields = ("temperature",) if thermal else ("von_mises", "safety_factor", "displacement")
         known = verdict.result[verdict.result.cases[0]].field_names
         for name in fields:
