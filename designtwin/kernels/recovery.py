@@ -123,10 +123,11 @@ def patch_recovery(
             wanted = 4 if degree == 1 else 10
         else:
             wanted = 3 if degree == 1 else 6
-        # A fit through just enough samples follows their noise: ask for twice as many.
+        # A fit through just enough samples follows their noise: ask for two or three times as many.
         rings = 0
         far = FAR[degree]
-        while rings < 3 and (n_samples < 2 * wanted or (rings < 1 and outside[corner])):
+        least = (1 + degree) * wanted
+        while rings < 3 and (n_samples < least or (rings < 1 and degree == 1 and outside[corner])):
             old = size
             for s in range(old):
                 c = patch[s]
