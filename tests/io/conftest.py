@@ -1,15 +1,14 @@
 """Files written in a test and read back through the door."""
 
-import os
 import sys
 from pathlib import Path
 
 import pytest
+from surroundings import SHARED
 
 from designtwin.io import read_mesh
 
 sys.path.insert(0, str(Path(__file__).parent))
-SHARED = Path(__file__).parents[3] / "shared" / "verification" / "meshes"
 
 
 @pytest.fixture
@@ -36,8 +35,3 @@ def shared_mesh():
         return SHARED / name
 
     return find
-
-
-def verifying():
-    """True under ``make verify``: full counts."""
-    return os.environ.get("DESIGNTWIN_VERIFY") == "1"

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import mutations
 import pytest
-from conftest import verifying
+from surroundings import FULL
 
-COUNT = 2000 if verifying() else 300
+COUNT = 2000 if FULL else 300
 WORKERS = 2
 
 

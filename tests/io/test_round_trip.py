@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from builders import PLANES, SOLIDS, bar, box, rectangle
-from conftest import SHARED
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
+from surroundings import SHARED
 
 from designtwin.elements import ELEMENTS
 from designtwin.io import read_mesh, write_mesh
@@ -129,8 +129,6 @@ def test_shared_files_survive(suffix, tmp_path, shared_mesh):
 
 def test_bracket_has_the_groups_of_the_acceptance_script():
     path = Path(__file__).parents[2] / "meshes" / "bracket.msh"
-    if not path.is_file():
-        pytest.skip("meshes/bracket.msh is not made yet")
     mesh = read_mesh(path, length_unit="mm")
     assert len(mesh.groups["body"].cells) == mesh.n_cells
     assert len(mesh.groups["lug"].facets) > 0

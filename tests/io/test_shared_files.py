@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import SHARED
+from surroundings import SHARED
 
 from designtwin.errors import MeshReadError
 from designtwin.io import read_mesh

@@ -547,10 +547,7 @@ def design(mesh, thickness, rib, radius):
 
 @pytest.fixture(scope="module", params=["bracket.msh", "bracket_fine.msh"])
 def bracket(request):
-    path = MESHES / request.param
-    if not path.exists():
-        pytest.skip(f"{request.param} is not made yet")
-    return dtw.read_mesh(path, length_unit="mm")
+    return dtw.read_mesh(MESHES / request.param, length_unit="mm")
 
 
 @pytest.mark.parametrize("thickness", [3.0, 8.0])

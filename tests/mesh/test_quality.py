@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from builders import BLOCKS, SOLIDS, apart, bar, block, box, elevate, merged, rectangle, ring
 from numpy.testing import assert_allclose
+from surroundings import SHARED
 
 import designtwin as dtw
 from designtwin.elements import ELEMENTS
@@ -20,7 +21,6 @@ from designtwin.mesh.mesh import jacobian_determinants
 from designtwin.mesh.quality import describe, determinants
 
 MESHES = Path(__file__).parents[2] / "meshes"
-SHARED = Path(__file__).parents[3] / "shared" / "verification" / "meshes"
 
 
 def complaints(mesh):
@@ -54,8 +54,6 @@ def test_a_truss_has_no_complaints():
 
 @pytest.mark.parametrize("name", ["bracket.msh", "bracket_fine.msh"])
 def test_our_own_parts_are_healthy(name):
-    if not (MESHES / name).exists():
-        pytest.skip(f"{name} is not made yet")
     report = dtw.read_mesh(MESHES / name, length_unit="mm").check()
     assert report.at_least("bad") == ()
     assert report.raise_on("bad") is report

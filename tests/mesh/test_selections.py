@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ from builders import apart, bar, box, drilled, merged, rectangle, ring
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
+from surroundings import FULL
 
 import designtwin as dtw
 from designtwin.errors import SelectionError, UnitError
@@ -20,7 +20,6 @@ from designtwin.mesh.selections import Selection, count_pieces, distance_to, sel
 from designtwin.mesh.surface import surface_of
 
 MESHES = Path(__file__).parents[2] / "meshes"
-FULL = os.environ.get("DESIGNTWIN_VERIFY") == "1"
 MM = 1e-3
 
 
@@ -452,10 +451,7 @@ def test_a_region_is_found_once_per_mesh():
 
 @pytest.fixture(scope="module")
 def bracket():
-    path = MESHES / "bracket.msh"
-    if not path.exists():
-        pytest.skip("meshes/bracket.msh is not made yet")
-    return dtw.read_mesh(path, length_unit="mm")
+    return dtw.read_mesh(MESHES / "bracket.msh", length_unit="mm")
 
 
 RULES_OF_THE_BRACKET = {
