@@ -89,6 +89,12 @@ def test_verify_tests_the_same_design_on_another_mesh():
     assert_allclose(check.objective, best.objective, rtol=1e-9)
 
 
+def test_verify_without_a_test_is_refused_not_passed():
+    best = study(tests=lambda model: strength(model) if model.mesh.n_cells == STRIP.n_cells else []).run()
+    with pytest.raises(dtw.StudyError, match="a prototype test at least"):
+        best.verify(rectangle("triangle6", (12, 4), (0.2, 0.04)))
+
+
 def test_designs_that_fail_are_survived():
     def fragile(values, mesh):
         if 0.0017 < values["thickness"] < 0.0019 or 0.0024 < values["thickness"] < 0.0026:
