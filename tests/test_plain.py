@@ -98,7 +98,8 @@ def test_hash_knows_type_field_shape_and_dtype_but_no_order_of_keys():
     variants = [
         Crate(content=ones), Crate(content=ones.reshape(2, 2)), Crate(content=ones.astype(np.int64)),
         Crate(content=ones, label="other"), Crate(content=1), Crate(content=1.0), Crate(content=True),
-        Crate(content="1"), Crate(content=(1,)), Crate(content={"a": 1, "b": 2}), Crate(content={"a": 2, "b": 1}),
+        Crate(content="1"), Crate(content=(1,)),
+        Crate(content={"a": 1, "b": 2}), Crate(content={"a": 2, "b": 1}),
         Point(1.0), Point(1.0, 1.0),
     ]  # fmt: skip
     assert len({v.content_hash() for v in variants}) == len(variants)
@@ -140,7 +141,10 @@ def test_type_is_checked():
         ([], "needs a 'type'"),
         ({"type": "Crate", "content": {"array": "!", "dtype": "float64", "shape": [1]}}, "no array"),
         ({"type": "Crate", "content": {"array": "", "dtype": "object", "shape": [0]}}, "no array"),
-        ({"type": "Crate", "content": {"array": "AAAAAAAAAAA=", "dtype": "float64", "shape": [7]}}, "no array"),
+        (
+            {"type": "Crate", "content": {"array": "AAAAAAAAAAA=", "dtype": "float64", "shape": [7]}},
+            "no array",
+        ),
         ({"type": "Crate", "content": {"float": "1"}}, "none of"),
         ({"type": "Crate", "content": {"dict": 3}}, "no dictionary"),
         ({"type": "Crate", "content": 1, "derived": 4}, "no field 'derived'"),
