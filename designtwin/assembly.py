@@ -29,32 +29,37 @@ _CHUNK = 4096
 
 @dataclass(frozen=True, eq=False)
 class DofMap:
-    """Numbers of the unknowns: components of node 0, of node 1, ...
+    """Numbers of the unknowns: components of node 0, of node 1, ..., then those of no node.
 
     Parameters
     ----------
     n_points : int
     components : int
         1 temperature, 2 plane displacement, 3 displacement.
+    extra : int
+        Unknowns that belong to no node (rigid bodies, multipliers); numbered last.
     """
 
     n_points: int
     components: int
+    extra: int = 0
 
     @property
     def n_dof(self) -> int:
-        return self.n_points * self.components
+        return self.n_points * self.components + self.extra
 
     def gather(self, field: FloatArray) -> FloatArray:
-        """Nodal values float64[n_points, 3] (or [n_points] for scalars) as unknowns float64[n_dof]."""
-        return np.ascontiguousarray(field.reshape(self.n_points, -1)[:, : self.components]).ravel()
+        """Nodal values float64[n_points, 3] (or [n_points] for scalars) as unknowns [n_dof]; 0 for extra."""
+        nodal = field.reshape(self.n_points, -1)[:, : self.components].ravel()
+        return np.concatenate([nodal, np.zeros(self.extra)])
 
     def scatter(self, x: FloatArray) -> FloatArray:
         """Unknowns as nodal values float64[n_points, 3], or [n_points] for scalars."""
+        nodal = x[: self.n_points * self.components]
         if self.components == 1:
-            return x.copy()
+            return nodal.copy()
         out = np.zeros((self.n_points, 3))
-        out[:, : self.components] = x.reshape(self.n_points, self.components)
+        out[:, : self.components] = nodal.reshape(self.n_points, self.components)
         return out
 
 
@@ -143,17 +148,18 @@ def cell_blocks(model: Model) -> tuple[CellBlock, ...]:
     for index, part in enumerate(model.parts):
         for name, rows in model.mesh.rows_by_block(part.cells):
             element = ELEMENTS[name]
-            formulation = getattr(part.section, "formulation", "auto")
-            bilinear = name in ("quad", "hexahedron")
-            if formulation == "auto":
-                formulation = ("b-bar" if model.axisymmetric else "incompatible") if bilinear else "full"
-            if formulation != "full" and not bilinear and name not in ("wedge",):
-                formulation = "full"
-            if formulation == "incompatible" and (model.axisymmetric or not bilinear):
+            asked = getattr(part.section, "formulation", "auto")
+            # What a cell type offers, best first; the others neither lock nor have a remedy.
+            offers: tuple[str, ...] = ("incompatible", "b-bar") if name in ("quad", "hexahedron") else ()
+            if model.axisymmetric:
+                offers = offers[1:]
+            if asked not in ("auto", "full", *offers):
                 raise ModelError(
-                    f"part {part.name!r}: incompatible modes exist for plane and solid first-order "
-                    f"quadrilaterals and hexahedra, not for {name!r}; say formulation='b-bar' or 'auto'"
+                    f"part {part.name!r}: formulation={asked!r} does not exist for its cells {name!r}"
+                    f"{' of revolution' if model.axisymmetric else ''}; say 'auto', which takes the best "
+                    "for each cell type"
                 )
+            formulation = asked if asked != "auto" else offers[0] if offers else "full"
             cells = model.mesh.block_offsets[name] + rows
             blocks.append(
                 CellBlock(
