@@ -278,6 +278,11 @@ class Quantity(Plain):
         si = units.to_si(limit, self.dimension, name=f"limit of {self.label}")
         if not isinstance(si, float):
             raise RequirementError(f"limit of {self.label}: {limit!r} holds several values; one is wanted")
+        if si < 0.0 and getattr(self, "over", "") == "max_abs":
+            raise RequirementError(
+                f"{self.label} {relation} {units.show(si, self.dimension)}: the largest magnitude is never "
+                "negative; say over='min' or over='max' to keep signs"
+            )
         return Requirement(quantity=self, relation=relation, limit=si)
 
     def __le__(self, limit: Any) -> Requirement:

@@ -502,3 +502,11 @@ def test_intervals_of_values_hold_the_value():
     value = Value.between(1.0, 1.2, 0.8)
     assert (value.low, value.high) == (1.0, 1.0)
     assert_allclose(Value.between(1.0, 0.5, 1.1).error, 0.5)
+
+
+@pytest.mark.parametrize("quantity", [displacement("xmax", "z"), reaction("xmin", "z")])
+def test_a_magnitude_has_no_negative_limit(quantity):
+    """Every result would meet it, whatever it does."""
+    with pytest.raises(RequirementError, match="over='min'"):
+        _ = quantity >= -1.0
+    assert (displacement("xmax", "z", over="min") >= "-0.1 mm").limit < 0.0
