@@ -113,6 +113,13 @@ def vector_of(magnitude: MagnitudeLike, who: str) -> FloatArray:
     return magnitude.at()
 
 
+def not_negative(magnitude: MagnitudeLike, otherwise: str) -> None:
+    """Raise ModelError with this sentence if a constant is below zero."""
+    assert isinstance(magnitude, Magnitude)
+    if magnitude.is_constant and (np.asarray(magnitude.at()) < 0.0).any():
+        raise ModelError(f"{otherwise}; give a value of at least 0")
+
+
 def number_of(magnitude: MagnitudeLike | None, who: str) -> float:
     """A total that is one number."""
     assert isinstance(magnitude, Magnitude)
@@ -765,6 +772,7 @@ class Convection(HeatLoad):
             coefficient=Magnitude.of(self.coefficient, "heat_transfer", name="Convection coefficient"),
             ambient=Magnitude.of(self.ambient, "temperature", name="Convection ambient"),
         )
+        not_negative(self.coefficient, f"{self.said}: a coefficient below zero would heat what is hot")
 
     def nodal_heat(self, model: Model) -> FloatArray:
         """The ambient's part, the integral of N h T_ambient dA, W; the body's part is in ``matrices``."""

@@ -404,8 +404,8 @@ class Model:
                     near = get_close_matches(part, list(self.load_cases), n=3, cutoff=0.5)
                     hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
                     raise ModelError(
-                        f"combination {name!r} names the load case {part!r}, which does not exist{hint} "
-                        f"There are: {[n for n in self.load_cases if n != name]}"
+                        f"combination {name!r} names the load case {part!r}, which does not exist"
+                        f"{hint or '.'} There are: {[n for n in self.load_cases if n != name]}"
                     )
                 inner = expand(part, (*above, name)) if part in stated else {part: 1.0}
                 for case, share in inner.items():
@@ -414,6 +414,13 @@ class Model:
 
         for name in stated:
             flat[name] = expand(name, ())
+            for case in flat[name]:
+                if not self.cases[case].is_static:
+                    raise ModelError(
+                        f"combination {name!r} adds the case {case!r}, which has only heat: temperatures do "
+                        "not add; state one case with all the heat, or strain the part by what was solved: "
+                        f"dtw.Temperature(dtw.solve_thermal(model)[{case!r}])"
+                    )
             keys = {case: self._held(self.cases[case]) for case in flat[name]}
             if len(set(keys.values())) > 1:
                 a, b = next((a, b) for a in keys for b in keys if keys[a] != keys[b])

@@ -25,7 +25,16 @@ from designtwin.model.domains import (
     rigid_motions,
     said,
 )
-from designtwin.model.loads import Load, On, inertia_forces, linear_density, settle, values_at, vector_of
+from designtwin.model.loads import (
+    Load,
+    On,
+    inertia_forces,
+    linear_density,
+    not_negative,
+    settle,
+    values_at,
+    vector_of,
+)
 from designtwin.model.magnitude import Magnitude, MagnitudeLike
 from designtwin.plain import Plain
 from designtwin.typing import BoolArray, FloatArray, IntArray
@@ -365,6 +374,8 @@ class ElasticFoundation(Support):
             normal=Magnitude.of(self.normal, "foundation", name="ElasticFoundation normal"),
             tangential=Magnitude.of(self.tangential, "foundation", name="ElasticFoundation tangential"),
         )
+        for one in (self.normal, self.tangential):
+            not_negative(one, f"{self.said}: a stiffness below zero is no foundation")
 
     def matrices(self, model: Model) -> list[NodalMatrices]:
         plane = np.eye(3)

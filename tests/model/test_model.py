@@ -311,3 +311,25 @@ def test_the_summary_shows_the_applied_resultants():
         "Pressure on faces facing +x at the highest x: force (-20000, 0, 0) N",
     ):
         assert words in text
+
+
+def test_combinations_of_heat_are_refused():
+    """They would be left out of every test without a word."""
+    with pytest.raises(ModelError, match="temperatures do not add"):
+        dtw.Model(
+            box("hexahedron", 1),
+            materials={"body": STEEL},
+            supports=[dtw.FixedSupport(on="xmin")],
+            load_cases={
+                "pull": [dtw.Force(on="xmax", value=(1.0, 0.0, 0.0))],
+                "warm": [dtw.FixedTemperature(on="xmin", value="80 degC")],
+                "both": dtw.combine(pull=1.0, warm=1.0),
+            },
+        )
+
+
+def test_negative_coefficients_are_refused():
+    with pytest.raises(ModelError, match="below zero"):
+        dtw.Convection(on="xmin", coefficient=-1.0, ambient="20 degC")
+    with pytest.raises(ModelError, match="below zero"):
+        dtw.ElasticFoundation(on="xmin", normal=-1.0)
