@@ -8,6 +8,7 @@ else meshio knows is read by it in a worker process with limits (``guarded``).
 from __future__ import annotations
 
 from importlib import import_module
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
@@ -101,7 +102,12 @@ def read_mesh(path: str | Path, *, length_unit: str, format: str | None = None) 
         If the unit is not one of length.
     """
     length_factor(length_unit)
+    if not isinstance(path, str | PathLike):
+        raise MeshReadError(f"read_mesh: a path is wanted, got {type(path).__name__} {path!r}")
     path = Path(path)
+    if path.exists() and not path.is_file() and not path.is_dir():
+        # A device or a pipe may never end.
+        raise MeshReadError("is no regular file; save the mesh to a file first", file=path)
     kind = _format(path, format)
     # Damaged numbers overflow quietly: what is not finite is named with its node.
     with np.errstate(all="ignore"):

@@ -234,3 +234,10 @@ def test_labels_of_every_order():
         assert list(labels.rows(np.array([2, 11, -1]))) == [-1, -1, -1]
     assert list(Labels(np.array([4, 2, 4, 2])).duplicates()) == [2, 3]
     assert issubclass(MeshReadError, DesignTwinError)
+
+
+def test_endless_files_and_things_that_are_no_path_are_refused():
+    with pytest.raises(MeshReadError, match="no regular file"):
+        read_mesh("/dev/zero", length_unit="mm", format="gmsh")
+    with pytest.raises(MeshReadError, match="path is wanted"):
+        read_mesh(None, length_unit="mm")
