@@ -16,11 +16,14 @@ from designtwin.results import Recovery, SolveInfo, StaticCase, StaticResult
 from designtwin.solvers.choice import choose_solver
 from designtwin.solvers.solution import LinearSolver
 from designtwin.typing import FloatArray
+from designtwin.units import show
 
 EQUILIBRIUM = 1e-6
 """Sum of loads and reactions over the largest force; a result above it is refused."""
 SMALL = 1e-7
 """Forces below this share of stiffness times displacement are rounding, all that a rigid motion leaves."""
+LARGE = 0.1
+"""Displacement over size of the part at which the verdict says that small displacements were assumed."""
 
 
 def solve_static(model: Model, *, solver: LinearSolver | None = None) -> StaticResult:
@@ -76,7 +79,21 @@ def solve_static(model: Model, *, solver: LinearSolver | None = None) -> StaticR
         if all(part in answers for part in factors):
             answers[name] = _superpose(model, name, factors, answers)
     ordered = {name: answers[name] for name in (*model.cases, *model.combinations) if name in answers}
+    notes += [note for case in ordered.values() for note in _moves_too_far(case)]
     return StaticResult(model, ordered, tuple(dict.fromkeys(notes)))
+
+
+def _moves_too_far(case: StaticCase) -> list[str]:
+    """A note where displacements are no longer small, as after a slip in a unit."""
+    u = case.displacement[case.mesh.used_nodes]
+    most = float(np.linalg.norm(u - u.mean(axis=0), axis=1).max())
+    size = float(np.linalg.norm(np.diff(case.mesh.extents, axis=0)))
+    if most <= LARGE * size:
+        return []
+    return [
+        f"case {case.name!r}: the part deforms by {show(most, 'length')}, {most / size:.2g} times its size: "
+        "the linear analysis does not hold for that; check the units of loads and youngs_modulus"
+    ]
 
 
 def _equal_setups(cases: Sequence[LoadCase]) -> list[list[LoadCase]]:

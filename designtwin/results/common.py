@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 import numpy as np
 
 from designtwin.elements import ELEMENTS
-from designtwin.errors import RequirementError
+from designtwin.errors import RequirementError, SelectionError
 from designtwin.mesh import Mesh
 from designtwin.mesh.locate import locate
 from designtwin.model.model import Model
@@ -118,6 +118,11 @@ class CaseResult:
             If a point lies outside the mesh.
         """
         xyz = np.asarray(to_si(at, "length", name="at"), np.float64)
+        if xyz.ndim not in (1, 2) or xyz.shape[-1] != 3:
+            raise SelectionError(
+                f"probe: a point has three coordinates, got an array of shape {xyz.shape}; "
+                "write ('10 mm', '0 mm', '5 mm')"
+            )
         values = self.on_result_points(self.field(name))
         row_of = self._rows_of_cells
         out = []
@@ -222,9 +227,9 @@ class Result(Generic[C]):
         if name not in self.by_case:
             from difflib import get_close_matches
 
-            near = get_close_matches(name, self.cases, n=1)
+            near = get_close_matches(str(name), self.cases, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise RequirementError(f"there is no case {name!r}{hint} There are: {list(self.cases)}")
+            raise RequirementError(f"there is no case {name!r}{hint or '.'} There are: {list(self.cases)}")
         return self.by_case[name]
 
     def __iter__(self) -> Iterator[str]:

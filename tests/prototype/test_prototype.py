@@ -256,3 +256,25 @@ def test_a_coarse_mesh_near_the_limit_cannot_tell():
     assert verdict.status == "CANNOT TELL"
     assert not verdict
     assert "a finer mesh" in str(verdict)
+
+
+def test_large_displacements_are_doubted():
+    """Young's modulus in MPa without its unit: 210000 Pa."""
+    soft = {**STEEL, "youngs_modulus": 210000.0}
+    model = dtw.Model(
+        bar(n=(2, 1, 1)).mesh,
+        materials={"body": dtw.LinearElastic(**soft)},
+        supports=[dtw.FixedSupport(on="xmin")],
+        load_cases={"pull": [dtw.Force(on="xmax", value=(FORCE, 0.0, 0.0))]},
+    )
+    verdict = dtw.StrengthTest(model, requirements=[dtw.yield_margin() >= 1.5]).run()
+    assert any("check the units" in note for note in verdict.notes)
+    assert not any("check the units" in note for note in dtw.solve_static(bar(n=(2, 1, 1))).notes)
+
+
+def test_probes_and_cases_asked_for_wrongly_are_named():
+    result = dtw.solve_static(bar(n=(2, 1, 1)))
+    with pytest.raises(dtw.SelectionError, match="three coordinates"):
+        result["pull"].probe((0.0, 0.0), "von_mises")
+    with pytest.raises(RequirementError, match="no case 0"):
+        result[0]
