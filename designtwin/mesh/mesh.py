@@ -248,7 +248,8 @@ class Mesh:
         folded = {other.casefold(): other for other in self.groups}
         near = [folded[n] for n in get_close_matches(name.casefold(), list(folded), n=3, cutoff=0.5)]
         hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
-        raise SelectionError(f"the mesh has no group {name!r}{hint} It has: {sorted(self.groups) or 'none'}")
+        known = sorted(self.groups) or "none"
+        raise SelectionError(f"the mesh has no group {name!r}{hint or '.'} It has: {known}")
 
     def group(self, name: str) -> Group:
         """The named group (see ``group_name`` for errors)."""

@@ -296,7 +296,7 @@ def _read_case(result: Any, name: str | Quantity, case: Any, outcome: Outcome | 
 
         near = get_close_matches(name, known, n=2)
         hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
-        raise PictureError(f"there is no field {name!r}{hint} There are: {', '.join(known)}")
+        raise PictureError(f"there is no field {name!r}{hint or '.'} There are: {', '.join(known)}")
     field = case.field(name)
     values = np.asarray(field.values, np.float64)
     error = None if field.error is None else np.asarray(field.error, np.float64)
