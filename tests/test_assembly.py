@@ -155,7 +155,6 @@ def test_a_sheet_with_thickness_as_a_field():
         ("quad", dtw.PlaneStrain(STEEL), "incompatible"),
         ("quad", dtw.Axisymmetric(STEEL), "bbar"),
         ("quad8", dtw.PlaneStrain(STEEL), ""),
-        ("tetra10", dtw.Solid(STEEL, formulation="b-bar"), ""),
     ],
 )
 def test_formulation_of_cells(element, section, expected):
@@ -165,13 +164,17 @@ def test_formulation_of_cells(element, section, expected):
     )
 
 
-def test_incompatible_modes_are_refused_where_they_do_not_exist():
-    for element, section in (
-        ("quad", dtw.Axisymmetric(STEEL, formulation="incompatible")),
-        ("wedge", dtw.Solid(STEEL, formulation="incompatible")),
-    ):
-        with pytest.raises(ModelError, match=r"part 'body'.*incompatible"):
-            cell_blocks(model_of(element, section=section))
+@pytest.mark.parametrize(
+    ("element", "section", "asked"),
+    [
+        ("quad", dtw.Axisymmetric(STEEL, formulation="incompatible"), "incompatible"),
+        ("wedge", dtw.Solid(STEEL, formulation="incompatible"), "incompatible"),
+        ("tetra10", dtw.Solid(STEEL, formulation="b-bar"), "b-bar"),
+    ],
+)
+def test_formulations_are_refused_where_they_do_not_exist(element, section, asked):
+    with pytest.raises(ModelError, match=rf"part 'body'.*{asked}.*{element}"):
+        cell_blocks(model_of(element, section=section))
 
 
 def test_stiffness_follows_the_temperature_of_its_points():
