@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from designtwin.criteria.verdict import Verdict, overall
-from designtwin.errors import DesignTwinError, StudyError
+from designtwin.errors import DesignTwinError, ModelError, StudyError
 from designtwin.mesh import Mesh
 from designtwin.model.model import Model
 from designtwin.progress import track
@@ -217,6 +217,9 @@ class Study:
         for name, one in self.variables.items():
             if not isinstance(one, Variable):
                 raise StudyError(f"variable {name!r} is {one!r}; write dtw.variable(low, high, start=...)")
+        for name in ("build", "tests"):
+            if not callable(getattr(self, name)):
+                raise StudyError(f"{name} must be a function, got {getattr(self, name)!r}")
         if not isinstance(self.minimize, Quantity):
             raise StudyError(f"minimize wants a quantity such as dtw.mass(), got {self.minimize!r}")
 
@@ -238,6 +241,10 @@ class Study:
             If the store holds another study, or the very first design cannot be evaluated.
         """
         seconds = float(to_si(max_time, "time", name="max_time"))
+        if not 0.0 < tolerance < 1.0:
+            raise StudyError(
+                f"tolerance is a relative change between 0 and 1, such as 1e-3; got {tolerance!r}"
+            )
         start = self.model_of({name: v.start for name, v in self.variables.items()})
         store = Store(self.store, self._fingerprint(start))
         search = _Search(self, store, max_analyses, seconds, tolerance)
@@ -249,17 +256,39 @@ class Study:
 
     def model_of(self, values: Mapping[str, float], mesh: Mesh | None = None) -> Model:
         """The model of a design, on the study's own mesh unless another is given."""
-        model = self.build(dict(values), self.mesh if mesh is None else mesh)
+        mesh = self.mesh if mesh is None else mesh
+        if not isinstance(mesh, Mesh):
+            raise StudyError(f"a mesh is wanted, as read_mesh returns it; got {type(mesh).__name__} {mesh!r}")
+        try:
+            model = self.build(dict(values), mesh)
+        except DesignTwinError:
+            raise
+        except Exception as error:
+            # Not this package's words, but its failure: the search goes on around such a design.
+            raise ModelError(
+                f"build({dict(values)}, mesh) failed: {type(error).__name__}: {error}"
+            ) from error
         if not isinstance(model, Model):
             raise StudyError(f"build must return a Model, got {type(model).__name__}")
         return model
 
     def run_tests(self, model: Model) -> tuple[Verdict, ...]:
         """All verdicts of a model."""
-        tests = list(self.tests(model))
-        if not tests:
-            raise StudyError("tests must return a prototype test at least: [dtw.StrengthTest(model, ...)]")
-        return tuple(test.run() for test in tests)
+        return tuple(test.run() for test in self._tests_of(model))
+
+    def _tests_of(self, model: Model) -> list[Test]:
+        tests = self.tests(model)
+        if not isinstance(tests, list | tuple) or not tests:
+            raise StudyError(
+                "tests must return a list of a prototype test at least: [dtw.StrengthTest(model, ...)]"
+            )
+        for one in tests:
+            if not hasattr(one, "requirements") or not hasattr(one, "run"):
+                raise StudyError(
+                    f"tests returned a {type(one).__name__} among its tests; return them as they are, "
+                    "not run: [dtw.StrengthTest(model, ...)]"
+                )
+        return list(tests)
 
     def objective_of(self, model: Model, verdicts: Sequence[Verdict]) -> float:
         """The minimized quantity of a tested model, SI."""
@@ -277,7 +306,9 @@ class Study:
         return {
             "build function": _source_hash(self.build) + model.content_hash()[:16],
             "tests": _source_hash(self.tests)
-            + _hash(json.dumps([[str(r.content_hash()) for r in t.requirements] for t in self.tests(model)])),
+            + _hash(
+                json.dumps([[str(r.content_hash()) for r in t.requirements] for t in self._tests_of(model)])
+            ),
             "mesh": self.mesh.content_hash(),
             "variables": _hash(json.dumps([[n, v.to_dict()] for n, v in sorted(self.variables.items())])),
             "objective": self.minimize.content_hash(),

@@ -217,3 +217,18 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
 def test_bad_variables_are_told(make, words):
     with pytest.raises(dtw.DesignTwinError, match=words):
         make()
+
+
+def misspelt(values, mesh):
+    return strip({"width": values["widht"]}, mesh)
+
+
+def test_what_build_and_tests_do_wrong_is_told():
+    with pytest.raises(dtw.ModelError, match="KeyError: 'widht'"):
+        study(build=misspelt).run()
+    with pytest.raises(dtw.StudyError, match="not run"):
+        study(tests=lambda model: [test.run() for test in strength(model)]).run()
+    with pytest.raises(dtw.StudyError, match="a list of a prototype test"):
+        study(tests=lambda model: strength(model)[0]).run()
+    with pytest.raises(dtw.StudyError, match="relative change"):
+        study().run(tolerance=float("nan"))
