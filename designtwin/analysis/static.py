@@ -79,12 +79,16 @@ def solve_static(model: Model, *, solver: LinearSolver | None = None) -> StaticR
         if all(part in answers for part in factors):
             answers[name] = _superpose(model, name, factors, answers)
     ordered = {name: answers[name] for name in (*model.cases, *model.combinations) if name in answers}
-    notes += [note for case in ordered.values() for note in _moves_too_far(case)]
+    notes += [note for case in ordered.values() for note in _doubtful_motion(case)]
     return StaticResult(model, ordered, tuple(dict.fromkeys(notes)))
 
 
-def _moves_too_far(case: StaticCase) -> list[str]:
-    """A note where displacements are no longer small, as after a slip in a unit."""
+def _doubtful_motion(case: StaticCase) -> list[str]:
+    """A note where loads move nothing, or too much, as after a slip in a unit."""
+    if np.any(case.applied) and not np.any(case.displacement):
+        return [
+            f"case {case.name!r}: nothing moves: its loads act where the supports hold; load another place"
+        ]
     u = case.displacement[case.mesh.used_nodes]
     most = float(np.linalg.norm(u - u.mean(axis=0), axis=1).max())
     size = float(np.linalg.norm(np.diff(case.mesh.extents, axis=0)))

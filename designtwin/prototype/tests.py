@@ -53,6 +53,8 @@ class PrototypeTest:
     others: ClassVar[dict[str, str]] = {"static": "StrengthTest", "thermal": "ThermalTest"}
 
     def __post_init__(self) -> None:
+        if not isinstance(self.model, Model):
+            raise ModelError(f"{type(self).__name__}: the first argument is a Model, got {self.model!r}")
         given = self.requirements
         if isinstance(given, Requirement | Quantity) or not isinstance(given, Sequence):
             given = [given]  # type: ignore[list-item]

@@ -278,3 +278,17 @@ def test_probes_and_cases_asked_for_wrongly_are_named():
         result["pull"].probe((0.0, 0.0), "von_mises")
     with pytest.raises(RequirementError, match="no case 0"):
         result[0]
+
+
+def test_loads_on_held_faces_are_doubted():
+    """All is well, says a verdict on a part that nothing strains."""
+    model = bar(
+        n=(2, 1, 1), push=[dtw.FixedSupport(on="xmax"), dtw.Force(on="xmax", value=(FORCE, 0.0, 0.0))]
+    )
+    verdict = dtw.StrengthTest(model, requirements=[dtw.yield_margin() >= 1.5]).run()
+    assert any("nothing moves" in note for note in verdict.notes)
+
+
+def test_a_test_wants_a_model():
+    with pytest.raises(ModelError, match="is a Model"):
+        dtw.StrengthTest("bracket", requirements=[dtw.yield_margin() >= 1.5])
