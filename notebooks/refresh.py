@@ -1,12 +1,15 @@
 """Run the notebooks and keep what they show: ``make notebooks``, or this file with names of some.
 
+The picture of the README is made anew by its own example: name it ``README``.
 Pictures are reduced to 256 colors, so that a run adds little to the repository.
 """
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
+import re
 import sys
 import time
 from pathlib import Path
@@ -16,6 +19,7 @@ from nbclient import NotebookClient
 from PIL import Image
 
 HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
 
 
 def refresh(path: Path) -> None:
@@ -44,6 +48,17 @@ def refresh(path: Path) -> None:
     print(f"{path.name}: {time.perf_counter() - start:.0f} s, pictures {size / 1e3:.0f} kB")
 
 
+def refresh_readme() -> None:
+    """Run the example of the README as it stands and keep the picture it makes."""
+    example = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert example is not None
+    with contextlib.chdir(ROOT):
+        exec(compile(example.group(1), "README.md", "exec"), {})
+        picture = with_few_colors(Path("out/stress.png").read_bytes())
+    (ROOT / "docs" / "bracket.png").write_bytes(picture)
+    print(f"docs/bracket.png: {len(picture) / 1e3:.0f} kB; the verdict above stands in README.md")
+
+
 def with_few_colors(png: bytes) -> bytes:
     """The picture with a palette of 256 colors of its own."""
     with Image.open(io.BytesIO(png)) as picture:
@@ -60,3 +75,5 @@ if __name__ == "__main__":
     for path in sorted(HERE.glob("*.ipynb")):
         if not sys.argv[1:] or path.stem in sys.argv[1:]:
             refresh(path)
+    if not sys.argv[1:] or "README" in sys.argv[1:]:
+        refresh_readme()
