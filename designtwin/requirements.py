@@ -372,9 +372,14 @@ class Requirement(Plain):
         return margin / 100.0 if self.quantity.dimension == "temperature" else margin
 
     def status(self, value: Value) -> str:
-        """PASS where the whole interval meets the limit, FAIL where none of it does, else CANNOT TELL."""
+        """PASS where the whole interval meets the limit, FAIL where none of it does, else CANNOT TELL.
+
+        An infinite margin, as of a part that nothing loads, is CANNOT TELL too.
+        """
         if math.isnan(value.value) or math.isnan(value.low) or math.isnan(value.high):
             return CANNOT_TELL
+        if math.isinf(value.value):
+            return CANNOT_TELL  # a margin against nothing: no case strains the place, so nothing was tested
         good, bad = (value.low, value.high) if self.is_upper else (value.high, value.low)
         if self.met(bad):
             return PASS
@@ -400,6 +405,8 @@ class Requirement(Plain):
     def _reason(self, value: Value) -> str:
         if math.isnan(value.value):
             return f"{self.quantity.label} is not a number here"
+        if math.isinf(value.value):
+            return f"no load case strains the place that {self.quantity.label} asks about: nothing was tested"
         if math.isnan(value.low) or math.isnan(value.high):
             return f"no error could be estimated for {self.quantity.label}"
         show, dimension = units.show, self.quantity.dimension

@@ -26,6 +26,14 @@ LARGE = 0.1
 """Displacement over size of the part at which the verdict says that small displacements were assumed."""
 
 
+def check_arguments(model: object, solver: object) -> None:
+    """Raise ModelError unless an analysis was given a model and a solver, or none."""
+    if not isinstance(model, Model):
+        raise ModelError(f"an analysis wants a Model, got {model!r}")
+    if solver is not None and not isinstance(solver, LinearSolver):
+        raise ModelError(f"solver is {solver!r}; say Direct() or MultigridCG(), or leave it out")
+
+
 def solve_static(model: Model, *, solver: LinearSolver | None = None) -> StaticResult:
     """Solve static equilibrium, K u = f, for every load case.
 
@@ -55,6 +63,7 @@ def solve_static(model: Model, *, solver: LinearSolver | None = None) -> StaticR
 
     Source: Bathe, Finite Element Procedures, 2nd ed. (2014), sec. 4.2.
     """
+    check_arguments(model, solver)
     cases = [case for case in model.cases.values() if case.is_static]
     if not cases:
         raise ModelError(

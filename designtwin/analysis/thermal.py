@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 
+from designtwin.analysis.static import check_arguments
 from designtwin.assembly import assemble_thermal, cell_blocks
 from designtwin.errors import ConvergenceError, ModelError
 from designtwin.model.checks import check_thermal
@@ -40,6 +41,7 @@ def solve_thermal(model: Model, *, solver: LinearSolver | None = None) -> Therma
 
     Source: Bathe, Finite Element Procedures, 2nd ed. (2014), sec. 7.2.
     """
+    check_arguments(model, solver)
     cases = [case for case in model.cases.values() if case.is_thermal or model.heat_supports]
     if not cases:
         raise ModelError(

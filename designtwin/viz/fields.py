@@ -742,9 +742,12 @@ def _value_text(shown: Shown, row: int) -> str:
     if error is None or not math.isfinite(error):
         return f"{units.show(value, 'dimensionless')} {symbol}".strip().replace("-", "−")
     # Values are in display units already; dimensionless keeps them as they are.
-    return f"{show_value(Value(value=value, error=error), 'dimensionless')} {symbol}".strip().replace(
-        "-", "−"
-    )
+    low = value - error
+    if shown.name == "safety_factor":
+        # The error is that of the upper end; in the stress beneath it is as large downward as upward.
+        low = value / (1.0 + error / (value + error))
+    text = show_value(Value(value=value, error=error, low=low, high=value + error), "dimensionless")
+    return f"{text} {symbol}".strip().replace("-", "−")
 
 
 def _zones_for(verdict: Any, shown: Shown, asked: bool | Sequence[Any] | None) -> list[Any]:
