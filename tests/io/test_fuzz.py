@@ -23,7 +23,7 @@ def test_sound_files_are_read():
             assert mutations.outcome(path) == "mesh", name
 
 
-def test_damaged_files_are_refused_or_read_whole(tmp_path):
+def test_damaged_files_are_refused_or_read_whole(tmp_path, record_property):
     share = COUNT // WORKERS
     runs = []
     for i in range(WORKERS):
@@ -41,6 +41,8 @@ def test_damaged_files_are_refused_or_read_whole(tmp_path):
         for key in totals:
             totals[key] += result[key]
     assert sum(totals.values()) == WORKERS * share
+    record_property("damaged files, seeds from 0", COUNT)
+    record_property("refused", totals["refused"])
     # Both answers occur: damage that is never refused would not be damage.
     assert totals["refused"] > 0.5 * COUNT
     assert totals["mesh"] > 0.05 * COUNT
