@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 from builders import block, box, elevate, merged, rectangle
 
@@ -12,8 +10,6 @@ from designtwin.elements import ELEMENTS
 from designtwin.mesh import Group, Mesh
 from designtwin.typing import FloatArray, IntArray
 
-FULL = os.environ.get("DESIGNTWIN_VERIFY") == "1"
-"""Full counts and sizes (``make verify``), or the share that ``make test`` spends."""
 PLANE = ("triangle", "triangle6", "quad", "quad8")
 
 

@@ -224,7 +224,8 @@ def test_thermal_strain_of_a_plane_section(element):
 def test_a_linear_temperature_bends_a_free_body_without_stress(element):
     """T = T0 + g x strains a free body by alpha g x in all directions, which is compatible: no stress at all.
 
-    The displacement is quadratic, so only quadratic elements hold it; linear ones are left with a little.
+    The displacement is quadratic: quadratic elements hold it, and hexahedra by their incompatible modes, on
+    which the temperature acts too; other linear cells are left with a little.
     """
     mesh = block(element, 3)
     slope = 50.0
@@ -240,7 +241,7 @@ def test_a_linear_temperature_bends_a_free_body_without_stress(element):
     )
     stress = np.abs(np.concatenate([s.ravel() for s in solve(model).stress("samples")])).max()
     size = MODULUS * ALPHA * slope
-    if ELEMENTS[element].degree == 2:
+    if ELEMENTS[element].degree == 2 or element == "hexahedron":
         assert stress < 1e-9 * size
     else:
-        assert stress < 0.5 * size
+        assert stress < 0.25 * size
