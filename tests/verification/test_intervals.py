@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import cases
 import pytest
-from cases import FULL, PLANE
+from cases import PLANE
+from surroundings import FULL
 
 import designtwin as dtw
 from designtwin.elements import ELEMENTS

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field, replace
 import cases
 import numpy as np
 import pytest
-from cases import FULL, at, elastic, is_plane, solve
+from cases import at, elastic, is_plane, solve
 from numpy.testing import assert_allclose
+from surroundings import FULL
 
 import designtwin as dtw
 from designtwin.elements import ELEMENTS

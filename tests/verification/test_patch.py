@@ -10,8 +10,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from builders import BLOCKS, PLANES, SOLIDS, block
-from cases import FULL, elastic, solve
+from cases import elastic, solve
 from numpy.testing import assert_allclose
+from surroundings import FULL
 
 import designtwin as dtw
 from designtwin.assembly import cell_blocks, stiffness_matrix, tables

@@ -11,7 +11,7 @@ import cases
 import numpy as np
 import pytest
 from builders import PLANES, SOLIDS
-from cases import FULL, elastic, solve
+from cases import elastic, solve
 from exact import NU, E, laplace, mesh_of, navier, rule_of
 from scipy.optimize import brentq
 
