@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from builders import PLANES, SOLIDS
 from cases import elastic, solve
-from surroundings import FULL
 from exact import NU, E, laplace, mesh_of, navier, rule_of
 from scipy.optimize import brentq
+from surroundings import FULL
 
 import designtwin as dtw
 from designtwin.assembly import strain_at, tables
