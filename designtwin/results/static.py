@@ -299,8 +299,9 @@ class StaticCase(CaseResult):
 
     @cached_property
     def displacement_error(self) -> FloatArray:
-        """Half-width of any displacement component at the mesh points, float64[n_points], m.
+        """Half-width of the displacement at the mesh points, float64[n_points], m.
 
+        It bounds the length of the error vector, hence each component and the magnitude.
         What the whole part adds goes with the energy error squared (four times that, of the largest
         displacement); what the cells around a node add is their strain error over their size
         and a quarter (a corner where loads meet a free side asks for that).
