@@ -202,11 +202,16 @@ def tables(block: CellBlock, rule: Quadrature | None = None) -> PointTables:
     )
 
 
-def _truss_tensors(block: CellBlock, points: FloatArray, modulus: FloatArray) -> FloatArray:
-    """Axial stiffness E (n x n)(n x n) of each cell as 6x6 tensors."""
+def _along(block: CellBlock, points: FloatArray) -> FloatArray:
+    """What takes the axial strain of each bar from its strain: n n, float64[n_cells, 6]."""
     t = points[block.conn[:, 1]] - points[block.conn[:, 0]]
     x, y, z = (t / np.linalg.norm(t, axis=1)[:, None]).T
-    m = np.stack([x * x, y * y, z * z, x * y, y * z, x * z], axis=1)
+    return np.stack([x * x, y * y, z * z, x * y, y * z, x * z], axis=1)
+
+
+def _truss_tensors(block: CellBlock, points: FloatArray, modulus: FloatArray) -> FloatArray:
+    """Axial stiffness E (n n)(n n) of each cell as 6x6 tensors."""
+    m = _along(block, points)
     return np.asarray(modulus[:, None, None] * m[:, :, None] * m[:, None, :])
 
 
@@ -645,6 +650,11 @@ def strain_at(
         block.element.gradient(block.element.center)[0], block.kind, block.bbar, model.dimension,
         block.scale, tensor, tensor_of, initial, at.shape, at.gradient, at.modes, displacement, strain,
     )  # fmt: skip
+    if isinstance(block.section, Truss):
+        # Bars know their axial strain alone; the rest of the gradient is how they turn.
+        along = _along(block, model.mesh.points)
+        axial = np.einsum("cqi,ci->cq", strain, along)
+        strain = axial[:, :, None] * (along * [1.0, 1.0, 1.0, 2.0, 2.0, 2.0])[:, None, :]
     local, local_of = elastic_tensors(model, block, at, temperature)
     free = thermal_strain(model, block, at, case)
     stress = applied(local, local_of, strain if free is None else strain - free)

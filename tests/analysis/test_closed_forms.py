@@ -69,6 +69,32 @@ def test_tripod_in_space():
     assert_allclose(case.reactions[:3], -forces[:, None] * t, atol=1e-9 * 5e3)
 
 
+def test_a_bar_that_turns_is_not_strained():
+    """Strain of a bar is along it: a rigid turn gives none, a pull gives N / (E A) along and nothing else."""
+    ends = np.array([[0.0, 0.0, 0.0], [1.0, 1.0, 0.5]])
+    n = ends[1] / np.linalg.norm(ends[1])
+    spin = np.array([1e-3, 2e-3, -1e-3])
+
+    def moved(stretch: float) -> dtw.StaticCase:
+        u = np.cross(spin, ends) + stretch * ends
+        held = [
+            dtw.PrescribedDisplacement(on=dtw.ids(nodes=[i]), **dict(zip("xyz", u[i].tolist(), strict=True)))
+            for i in (0, 1)
+        ]
+        mesh = dtw.Mesh(ends, {"line": np.array([[0, 1]])})
+        truss = dtw.Truss(STEEL, area=1e-4)
+        return solve(
+            dtw.Model(mesh, materials={dtw.everything(): truss}, supports=held, load_cases={"moved": []})
+        )
+
+    assert_allclose(moved(0.0).strain(), 0.0, atol=1e-17)
+    assert_allclose(moved(0.0).stress(), 0.0, atol=1e-6)
+    axial = 1e-4 * np.outer(n, n)
+    expected = axial[[0, 1, 2, 0, 1, 0], [0, 1, 2, 1, 2, 2]] * [1, 1, 1, 2, 2, 2]
+    assert_allclose(moved(1e-4).strain(), np.tile(expected, (2, 1)), rtol=1e-9)
+    assert_allclose(moved(1e-4).von_mises(), E * 1e-4, rtol=1e-9)
+
+
 def test_a_heated_bar_between_walls_and_a_free_one():
     supports = [dtw.FixedSupport(on="xmin"), dtw.PrescribedDisplacement(on=dtw.everything(), y=0.0)]
     hot = [dtw.Temperature(343.15, reference=293.15)]
