@@ -244,7 +244,9 @@ def test_a_reader_that_leaves_is_no_crash(folder):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 def test_control_c_stops_with_4(folder):
-    waits = "import sys, time; from designtwin import cli, prototype; "
+    # A job in the background inherits an ignored interrupt; a terminal's does not.
+    waits = "import signal, sys, time; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    waits += "from designtwin import cli, prototype; "
     waits += "prototype.read_design = lambda f: (print('ready', flush=True), time.sleep(60)); "
     waits += "sys.exit(cli.main(['run', 'x.toml']))"
     process = subprocess.Popen(
