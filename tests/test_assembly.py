@@ -87,7 +87,7 @@ def test_cells_are_taken_in_chunks_without_a_trace(monkeypatch):
     model = model_of("tetra10", 3, distort=0.2)
     whole = stiffness_matrix(model, cell_blocks(model)).toarray()
     heat = conductivity_matrix(model, cell_blocks(model)).toarray()
-    monkeypatch.setattr(assembly, "_CHUNK", 7)
+    monkeypatch.setattr(assembly.cells, "_CHUNK", 7)
     assert_allclose(
         stiffness_matrix(model, cell_blocks(model)).toarray(), whole, atol=1e-14 * np.abs(whole).max()
     )

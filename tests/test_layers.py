@@ -10,7 +10,7 @@ import pytest
 import designtwin
 
 ROWS = (
-    "errors typing units plain progress",
+    "errors typing units plain progress parallel",
     "kernels",
     "solvers",
     "elements",

@@ -1,0 +1,185 @@
+"""Unknowns: their numbers, and supports as an affine map of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from designtwin.model.model import LoadCase, Model
+from designtwin.solvers.system import SparseMatrix
+from designtwin.typing import BoolArray, FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class DofMap:
+    """Numbers of the unknowns: components of node 0, of node 1, ..., then those of no node.
+
+    Parameters
+    ----------
+    n_points : int
+    components : int
+        1 temperature, 2 plane displacement, 3 displacement.
+    extra : int
+        Unknowns that belong to no node (rigid bodies, multipliers); numbered last.
+    """
+
+    n_points: int
+    components: int
+    extra: int = 0
+
+    @property
+    def n_dof(self) -> int:
+        return self.n_points * self.components + self.extra
+
+    def gather(self, field: FloatArray) -> FloatArray:
+        """Nodal values float64[n_points, 3] (or [n_points] for scalars) as unknowns [n_dof]; 0 for extra."""
+        nodal = field.reshape(self.n_points, -1)[:, : self.components].ravel()
+        return np.concatenate([nodal, np.zeros(self.extra)])
+
+    def scatter(self, x: FloatArray) -> FloatArray:
+        """Unknowns as nodal values float64[n_points, 3], or [n_points] for scalars."""
+        nodal = x[: self.n_points * self.components]
+        if self.components == 1:
+            return nodal.copy()
+        out = np.zeros((self.n_points, 3))
+        out[:, : self.components] = nodal.reshape(self.n_points, self.components)
+        return out
+
+
+@dataclass(frozen=True, eq=False)
+class AffineMap:
+    """Supports as u = T q + u0: some q fixed, the rest free; T is the identity but at skew supports.
+
+    Parameters
+    ----------
+    fixed : bool[n_dof]
+        Which q are prescribed.
+    value : float64[n_dof]
+        Their values, 0 elsewhere; u0 = T value.
+    transform : CSR [n_dof, n_dof], optional
+        T; None for the identity.
+    """
+
+    fixed: BoolArray
+    value: FloatArray
+    transform: SparseMatrix | None = None
+
+    def expand(self, q: FloatArray) -> FloatArray:
+        """u [n_dof] from the free unknowns q (0 where fixed)."""
+        q = q + self.value
+        return q if self.transform is None else self.transform @ q
+
+    def restrict(self, f: FloatArray) -> FloatArray:
+        """Forces conjugate to q, T^T f, for f[n_dof] or [n_dof, k]."""
+        return f if self.transform is None else self.transform.T @ f
+
+    def lift(self, reaction: FloatArray) -> FloatArray:
+        """Keep of nodal forces [n_dof] what acts along prescribed directions."""
+        along = np.where(self.fixed, self.restrict(reaction), 0.0)
+        return along if self.transform is None else self.transform @ along
+
+
+def rigid_modes(points: FloatArray, components: int, *, axisymmetric: bool = False) -> FloatArray:
+    """Rigid-body motions as columns float64[n_points * components, k], centered and of like size.
+
+    Three translations and three rotations in space, two and one in the plane, one about an axis.
+    """
+    n = len(points)
+    x = points - points.mean(axis=0)
+    x = x / max(float(np.abs(x).max()), 1e-300)
+    if components == 1:
+        return np.ones((n, 1))
+    if components == 2:
+        modes = np.zeros((n, 2, 3))
+        modes[:, 0, 0] = modes[:, 1, 1] = 1.0
+        modes[:, 0, 2], modes[:, 1, 2] = -x[:, 1], x[:, 0]
+        return (modes[:, :, 1:2] if axisymmetric else modes).reshape(2 * n, -1)
+    modes = np.zeros((n, 3, 6))
+    for i in range(3):
+        modes[:, i, i] = 1.0
+    modes[:, 0, 3], modes[:, 1, 3] = -x[:, 1], x[:, 0]
+    modes[:, 1, 4], modes[:, 2, 4] = -x[:, 2], x[:, 1]
+    modes[:, 2, 5], modes[:, 0, 5] = -x[:, 0], x[:, 2]
+    return modes.reshape(3 * n, 6)
+
+
+def _node_frame(
+    held: Sequence[tuple[FloatArray, float]], components: int
+) -> tuple[FloatArray, BoolArray, FloatArray]:
+    """Axes float64[3, 3] of a node at a skew support, which of them are held, and by how much.
+
+    The held directions, made orthonormal one after another, come first; the others complete the frame.
+    """
+    rows: list[FloatArray] = []
+    amounts: list[float] = []
+    for direction, amount in held:
+        rest, left = direction.copy(), amount
+        for row, known in zip(rows, amounts, strict=True):
+            share = float(rest @ row)
+            rest, left = rest - share * row, left - share * known
+        size = float(np.linalg.norm(rest[:components]))
+        if size < 1e-6:
+            continue  # held already; the model has seen to it that the values agree
+        rows.append(rest / size)
+        amounts.append(left / size)
+    n_held = len(rows)
+    if components == 2 and n_held == 1:
+        frame = np.array([rows[0], [-rows[0][1], rows[0][0], 0.0], [0.0, 0.0, 1.0]])
+    elif components == 2:
+        frame = np.array([*rows[:2], [0.0, 0.0, 1.0]])
+    else:
+        rest = np.linalg.svd(np.array([*rows, *np.zeros((3 - n_held, 3))]))[2][n_held:]
+        frame = np.array([*rows, *rest])
+    value = np.zeros(3)
+    value[:n_held] = amounts
+    return frame, np.arange(3) < n_held, value
+
+
+def static_map(model: Model, case: LoadCase, dofs: DofMap) -> AffineMap:
+    """The affine map of a case's supports; nodes in no cell are held.
+
+    Supports that contradict each other were refused when the model was made.
+    """
+    components = dofs.components
+    fixed = np.zeros((dofs.n_points, 3), bool)
+    value = np.zeros((dofs.n_points, 3))
+    axes: dict[int, FloatArray] = {}
+    directions: list[tuple[int, FloatArray, float]] = []
+    for support in (*model.supports, *case.supports):
+        for held in support.prescribed(model):
+            if held.axes is None:
+                rows = held.nodes
+                value[rows] = np.where(held.fixed, held.value, value[rows])
+                fixed[rows] |= held.fixed
+            else:
+                for k, node in enumerate(held.nodes):
+                    for i in range(3):
+                        if held.fixed[k, i]:
+                            directions.append((int(node), held.axes[k, i], float(held.value[k, i])))
+    skew: dict[int, list[tuple[FloatArray, float]]] = {}
+    for node, direction, amount in directions:
+        skew.setdefault(node, []).append((direction, amount))
+    for node, wanted in skew.items():
+        straight = [(np.eye(3)[i], float(value[node, i])) for i in range(3) if fixed[node, i]]
+        axes[node], fixed[node], value[node] = _node_frame(straight + wanted, components)
+    unused = np.ones(dofs.n_points, bool)
+    unused[model.mesh.used_nodes] = False
+    fixed[unused] = True
+    value[unused] = 0.0
+    transform = None
+    if axes:
+        turned = np.zeros((dofs.n_points, components, components))
+        turned[:] = np.eye(components)
+        for node, frame in axes.items():
+            turned[node] = frame[:components, :components].T
+        transform = sparse.bsr_array(
+            (turned, np.arange(dofs.n_points), np.arange(dofs.n_points + 1)), shape=(dofs.n_dof, dofs.n_dof)
+        )
+    return AffineMap(
+        fixed=np.ascontiguousarray(fixed[:, :components]).ravel(),
+        value=np.where(fixed, value, 0.0)[:, :components].ravel(),
+        transform=transform,
+    )
