@@ -11,3 +11,5 @@ FloatArray: TypeAlias = NDArray[np.float64]
 IntArray: TypeAlias = NDArray[np.int64]
 BoolArray: TypeAlias = NDArray[np.bool_]
 PlainData: TypeAlias = "dict[str, Any]"
+SparseMatrix: TypeAlias = Any
+"""scipy.sparse CSR or BSR, array or matrix; scipy ships no types."""
