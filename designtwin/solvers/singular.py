@@ -14,12 +14,11 @@ from designtwin.typing import FloatArray, IntArray
 NULL_LEVEL = 1e-15
 
 
-def refuse_empty_rows(system: System, matrix: SparseMatrix) -> None:
+def refuse_empty_rows(system: System, matrix: SparseMatrix = None) -> None:
     """Raise SingularSystemError where a free unknown has no stiffness at all."""
-    diagonal = matrix.diagonal()
-    empty = np.flatnonzero(system.free & (diagonal == 0.0))
-    if system.extra or not system.definite:  # Lagrange multipliers have no diagonal
-        total = np.asarray(abs(matrix).sum(axis=1)).ravel()
+    empty = np.flatnonzero(system.free & (system.diagonal() == 0.0))
+    if empty.size and (system.extra or not system.definite):  # Lagrange multipliers have no diagonal
+        total = np.asarray(abs(system.matrix()).sum(axis=1)).ravel()
         empty = empty[total[empty] == 0.0]
     if empty.size:
         raise singular_error(empty, "have no stiffness")
@@ -27,19 +26,17 @@ def refuse_empty_rows(system: System, matrix: SparseMatrix) -> None:
 
 def null_share(system: System, vectors: FloatArray) -> FloatArray:
     """|A z| / ||A| |z|| per column of vectors[n_dof, k], weighted: soft and stiff parts count alike."""
-    matrix = system.matrix().tocsr()
     z = np.where(system.free[:, None], vectors, 0.0)
-    magnitude = abs(matrix)
-    diagonal = magnitude.diagonal()
+    diagonal = np.abs(system.diagonal())
     stiff = system.free & (diagonal > 0.0)
     weight = np.zeros(system.n_dof)
     weight[stiff] = 1.0 / np.sqrt(diagonal[stiff])
     bare = system.free & ~stiff  # Lagrange multipliers: their rows are displacements, not forces
     if bare.any() and stiff.any():
-        total = np.asarray(magnitude.sum(axis=1)).ravel()[bare]
+        total = np.asarray(abs(system.matrix()).sum(axis=1)).ravel()[bare]
         weight[bare] = np.sqrt(diagonal[stiff].mean()) / np.where(total > 0.0, total, np.inf)
-    force = np.linalg.norm(weight[:, None] * (matrix @ z), axis=0)
-    size = np.linalg.norm(weight[:, None] * (magnitude @ np.abs(z)), axis=0)
+    force = np.linalg.norm(weight[:, None] * system.apply(z), axis=0)
+    size = np.linalg.norm(weight[:, None] * system.magnitude(z), axis=0)
     return np.asarray(np.divide(force, size, out=np.zeros_like(force), where=size > 0.0))
 
 
@@ -69,6 +66,5 @@ def singular_error(dofs: IntArray, what: str, motions: FloatArray | None = None)
 
 def rounding_level(system: System, f: FloatArray, x: FloatArray) -> FloatArray:
     """Residual norm that float64 leaves even for the exact solution, per column."""
-    magnitude = abs(system.matrix()) @ np.abs(x) + np.abs(f)
-    magnitude[~system.free] = 0.0
-    return np.asarray(8.0 * np.finfo(float).eps * np.linalg.norm(magnitude, axis=0))
+    size = system.magnitude(x) + np.where(system.free[:, None], np.abs(f), 0.0)
+    return np.asarray(8.0 * np.finfo(float).eps * np.linalg.norm(size, axis=0))

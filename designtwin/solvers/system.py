@@ -1,21 +1,34 @@
 """What a solver is given: a sum of terms, which unknowns are free, and how to coarsen. No meshes here.
 
 `assembly` builds a `System`; `solver.factorize(system).solve(f)` answers. A system never has to hold a
-matrix: solvers that only multiply call `apply`, those that factor call `free_matrix`.
+matrix: solvers that only multiply take its `operator`, those that factor call `free_matrix`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 
+from designtwin import parallel
 from designtwin.typing import BoolArray, FloatArray, IntArray
 
 SparseMatrix: TypeAlias = Any  # scipy.sparse CSR or BSR, array or matrix; scipy ships no types
+Array: TypeAlias = NDArray[Any]  # float32 or float64
+
+
+@runtime_checkable
+class Operator(Protocol):
+    """What can be multiplied with, in one precision."""
+
+    def product(self, x: Array, y: Array, *, add: bool = False) -> None:
+        """y = A x or y += A x for C-ordered [n_dof, n_rhs] in the operator's own precision."""
+        ...
 
 
 @runtime_checkable
@@ -32,6 +45,19 @@ class Term(Protocol):
 
     def diagonal_blocks(self, block: int) -> FloatArray:
         """The blocks on the diagonal, float64[>= n_nodes, block, block]; beyond n_nodes not read."""
+        ...
+
+
+@runtime_checkable
+class FreeTerm(Term, Protocol):
+    """A term that multiplies without a matrix; the others are added up to one."""
+
+    def operator(self, scale: float, dtype: type[np.floating[Any]]) -> Operator:
+        """The term times scale in a precision."""
+        ...
+
+    def magnitude(self, x: FloatArray) -> FloatArray:
+        """About |A| |x| for x[n_dof, n_rhs]: how large the forces are that cancel in A x."""
         ...
 
 
@@ -97,6 +123,52 @@ class ScaledTerm:
         return self.factor * self.term.diagonal_blocks(block)
 
 
+class BlockMatrix(NamedTuple):
+    """A block-CSR matrix as its three arrays, the way kernels take it; multiplies on all threads."""
+
+    indptr: Array
+    indices: Array
+    values: Array
+
+    @classmethod
+    def of(cls, matrix: SparseMatrix, block: int, dtype: Any = np.float64) -> BlockMatrix:
+        """A scipy matrix in square blocks; shares the values where it can."""
+        if matrix.format != "bsr" or tuple(matrix.blocksize) != (block, block):
+            matrix = matrix.tobsr(blocksize=(block, block))
+        return cls(
+            np.ascontiguousarray(matrix.indptr, dtype=np.int32),
+            np.ascontiguousarray(matrix.indices, dtype=np.int32),
+            np.ascontiguousarray(matrix.data, dtype=dtype),
+        )
+
+    @property
+    def n_rows(self) -> int:
+        """Block rows."""
+        return int(self.indptr.size - 1)
+
+    def product(self, x: Array, y: Array, *, add: bool = False) -> None:
+        """y = A x or y += A x."""
+        from designtwin.kernels import sparse as kernels
+
+        # some 50 us of work per piece at least: below it threads cost more than they save
+        work = self.values[0].size * x.shape[1] * max(1, self.indices.size // max(1, self.n_rows))
+        grain = max(1, 100_000 // max(1, work))
+        parallel.run(kernels.product, self.n_rows, *self, x, y, add, grain=grain)
+
+
+@dataclass(frozen=True, eq=False)
+class Sum:
+    """Operators added up."""
+
+    parts: tuple[Operator, ...]
+
+    def product(self, x: Array, y: Array, *, add: bool = False) -> None:
+        """y = A x or y += A x."""
+        for part in self.parts:
+            part.product(x, y, add=add)
+            add = True
+
+
 @dataclass(frozen=True, eq=False)
 class Coarsening:
     """From a quadratic mesh to its corners: the coarse system is P^T A P with P = prolongation (x) I_block.
@@ -108,13 +180,14 @@ class Coarsening:
         two ends.
     near_nullspace : float64[n_coarse * block, k] or None
         Rigid-body modes at the coarse nodes; None means constants.
-    matrix : CSR or BSR, optional
-        P^T A P where assembly has it more cheaply than by two products (all rows, fixed ones too).
+    matrix : CSR or BSR, or a function that returns it, optional
+        P^T A P where assembly has it more cheaply than by two products (all rows, fixed ones too). Wanted
+        where a term has no matrix.
     """
 
     prolongation: SparseMatrix
     near_nullspace: FloatArray | None = None
-    matrix: SparseMatrix | None = None
+    matrix: SparseMatrix | Callable[[], SparseMatrix] | None = None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -143,6 +216,8 @@ class System:
         True where A is symmetric positive definite on the free unknowns; else symmetric.
     extra : int
         Unknowns appended after the nodal ones.
+    positions : float64[n_nodes, d] or None
+        Where nodes lie, a hint for elimination orders; nothing else depends on it.
     """
 
     terms: tuple[Term, ...]
@@ -152,6 +227,7 @@ class System:
     coarse: Coarsening | None = None
     definite: bool = True
     extra: int = 0
+    positions: FloatArray | None = None
 
     def __post_init__(self) -> None:
         # assembly builds these, not the user: a wrong shape is our own mistake
@@ -182,14 +258,68 @@ class System:
         """Numbers of the free unknowns, int64[n_free]."""
         return np.flatnonzero(self.free)
 
+    @property
+    def matrix_free(self) -> bool:
+        """Whether some term multiplies without a matrix."""
+        return any(isinstance(term, FreeTerm) for term in self.terms)
+
+    @cached_property
+    def _assembled(self) -> SparseMatrix | None:
+        """The sum of all terms that are matrices; None where there are none."""
+        parts = [term.matrix() for term in self.terms if not isinstance(term, FreeTerm)]
+        return self._sum(parts) if parts else None
+
+    def operator(self, scale: float = 1.0, dtype: type[np.floating[Any]] = np.float64) -> Operator:
+        """scale * A in a precision, all rows and columns: the caller sees to the fixed ones.
+
+        Where everything is assembled, products run on the blocks of `matrix()`.
+        """
+        parts: list[Operator] = [
+            term.operator(scale, dtype) for term in self.terms if isinstance(term, FreeTerm)
+        ]
+        if self._assembled is not None:
+            blocks = BlockMatrix.of(self._assembled, self.block)
+            if scale != 1.0 or dtype != np.float64:
+                blocks = blocks._replace(values=(blocks.values * scale).astype(dtype))
+            parts.append(blocks)
+        return parts[0] if len(parts) == 1 else Sum(tuple(parts))
+
+    @cached_property
+    def _operator(self) -> Operator:
+        return self.operator()
+
     def apply(self, x: FloatArray) -> FloatArray:
         """A x with fixed rows and columns zeroed, for x[n_dof] or x[n_dof, n_rhs]."""
-        mask = self.free[:, None] if x.ndim == 2 else self.free
-        x = np.where(mask, x, 0.0)
-        out = self.terms[0].apply(x)
-        for term in self.terms[1:]:
-            out = out + term.apply(x)
-        return np.where(mask, out, 0.0)
+        free = self.free[:, None]
+        columns = np.where(free, x.reshape(self.n_dof, -1), 0.0)
+        out = np.empty_like(columns)
+        if self.extra:  # rows that belong to no node fit no blocks
+            out[:] = self.matrix() @ columns
+        else:
+            self._operator.product(columns, out)
+        return np.where(free, out, 0.0).reshape(x.shape)
+
+    def magnitude(self, x: FloatArray) -> FloatArray:
+        """|A| |x| on the free unknowns, or about that: the size of what cancels in A x; x[n_dof, n_rhs]."""
+        x = np.where(self.free[:, None], np.abs(x), 0.0)
+        out = np.zeros_like(x)
+        for term in self.terms:
+            if isinstance(term, FreeTerm):
+                out += term.magnitude(x)
+        if self._assembled is not None:
+            out += abs(self._assembled) @ x
+        return np.where(self.free[:, None], out, 0.0)
+
+    def diagonal(self) -> FloatArray:
+        """Diagonal of A, float64[n_dof], fixed unknowns too."""
+        out = np.zeros(self.n_dof)
+        if self._assembled is not None:
+            out += self._assembled.diagonal()
+        for term in self.terms:
+            if isinstance(term, FreeTerm):
+                blocks = term.diagonal_blocks(self.block)[: self.n_nodes]
+                out[: self.n_nodes * self.block] += np.einsum("nii->ni", blocks).ravel()
+        return out
 
     def block_diagonal(self) -> FloatArray:
         """Node blocks float64[n_nodes, block, block], zero in fixed rows and columns."""
@@ -205,7 +335,12 @@ class System:
 
     @cached_property
     def _matrix(self) -> SparseMatrix:
-        parts = [term.matrix() for term in self.terms]
+        if not self.matrix_free:
+            assert self._assembled is not None
+            return self._assembled
+        return self._sum([term.matrix() for term in self.terms])
+
+    def _sum(self, parts: list[SparseMatrix]) -> SparseMatrix:
         if len(parts) == 1:
             # scipy sorts in place when it likes, pulling arrays from under a kernel: sort a copy now
             only = parts[0] if parts[0].has_canonical_format else parts[0].copy()

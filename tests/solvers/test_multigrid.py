@@ -11,10 +11,11 @@ from helpers_solvers import box, elasticity, problem, rigid_modes
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 
+from designtwin import parallel
 from designtwin.errors import ConvergenceError, ModelError, SingularSystemError
-from designtwin.kernels import sparse as kernels
 from designtwin.solvers import Coarsening, DiagonalTerm, Direct, LinearSolver, MatrixTerm, MultigridCG, System
-from designtwin.solvers.multigrid import _aggregated, _blocks, _inverse
+from designtwin.solvers.hierarchy import _aggregated, _diagonal, _inverted, to_scipy
+from designtwin.solvers.system import BlockMatrix
 
 SMALL = MultigridCG(dense_nodes=20)  # more than one level on small meshes
 
@@ -130,10 +131,11 @@ def test_aggregation_holds_rigid_motions_on_every_level():
     near = np.abs(points).sum(axis=1) < 1.5
     matrix = (stiffness + sparse.diags_array(np.repeat(1.0 * near, 3))).tobsr(blocksize=(3, 3))
     modes = rigid_modes(points)
-    blocks, reach = _blocks(matrix, 3), np.repeat(~near, 3)
+    blocks, reach = BlockMatrix.of(matrix, 3), np.repeat(~near, 3)
     for level in range(2):
-        made = _aggregated(kernels, blocks, _inverse(kernels, blocks), modes, 0.02)
-        prolongation, coarse, coarse_modes, _ = made
+        made = _aggregated(blocks, _inverted(_diagonal(blocks)), modes, 0.02)
+        transfer, coarse, coarse_modes, _ = made
+        prolongation = to_scipy(transfer.rows, transfer.indptr.size - 1)
         touched = sparse.bsr_array((np.abs(blocks.values), blocks.indices, blocks.indptr)) @ (~reach * 1.0)
         kept = (touched == 0.0) & reach  # rows of A that know nothing of the springs
         assert kept.sum() > [1500, 20][level]
@@ -149,8 +151,8 @@ def test_corner_matrix_is_the_galerkin_product_and_may_be_given():
     corners, cells = box((8, 4, 4), (2.0, 1.0, 1.0))
     tet4 = elasticity(corners, cells)  # for straight cells the tet4 matrix is P^T A P
     stated = replace(case.system, coarse=replace(case.system.coarse, matrix=tet4))
-    own = SMALL.factorize(case.system).hierarchy.levels[1].matrix
-    given = SMALL.factorize(stated).hierarchy.levels[1].matrix
+    own = SMALL.factorize(case.system).hierarchy.levels[1].operator
+    given = SMALL.factorize(stated).hierarchy.levels[1].operator
     n = 3 * len(corners)
     a, b = (sparse.bsr_array((m.values, m.indices, m.indptr), shape=(n, n)).toarray() for m in (own, given))
     assert_allclose(a, b, atol=1e-6 * np.abs(b).max())
@@ -165,6 +167,16 @@ def test_two_runs_give_the_same_bits(case):
     assert_array_equal(first.residual, second.residual)
 
 
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_the_number_of_threads_does_not_change_a_bit(case, threads):
+    reference = SMALL.factorize(case.system).solve(case.loads)
+    with parallel.use_threads(threads):
+        solution = SMALL.factorize(case.system).solve(case.loads)
+        alone = SMALL.factorize(case.system).solve(case.loads[:, 0])
+    assert_array_equal(solution.x, reference.x)
+    assert_array_equal(alone.x, SMALL.factorize(case.system).solve(case.loads[:, 0]).x)
+
+
 def test_many_load_cases_equal_one_by_one(case):
     rng = np.random.default_rng(1)
     loads = np.c_[case.loads, rng.standard_normal((case.system.n_dof, 16)), case.loads[:, 0] * 1e9]
@@ -174,8 +186,9 @@ def test_many_load_cases_equal_one_by_one(case):
     for k in (0, 1, 5, 17, 18):
         alone = factors.solve(loads[:, k])
         assert alone.x.shape == (case.system.n_dof,)
-        assert alone.iterations[0] == together.iterations[k]
-        assert_array_equal(alone.x, together.x[:, k])
+        assert abs(alone.iterations[0] - together.iterations[k]) <= 1
+        size = np.abs(alone.x).max()
+        assert_allclose(alone.x, together.x[:, k], rtol=0, atol=1e-7 * size)  # each to its residual
 
 
 def test_no_load_no_displacement():

@@ -1,0 +1,499 @@
+"""A multigrid cycle, in float32 where that will do: the preconditioner of conjugate gradients.
+
+From a quadratic mesh to its corners by degree (p-multigrid), from there by smoothed aggregation of nodes.
+Chebyshev polynomials of the fourth kind smooth on every level; they need an upper bound of the spectrum and
+nothing else. The finest level only multiplies: it may be an operator without a matrix.
+
+Sources: Vanek, Mandel, Brezina, Computing 56 (1996); Vanek, Brezina, Mandel, Numer. Math. 88 (2001);
+Lottes, Numer. Linear Algebra Appl. 30 (2023); Phillips & Fischer, arXiv:2210.03179 (2022).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import linalg, sparse
+
+from designtwin import parallel
+from designtwin.errors import ConvergenceError
+from designtwin.solvers.singular import refuse_null_vectors
+from designtwin.solvers.system import Array, BlockMatrix, Operator, SparseMatrix, System
+from designtwin.typing import BoolArray, FloatArray, IntArray
+
+# beta_i of Lottes (2023), table 1: steps of the optimized polynomial of each degree
+STEPS = {
+    1: (1.12500000000000,),
+    2: (1.02387287570313, 1.26408905371085),
+    3: (1.00842544782028, 1.08867839208730, 1.33753125909618),
+    4: (1.00391310427285, 1.04035811188593, 1.14863498546254, 1.38268869241000),
+}
+_LARGEST_DENSE = 6000  # unknowns of a last level that can still be inverted
+_ROWS = 8192  # rows per piece of a pass over vectors: below it threads cost more than they save
+
+
+class Transfer(NamedTuple):
+    """P between two levels, by rows, and its pattern by columns: P^T needs no copy of the blocks."""
+
+    rows: BlockMatrix
+    indptr: Array
+    source: Array
+    entry: Array
+
+    @classmethod
+    def of(cls, rows: BlockMatrix, n_coarse: int) -> Transfer:
+        """P given by rows, with n_coarse block columns."""
+        from designtwin.kernels import sparse as kernels
+
+        indptr = np.empty(n_coarse + 1, np.int32)
+        source, entry = np.empty((2, rows.indices.size), np.int32)
+        kernels.transposed_pattern(rows.indptr, rows.indices, indptr, source, entry)
+        return cls(rows, indptr, source, entry)
+
+    def cast(self, dtype: Any) -> Transfer:
+        """The same with blocks in another precision."""
+        return self._replace(rows=self.rows._replace(values=self.rows.values.astype(dtype)))
+
+    def down(self, fine: Array, coarse: Array) -> None:
+        """coarse = P^T fine."""
+        from designtwin.kernels import sparse as kernels
+
+        fine, coarse = self._shaped(fine, 1), self._shaped(coarse, 2)
+        columns = (self.indptr, self.source, self.entry)
+        work = self.rows.values[0].size * fine.shape[1] * max(1, self.source.size // (self.indptr.size - 1))
+        grain = max(1, 100_000 // max(1, work))
+        parallel.run(
+            kernels.transposed_product, self.indptr.size - 1, *columns, self.rows.values, fine, coarse,
+            grain=grain,
+        )  # fmt: skip
+
+    def up(self, coarse: Array, fine: Array) -> None:
+        """fine += P coarse."""
+        self.rows.product(self._shaped(coarse, 2), self._shaped(fine, 1), add=True)
+
+    def _shaped(self, vector: Array, axis: int) -> Array:
+        """With scalar weights a row is a node: components and right-hand sides are all columns alike."""
+        n = self.rows.n_rows if axis == 1 else self.indptr.size - 1
+        return vector.reshape(n * self.rows.values.shape[axis], -1)
+
+
+@dataclass(frozen=True, eq=False)
+class Level:
+    """One level of the hierarchy: operator, smoother, and the way down.
+
+    inverse float[n, b, b] are the inverted diagonal blocks, zero in fixed rows and columns; radius bounds
+    the spectrum of D^-1 A; free tells unknowns (empty: the operator itself leaves fixed ones out). `visits`
+    is 1 for a V, 2 for a W cycle below.
+    """
+
+    operator: Operator
+    inverse: Array
+    radius: float
+    free: BoolArray
+    transfer: Transfer
+    visits: int
+
+    @property
+    def n(self) -> int:
+        """Unknowns of the level."""
+        return int(self.inverse.shape[0] * self.inverse.shape[1])
+
+
+@dataclass(frozen=True, eq=False)
+class Hierarchy:
+    """All levels, finest first, the inverse of the last matrix, and the unknowns that stay zero."""
+
+    levels: tuple[Level, ...]
+    fixed: IntArray
+    dense: Array
+    degree: int
+    scale: float
+    sizes: tuple[int, ...]
+
+    @property
+    def dtype(self) -> Any:
+        """float32 or float64."""
+        return self.dense.dtype
+
+    def apply(self, r: FloatArray) -> FloatArray:
+        """One cycle on r[n_dof, n_rhs]: an approximation of A^-1 r, symmetric and positive."""
+        cycle = Cycle(self, r.shape[1])
+        size = np.abs(r).max(axis=0, initial=0.0)
+        size[size == 0.0] = 1.0
+        cycle.f[:] = r / size
+        return np.asarray(cycle.run() * (size * self.scale), np.float64)
+
+
+class Cycle:
+    """A cycle with its work vectors, for a given number of right-hand sides.
+
+    Write the residual to `f`; `run()` returns the correction over `hierarchy.scale`, in the same precision,
+    to be read before the next run.
+    """
+
+    def __init__(self, hierarchy: Hierarchy, n_rhs: int) -> None:
+        from designtwin.kernels import sparse as kernels
+
+        self._kernels = kernels
+        self._h = hierarchy
+        sizes = [level.n for level in hierarchy.levels]
+
+        def vectors(lengths: list[int]) -> list[Array]:
+            return [np.empty((n, n_rhs), hierarchy.dtype) for n in lengths]
+
+        self._r, self._d, self._image = vectors(sizes), vectors(sizes), vectors(sizes)
+        last = hierarchy.dense.shape[0]
+        self._f, self._x = vectors([*sizes, last]), vectors([*sizes, last])
+
+    @property
+    def f(self) -> Array:
+        """Where the residual goes, float32 or float64 [n_dof, n_rhs]."""
+        return self._f[0]
+
+    def run(self) -> Array:
+        """Approximate A^-1 f / scale, zero where fixed."""
+        self._descend(0, start=True)
+        return self._x[0]
+
+    def _descend(self, depth: int, start: bool) -> None:
+        """Improve x at this depth for its f; `start` says that x is zero."""
+        kernels, f, x = self._kernels, self._f[depth], self._x[depth]
+        if depth == len(self._h.levels):
+            if start:  # the last level is solved exactly: the second time nothing is left to improve
+                kernels.dense_product(self._h.dense, f, x)
+            return
+        level, r, image = self._h.levels[depth], self._r[depth], self._image[depth]
+        self._smooth(depth, start)
+        level.operator.product(x, image)
+        parallel.run(kernels.free_difference, level.n, level.free, f, image, r, grain=_ROWS)
+        level.transfer.down(r, self._f[depth + 1])
+        for visit in range(level.visits):
+            self._descend(depth + 1, start=visit == 0)
+        level.transfer.up(self._x[depth + 1], x)
+        if depth == 0:
+            x[self._h.fixed] = 0.0  # a fixed mid node between free corners took their mean
+        self._smooth(depth, start=False)
+
+    def _smooth(self, depth: int, start: bool) -> None:
+        """Chebyshev, fourth kind, optimized steps; the recurrence is that of Phillips & Fischer (2022)."""
+        level, f, x = self._h.levels[depth], self._f[depth], self._x[depth]
+        r, d, image = self._r[depth], self._d[depth], self._image[depth]
+        if not start:
+            level.operator.product(x, image)
+        for i, step in enumerate(STEPS[self._h.degree]):
+            if i:
+                level.operator.product(d, image)
+            gain = (8 * i + 4) / (2 * i + 3) / level.radius
+            parallel.run(
+                self._kernels.smoothing_step, level.inverse.shape[0], level.inverse, r if i else f, image,
+                bool(i) or not start, (2 * i - 1) / (2 * i + 3) if i else 0.0, gain, step,
+                start and not i, r, d, x, grain=max(1, _ROWS // level.inverse.shape[1]),
+            )  # fmt: skip
+
+
+# --- set-up
+
+
+def build(system: System, *, degree: int, theta: float, dense_nodes: int, dtype: Any) -> Hierarchy:
+    """Levels of a system.
+
+    Raises
+    ------
+    SingularSystemError
+        If a motion that costs no energy is free.
+    ConvergenceError
+        If the matrix is not positive definite, or coarsening stalls.
+    """
+    block = system.block
+    free = system.free.reshape(-1, block)
+    modes = system.near_nullspace
+    if modes is None:
+        modes = np.tile(np.eye(block), (system.n_nodes, 1))
+
+    # one number brings all levels near 1, whatever the stiffness: float32 has room for contrasts then
+    diagonal = system.block_diagonal()
+    size = float(np.abs(diagonal).max(initial=0.0))
+    scale = 1.0 / size if size > 0.0 else 1.0
+    diagonal *= scale
+    inverse = _inverted(diagonal)
+    del diagonal
+
+    levels: list[Level] = []
+    sizes = [system.n_dof]
+    paths: list[SparseMatrix] = []  # prolongations in float64, to carry a null vector back up
+    fine = None if system.matrix_free else BlockMatrix.of(system.matrix(), block)
+    if fine is not None:
+        fine = _constrained(fine, free, scale, dtype if _coarse_is_given(system) else np.float64)
+    if system.coarse is not None:
+        matrix, free, weights = _corner_matrix(system, fine, scale)
+        if fine is not None:
+            operator: Operator = fine._replace(values=fine.values.astype(dtype, copy=False))
+        else:
+            operator = system.operator(scale, dtype)
+        transfer = Transfer.of(_weights(weights, dtype), weights.shape[1])
+        inverse = inverse.astype(dtype)
+        radius = _radius(operator, inverse)
+        mask = system.free if fine is None else np.empty(0, bool)
+        levels.append(Level(operator, inverse, radius, mask, transfer, 1))
+        paths.append(sparse.kron(weights, sparse.eye_array(block), format="csr"))
+        modes = system.coarse.near_nullspace
+        if modes is None:
+            modes = np.tile(np.eye(block), (weights.shape[1], 1))
+        inverse = _inverted(_diagonal(matrix))
+        sizes.append(free.size)
+    else:
+        assert fine is not None, "a term without a matrix needs a coarsening"
+        matrix = fine
+    del fine
+    modes = np.where(free.reshape(-1, 1), modes, 0.0)
+
+    while matrix.n_rows > dense_nodes:
+        made = _aggregated(matrix, inverse, modes, theta)
+        if made is None:
+            break
+        transfer, coarse, modes, radius = made
+        single = matrix._replace(values=matrix.values.astype(dtype, copy=False))
+        levels.append(
+            Level(single, inverse.astype(dtype), radius, np.empty(0, bool), transfer.cast(dtype), 2)
+        )
+        paths.append(to_scipy(transfer.rows, transfer.indptr.size - 1))
+        matrix, inverse, theta = coarse, _inverted(_diagonal(coarse)), 0.5 * theta
+        sizes.append(modes.shape[0])
+
+    n_last = matrix.n_rows * matrix.values.shape[1]
+    if n_last > _LARGEST_DENSE:
+        raise ConvergenceError(
+            f"multigrid cannot coarsen below {n_last} unknowns: nodes are hardly coupled; try Direct()"
+        )
+    dense, null = _dense_inverse(to_scipy(matrix, matrix.n_rows).toarray(), inverse)
+    hierarchy = Hierarchy(
+        levels=tuple(levels),
+        fixed=np.flatnonzero(~system.free),
+        dense=dense.astype(dtype),
+        degree=degree,
+        scale=scale,
+        sizes=tuple(sizes),
+    )
+    if null.shape[1]:
+        for path in reversed(paths):
+            null = path @ null
+        for _ in range(6):  # the cycle takes away what does cost energy
+            null = null - hierarchy.apply(system.apply(null))
+        refuse_null_vectors(system, null)
+    return hierarchy
+
+
+def to_scipy(matrix: BlockMatrix, n_columns: int) -> SparseMatrix:
+    """The blocks as a scipy matrix."""
+    rows, columns = matrix.values.shape[1:]
+    shape = (matrix.n_rows * rows, n_columns * columns)
+    return sparse.bsr_array((matrix.values, matrix.indices, matrix.indptr), shape=shape)
+
+
+def _coarse_is_given(system: System) -> bool:
+    return system.coarse is not None and system.coarse.matrix is not None
+
+
+def _constrained(matrix: BlockMatrix, free: BoolArray, scale: float, dtype: Any) -> BlockMatrix:
+    from designtwin.kernels import sparse as kernels
+
+    values = np.empty(matrix.values.shape, dtype)
+    parallel.run(kernels.constrain_blocks, matrix.n_rows, *matrix, free, scale, values, grain=1024)
+    return matrix._replace(values=values)
+
+
+def _weights(matrix: SparseMatrix, dtype: Any) -> BlockMatrix:
+    """A scalar CSR matrix as blocks of one."""
+    return BlockMatrix(
+        np.ascontiguousarray(matrix.indptr, np.int32),
+        np.ascontiguousarray(matrix.indices, np.int32),
+        np.ascontiguousarray(matrix.data, dtype).reshape(-1, 1, 1),
+    )
+
+
+def _diagonal(matrix: BlockMatrix) -> FloatArray:
+    from designtwin.kernels import sparse as kernels
+
+    out = np.empty((matrix.n_rows, *matrix.values.shape[1:]))
+    parallel.run(kernels.diagonal_blocks, matrix.n_rows, *matrix, out, grain=4096)
+    return out
+
+
+def _inverted(diagonal: FloatArray) -> FloatArray:
+    from designtwin.kernels import sparse as kernels
+
+    out = np.empty_like(diagonal)
+    negative = kernels.invert_blocks(diagonal, 1e-12, out)
+    if negative:
+        raise ConvergenceError(
+            f"the matrix is not positive definite: {negative} nodes have negative stiffness; "
+            "check material values and springs, or try Direct()"
+        )
+    return out
+
+
+def _radius(operator: Operator, inverse: Array) -> float:
+    """An upper estimate of the spectrum of D^-1 A: power steps, and a tenth on top."""
+    from designtwin.kernels import sparse as kernels
+
+    n, b = inverse.shape[0], inverse.shape[1]
+    vector = np.random.default_rng(7).standard_normal((n * b, 1)).astype(inverse.dtype)
+    product, image, unused = np.empty_like(vector), np.empty_like(vector), np.empty_like(vector)
+    radius = 1.0
+    for step in range(13):
+        # D^-1 leaves fixed unknowns zero; the first vector is cleared of them by a step without A
+        if step:
+            operator.product(vector, product)
+        parallel.run(
+            kernels.smoothing_step, n, inverse, product if step else vector, product, False, 0.0, 1.0, 0.0,
+            True, product if step else unused, image, unused, grain=max(1, _ROWS // b),
+        )  # fmt: skip
+        size = float(np.linalg.norm(image))
+        if size == 0.0:
+            return 1.0
+        if step:
+            radius = size
+        np.divide(image, size, out=vector)
+    return 1.1 * radius
+
+
+def _corner_matrix(
+    system: System, fine: BlockMatrix | None, scale: float
+) -> tuple[BlockMatrix, BoolArray, SparseMatrix]:
+    """The matrix at the corners, which corners are free [n_coarse, block], and the weights as CSR."""
+    from designtwin.kernels import sparse as kernels
+
+    assert system.coarse is not None
+    weights = system.coarse.prolongation.tocsr()
+    block, n_coarse = system.block, weights.shape[1]
+    free = np.ones((n_coarse, block), bool)
+    # a row with one entry is a corner; its coarse copy is fixed where it is
+    corner = np.flatnonzero(np.diff(weights.indptr) == 1)
+    column = weights.indices[weights.indptr[corner]]
+    free[column] = system.free.reshape(-1, block)[corner]
+    given = system.coarse.matrix
+    if given is not None:
+        coarse = BlockMatrix.of(given() if callable(given) else given, block)
+        return _constrained(coarse, free, scale, np.float64), free, weights
+    assert fine is not None
+    back = weights.T.tocsr()
+    w, t = _weights(weights, np.float64), _weights(back, np.float64)
+    indptr = np.zeros(n_coarse + 1, np.int32)
+    pattern = (fine.indptr, fine.indices, w.indptr, w.indices, t.indptr, t.indices, indptr)
+    parallel.run(kernels.weighted_pattern, n_coarse, *pattern, np.empty(0, np.int32), grain=1024)
+    np.cumsum(indptr, out=indptr)
+    indices = np.empty(indptr[-1], np.int32)
+    parallel.run(kernels.weighted_pattern, n_coarse, *pattern, indices, grain=1024)
+    values = np.empty((indices.size, block, block))
+    parallel.run(
+        kernels.weighted_triple_product,
+        n_coarse,
+        *fine,
+        w.indptr,
+        w.indices,
+        w.values.ravel(),
+        t.indptr,
+        t.indices,
+        t.values.ravel(),
+        indptr,
+        indices,
+        values,
+        grain=1024,
+    )
+    return _constrained(BlockMatrix(indptr, indices, values), free, 1.0, np.float64), free, weights
+
+
+def _aggregated(
+    matrix: BlockMatrix, inverse: FloatArray, modes: FloatArray, theta: float
+) -> tuple[Transfer, BlockMatrix, FloatArray, float] | None:
+    """Transfer, coarse matrix, coarse modes and spectral radius; None where aggregation stalls."""
+    from designtwin.kernels import sparse as kernels
+
+    n, b, k = matrix.n_rows, matrix.values.shape[1], modes.shape[1]
+    norms = np.empty(matrix.indices.size)
+    parallel.run(kernels.block_norms, norms.size, matrix.values, norms, grain=_ROWS)
+    owner = np.empty(n, np.int32)
+    count = int(kernels.aggregate(matrix.indptr, matrix.indices, norms, theta, owner))
+    del norms
+    if count == 0 or count > 0.7 * n:
+        return None
+    members = np.flatnonzero(owner >= 0).astype(np.int32)
+    members = members[np.argsort(owner[members], kind="stable")]
+    first = np.zeros(count + 1, np.int32)
+    first[1:] = np.cumsum(np.bincount(owner[members], minlength=count))
+    tentative = np.zeros((n, b, k))
+    coarse_modes = np.empty((count * k, k))
+    parallel.run(
+        kernels.tentative_basis, count, first, members, modes, b, 1e-10, tentative, coarse_modes, grain=64
+    )
+
+    # P = (I - 4/(3 radius) D^-1 A) P0: the modes stay in reach, the energy of the basis drops
+    radius = _radius(matrix, inverse)
+    indptr = np.zeros(n + 1, np.int32)
+    pattern = (matrix.indptr, matrix.indices, owner, indptr)
+    parallel.run(kernels.smoothed_pattern, n, *pattern, np.empty(0, np.int32), grain=1024)
+    np.cumsum(indptr, out=indptr)
+    indices = np.empty(indptr[-1], np.int32)
+    parallel.run(kernels.smoothed_pattern, n, *pattern, indices, grain=1024)
+    values = np.empty((indices.size, b, k))
+    parallel.run(
+        kernels.smoothed_basis, n, *matrix, inverse, owner, tentative, 4.0 / (3.0 * radius), indptr, indices,
+        values, grain=256,
+    )  # fmt: skip
+    del tentative
+    transfer = Transfer.of(BlockMatrix(indptr, indices, values), count)
+
+    coarse_indptr = np.zeros(count + 1, np.int32)
+    reach = (
+        matrix.indptr,
+        matrix.indices,
+        indptr,
+        indices,
+        transfer.indptr,
+        transfer.source,
+        coarse_indptr,
+    )
+    parallel.run(kernels.galerkin_pattern, count, *reach, np.empty(0, np.int32), grain=32)
+    np.cumsum(coarse_indptr, out=coarse_indptr)
+    coarse_indices = np.empty(coarse_indptr[-1], np.int32)
+    parallel.run(kernels.galerkin_pattern, count, *reach, coarse_indices, grain=32)
+    coarse_values = np.empty((coarse_indices.size, k, k))
+    parallel.run(
+        kernels.galerkin, count, *matrix, *transfer.rows, *transfer[1:], coarse_indptr, coarse_indices,
+        coarse_values, grain=32,
+    )  # fmt: skip
+    return transfer, BlockMatrix(coarse_indptr, coarse_indices, coarse_values), coarse_modes, radius
+
+
+def _dense_inverse(matrix: FloatArray, inverse: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Inverse on the unknowns that have stiffness, and the null vectors found (columns, usually none)."""
+    corner = np.arange(inverse.shape[1])
+    used = np.flatnonzero(inverse[:, corner, corner].ravel() > 0.0)
+    out = np.zeros_like(matrix)
+    null = np.zeros((matrix.shape[0], 0))
+    if not used.size:
+        return out, null
+    core = matrix[np.ix_(used, used)]
+    core = 0.5 * (core + core.T)
+    weight = 1.0 / np.sqrt(np.diag(core))
+    core *= weight[:, None]
+    core *= weight
+    factor, broken = linalg.lapack.dpotrf(core, lower=1)
+    if not broken and np.diag(factor).min() > 1e-5:  # far from singular: no need of eigenvalues
+        half, _ = linalg.lapack.dpotri(factor, lower=1)
+        whole = np.tril(half) + np.tril(half, -1).T
+        out[np.ix_(used, used)] = weight[:, None] * whole * weight
+        return out, null
+    values, vectors = linalg.eigh(core)
+    if values[0] < -1e-8:
+        raise ConvergenceError(
+            f"the matrix is not positive definite (eigenvalue {values[0]:.1e} of the scaled coarse matrix); "
+            "check the sign and size of stiffness, or try Direct()"
+        )
+    kept = values > 1e-13
+    basis = weight[:, None] * vectors[:, kept]
+    out[np.ix_(used, used)] = (basis / values[kept]) @ basis.T
+    null = np.zeros((matrix.shape[0], int((~kept).sum())))
+    null[used] = weight[:, None] * vectors[:, ~kept]
+    return out, null
