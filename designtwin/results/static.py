@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from designtwin.assembly import applied, elastic_tensors, strain_at, tables
+from designtwin.assembly import CellBlock, PointTables, elastic_tensors, strain_at, tables
+from designtwin.elements import ELEMENTS, sampling
 from designtwin.errors import DesignTwinError
 from designtwin.model.model import LoadCase, Model
 from designtwin.results import stress as tensor
 from designtwin.results.common import CaseResult, Field, Result, SolveInfo
 from designtwin.results.recovery import Recovery
-from designtwin.typing import FloatArray
+from designtwin.typing import FloatArray, IntArray
 from designtwin.units import show
 
 if TYPE_CHECKING:
     from designtwin.mesh.selections import Selection
 
+STRAIGHT = 1e-9
+"""Share of its edge by which a mid-side node may be off the middle of a straight one."""
 _PLACES = "'points', 'recovered', 'averaged', 'cell_points', 'samples'"
 
 
@@ -63,32 +66,52 @@ class StaticCase(CaseResult):
     case: LoadCase | None = None
     parts: tuple[tuple[float, StaticCase], ...] = field(default=())
 
-    @cached_property
-    def _samples(self) -> tuple[FloatArray, FloatArray]:
-        """Strain and stress at all sampling points, float64[s, 6] each."""
+    def _sampled(self, *, strain: bool = False) -> FloatArray:
+        """Stress (or strain) at all sampling points, float64[s, 6]; not kept, as it is the largest field."""
         if self.parts:
-            strain = sum(factor * case._samples[0] for factor, case in self.parts)
-            stress = sum(factor * case._samples[1] for factor, case in self.parts)
-            return np.asarray(strain), np.asarray(stress)
-        assert self.case is not None
-        strains, stresses = [], []
-        for block, at in zip(self.recovery.blocks, self.recovery.tables, strict=True):
-            strain, stress = strain_at(self.model, self.case, block, at, self.displacement)
-            strains.append(strain.reshape(-1, 6))
-            stresses.append(stress.reshape(-1, 6))
-        return np.concatenate(strains), np.concatenate(stresses)
+            return np.asarray(sum(factor * case._sampled(strain=strain) for factor, case in self.parts))
 
-    @cached_property
-    def _averaged(self) -> tuple[FloatArray, FloatArray, FloatArray]:
-        return self.recovery.averaged(self._samples[1])
+        def values(block: CellBlock, at: PointTables) -> FloatArray:
+            return self._at_tables(block, at)[0 if strain else 1]
+
+        return self.recovery.sampled(values, 6)
+
+    def _at_tables(self, block: CellBlock, at: PointTables) -> tuple[FloatArray, FloatArray]:
+        """Strain and stress of cells at table points, float64[n, q, 6] each."""
+        assert self.case is not None
+        return strain_at(self.model, self.case, block, at, self.displacement)
+
+    def _linear_inside(self, block: CellBlock, at: PointTables, *, uniform: bool) -> FloatArray:
+        """Stress of cells at table points, float64[n, q, 6]; in straight simplices read from their samples.
+
+        There it is linear as long as the material is uniform and nothing warms it, and their samples are
+        fewer than the points of a rule that is exact for its square.
+        """
+        element = block.element
+        if not uniform or block.kind or self.case is None or self.case.temperature is not None:
+            return self._at_tables(block, at)[1]
+        if element.linear not in ("triangle", "tetra"):
+            return self._at_tables(block, at)[1]
+        rule, extrapolation = sampling(element.name)
+        to_points = ELEMENTS[element.linear].shape(at.xi) @ extrapolation[: element.corners]
+        stress = to_points @ self._at_tables(block, tables(block, rule))[1]
+        x = self.mesh.points[block.conn]
+        bent = np.zeros(len(x), bool)
+        for i, (a, b) in enumerate(element.edges):
+            off = np.abs(x[:, element.corners + i] - 0.5 * (x[:, a] + x[:, b])).max(axis=1)
+            bent |= off > STRAIGHT * np.abs(x[:, a] - x[:, b]).max(axis=1)
+        if bent.any():
+            some = replace(block, cells=block.cells[bent], conn=block.conn[bent], scale=block.scale[bent])
+            stress[bent] = self._at_tables(some, at)[1]
+        return stress
 
     @cached_property
     def _recovered(self) -> FloatArray:
-        return self.recovery.recovered(self._samples[1])
+        return self.recovery.recovered(self._sampled())
 
     @cached_property
     def _nodal(self) -> FloatArray:
-        return self.recovery.nodal(self._samples[1])
+        return self.recovery.nodal(self._sampled())
 
     def stress(self, at: str = "points") -> FloatArray | Sequence[FloatArray]:
         """Cauchy stress xx yy zz xy yz xz, Pa.
@@ -106,27 +129,24 @@ class StaticCase(CaseResult):
             return self._nodal
         if at == "recovered":
             return self._recovered
-        if at == "averaged":
-            return self._averaged[0]
-        if at == "cell_points":
-            return self.recovery.at_cell_nodes(self._samples[1])
-        if at in ("samples", "integration_points"):
-            return self.recovery.split(self._samples[1])
-        raise DesignTwinError(f"stress at {at!r}? Say one of {_PLACES}")
+        return self._read(self._sampled(), at, "stress")
 
     def strain(self, at: str = "points") -> FloatArray | Sequence[FloatArray]:
         """Total strain, engineering shear; ``at`` as in ``stress``."""
+        return self._read(self._sampled(strain=True), at, "strain")
+
+    def _read(self, samples: FloatArray, at: str, name: str) -> FloatArray | Sequence[FloatArray]:
         if at == "points":
-            return self.recovery.nodal(self._samples[0])
+            return self.recovery.nodal(samples)
         if at == "recovered":
-            return self.recovery.recovered(self._samples[0])
+            return self.recovery.recovered(samples)
         if at == "averaged":
-            return self.recovery.averaged(self._samples[0])[0]
+            return self.recovery.mean(samples)
         if at == "cell_points":
-            return self.recovery.at_cell_nodes(self._samples[0])
+            return self.recovery.at_cell_nodes(samples)
         if at in ("samples", "integration_points"):
-            return self.recovery.split(self._samples[0])
-        raise DesignTwinError(f"strain at {at!r}? Say one of {_PLACES}")
+            return self.recovery.split(samples)
+        raise DesignTwinError(f"{name} at {at!r}? Say one of {_PLACES}")
 
     def von_mises(self) -> FloatArray:
         """Von Mises stress at the rows of ``points``, float64[k], Pa."""
@@ -142,7 +162,7 @@ class StaticCase(CaseResult):
 
     def jump(self) -> FloatArray:
         """Largest disagreement of the cells around each row in any stress component, float64[k], Pa."""
-        _, low, high = self._averaged
+        _, low, high = self.recovery.averaged(self._sampled())
         return np.asarray((high - low).max(axis=1))
 
     @cached_property
@@ -151,26 +171,21 @@ class StaticCase(CaseResult):
 
         Two answers of different order are at hand: the cells' own stress, averaged, and the recovered
         one. Their distance bounds the error where the mesh resolves the field; where it is large against
-        the stress itself the mesh does not, and the bound is widened: up to fourfold with first-order
-        cells, two and a half with quadratic ones. At a single node the distance may vanish by chance, so the
-        root mean square over a cell counts, from the worst cell around. What other places of the part miss
-        reaches here too: twice the energy error squared, of the stress around.
+        the stress itself (its share) the mesh does not, and the bound is widened: by 1.3 + min(8 share, 2.7)
+        with first-order cells, 1.5 + min(4 share, 1) with quadratic ones. At a single node the distance may
+        vanish by chance, so the root mean square over a cell counts, from the worst cell around. What other
+        places of the part miss reaches here too: twice the energy error squared, of the stress around.
 
         The factors are the smallest round ones that hold the truth on NAFEMS LE1, LE10, Kirsch's plate and
-        Lame's sphere on meshes of any coarseness (``tests/results``).
+        Lame's sphere on meshes of any coarseness (``tests/verification/test_intervals.py``).
         """
-        distance = tensor.norm(self._recovered - self._averaged[0])
-        size = tensor.norm(self._recovered)
-        around, level, first_order = (
-            np.zeros_like(distance),
-            np.zeros_like(distance),
-            np.zeros(len(size), bool),
-        )
+        distance = tensor.norm(self._recovered - self.recovery.mean(self._sampled()))
+        both = np.stack([distance, tensor.norm(self._recovered)], axis=1)
+        around, level = self.recovery.largest_around(self.recovery.over_cells(both))[:, :2].T
+        first_order = np.zeros(len(distance), bool)
         for block, (_, _, rows) in zip(self.recovery.blocks, self.points.cells, strict=True):
-            first_order[rows] |= block.element.degree == 1
-            for value, out in ((distance, around), (size, level)):
-                mean = np.sqrt(np.square(value[rows]).mean(axis=1))
-                np.maximum.at(out, rows.ravel(), np.repeat(mean, rows.shape[1]))
+            if block.element.degree == 1:
+                first_order[rows] = True
         around = np.maximum(around, distance)
         share = np.divide(around, level, out=np.zeros_like(around), where=level > 0.0)
         widening = np.where(
@@ -189,28 +204,18 @@ class StaticCase(CaseResult):
 
         Source: Zienkiewicz and Zhu, IJNME 24 (1987) 337-357, with the recovered stress.
         """
-        error = energy = 0.0
         if self.parts:
             # The energy of a combination is no sum; its cases bound it.
             return max(case.energy_error for _, case in self.parts)
         assert self.case is not None
         temperature = None if self.case.temperature is None else self.case.temperature.at_nodes(self.model)
-        for block, (_, _, rows) in zip(self.recovery.blocks, self.points.cells, strict=True):
-            if block.element.dimension == 1:
-                continue
-            at = tables(block, block.element.mass_quadrature)
-            _, stress = strain_at(self.model, self.case, block, at, self.displacement)
-            better = np.einsum("qn,cni->cqi", at.shape, self._recovered[rows])
-            weight = self.recovery.measure(block, at)
+
+        def own(block: CellBlock, at: PointTables) -> tuple[FloatArray, FloatArray, IntArray]:
             elastic, elastic_of = elastic_tensors(self.model, block, at, temperature)
-            compliance = np.asarray(np.linalg.pinv(elastic))
-            for part, is_error in ((better - stress, True), (stress, False)):
-                density = np.einsum("cqi,cqi->cq", part, applied(compliance, elastic_of, part))
-                share = float(np.einsum("cq,cq->", weight, density))
-                if is_error:
-                    error += share
-                else:
-                    energy += share
+            stress = self._linear_inside(block, at, uniform=len(elastic) == 1)
+            return stress, np.asarray(np.linalg.pinv(elastic), np.float64), elastic_of
+
+        error, energy = self.recovery.energies(self._recovered, own)
         return float(np.sqrt(error / energy)) if energy > 0.0 else 0.0
 
     def yield_strength(self) -> FloatArray:
@@ -308,14 +313,12 @@ class StaticCase(CaseResult):
         """
         largest = float(np.linalg.norm(self.displacement, axis=1).max())
         out = np.zeros(self.mesh.n_points)
-        strain = self._samples[0]
-        distance = tensor.norm(
-            (self.recovery.recovered(strain) - self.recovery.averaged(strain)[0]) * tensor.ENGINEERING
-        )
-        for block, (_, _, rows) in zip(self.recovery.blocks, self.points.cells, strict=True):
-            size = np.ptp(self.mesh.points[block.conn], axis=1).max(axis=1)
-            share = 1.25 * size * distance[rows].max(axis=1)
-            np.maximum.at(out, block.conn.ravel(), np.repeat(share, block.conn.shape[1]))
+        strain = self._sampled(strain=True)
+        off = (self.recovery.recovered(strain) - self.recovery.mean(strain)) * tensor.ENGINEERING
+        distance = tensor.norm(off)
+        per_cell = self.recovery.over_cells(np.stack([distance, distance], axis=1))
+        share = self.recovery.largest_around(1.25 * per_cell[:, 2:3] * per_cell[:, 3:4])[:, 0]
+        np.maximum.at(out, self.points.node, share)
         return out + 4.0 * self.energy_error**2 * largest
 
 

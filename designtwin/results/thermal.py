@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from designtwin.assembly import CellBlock, PointTables, applied, conductivity_tensors, tables
+from designtwin.assembly import CellBlock, PointTables, applied, conductivity_tensors
 from designtwin.errors import DesignTwinError
 from designtwin.kernels import volume
 from designtwin.mesh.selections import everything, ids
 from designtwin.model.model import LoadCase, Model
 from designtwin.results.common import CaseResult, Field, Result, SolveInfo
 from designtwin.results.recovery import Recovery
-from designtwin.typing import FloatArray
+from designtwin.typing import FloatArray, IntArray
 from designtwin.units import show
 
 if TYPE_CHECKING:
@@ -59,15 +59,9 @@ class ThermalCase(CaseResult):
     info: SolveInfo
     case: LoadCase
 
-    @cached_property
-    def _samples(self) -> FloatArray:
+    def _sampled(self) -> FloatArray:
         """Heat flux at all sampling points float64[s, 3], W/m^2."""
-        return np.concatenate(
-            [
-                self._flux(block, at).reshape(-1, 3)
-                for block, at in zip(self.recovery.blocks, self.recovery.tables, strict=True)
-            ]
-        )
+        return self.recovery.sampled(self._flux, 3)
 
     def _flux(self, block: CellBlock, at: PointTables) -> FloatArray:
         """Heat flux at table points, float64[n_cells, q, 3], W/m^2."""
@@ -78,11 +72,11 @@ class ThermalCase(CaseResult):
 
     @cached_property
     def _recovered(self) -> FloatArray:
-        return self.recovery.recovered(self._samples)
+        return self.recovery.recovered(self._sampled())
 
     @cached_property
     def _nodal(self) -> FloatArray:
-        return self.recovery.nodal(self._samples)
+        return self.recovery.nodal(self._sampled())
 
     def heat_flux(self) -> FloatArray:
         """Heat flux vector at the rows of ``points``, float64[k, 3], W/m^2."""
@@ -119,14 +113,12 @@ class ThermalCase(CaseResult):
     @cached_property
     def energy_error(self) -> float:
         """Estimated error of the flux over the flux (Zienkiewicz and Zhu, IJNME 24 (1987))."""
-        error = size = 0.0
-        for block, (_, _, rows) in zip(self.recovery.blocks, self.points.cells, strict=True):
-            at = tables(block, block.element.mass_quadrature)
+
+        def own(block: CellBlock, at: PointTables) -> tuple[FloatArray, FloatArray, IntArray]:
             flux = self._flux(block, at)
-            better = np.einsum("qn,cni->cqi", at.shape, self._recovered[rows])
-            weight = self.recovery.measure(block, at)
-            error += float(np.einsum("cq,cqi,cqi->", weight, better - flux, better - flux))
-            size += float(np.einsum("cq,cqi,cqi->", weight, flux, flux))
+            return flux, np.eye(3)[None], np.zeros(flux.shape[:2], np.int64)
+
+        error, size = self.recovery.energies(self._recovered, own)
         return float(np.sqrt(error / size)) if size > 0.0 else 0.0
 
     @cached_property
