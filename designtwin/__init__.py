@@ -32,6 +32,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
         "ElasticFoundation", "FixedSupport", "FixedTemperature", "InertiaRelief", "PointMass",
         "PrescribedDisplacement", "Spring", "Symmetry",
     ),
+    "model.connections": ("LinearConstraint", "Periodic", "RigidLink", "SpreadLink", "Tie"),
     "model.model": ("Model", "Temperature", "combine"),
     "solvers": ("AutomaticSolver", "Direct", "MultigridCG"),
     "results": ("StaticCase", "StaticResult", "ThermalCase", "ThermalResult"),

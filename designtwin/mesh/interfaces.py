@@ -20,8 +20,8 @@ from designtwin.typing import BoolArray, FloatArray, IntArray, SparseMatrix
 
 REACH = 0.1
 """Gap that is bridged where none is stated, as a share of the size of the larger facet."""
-_FACING = -0.5
-"""Cosine between the normals of two facets above which they do not look at each other."""
+_FACING = 0.5
+"""Cosine between the normals of two facets, one turned round, under which they do not match."""
 _COVERED = 0.5
 """Share of a node's surroundings that must find the other face for the node to follow it."""
 _SHARE = 0.2
@@ -344,6 +344,7 @@ def couple(
     method: str = "mortar",
     ring: bool = False,
     moved: FloatArray | None = None,
+    facing: float = -1.0,
 ) -> Coupling:
     """How the nodes of one face follow another that it touches; the meshes need not match.
 
@@ -361,6 +362,8 @@ def couple(
         Faces of an axisymmetric part.
     moved : float64[n_points, 3], optional
         Where the primary nodes are for this purpose (periodic faces), m.
+    facing : float
+        -1 where the faces look at each other, 1 where they look the same way (periodic faces).
 
     Returns
     -------
@@ -376,7 +379,7 @@ def couple(
     common, nearest = [], np.inf
     for s in range(len(a.blocks)):
         for p in range(len(b.blocks)):
-            one, least = _common(a, s, b, p, tolerance, ring)
+            one, least = _common(a, s, b, p, tolerance, ring, facing)
             nearest = min(nearest, least)
             if len(one.measure):
                 common.append(one)
@@ -479,7 +482,9 @@ def _pairs(a: Faces, s: int, b: Faces, p: int, tolerance: float | None) -> tuple
     return np.repeat(np.arange(len(center)), np.diff(first)), rows
 
 
-def _common(a: Faces, s: int, b: Faces, p: int, tolerance: float | None, ring: bool) -> tuple[_Common, float]:
+def _common(
+    a: Faces, s: int, b: Faces, p: int, tolerance: float | None, ring: bool, wanted: float
+) -> tuple[_Common, float]:
     """Common integration points of two blocks, and the smallest gap between facets that face each other."""
     from designtwin.kernels.projection import count_overlaps, overlaps
 
@@ -508,7 +513,7 @@ def _common(a: Faces, s: int, b: Faces, p: int, tolerance: float | None, ring: b
     row_s, row_p = np.repeat(pair_s, np.diff(first)), np.repeat(pair_p, np.diff(first))
     gap = np.linalg.norm(offset, axis=1)
     size = np.maximum(a.sizes[s][row_s], b.sizes[p][row_p])
-    towards = facing <= _FACING
+    towards = facing * wanted >= _FACING
     nearest = float(gap[towards].min(initial=np.inf))
     keep = towards & (gap <= np.maximum(REACH * size if tolerance is None else tolerance, _EXACT * size))
     offset[gap <= _EXACT * size] = 0.0

@@ -16,6 +16,7 @@ from designtwin.elements import ELEMENTS
 from designtwin.errors import DesignTwinError, MissingPropertyError, ModelError, SelectionError
 from designtwin.mesh.mesh import Mesh
 from designtwin.mesh.selections import Region, Selection, select
+from designtwin.model.connections import Connection
 from designtwin.model.domains import said
 from designtwin.model.loads import Load, place, resultant
 from designtwin.model.magnitude import Magnitude, MagnitudeLike, nodal
@@ -180,6 +181,8 @@ class Model:
         They hold in every case.
     load_cases : mapping of name to a list of loads, supports and a Temperature, or to ``combine(...)``
     name : str
+    connections : sequence of Connection
+        What joins parts without common nodes, in every case: ``Tie``, ``RigidLink`` ...
 
     Raises
     ------
@@ -194,6 +197,7 @@ class Model:
     supports: Sequence[Support] = ()
     load_cases: Mapping[str, Sequence[Item] | Combination] = field(default_factory=dict)
     name: str = ""
+    connections: Sequence[Connection] = ()
     heat_supports: tuple[Support, ...] = field(init=False, default=())
     parts: tuple[Part, ...] = field(init=False, default=())
     part_of_cell: IntArray = field(init=False)
@@ -209,6 +213,7 @@ class Model:
             )
         self._bind_materials()
         self._bind_supports()
+        self._bind_connections()
         self._bind_cases()
         self._check_items()
         self._bind_combinations()
@@ -333,6 +338,18 @@ class Model:
                 raise ModelError(f"supports holds {_kind(item)}, which is no support{hint}")
         object.__setattr__(self, "supports", tuple(s for s in given if s.physics == "static"))
         object.__setattr__(self, "heat_supports", tuple(s for s in given if s.physics != "static"))
+
+    def _bind_connections(self) -> None:
+        one = isinstance(self.connections, Connection)
+        given: list[Any] = [self.connections] if one else list(self.connections)
+        for item in given:
+            if not isinstance(item, Connection):
+                hint = "; it goes into supports" if isinstance(item, Support) else ""
+                raise ModelError(f"connections holds {_kind(item)}, which is no connection{hint}")
+        twice = [item for i, item in enumerate(given) if item in given[:i]]
+        if twice:
+            raise ModelError(f"connections: {twice[0].said} is stated twice; once is enough")
+        object.__setattr__(self, "connections", tuple(given))
 
     def _bind_cases(self) -> None:
         if not isinstance(self.load_cases, Mapping):
@@ -463,6 +480,8 @@ class Model:
         for support in (*self.supports, *self.heat_supports):
             self._check_one(support, "supports: ")
         self._check_supports(self.supports, self.heat_supports, "")
+        for connection in self.connections:
+            self._check_one(connection, "connections: ")
         for case in self.cases.values():
             where = f"case {case.name!r}: "
             for item in case.items:
@@ -472,7 +491,7 @@ class Model:
                     (*self.supports, *case.supports), (*self.heat_supports, *case.heat_supports), where
                 )
 
-    def _check_one(self, item: Item, where: str) -> None:
+    def _check_one(self, item: Item | Connection, where: str) -> None:
         try:
             item.check(self)
         except MissingPropertyError as error:
@@ -549,8 +568,8 @@ class Model:
     # Others like it
 
     def with_(self, **changes: Any) -> Model:
-        """The same model with some of mesh, materials, supports, load_cases, name replaced."""
-        known = ("mesh", "materials", "supports", "load_cases", "name")
+        """The same model with some of mesh, materials, supports, load_cases, connections, name replaced."""
+        known = ("mesh", "materials", "supports", "load_cases", "connections", "name")
         for key in changes:
             if key not in known:
                 raise ModelError(f"a model has no {key!r}; it has {', '.join(known)}")
@@ -569,7 +588,9 @@ class Model:
                 return item.to_dict() if exact else item.content_hash()
             return item if isinstance(item, str) else [write(one) for one in item]
 
-        return {
+        # Without connections a model has the hash it had before there were any.
+        joined = {"connections": [write(c) for c in self.connections]} if self.connections else {}
+        return joined | {
             "type": "Model",
             "name": self.name,
             "mesh": {"hash": self.mesh.content_hash(), "source": self.mesh.source},
@@ -616,6 +637,7 @@ class Model:
                 for name, items in data.get("load_cases", {}).items()
             },
             name=data.get("name", ""),
+            connections=[read(item) for item in data.get("connections", ())],
         )
 
     @cached_property
@@ -646,6 +668,7 @@ class Model:
             for part in self.parts
         ]
         lines += [f"  support  {item.said}" for item in (*self.supports, *self.heat_supports)]
+        lines += [f"  joined   {item.said}" for item in self.connections]
         for case in self.cases.values():
             lines.append(f"  case {case.name!r}")
             lines += [f"    {self._said(item)}" for item in case.items]
