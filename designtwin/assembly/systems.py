@@ -10,14 +10,19 @@ import numpy as np
 
 from designtwin.assembly.cells import CellBlock
 from designtwin.assembly.matrices import (
-    _extra_terms,
-    conductivity_matrix,
+    conductivity_of,
+    conductivity_terms,
     corner_coarsening,
-    stiffness_matrix,
+    extra_terms,
+    static_topology,
+    stiffness_of,
+    stiffness_terms,
+    thermal_topology,
 )
+from designtwin.assembly.topology import Topology
 from designtwin.assembly.unknowns import AffineMap, DofMap, rigid_modes, static_map
 from designtwin.model.model import LoadCase, Model
-from designtwin.solvers.system import Coarsening, MatrixTerm, SparseMatrix, System, Term
+from designtwin.solvers.system import Coarsening, MatrixTerm, System, Term
 from designtwin.typing import BoolArray, FloatArray
 
 
@@ -28,7 +33,7 @@ class Assembled:
     Parameters
     ----------
     dofs : DofMap
-    cells : block-sparse [n_dof, n_dof]
+    cells : tuple of Term
         Resistance of the cells alone: stiffness (N/m) or conductivity (W/K).
     extra : tuple of Term
         Springs, foundations, convection.
@@ -38,20 +43,29 @@ class Assembled:
     """
 
     dofs: DofMap
-    cells: SparseMatrix
+    cells: tuple[Term, ...]
     extra: tuple[Term, ...]
     map: AffineMap
     system: System
+
+    def internal(self, u: FloatArray) -> FloatArray:
+        """What the cells answer to u [n_dof]: forces or heat at the nodes."""
+        return np.asarray(sum(term.apply(u) for term in self.cells))
 
     def right_hand_side(self, loads: FloatArray) -> FloatArray:
         """Loads on the free unknowns, with prescribed values moved over; float64[n_dof]."""
         f = loads
         if self.map.value.any():
             u0 = self.map.expand(np.zeros(self.dofs.n_dof))
-            f = f - self.cells @ u0
+            f = f - self.internal(u0)
             for term in self.extra:
                 f = f - term.apply(u0)
         return np.where(self.map.fixed, 0.0, self.map.restrict(f))
+
+    @cached_property
+    def stiffest(self) -> float:
+        """Largest entry on the diagonal, N/m or W/K."""
+        return float(np.abs(self.system.diagonal()).max(initial=0.0))
 
     @cached_property
     def held(self) -> BoolArray:
@@ -61,49 +75,54 @@ class Assembled:
 
 
 def _system(
-    dofs: DofMap,
-    cells: SparseMatrix,
-    extra: Sequence[Term],
-    map_: AffineMap,
-    near_nullspace: FloatArray,
+    model: Model, topology: Topology, dofs: DofMap, terms: Sequence[Term], map_: AffineMap,
     coarse: Coarsening | None,
-) -> System:
-    terms: list[Term] = [MatrixTerm(cells), *extra]
+) -> System:  # fmt: skip
+    points = model.mesh.points[topology.order]
+    modes = None
+    if coarse is None or map_.transform is not None:
+        modes = rigid_modes(points, dofs.components, axisymmetric=model.axisymmetric)
     if map_.transform is not None:
-        t = map_.transform
-        b = dofs.components
-        turned = [MatrixTerm((t.T @ term.matrix() @ t).tobsr(blocksize=(b, b))) for term in terms]
-        terms = list(turned)
-        near_nullspace = t.T @ near_nullspace
-        coarse = None  # corner averages mean nothing between nodes whose axes differ
+        # corner averages mean nothing between nodes whose axes differ: aggregation from the finest level on
+        t, shape = map_.transform, (dofs.components, dofs.components)
+        terms = [MatrixTerm((t.T @ term.matrix() @ t).tobsr(blocksize=shape)) for term in terms]
+        modes, coarse = t.T @ modes, None
     return System(
-        terms=tuple(terms), block=dofs.components, free=~map_.fixed, near_nullspace=near_nullspace,
-        coarse=coarse, definite=True,
+        terms=tuple(terms), block=dofs.components, free=~map_.fixed, near_nullspace=modes, coarse=coarse,
+        definite=True, positions=points,
     )  # fmt: skip
 
 
-def assemble_static(model: Model, case: LoadCase, blocks: Sequence[CellBlock]) -> Assembled:
-    """Stiffness and supports of a load case."""
-    dofs = DofMap(model.mesh.n_points, model.dimension)
+def assemble_static(
+    model: Model, case: LoadCase, blocks: Sequence[CellBlock], topology: Topology | None = None
+) -> Assembled:
+    """Stiffness and supports of a load case; `topology` where one is there from another case or step."""
+    topology = topology or static_topology(model, blocks)
+    dofs = topology.dofs(model.dimension)
     temperature = None if case.temperature is None else case.temperature.at_nodes(model)
-    cells = stiffness_matrix(model, blocks, temperature)
+    cells = stiffness_terms(model, topology, temperature)
     contributions = [m for s in (*model.supports, *case.supports) for m in s.matrices(model)]
-    extra = _extra_terms(contributions, dofs.n_points, dofs.components)
+    extra = extra_terms(contributions, topology, dofs.components)
     map_ = static_map(model, case, dofs)
-    modes = rigid_modes(model.mesh.points, dofs.components, axisymmetric=model.axisymmetric)
-    coarse = corner_coarsening(model, dofs.components)
-    return Assembled(dofs, cells, tuple(extra), map_, _system(dofs, cells, extra, map_, modes, coarse))
+    coarse = corner_coarsening(model, topology, stiffness_of(model, temperature), dofs.components, extra)
+    system = _system(model, topology, dofs, (*cells, *extra), map_, coarse)
+    return Assembled(dofs, cells, extra, map_, system)
 
 
 def assemble_thermal(
-    model: Model, case: LoadCase, blocks: Sequence[CellBlock], temperature: FloatArray | None = None
+    model: Model,
+    case: LoadCase,
+    blocks: Sequence[CellBlock],
+    temperature: FloatArray | None = None,
+    topology: Topology | None = None,
 ) -> Assembled:
     """Conductivity, convection and prescribed temperatures of a load case."""
-    dofs = DofMap(model.mesh.n_points, 1)
-    cells = conductivity_matrix(model, blocks, temperature)
+    topology = topology or thermal_topology(model, blocks)
+    dofs = topology.dofs(1)
+    cells = conductivity_terms(model, topology, temperature)
     contributions = [m for load in case.heat_loads for m in load.matrices(model)]
     contributions += [m for s in (*model.heat_supports, *case.heat_supports) for m in s.matrices(model)]
-    extra = _extra_terms(contributions, dofs.n_points, 1)
+    extra = extra_terms(contributions, topology, 1)
     fixed = np.ones(dofs.n_points, bool)
     fixed[model.mesh.used_nodes] = False
     value = np.zeros(dofs.n_points)
@@ -111,9 +130,6 @@ def assemble_thermal(
         for held in support.prescribed(model):
             fixed[held.nodes] = True
             value[held.nodes] = held.value
-    map_ = AffineMap(fixed, value)
-    modes = np.ones((dofs.n_points, 1))
-    return Assembled(
-        dofs, cells, tuple(extra), map_,
-        _system(dofs, cells, extra, map_, modes, corner_coarsening(model, 1)),
-    )  # fmt: skip
+    map_ = AffineMap(dofs.gather(fixed), dofs.gather(value))
+    coarse = corner_coarsening(model, topology, conductivity_of(model, temperature), 1, extra)
+    return Assembled(dofs, cells, extra, map_, _system(model, topology, dofs, (*cells, *extra), map_, coarse))
