@@ -27,8 +27,9 @@ from designtwin.assembly import (
     stiffness_terms,
     strain_at,
     tables,
+    thermal_topology,
 )
-from designtwin.assembly.matrices import stiffness_of
+from designtwin.assembly.matrices import conductivity_of, conductivity_terms, stiffness_of
 from designtwin.elements import ELEMENTS
 from designtwin.errors import ModelError
 
@@ -297,27 +298,65 @@ def test_nodes_in_no_cell_are_held():
 # What solvers get
 
 
-@pytest.mark.parametrize("free", [True, False])
+ORIENTED = dtw.Orthotropic(
+    youngs_modulus=(150e9, 10e9, 12e9), poissons_ratio=(0.3, 0.25, 0.4), shear_modulus=(5e9, 4e9, 4.5e9),
+    conductivity=(5.0, 1.0, 2.0),
+)  # fmt: skip
+MELTING = dtw.LinearElastic(
+    youngs_modulus=dtw.table(over="temperature", at=[250, 450], values=[210e9, 100e9]), poissons_ratio=0.3,
+    conductivity=dtw.table(over="temperature", at=[250, 450], values=[50.0, 20.0]),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("material", [STEEL, ORIENTED, MELTING], ids=["steel", "oriented", "melting"])
+@pytest.mark.parametrize("distort", [0.0, 0.2])
 @pytest.mark.parametrize("element", ["tetra10", "hexahedron20", "wedge15", "pyramid13", "quad8", "triangle6"])
-def test_corners_carry_linear_fields_and_the_galerkin_matrix(element, free):
-    model = model_of(element, distort=0.2 * (not free))
+def test_corners_carry_linear_fields_and_the_galerkin_matrix(element, distort, material):
+    if element in SOLIDS:
+        section = dtw.Solid(material)
+    else:
+        section = dtw.PlaneStress(STEEL, thickness=0.1)
+    model = model_of(element, distort=distort, section=section)
     blocks = cell_blocks(model)
-    topology = static_topology(model, blocks) if free else Topology.plain(model.mesh, blocks)
-    assert (topology.free is not None) == (free and element == "tetra10")
-    coarse = corner_coarsening(model, topology, stiffness_of(model), model.dimension)
-    P = coarse.prolongation
-    reference = ELEMENTS[element]
-    corners = np.unique(model.mesh.cells[element][:, : reference.corners])
-    assert set(topology.order[topology.corners]) == set(corners)
-    assert P.shape == (model.mesh.n_points, len(corners))
-    assert_allclose(P.sum(axis=1), 1.0)
-    points = model.mesh.points[topology.order]
-    assert_allclose(P @ points[topology.corners], points, atol=1e-14)
-    wide = sparse.kron(P, sparse.eye_array(model.dimension))
-    K = sum(term.matrix().tocsr() for term in stiffness_terms(model, topology))
-    given = coarse.matrix().toarray()
-    assert_allclose(given, (wide.T @ K @ wide).toarray(), atol=1e-13 * np.abs(given).max())
-    plain = model_of(reference.linear)
+    warm = 300.0 + 100.0 * np.random.default_rng(3).random(model.mesh.n_points)
+    for physics in ("static", "thermal"):
+        if physics == "static":
+            topology, of, b = static_topology(model, blocks), stiffness_of(model, warm), model.dimension
+            terms, plain = stiffness_terms(model, topology, warm), stiffness_matrix(model, blocks, warm)
+        else:
+            topology, of, b = thermal_topology(model, blocks), conductivity_of(model, warm), 1
+            terms, plain = conductivity_terms(model, topology, warm), conductivity_matrix(model, blocks, warm)
+        assert (topology.free is not None) == (element == "tetra10")
+        coarse = corner_coarsening(model, topology, of, b, terms)
+        P = coarse.prolongation
+        reference = ELEMENTS[element]
+        corners = np.unique(model.mesh.cells[element][:, : reference.corners])
+        assert set(topology.order[topology.corners]) == set(corners)
+        assert P.shape == (model.mesh.n_points, len(corners))
+        assert_allclose(P.sum(axis=1), 1.0)
+        if not distort:
+            points = model.mesh.points[topology.order]
+            assert_allclose(P @ points[topology.corners], points, atol=1e-14)
+        # the terms are the matrix in the order of places, with and without building it
+        at = (topology.order[:, None] * b + np.arange(b)).ravel()
+        K = plain.tocsr()[at][:, at]
+        x = np.random.default_rng(4).normal(size=(K.shape[0], 2))
+        scale = np.abs(K @ x).max()
+        assert_allclose(sum(t.apply(x) for t in terms), K @ x, atol=1e-12 * scale)
+        assert_allclose(sum(t.apply(x[:, 0]) for t in terms), K @ x[:, 0], atol=1e-12 * scale)
+        stiffest = np.abs(K.diagonal()).max()
+        assert abs(sum(t.matrix().tocsr() for t in terms) - K).max() < 1e-12 * stiffest
+        blocks_of = sum(t.diagonal_blocks(b) for t in terms)
+        i = np.arange(len(at) // b)
+        wanted = K.toarray().reshape(len(i), b, len(i), b)[i, :, i]
+        assert_allclose(blocks_of, wanted, atol=1e-12 * stiffest)
+        wide = sparse.kron(P, sparse.eye_array(b))
+        given = coarse.matrix().toarray()
+        assert_allclose(given, (wide.T @ K @ wide).toarray(), atol=1e-12 * np.abs(given).max())
+
+
+def test_linear_meshes_have_no_corners_to_go_to():
+    plain = model_of("hexahedron")
     straight = Topology.plain(plain.mesh, cell_blocks(plain))
     assert corner_coarsening(plain, straight, stiffness_of(plain), plain.dimension) is None
 

@@ -60,16 +60,6 @@ class CellBlock:
         """Some of the cells."""
         return replace(self, cells=self.cells[rows], conn=self.conn[rows], scale=self.scale[rows])
 
-    def at_corners(self) -> CellBlock:
-        """The linear cells at the corners."""
-        linear = ELEMENTS[self.element.linear]
-        return replace(
-            self,
-            element=linear,
-            conn=np.ascontiguousarray(self.conn[:, : linear.n_nodes]),
-            incompatible=False,
-        )
-
 
 def cell_blocks(model: Model) -> tuple[CellBlock, ...]:
     """The model's cells by part and element type."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 import numpy as np
 from scipy import sparse
 
 from designtwin import parallel
 from designtwin.assembly.cells import CellBlock, conductivity_tensors, elastic_tensors, tables
-from designtwin.assembly.tetrahedra import TetrahedronTerm
+from designtwin.assembly.tetrahedra import ElasticTetrahedra, HeatTetrahedra, Tensors
 from designtwin.assembly.topology import NodePattern, Topology
 from designtwin.assembly.unknowns import rigid_modes
 from designtwin.kernels import volume
@@ -98,18 +99,22 @@ def cell_matrix(
     return shared.matrix(data)
 
 
-def corner_matrix(topology: Topology, cell_matrices: CellMatrices, components: int) -> SparseMatrix:
+def corner_matrix(
+    topology: Topology,
+    cell_matrices: CellMatrices,
+    components: int,
+    free: ElasticTetrahedra | HeatTetrahedra | None,
+) -> SparseMatrix:
     """P^T A P of all cells at the corners, from P^T K P of each cell.
 
     For a straight tetrahedron of one material that is the matrix of the linear tetrahedron.
     """
     shared = topology.corner_pattern
     data = shared.empty(components)
-    if topology.free is not None:
-        for index, rows in topology.free.members:
-            linear = topology.blocks[index].at_corners()
-            for part in np.array_split(rows, max(1, len(rows) // 16384)):
-                shared.add(data, topology.corner_conn(linear, part), cell_matrices(linear, part))
+    if topology.free is not None and free is not None:
+        corners = topology.corner_number[topology.place[topology.free.conn[:, :4]]]
+        for rows, matrices in free.corner_blocks():
+            shared.add(data, corners[rows], matrices)
     for block, rows in _batches(topology, topology.kept, components):
         matrices = cell_matrices(block, rows)
         ends = np.eye(block.element.n_nodes)[:, : block.element.corners]
@@ -152,16 +157,22 @@ def lame_constants(model: Model, block: CellBlock) -> tuple[float, float] | None
 
 def static_topology(model: Model, blocks: Sequence[CellBlock]) -> Topology:
     """Numbers and patterns for displacement."""
-    free = [
-        block.element.name == "tetra10" and model.dimension == 3 and lame_constants(model, block) is not None
-        for block in blocks
-    ]
-    return Topology.of(model.mesh, blocks, free)
+    kinds = []
+    for block in blocks:
+        free = block.element.name == "tetra10" and model.dimension == 3
+        kinds.append("" if not free else "general" if lame_constants(model, block) is None else "straight")
+    return Topology.of(model.mesh, blocks, kinds)
 
 
 def thermal_topology(model: Model, blocks: Sequence[CellBlock]) -> Topology:
     """Numbers and patterns for temperature."""
-    return Topology.of(model.mesh, blocks, [False] * len(blocks))
+    kinds = []
+    for block in blocks:
+        one = block.take(np.arange(1))
+        varies = block.section.material.varies_with_temperature("conductivity")
+        uniform = not varies and len(conductivity_tensors(model, one, tables(one), None)[0]) == 1
+        kinds.append("" if block.element.name != "tetra10" else "straight" if uniform else "general")
+    return Topology.of(model.mesh, blocks, kinds)
 
 
 def stiffness_terms(
@@ -170,19 +181,20 @@ def stiffness_terms(
     """Stiffness of all cells: tetrahedra without a matrix first, then the matrix of the others."""
     of = stiffness_of(model, temperature)
     terms: list[Term] = []
-    if topology.free is not None:
+    free = topology.free
+    if free is not None:
         constants = []
-        for index, rows in topology.free.members:
-            pair = lame_constants(model, topology.blocks[index])
-            assert pair is not None
+        for index, rows in free.members:
+            pair = lame_constants(model, topology.blocks[index]) or (np.nan, np.nan)
             constants.append(np.broadcast_to(np.array(pair), (len(rows), 2)))
         lam, mu = np.concatenate(constants).T.copy()
 
-        def assemble() -> SparseMatrix:
-            assert topology.free is not None
-            return cell_matrix(topology, of, model.dimension, members=topology.free.members)
+        def tensors_of(block: CellBlock) -> tuple[FloatArray, IntArray]:
+            return elastic_tensors(model, block, tables(block), temperature)
 
-        terms.append(TetrahedronTerm(topology.free, model.mesh.points, lam, mu, assemble))
+        tensors = _tensors(topology, tensors_of, 6) if free.n_general else _no_tensors(6)
+        assemble = partial(cell_matrix, topology, of, model.dimension, members=free.members)
+        terms.append(ElasticTetrahedra(free, lam, mu, tensors, assemble))
     if topology.kept:
         terms.append(MatrixTerm(cell_matrix(topology, of, model.dimension)))
     return tuple(terms)
@@ -191,8 +203,37 @@ def stiffness_terms(
 def conductivity_terms(
     model: Model, topology: Topology, temperature: FloatArray | None = None
 ) -> tuple[Term, ...]:
-    """Conductivity of all cells."""
-    return (MatrixTerm(cell_matrix(topology, conductivity_of(model, temperature), 1)),)
+    """Conductivity of all cells, as `stiffness_terms`."""
+    of = conductivity_of(model, temperature)
+    terms: list[Term] = []
+    if topology.free is not None:
+
+        def tensors_of(block: CellBlock) -> tuple[FloatArray, IntArray]:
+            return conductivity_tensors(model, block, tables(block), temperature)
+
+        assemble = partial(cell_matrix, topology, of, 1, members=topology.free.members)
+        terms.append(HeatTetrahedra(topology.free, _tensors(topology, tensors_of, 3), assemble))
+    if topology.kept:
+        terms.append(MatrixTerm(cell_matrix(topology, of, 1)))
+    return tuple(terms)
+
+
+def _tensors(
+    topology: Topology, tensors_of: Callable[[CellBlock], tuple[FloatArray, IntArray]], size: int
+) -> Tensors:
+    """Material at the points of the rule of all free cells."""
+    assert topology.free is not None
+    values, which, count = [np.empty((0, size, size))], [], 0
+    for index, _ in topology.free.members:
+        tensor, tensor_of = tensors_of(topology.blocks[index])
+        values.append(tensor)
+        which.append(tensor_of + count)
+        count += len(tensor)
+    return Tensors(np.concatenate(values), np.concatenate(which))
+
+
+def _no_tensors(size: int) -> Tensors:
+    return Tensors(np.empty((0, size, size)), np.empty((0, 4), np.int64))
 
 
 def extra_terms(
@@ -223,6 +264,7 @@ def corner_coarsening(
     topology: Topology,
     cell_matrices: CellMatrices,
     components: int,
+    terms: Sequence[Term] = (),
     extra: Sequence[Term] = (),
 ) -> Coarsening | None:
     """From a quadratic mesh to its corners: corners copy, mid nodes average; None for linear meshes."""
@@ -231,7 +273,8 @@ def corner_coarsening(
     weights = topology.corner_weights
 
     def matrix() -> SparseMatrix:
-        total = corner_matrix(topology, cell_matrices, components)
+        free = next((t for t in terms if isinstance(t, ElasticTetrahedra | HeatTetrahedra)), None)
+        total = corner_matrix(topology, cell_matrices, components, free)
         if extra:
             wide = _kron(weights, components)
             for term in extra:

@@ -104,7 +104,9 @@ def assemble_static(
     contributions = [m for s in (*model.supports, *case.supports) for m in s.matrices(model)]
     extra = extra_terms(contributions, topology, dofs.components)
     map_ = static_map(model, case, dofs)
-    coarse = corner_coarsening(model, topology, stiffness_of(model, temperature), dofs.components, extra)
+    coarse = corner_coarsening(
+        model, topology, stiffness_of(model, temperature), dofs.components, cells, extra
+    )
     system = _system(model, topology, dofs, (*cells, *extra), map_, coarse)
     return Assembled(dofs, cells, extra, map_, system)
 
@@ -131,5 +133,5 @@ def assemble_thermal(
             fixed[held.nodes] = True
             value[held.nodes] = held.value
     map_ = AffineMap(dofs.gather(fixed), dofs.gather(value))
-    coarse = corner_coarsening(model, topology, conductivity_of(model, temperature), 1, extra)
+    coarse = corner_coarsening(model, topology, conductivity_of(model, temperature), 1, cells, extra)
     return Assembled(dofs, cells, extra, map_, _system(model, topology, dofs, (*cells, *extra), map_, coarse))

@@ -1,116 +1,89 @@
-"""Straight quadratic tetrahedra as a term of a system: multiplied from geometry, no matrix built."""
+"""Quadratic tetrahedra as a term of a system: multiplied from geometry, no matrix built.
+
+Straight cells of one isotropic material take the four-corner kernel; curved ones, and materials that are
+oriented or change within a cell, a tensor at each point of the rule.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from designtwin import parallel
-from designtwin.assembly.topology import FreeCells
 from designtwin.kernels import tetra
 from designtwin.solvers.system import Array, SparseMatrix
-from designtwin.typing import FloatArray
+from designtwin.typing import FloatArray, IntArray
 
 _MANY = 4  # right-hand sides from which it pays to give lanes to them instead of to cells
 _CANCEL = 6.0  # |A| |x| over |diagonal| |x| for tetrahedra of a decent shape
+_CORNER_BATCHES = 1024  # batches whose corner matrices are held at once
+
+Dtype: TypeAlias = type[np.floating[Any]]
+
+
+class Tensors(NamedTuple):
+    """Material at the points of the rule: tensors [k, n, n], and which holds where, int64[n_cells, 4]."""
+
+    values: FloatArray
+    which: IntArray
+
+    @property
+    def constant(self) -> bool:
+        """Whether every cell has one tensor."""
+        return bool((self.which == self.which[:, :1]).all())
 
 
 @dataclass(frozen=True, eq=False)
-class TetrahedronTerm:
-    """Stiffness of straight tetrahedra of 10 nodes with a constant isotropic material each.
+class FreeCells:
+    """Cells of which no matrix is built: their plan, and where they are in the blocks of the model.
 
     Parameters
     ----------
-    cells : FreeCells
-        Order of cells and nodes; unknowns are numbered as its plan says.
+    plan : tetra.Plan
+        Order of cells and nodes; unknowns are numbered as it says.
+    conn : int64[n_cells, 10]
+        Nodes of the mesh.
     points : float64[n_points, 3]
         Of the mesh, m.
-    lam, mu : float64[n_cells]
-        Lame's constants in the order of ``cells.conn``, Pa.
-    assemble : function
-        Returns the matrix, for solvers that want one.
+    curved : bool
+        Whether some of the plan's general cells are curved.
+    members : tuple of (index of block, rows)
+        The cells, in the order of `conn`.
     """
 
-    cells: FreeCells
+    plan: tetra.Plan
+    conn: IntArray
     points: FloatArray
-    lam: FloatArray
-    mu: FloatArray
-    assemble: Callable[[], SparseMatrix]
+    curved: bool
+    members: tuple[tuple[int, IntArray], ...]
 
-    def matrix(self) -> SparseMatrix:
-        """The stiffness assembled, BSR."""
-        return self.assemble()
+    @property
+    def n_general(self) -> int:
+        """Batches of general cells."""
+        return len(self.plan.general_cells)
 
-    def apply(self, x: FloatArray) -> FloatArray:
-        """The stiffness times x[n_dof] or x[n_dof, n_rhs]."""
-        columns = np.ascontiguousarray(x.reshape(len(x), -1), np.float64)
-        out = np.empty_like(columns)
-        self.operator(1.0, np.float64).product(columns, out)
-        return out.reshape(x.shape)
-
-    def diagonal_blocks(self, block: int) -> FloatArray:
-        """Blocks on the diagonal, float64[n_points, 3, 3]."""
-        plan, conn = self.cells.plan, self.cells.conn
-        x = self.points[conn[:, :4]]
-        out = np.zeros((len(self.points), 9))
-        number = plan.number
-        e = x[:, 1:] - x[:, :1]
-        inv = np.linalg.inv(e)
-        vol = np.abs(np.linalg.det(e)) / 6
-        g = np.empty((len(conn), 4, 3))
-        g[:, 1:] = inv.transpose(0, 2, 1)
-        g[:, 0] = -g[:, 1:].sum(axis=1)
-        gg = np.einsum("cai,cbj->cabij", g, g)
-        pairs = ((0, 1), (1, 2), (2, 0), (0, 3), (1, 3), (2, 3))
-        for i in range(10):
-            if i < 4:
-                m = 0.6 * gg[:, i, i]
-            else:
-                p, q = pairs[i - 4]
-                m = 1.6 * (gg[:, p, p] + gg[:, q, q]) + 0.8 * (gg[:, p, q] + gg[:, q, p])
-            m = m * vol[:, None, None]
-            k = (self.lam + self.mu)[:, None, None] * m + (self.mu * np.trace(m, axis1=1, axis2=2))[
-                :, None, None
-            ] * np.eye(3)
-            for j in range(9):
-                out[:, j] += np.bincount(number[conn[:, i]], k.reshape(-1, 9)[:, j], minlength=len(out))
-        return out.reshape(-1, 3, 3)
-
-    def magnitude(self, x: FloatArray) -> FloatArray:
-        """About |A| |x|."""
-        diagonal = np.abs(np.einsum("nii->ni", self.diagonal_blocks(3))).reshape(-1, 1)
-        return np.asarray(_CANCEL * diagonal * np.abs(x))
-
-    def operator(self, scale: float, dtype: type[np.floating[Any]]) -> TetrahedronOperator:
-        """The stiffness times scale, in a precision."""
-        return TetrahedronOperator(self.cells.plan, len(self.points), self._geometry(scale, dtype))
-
-    def _geometry(self, scale: float, dtype: type[np.floating[Any]]) -> Array:
-        plan = self.cells.plan
-        geo = np.empty((len(plan.cells), 11, tetra.LANES), dtype)
-        parallel.run(
-            tetra.geometry, len(geo), self.cells.conn, plan.cells, self.points, scale * self.lam,
-            scale * self.mu, geo, grain=256,
-        )  # fmt: skip
-        return geo
-
-    def _add_shared(self, components: int, buffer: Array, y: Array) -> None:
-        plan = self.cells.plan
+    def add_shared(self, components: int, buffer: Array, y: Array) -> None:
+        """Sum what chunks have for the rows they share."""
+        plan = self.plan
         parallel.run(
             tetra.add_shared, plan.n_shared, plan.copies_start, plan.copies, plan.n_interior, components,
             buffer, y, grain=2048,
         )  # fmt: skip
 
 
-class TetrahedronOperator:
-    """Products in one precision; holds the geometry of the cells and room for the rows chunks share."""
+class _Operator:
+    """Products in one precision: geometry of the cells, and room for the rows that chunks share."""
 
-    def __init__(self, plan: tetra.Plan, n_points: int, geo: Array) -> None:
-        self._plan, self._n_points, self._geo = plan, n_points, geo
-        self._buffer = np.empty((3 * plan.n_copies, 1), geo.dtype)
+    components: int
+
+    def __init__(self, cells: FreeCells, dtype: Any) -> None:
+        self._cells = cells
+        self._buffer = np.empty((0, 0), dtype)
+        self._weights = np.array(tetra.POINT_WEIGHTS, dtype)
 
     def product(self, x: Array, y: Array, *, add: bool = False) -> None:
         """y = A x or y += A x for [n_dof, n_rhs]."""
@@ -119,15 +92,259 @@ class TetrahedronOperator:
             self.product(x, image)
             y += image
             return
-        plan, n_rhs = self._plan, x.shape[1]
-        if self._buffer.shape[1] != n_rhs:
-            self._buffer = np.empty((3 * plan.n_copies, n_rhs), self._geo.dtype)
-        chunks = (plan.conn, plan.batches, plan.interior, plan.shared, plan.shared_start, self._geo)
-        kernel = tetra.product if n_rhs < _MANY else tetra.product_of_many
-        columns = np.array([0, n_rhs])
-        parallel.run(kernel, tetra.CHUNKS, *chunks, False, x, self._buffer, y, columns)
-        y[3 * plan.n_nodes :] = 0.0
+        plan, shape = self._cells.plan, (self.components * self._cells.plan.n_copies, x.shape[1])
+        if self._buffer.shape != shape:
+            self._buffer = np.empty(shape, x.dtype)
+        self._cellwise(x, y, np.array([0, x.shape[1]]))
+        y[self.components * plan.n_nodes :] = 0.0
+        self._cells.add_shared(self.components, self._buffer, y)
+
+    def _cellwise(self, x: Array, y: Array, columns: IntArray) -> None:
+        raise NotImplementedError
+
+
+class _ElasticOperator(_Operator):
+    components = 3
+
+    def __init__(self, term: ElasticTetrahedra, scale: float, dtype: Dtype) -> None:
+        super().__init__(term.cells, dtype)
+        self._geo = term.geometry(scale, dtype)
+        self._general = term.general_geometry(scale, dtype) if term.cells.n_general else None
+
+    def _cellwise(self, x: Array, y: Array, columns: IntArray) -> None:
+        p = self._cells.plan
+        kernel = tetra.product if columns[1] < _MANY else tetra.product_of_many
+        ends = (p.interior, p.shared, p.shared_start)
         parallel.run(
-            tetra.add_shared, plan.n_shared, plan.copies_start, plan.copies, plan.n_interior, 3, self._buffer,
-            y, grain=2048,
+            kernel, tetra.CHUNKS, p.conn, p.batches, *ends, self._geo, False, x, self._buffer, y, columns
+        )
+        if self._general is not None:
+            parallel.run(
+                tetra.product_general, tetra.CHUNKS, p.general_conn, p.general_batches, *ends, *self._general,
+                self._weights, True, x, self._buffer, y, columns,
+            )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class ElasticTetrahedra:
+    """Stiffness of tetrahedra of 10 nodes, N/m.
+
+    Parameters
+    ----------
+    cells : FreeCells
+    lam, mu : float64[n_cells]
+        Lame's constants in the order of ``cells.conn``, Pa; not read for general cells.
+    tensors : Tensors
+        Elastic tensors, Pa; read for general cells alone.
+    assemble : function
+        Returns the matrix, for solvers that want one.
+    """
+
+    cells: FreeCells
+    lam: FloatArray
+    mu: FloatArray
+    tensors: Tensors
+    assemble: Callable[[], SparseMatrix]
+
+    def matrix(self) -> SparseMatrix:
+        """The stiffness assembled, BSR."""
+        return self.assemble()
+
+    def apply(self, x: FloatArray) -> FloatArray:
+        """The stiffness times x[n_dof] or x[n_dof, n_rhs]."""
+        return _applied(self.double, x)
+
+    @cached_property
+    def double(self) -> _ElasticOperator:
+        """Products in float64."""
+        return _ElasticOperator(self, 1.0, np.float64)
+
+    def operator(self, scale: float, dtype: Dtype) -> _ElasticOperator:
+        """The stiffness times scale, in a precision."""
+        if scale == 1.0 and dtype is np.float64:
+            return self.double
+        return _ElasticOperator(self, scale, dtype)
+
+    def diagonal_blocks(self, block: int) -> FloatArray:
+        """Blocks on the diagonal, float64[n_points, 3, 3]."""
+        p = self.cells.plan
+        out, buffer = np.zeros((len(self.cells.points), 9)), np.empty((p.n_copies, 9))
+        ends = (p.interior, p.shared_start)
+        parallel.run(
+            tetra.diagonal, tetra.CHUNKS, p.conn, p.batches, *ends, self.geometry(1.0, np.float64), False,
+            buffer, out,
         )  # fmt: skip
+        if self.cells.n_general:
+            parallel.run(
+                tetra.diagonal_general, tetra.CHUNKS, p.general_conn, p.general_batches, *ends,
+                *self.general_geometry(1.0, np.float64), np.array(tetra.POINT_WEIGHTS), True, buffer, out,
+            )  # fmt: skip
+        self.cells.add_shared(1, buffer, out)
+        return out.reshape(-1, 3, 3)
+
+    def magnitude(self, x: FloatArray) -> FloatArray:
+        """About |A| |x|."""
+        return _magnitude(np.einsum("nii->ni", self.diagonal_blocks(3)), x)
+
+    def corner_blocks(self) -> Iterator[tuple[IntArray, FloatArray]]:
+        """P^T K P of the cells: rows of ``cells.conn`` and matrices float64[k, 12, 12], some at a time."""
+        plan = self.cells.plan
+        geo = self.geometry(1.0, np.float64)
+        yield from _corner_blocks(tetra.corner_blocks, plan.cells, 12, geo)
+        if self.cells.n_general:
+            general = self.general_geometry(1.0, np.float64)
+            yield from _corner_blocks(tetra.corner_blocks_general, plan.general_cells, 12, *general)
+
+    def geometry(self, scale: float, dtype: Dtype) -> Array:
+        """Gradients and moduli of straight cells, [n_batches, 11, LANES]."""
+        cells = self.cells
+        out = np.empty((len(cells.plan.cells), 11, tetra.LANES), dtype)
+        parallel.run(
+            tetra.geometry, len(out), cells.conn, cells.plan.cells, cells.points, scale * self.lam,
+            scale * self.mu, out, grain=256,
+        )  # fmt: skip
+        return out
+
+    def general_geometry(self, scale: float, dtype: Dtype) -> tuple[Array, Array]:
+        """Gradients and tensors of general cells at the points of the rule."""
+        cells, n = self.cells, self.cells.n_general
+        geo = np.empty((n, 4 if cells.curved else 1, 10, tetra.LANES), dtype)
+        parallel.run(
+            tetra.geometry_general, n, cells.conn, cells.plan.general_cells, cells.points,
+            np.array(tetra.POINT_WEIGHTS), geo, grain=64,
+        )  # fmt: skip
+        tensor = np.empty((n, 1 if self.tensors.constant else 4, 21, tetra.LANES), dtype)
+        parallel.run(
+            tetra.tensors_general, n, cells.plan.general_cells, scale * self.tensors.values,
+            self.tensors.which, tensor, grain=64,
+        )  # fmt: skip
+        return geo, tensor
+
+
+class _HeatOperator(_Operator):
+    components = 1
+
+    def __init__(self, term: HeatTetrahedra, scale: float, dtype: Dtype) -> None:
+        super().__init__(term.cells, dtype)
+        self._metrics = term.metrics(scale, dtype)
+
+    def _cellwise(self, x: Array, y: Array, columns: IntArray) -> None:
+        p = self._cells.plan
+        ends = (p.interior, p.shared, p.shared_start)
+        work = (self._weights, x, self._buffer, y, columns)
+        _each_heat(tetra.scalar_product, p, ends, self._metrics, work)
+
+
+@dataclass(frozen=True, eq=False)
+class HeatTetrahedra:
+    """Conductivity of tetrahedra of 10 nodes, W/K.
+
+    Parameters
+    ----------
+    cells : FreeCells
+    tensors : Tensors
+        Conductivity, W/(m K).
+    assemble : function
+        Returns the matrix, for solvers that want one.
+    """
+
+    cells: FreeCells
+    tensors: Tensors
+    assemble: Callable[[], SparseMatrix]
+
+    def matrix(self) -> SparseMatrix:
+        """The conductivity assembled, CSR in blocks of one."""
+        return self.assemble()
+
+    def apply(self, x: FloatArray) -> FloatArray:
+        """The conductivity times x[n_points] or x[n_points, n_rhs]."""
+        return _applied(self.double, x)
+
+    @cached_property
+    def double(self) -> _HeatOperator:
+        """Products in float64."""
+        return _HeatOperator(self, 1.0, np.float64)
+
+    def operator(self, scale: float, dtype: Dtype) -> _HeatOperator:
+        """The conductivity times scale, in a precision."""
+        if scale == 1.0 and dtype is np.float64:
+            return self.double
+        return _HeatOperator(self, scale, dtype)
+
+    def diagonal_blocks(self, block: int) -> FloatArray:
+        """The diagonal, float64[n_points, 1, 1]."""
+        p = self.cells.plan
+        out, buffer = np.zeros((len(self.cells.points), 1)), np.empty((p.n_copies, 1))
+        work = (np.array(tetra.POINT_WEIGHTS), buffer, out)
+        _each_heat(
+            tetra.scalar_diagonal, p, (p.interior, p.shared_start), self.metrics(1.0, np.float64), work
+        )
+        self.cells.add_shared(1, buffer, out)
+        return out.reshape(-1, 1, 1)
+
+    def magnitude(self, x: FloatArray) -> FloatArray:
+        """About |A| |x|."""
+        return _magnitude(self.diagonal_blocks(1), x)
+
+    def corner_blocks(self) -> Iterator[tuple[IntArray, FloatArray]]:
+        """P^T K P of the cells: rows of ``cells.conn`` and matrices float64[k, 4, 4], some at a time."""
+        plan = self.cells.plan
+        straight, general = self.metrics(1.0, np.float64)
+        yield from _corner_blocks(tetra.scalar_corner_blocks, plan.cells, 4, straight)
+        yield from _corner_blocks(tetra.scalar_corner_blocks, plan.general_cells, 4, general)
+
+    def metrics(self, scale: float, dtype: Dtype) -> tuple[Array, Array]:
+        """What straight and general cells need of geometry and material."""
+        cells = self.cells
+        points = (1, 4 if cells.curved or not self.tensors.constant else 1)
+        out = []
+        for n, members in zip(points, (cells.plan.cells, cells.plan.general_cells), strict=True):
+            metric = np.empty((len(members), n, 6, tetra.LANES), dtype)
+            parallel.run(
+                tetra.metric, len(members), cells.conn, members, cells.points, scale * self.tensors.values,
+                self.tensors.which, np.array(tetra.POINT_WEIGHTS), metric, grain=64,
+            )  # fmt: skip
+            out.append(metric)
+        return out[0], out[1]
+
+
+def _applied(operator: _Operator, x: FloatArray) -> FloatArray:
+    columns = np.ascontiguousarray(x.reshape(len(x), -1), np.float64)
+    out = np.empty_like(columns)
+    operator.product(columns, out)
+    return out.reshape(x.shape)
+
+
+def _magnitude(diagonal: FloatArray, x: FloatArray) -> FloatArray:
+    return np.asarray(_CANCEL * np.abs(diagonal).reshape(-1, 1) * np.abs(x))
+
+
+def _each_heat(
+    kernel: Any,
+    plan: tetra.Plan,
+    ends: tuple[Array, ...],
+    metrics: tuple[Array, Array],
+    work: tuple[Any, ...],
+) -> None:
+    """A scalar kernel over straight cells, then, adding, over general ones."""
+    weights, *rest = work
+    straight, general = metrics
+    parallel.run(kernel, tetra.CHUNKS, plan.conn, plan.batches, *ends, straight, weights, False, *rest)
+    if len(general):
+        cells = (plan.general_conn, plan.general_batches)
+        parallel.run(kernel, tetra.CHUNKS, *cells, *ends, general, weights, True, *rest)
+
+
+def _corner_blocks(
+    kernel: Any, members: IntArray, size: int, *geometry: FloatArray
+) -> Iterator[tuple[IntArray, FloatArray]]:
+    for base in range(0, len(members), _CORNER_BATCHES):
+        some = members[base : base + _CORNER_BATCHES].ravel()
+        out = np.empty((len(some), size, size))
+
+        def blocks(start: int, stop: int, base: int = base, out: FloatArray = out) -> None:
+            kernel(base + start, base + stop, base, *geometry, out)
+
+        parallel.run(blocks, len(some) // tetra.LANES, grain=16)
+        real = some >= 0
+        yield some[real].astype(np.int64), out if real.all() else out[real]

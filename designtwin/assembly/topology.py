@@ -12,6 +12,7 @@ from scipy import sparse
 
 from designtwin import parallel
 from designtwin.assembly.cells import CellBlock
+from designtwin.assembly.tetrahedra import FreeCells
 from designtwin.assembly.unknowns import DofMap
 from designtwin.elements import ELEMENTS
 from designtwin.kernels import pattern, tetra
@@ -70,15 +71,6 @@ class NodePattern:
 
 
 @dataclass(frozen=True, eq=False)
-class FreeCells:
-    """Cells of which no matrix is built: their plan, and where they are in the blocks."""
-
-    plan: tetra.Plan
-    conn: IntArray
-    members: tuple[tuple[int, IntArray], ...]
-
-
-@dataclass(frozen=True, eq=False)
 class Topology:
     """Numbers of nodes and patterns of a mesh; made once, used for every material, load and step.
 
@@ -108,34 +100,31 @@ class Topology:
     kept: tuple[tuple[int, IntArray], ...]
 
     @classmethod
-    def of(cls, mesh: Mesh, blocks: Sequence[CellBlock], without_matrix: Sequence[bool]) -> Topology:
-        """Number the nodes; of blocks that may go without a matrix, the straight cells do."""
-        kept: list[tuple[int, IntArray]] = []
-        members: list[tuple[int, IntArray]] = []
-        for index, (block, may) in enumerate(zip(blocks, without_matrix, strict=True)):
-            straight = straight_cells(mesh, block) if may else np.zeros(len(block.conn), bool)
-            for rows, goes in ((np.flatnonzero(straight), members), (np.flatnonzero(~straight), kept)):
-                if rows.size:
-                    goes.append((index, rows))
-        n_free = sum(rows.size for _, rows in members)
-        if n_free < sum(rows.size for _, rows in kept):  # not worth a numbering of its own
-            kept, members = [(i, np.arange(len(block.conn))) for i, block in enumerate(blocks)], []
+    def of(cls, mesh: Mesh, blocks: Sequence[CellBlock], kinds: Sequence[str]) -> Topology:
+        """Number the nodes.
+
+        Parameters
+        ----------
+        kinds : sequence of "", "straight" or "general"
+            Of each block: matrices are built of its cells; none are, of straight cells in the short way; none
+            are.
+        """
+        members = tuple((i, np.arange(len(blocks[i].conn))) for i, kind in enumerate(kinds) if kind)
+        kept = tuple((i, np.arange(len(blocks[i].conn))) for i, kind in enumerate(kinds) if not kind)
         if members:
-            conn = np.concatenate([blocks[i].conn[rows] for i, rows in members])
-            plan = tetra.plan(conn, mesh.points)
-            free = FreeCells(plan, conn, tuple(members))
-            return cls(
-                mesh,
-                tuple(blocks),
-                plan.nodes.astype(np.int64),
-                plan.number.astype(np.int64),
-                free,
-                tuple(kept),
-            )
+            straight = [straight_cells(mesh, blocks[i]) for i, _ in members]
+            short = [s & (kinds[i] == "straight") for s, (i, _) in zip(straight, members, strict=True)]
+            general = ~np.concatenate(short)
+            curved = bool((~np.concatenate(straight)).any())
+            conn = np.concatenate([blocks[i].conn for i, _ in members])
+            plan = tetra.plan(conn, mesh.points, general)
+            free = FreeCells(plan, conn, mesh.points, curved, members)
+            order, place = plan.nodes.astype(np.int64), plan.number.astype(np.int64)
+            return cls(mesh, tuple(blocks), order, place, free, kept)
         order = along_curve(mesh.points)
         place = np.empty_like(order)
         place[order] = np.arange(len(order))
-        return cls(mesh, tuple(blocks), order, place, None, tuple(kept))
+        return cls(mesh, tuple(blocks), order, place, None, kept)
 
     @classmethod
     def plain(cls, mesh: Mesh, blocks: Sequence[CellBlock]) -> Topology:
