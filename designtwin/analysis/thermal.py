@@ -80,7 +80,8 @@ def solve_thermal(model: Model, *, solver: LinearSolver | None = None) -> Therma
             for term in assembled.extra:
                 ground -= term.apply(temperature)
             rest = conducted - loads - ground
-            held = np.where(assembled.map.fixed, rest, 0.0)
+            held = assembled.map.lift(rest)
+            free = np.where(assembled.map.fixed, 0.0, assembled.map.restrict(rest))
             reactions = held + ground + convected
             applied = float((loads - convected).sum())
             # Where all is equally warm no heat moves: what is left is rounding of K T, not heat.
@@ -103,7 +104,7 @@ def solve_thermal(model: Model, *, solver: LinearSolver | None = None) -> Therma
                 name=case.name, model=model, recovery=recovery, temperature=temperature, reactions=reactions,
                 held=held,
                 applied=applied, imbalance=imbalance, case=case,
-                residual=float(np.abs(np.where(assembled.map.fixed, 0.0, rest)).max() / moved),
+                residual=float(np.abs(free).max() / moved),
                 info=SolveInfo(
                     solver=solution.solver, n_dof=assembled.dofs.n_dof,
                     iterations=int(np.max(solution.iterations, initial=0)),

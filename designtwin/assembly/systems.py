@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from designtwin.assembly.cells import CellBlock
+from designtwin.assembly.constraints import connected, tied_prolongation
 from designtwin.assembly.matrices import (
     _extra_terms,
     conductivity_matrix,
@@ -16,6 +17,7 @@ from designtwin.assembly.matrices import (
     stiffness_matrix,
 )
 from designtwin.assembly.unknowns import AffineMap, DofMap, rigid_modes, static_map
+from designtwin.model.connections import linked_nodes
 from designtwin.model.model import LoadCase, Model
 from designtwin.solvers.system import Coarsening, MatrixTerm, SparseMatrix, System, Term
 from designtwin.typing import BoolArray, FloatArray
@@ -46,8 +48,8 @@ class Assembled:
     def right_hand_side(self, loads: FloatArray) -> FloatArray:
         """Loads on the free unknowns, with prescribed values moved over; float64[n_dof]."""
         f = loads
-        if self.map.value.any():
-            u0 = self.map.expand(np.zeros(self.dofs.n_dof))
+        u0 = self.map.expand(np.zeros(self.dofs.n_dof))
+        if u0.any():
             f = f - self.cells @ u0
             for term in self.extra:
                 f = f - term.apply(u0)
@@ -74,8 +76,13 @@ def _system(
         b = dofs.components
         turned = [MatrixTerm((t.T @ term.matrix() @ t).tobsr(blocksize=(b, b))) for term in terms]
         terms = list(turned)
-        near_nullspace = t.T @ near_nullspace
-        coarse = None  # corner averages mean nothing between nodes whose axes differ
+        skew = map_.constraints.turn if map_.constraints is not None else t
+        if skew is not None:
+            near_nullspace, coarse = skew.T @ near_nullspace, None
+        elif coarse is not None:
+            coarse = replace(
+                coarse, prolongation=tied_prolongation(coarse.prolongation, map_.constraints.reduced, b)
+            )
     return System(
         terms=tuple(terms), block=dofs.components, free=~map_.fixed, near_nullspace=near_nullspace,
         coarse=coarse, definite=True,
@@ -89,7 +96,7 @@ def assemble_static(model: Model, case: LoadCase, blocks: Sequence[CellBlock]) -
     cells = stiffness_matrix(model, blocks, temperature)
     contributions = [m for s in (*model.supports, *case.supports) for m in s.matrices(model)]
     extra = _extra_terms(contributions, dofs.n_points, dofs.components)
-    map_ = static_map(model, case, dofs)
+    map_ = connected(model, dofs, static_map(model, case, dofs, linked_nodes(model)))
     modes = rigid_modes(model.mesh.points, dofs.components, axisymmetric=model.axisymmetric)
     coarse = corner_coarsening(model, dofs.components)
     return Assembled(dofs, cells, tuple(extra), map_, _system(dofs, cells, extra, map_, modes, coarse))
@@ -106,12 +113,13 @@ def assemble_thermal(
     extra = _extra_terms(contributions, dofs.n_points, 1)
     fixed = np.ones(dofs.n_points, bool)
     fixed[model.mesh.used_nodes] = False
+    fixed[linked_nodes(model, heat=True)] = False
     value = np.zeros(dofs.n_points)
     for support in (*model.heat_supports, *case.heat_supports):
         for held in support.prescribed(model):
             fixed[held.nodes] = True
             value[held.nodes] = held.value
-    map_ = AffineMap(fixed, value)
+    map_ = connected(model, dofs, AffineMap(fixed, value))
     modes = np.ones((dofs.n_points, 1))
     return Assembled(
         dofs, cells, tuple(extra), map_,

@@ -70,7 +70,8 @@ class Projection:
 
         n, m = self.nodes.shape
         start = np.arange(0, n * m + 1, m)
-        out = sparse.csr_array((self.weights.ravel(), self.nodes.ravel(), start), shape=(n, n_points))
+        # A copy: scipy sorts in place.
+        out = sparse.csr_array((self.weights.flatten(), self.nodes.flatten(), start), shape=(n, n_points))
         out.sum_duplicates()
         out.eliminate_zeros()
         return out

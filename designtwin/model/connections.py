@@ -690,3 +690,49 @@ def equations_of(model: Model, connections: Sequence[Connection], *, heat: bool 
             found = Equations(sparse.csr_array((0, width)), none, none.astype(np.int64), False)
         out.append(found)
     return out
+
+
+def linked_nodes(model: Model, *, heat: bool = False) -> IntArray:
+    """Nodes that connections name; those of no cell count as part of the model. Sorted, int64[k]."""
+    if not model.connections:
+        return np.empty(0, np.int64)
+    found = equations_of(model, model.connections, heat=heat)
+    return np.unique(np.concatenate([one.matrix.indices for one in found])) // (1 if heat else 3)
+
+
+def joined_pieces(model: Model, *, heat: bool = False) -> tuple[IntArray, IntArray]:
+    """Pieces of the mesh that connections join count as one.
+
+    Returns
+    -------
+    cells : int64[n_cells]
+        Number of the piece of each cell.
+    nodes : int64[n_points]
+        Of each node, -1 where no cell uses it and no connection names it.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    mesh = model.mesh
+    nodes = np.full(mesh.n_points, -1)
+    for _, ids, conn in mesh.blocks():
+        nodes[conn] = mesh.pieces[ids][:, None]
+    if not model.connections:
+        return mesh.pieces, nodes
+    n = int(mesh.pieces.max()) + 1
+    named = np.unique(linked_nodes(model, heat=heat))
+    alone = named[nodes[named] < 0]
+    nodes[alone] = n + np.arange(len(alone))
+    n += len(alone)
+    rows, pieces, start = [np.empty(0, np.int64)], [np.empty(0, np.int64)], n
+    for one in equations_of(model, model.connections, heat=heat):
+        entries = one.matrix.tocoo()
+        rows.append(entries.row + start)
+        start += one.matrix.shape[0]
+        pieces.append(nodes[entries.col // (1 if heat else 3)])
+    row, piece = np.concatenate(rows), np.concatenate(pieces)
+    size = int(row.max(initial=n - 1)) + 1
+    graph = coo_array((np.ones(len(row), np.int8), (row, piece)), shape=(size, size))
+    _, label = connected_components(graph, directed=False)
+    _, number = np.unique(label[:n], return_inverse=True)
+    return np.asarray(number[mesh.pieces]), np.where(nodes >= 0, number[nodes], -1)
