@@ -1,8 +1,8 @@
 """Units at the door: what an engineer writes becomes SI, what we show becomes their units.
 
 Inside the house every number is an SI float. `to_si` turns "2.5 kN" into 2500.0 and says no to a
-value of another dimension; `show` turns 2500.0 back into "2500 N". Pint is loaded with the first
-string, never before: plain numbers and arrays are SI already and take a fast path.
+value of another dimension; `show` turns 2500.0 back into "2500 N". Pint is loaded for the first unit
+that is not an everyday one: numbers and arrays are SI already, and "4 MPa" is read without it.
 """
 
 from __future__ import annotations
@@ -154,9 +154,65 @@ class _Unit(NamedTuple):
     difference: bool  # delta_degC and its like
 
 
+# What engineers write every day, read without pint, whose loading takes longer than a small analysis: factor,
+# powers of kelvin, kilogram, meter and second, and of the radian. All else, and all errors, are pint's.
+_EVERYDAY = {
+    "m": ("1", 0, 0, 1, 0, 0), "km": ("1000", 0, 0, 1, 0, 0), "cm": ("1e-2", 0, 0, 1, 0, 0),
+    "mm": ("1e-3", 0, 0, 1, 0, 0), "um": ("1e-6", 0, 0, 1, 0, 0), "µm": ("1e-6", 0, 0, 1, 0, 0),
+    "kg": ("1", 0, 1, 0, 0, 0), "g": ("1e-3", 0, 1, 0, 0, 0), "t": ("1000", 0, 1, 0, 0, 0),
+    "s": ("1", 0, 0, 0, 1, 0), "ms": ("1e-3", 0, 0, 0, 1, 0), "min": ("60", 0, 0, 0, 1, 0),
+    "h": ("3600", 0, 0, 0, 1, 0), "Hz": ("1", 0, 0, 0, -1, 0), "kHz": ("1000", 0, 0, 0, -1, 0),
+    "K": ("1", 1, 0, 0, 0, 0), "rad": ("1", 0, 0, 0, 0, 1),
+    "N": ("1", 0, 1, 1, -2, 0), "kN": ("1e3", 0, 1, 1, -2, 0), "MN": ("1e6", 0, 1, 1, -2, 0),
+    "Pa": ("1", 0, 1, -1, -2, 0), "kPa": ("1e3", 0, 1, -1, -2, 0), "MPa": ("1e6", 0, 1, -1, -2, 0),
+    "GPa": ("1e9", 0, 1, -1, -2, 0), "bar": ("1e5", 0, 1, -1, -2, 0), "mbar": ("100", 0, 1, -1, -2, 0),
+    "J": ("1", 0, 1, 2, -2, 0), "kJ": ("1e3", 0, 1, 2, -2, 0), "MJ": ("1e6", 0, 1, 2, -2, 0),
+    "W": ("1", 0, 1, 2, -3, 0), "mW": ("1e-3", 0, 1, 2, -3, 0), "kW": ("1e3", 0, 1, 2, -3, 0),
+    "MW": ("1e6", 0, 1, 2, -3, 0), "ue": ("1e-6", 0, 0, 0, 0, 0),
+}  # fmt: skip
+_TERM = re.compile(r"([A-Za-zµ]+)(?:\*\*|\^)?([234])?")
+
+
+def _everyday(text: str) -> _Unit | None:
+    """A product of everyday units over another, such as "W/(m2*K)"; None where it is not of this kind."""
+    if text == "degC":
+        return _Unit(1.0, None, 273.15, (("kelvin", 1.0),), 0.0, False)
+    above, _, below = text.replace("**", "^").partition("/")
+    if "*" in below:
+        if not (below.startswith("(") and below.endswith(")")):
+            return None
+        below = below[1:-1]
+    factor, powers = Decimal(1), [0] * 5
+    for part, sign in ((above, 1), (below, -1)):
+        for word in part.split("*") if part and part != "1" else ():
+            term = _TERM.fullmatch(word)
+            if term is None or term[1] not in _EVERYDAY:
+                return None
+            number, *own = _EVERYDAY[term[1]]
+            power = sign * int(term[2] or 1)
+            factor *= Decimal(number) ** power
+            powers = [total + power * one for total, one in zip(powers, own, strict=True)]
+    if ("/" in text and not below) or not text:
+        return None
+    inverse = _tidy(1.0 / float(factor))
+    names = ("kelvin", "kilogram", "meter", "second")
+    return _Unit(
+        factor=_tidy(float(factor)),
+        inverse=inverse if factor < 1 and inverse == round(inverse) else None,
+        offset=0.0,
+        signature=tuple((name, float(power)) for name, power in zip(names, powers, strict=False) if power),
+        radians=float(powers[4]),
+        difference=False,
+    )
+
+
 @lru_cache(maxsize=4096)
 def _unit(text: str) -> _Unit:
     """Read a unit expression; KeyError if it holds an unknown unit, ValueError if it cannot be read."""
+    return _everyday(text) or _by_pint(text)
+
+
+def _by_pint(text: str) -> _Unit:
     import pint
 
     ours = registry()

@@ -8,22 +8,27 @@ import numpy as np
 import pytest
 from builders import BLOCKS, PLANES, SOLIDS, bar, block, box, merged, rectangle
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
 
 import designtwin as dtw
 from designtwin import assembly
 from designtwin.assembly import (
     DofMap,
     NodePattern,
+    Topology,
     assemble_static,
     cell_blocks,
     conductivity_matrix,
     corner_coarsening,
     rigid_modes,
     static_map,
+    static_topology,
     stiffness_matrix,
+    stiffness_terms,
     strain_at,
     tables,
 )
+from designtwin.assembly.matrices import stiffness_of
 from designtwin.elements import ELEMENTS
 from designtwin.errors import ModelError
 
@@ -84,10 +89,10 @@ def test_pattern_holds_the_pairs_that_share_a_cell_and_adds_cell_matrices(mesh):
 
 
 def test_cells_are_taken_in_chunks_without_a_trace(monkeypatch):
-    model = model_of("tetra10", 3, distort=0.2)
+    model = model_of("tetra10", 3, distort=0.2)  # 162 cells: batches of 64
     whole = stiffness_matrix(model, cell_blocks(model)).toarray()
     heat = conductivity_matrix(model, cell_blocks(model)).toarray()
-    monkeypatch.setattr(assembly.cells, "_CHUNK", 7)
+    monkeypatch.setattr(assembly.matrices, "_BATCH_BYTES", 8 * 64 * 900)
     assert_allclose(
         stiffness_matrix(model, cell_blocks(model)).toarray(), whole, atol=1e-14 * np.abs(whole).max()
     )
@@ -292,17 +297,46 @@ def test_nodes_in_no_cell_are_held():
 # What solvers get
 
 
-@pytest.mark.parametrize("element", ["tetra10", "hexahedron20", "quad8", "triangle6"])
-def test_coarsening_keeps_linear_fields(element):
-    model = model_of(element, distort=0.2)
-    coarse = corner_coarsening(model, model.dimension)
+@pytest.mark.parametrize("free", [True, False])
+@pytest.mark.parametrize("element", ["tetra10", "hexahedron20", "wedge15", "pyramid13", "quad8", "triangle6"])
+def test_corners_carry_linear_fields_and_the_galerkin_matrix(element, free):
+    model = model_of(element, distort=0.2 * (not free))
+    blocks = cell_blocks(model)
+    topology = static_topology(model, blocks) if free else Topology.plain(model.mesh, blocks)
+    assert (topology.free is not None) == (free and element == "tetra10")
+    coarse = corner_coarsening(model, topology, stiffness_of(model), model.dimension)
     P = coarse.prolongation
     reference = ELEMENTS[element]
     corners = np.unique(model.mesh.cells[element][:, : reference.corners])
+    assert set(topology.order[topology.corners]) == set(corners)
     assert P.shape == (model.mesh.n_points, len(corners))
     assert_allclose(P.sum(axis=1), 1.0)
-    assert_allclose(P @ model.mesh.points[corners], model.mesh.points, atol=1e-14)
-    assert corner_coarsening(model_of(reference.linear), model.dimension) is None
+    points = model.mesh.points[topology.order]
+    assert_allclose(P @ points[topology.corners], points, atol=1e-14)
+    wide = sparse.kron(P, sparse.eye_array(model.dimension))
+    K = sum(term.matrix().tocsr() for term in stiffness_terms(model, topology))
+    given = coarse.matrix().toarray()
+    assert_allclose(given, (wide.T @ K @ wide).toarray(), atol=1e-13 * np.abs(given).max())
+    plain = model_of(reference.linear)
+    straight = Topology.plain(plain.mesh, cell_blocks(plain))
+    assert corner_coarsening(plain, straight, stiffness_of(plain), plain.dimension) is None
+
+
+@pytest.mark.parametrize("element", ["tetra10", "hexahedron20", "tetra"])
+def test_unknowns_follow_a_curve_and_answers_follow_the_mesh(element):
+    model = model_of(element, 3)
+    blocks = cell_blocks(model)
+    topology = static_topology(model, blocks)
+    assert sorted(topology.order) == list(range(model.mesh.n_points))
+    assert_array_equal(topology.order[topology.place], np.arange(model.mesh.n_points))
+    dofs = topology.dofs(3)
+    field = np.random.default_rng(0).normal(size=(model.mesh.n_points, 3))
+    assert_array_equal(dofs.scatter(dofs.gather(field)), field)
+    assert_array_equal(dofs.nodes([0, 4]), topology.order[[0, 1]])
+    K = stiffness_matrix(model, blocks)
+    force = sum(term.apply(dofs.gather(field)) for term in stiffness_terms(model, topology))
+    wanted = (K @ field.ravel()).reshape(-1, 3)
+    assert_allclose(dofs.scatter(force), wanted, atol=1e-12 * np.abs(wanted).max())
 
 
 def test_system_is_matrix_free_of_fixed_rows_and_adds_its_terms():
@@ -310,7 +344,7 @@ def test_system_is_matrix_free_of_fixed_rows_and_adds_its_terms():
     model = model_of("tetra10", supports=[dtw.PrescribedDisplacement(on="xmin", x=0.0), bed])
     one = assemble_static(model, model.cases["case"], cell_blocks(model))
     x = np.random.default_rng(0).normal(size=one.dofs.n_dof) * ~one.map.fixed
-    expected = one.cells @ x + sum(term.apply(x) for term in one.extra)
+    expected = one.internal(x) + sum(term.apply(x) for term in one.extra)
     assert len(one.extra) >= 1
     assert_allclose(one.system.apply(x)[~one.map.fixed], expected[~one.map.fixed], rtol=1e-10)
     # The bed alone: a unit push of the face is resisted by stiffness times area.
@@ -331,12 +365,11 @@ def test_prescribed_values_move_to_the_right_hand_side():
     one = assemble_static(model, model.cases["case"], cell_blocks(model))
     right = one.right_hand_side(np.zeros(one.dofs.n_dof))
     u0 = one.map.expand(np.zeros(one.dofs.n_dof))
-    assert_allclose(
-        right, np.where(one.map.fixed, 0.0, -(one.cells @ u0)), atol=1e-12 * np.abs(one.cells @ u0).max()
-    )
+    push = one.internal(u0)
+    assert_allclose(right, np.where(one.map.fixed, 0.0, -push), atol=1e-12 * np.abs(push).max())
     assert right[~one.map.fixed].any()
     nodes = one.held.reshape(-1, 3).any(axis=1)
-    assert set(np.flatnonzero(nodes)) == {*model.region("xmin").nodes, *model.region("xmax").nodes}
+    assert set(one.dofs.order[nodes]) == {*model.region("xmin").nodes, *model.region("xmax").nodes}
 
 
 @pytest.mark.parametrize("element", ["hexahedron20", "quad8"])

@@ -14,6 +14,10 @@ from builders import box
 import designtwin as dtw
 import designtwin.kernels
 
+names = [m.name for m in pkgutil.iter_modules(designtwin.kernels.__path__)]
+found = [importlib.import_module("designtwin.kernels." + name) for name in names]
+jitted = {{f"{{m.__name__}}.{{n}}": f for m in found for n, f in vars(m).items() if hasattr(f, "signatures")}}
+at_import = {{n: len(f.signatures) for n, f in jitted.items() if f.signatures}}
 mesh = box("tetra10", (9, 9, 10))
 model = dtw.Model(
     mesh,
@@ -24,10 +28,6 @@ model = dtw.Model(
         "heat": [dtw.FixedTemperature(on="xmin", value=300.0), dtw.HeatFlow(on="xmax", total="1 W")],
     }},
 )
-names = [m.name for m in pkgutil.iter_modules(designtwin.kernels.__path__)]
-found = [importlib.import_module("designtwin.kernels." + name) for name in names]
-jitted = {{f"{{m.__name__}}.{{n}}": f for m in found for n, f in vars(m).items() if hasattr(f, "signatures")}}
-at_import = {{n: len(f.signatures) for n, f in jitted.items() if f.signatures}}
 dtw.StrengthTest(model, requirements=[dtw.yield_margin() >= 1.5]).run()
 dtw.ThermalTest(model, requirements=[dtw.temperature("xmax") <= 400.0]).run()
 print(json.dumps({{

@@ -261,3 +261,39 @@ def test_shown_digits_are_significant(x, digits):
 def test_any_text_is_read_or_refused_by_our_own_error(text):
     with contextlib.suppress(UnitError):
         assert np.isfinite(to_si(text, "force", name="value"))
+
+
+# What is read without pint
+
+
+_PRODUCTS = (
+    "W/(m*K)", "J/(kg*K)", "W/(m2*K)", "W/(m**2*K)", "1/K", "um/(m*K)", "kg/m3", "g/cm3", "N/mm2", "kN/mm",
+    "N*mm", "kN*m", "rad/s", "rad/s2", "m/s^2", "mm/s2", "mm4", "m2*K/W", "MJ/(m3*K)", "kg*m2", "N*m/rad",
+    "t/mm3", "kW/m2", "1/s", "K/W", "degC",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", [*units._EVERYDAY, *_PRODUCTS])
+def test_everyday_units_are_what_pint_says(text):
+    ours, theirs = units._everyday(text), units._by_pint(text)
+    assert ours is not None
+    assert ours.factor == pytest.approx(theirs.factor, rel=1e-15)
+    assert ours._replace(factor=1.0, inverse=None) == theirs._replace(factor=1.0, inverse=None)
+    assert ours.inverse == theirs.inverse or theirs.inverse is None
+
+
+@pytest.mark.parametrize(
+    "text", ["", "N/", "1/", "N//m", "W/m/K", "W/m*K", "m2.5", "kn", "N m", "m**-2", "(m)", "dB"]
+)
+def test_what_is_not_plainly_a_product_of_them_is_left_to_pint(text):
+    assert units._everyday(text) is None
+
+
+def test_the_units_of_the_library_and_of_dimensions_need_no_pint():
+    code = (
+        "import sys, designtwin as dtw\n"
+        "from designtwin.units import to_si, DIMENSIONS, example_of\n"
+        "[dtw.material(name) for name in dtw.material_names()]\n"
+        "assert 'pint' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

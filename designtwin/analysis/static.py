@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from designtwin.assembly import Assembled, CellBlock, assemble_static, cell_blocks, thermal_stress_force
+from designtwin.assembly import (
+    Assembled,
+    CellBlock,
+    assemble_static,
+    cell_blocks,
+    static_topology,
+    thermal_stress_force,
+)
 from designtwin.errors import ConvergenceError, ModelError, SingularSystemError
 from designtwin.model.checks import check_static
 from designtwin.model.model import LoadCase, Model
 from designtwin.progress import track
 from designtwin.results import Recovery, SolveInfo, StaticCase, StaticResult
 from designtwin.solvers.choice import choose_solver
-from designtwin.solvers.solution import LinearSolver
+from designtwin.solvers.solution import Factorization, LinearSolver
 from designtwin.typing import FloatArray
 from designtwin.units import show
 
@@ -22,6 +29,8 @@ EQUILIBRIUM = 1e-6
 """Sum of loads and reactions over the largest force; a result above it is refused."""
 SMALL = 1e-7
 """Forces below this share of stiffness times displacement are rounding, all that a rigid motion leaves."""
+_CASES_AT_ONCE = 16
+"""Load cases that share every pass of the solver; more would only cost memory."""
 LARGE = 0.1
 """Displacement over size of the part at which the verdict says that small displacements were assumed."""
 
@@ -75,15 +84,25 @@ def solve_static(model: Model, *, solver: LinearSolver | None = None) -> StaticR
     recovery = Recovery(model.mesh, blocks)
     answers: dict[str, StaticCase] = {}
     groups = _equal_setups(cases)
-    with track("static analysis", total=3 * len(groups)) as progress:
+    with track("static analysis", total=2 * len(groups) + len(cases)) as progress:
+        start = time.perf_counter()
+        topology = static_topology(model, blocks)
+        seconds = {"number": time.perf_counter() - start}
         for group in groups:
             progress.step("assemble")
             start = time.perf_counter()
-            assembled = assemble_static(model, group[0], blocks)
-            loads = [_load_vector(model, case, blocks) for case in group]
-            seconds = {"assemble": time.perf_counter() - start}
+            assembled = assemble_static(model, group[0], blocks, topology)
+            seconds["assemble"] = time.perf_counter() - start
             progress.step(f"set up {assembled.dofs.n_dof:,} unknowns")
-            answers.update(_solve(model, group, assembled, loads, solver, recovery, seconds, progress.step))
+            try:
+                chosen = solver or choose_solver(assembled.system)
+                factorization = chosen.factorize(assembled.system)
+                for first in range(0, len(group), _CASES_AT_ONCE):
+                    some = group[first : first + _CASES_AT_ONCE]
+                    progress.step(f"solve load case {some[0].name!r}", len(some))
+                    answers.update(_solve(model, some, blocks, assembled, factorization, recovery, seconds))
+            except SingularSystemError as error:
+                raise _named(model, assembled, error) from error
     for name, factors in model.combinations.items():
         if all(part in answers for part in factors):
             answers[name] = _superpose(model, name, factors, answers)
@@ -117,7 +136,9 @@ def _equal_setups(cases: Sequence[LoadCase]) -> list[list[LoadCase]]:
     return list(groups.values())
 
 
-def _load_vector(model: Model, case: LoadCase, blocks: Sequence[CellBlock]) -> tuple[FloatArray, FloatArray]:
+def _load_vector(
+    model: Model, case: LoadCase, blocks: Sequence[CellBlock]
+) -> tuple[FloatArray, FloatArray | None]:
     """External nodal forces and those of thermal strain, each float64[n_points, 3], N."""
     external = np.zeros((model.mesh.n_points, 3))
     for load in case.loads:
@@ -127,66 +148,95 @@ def _load_vector(model: Model, case: LoadCase, blocks: Sequence[CellBlock]) -> t
 
 def _solve(
     model: Model,
-    group: Sequence[LoadCase],
+    cases: Sequence[LoadCase],
+    blocks: Sequence[CellBlock],
     assembled: Assembled,
-    loads: Sequence[tuple[FloatArray, FloatArray]],
-    solver: LinearSolver | None,
+    factorization: Factorization,
     recovery: Recovery,
-    seconds: dict[str, float],
-    step: Callable[[str], None],
+    seconds: Mapping[str, float],
 ) -> dict[str, StaticCase]:
-    """Solve all cases of one set-up at once."""
-    dofs, map_ = assembled.dofs, assembled.map
-    f = np.stack([dofs.gather(external + thermal) for external, thermal in loads], axis=1)
-    right = np.stack([assembled.right_hand_side(column) for column in f.T], axis=1)
-    try:
-        factorization = (solver or choose_solver(assembled.system)).factorize(assembled.system)
-        step(f"solve {len(group)} load cases")
-        solution = factorization.solve(right)
-    except SingularSystemError as error:
-        raise _named(model, assembled, error) from error
+    """Solve some cases of one set-up at once."""
+    dofs = assembled.dofs
+    external, right = [], np.empty((dofs.n_dof, len(cases)))
+    for column, case in enumerate(cases):
+        loads, thermal = _load_vector(model, case, blocks)
+        external.append(loads)
+        right[:, column] = dofs.gather(loads if thermal is None else loads + thermal)
+    f = right.copy() if len(cases) > 1 else right
+    for column in range(len(cases)):
+        right[:, column] = assembled.right_hand_side(f[:, column])
+    solution = factorization.solve(right)
+    del f, right
     info = SolveInfo(
         solver=solution.solver, n_dof=dofs.n_dof, iterations=int(solution.iterations.max(initial=0)),
         seconds={**seconds, **solution.seconds}, notes=solution.notes,
     )  # fmt: skip
-    answers = {}
-    data = assembled.cells.data
-    stiffest = max(float(data.max(initial=0.0)), -float(data.min(initial=0.0)))
-    for column, (case, (external, _)) in enumerate(zip(group, loads, strict=True)):
-        u = map_.expand(solution.x[:, column])
-        internal = assembled.cells @ u
-        ground = np.zeros_like(u)
-        for term in assembled.extra:
-            ground -= term.apply(u)
-        rest = internal - f[:, column] - ground
-        support = map_.lift(rest)
-        reactions = dofs.scatter(support + ground)
-        free = np.where(map_.fixed, 0.0, map_.restrict(rest))
-        scale = max(
-            float(np.abs(np.where(map_.fixed, 0.0, map_.restrict(f[:, column]))).max(initial=0.0)),
-            float(np.abs(internal).max(initial=0.0)), SMALL * stiffest * float(np.abs(u).max(initial=0.0)),
-            1e-300,
-        )  # fmt: skip
-        applied = external.sum(axis=0)
-        total = applied + reactions.sum(axis=0)
-        if model.axisymmetric:
-            total[0] = 0.0  # radial forces on a ring balance in themselves
-        force = max(
-            float(np.abs(external).sum()), float(np.abs(reactions).sum()), scale,
-            SMALL * stiffest * float(np.abs(u).sum()),
-        )  # fmt: skip
-        imbalance = float(np.abs(total).max() / force)
-        if not np.isfinite(u).all() or imbalance > EQUILIBRIUM:
-            raise ConvergenceError(
-                f"case {case.name!r}: loads and reactions differ by {imbalance:.1e} of the force "
-                f"(allowed {EQUILIBRIUM:.0e}); try solver=Direct(), or check for cells of poor quality"
-            )
-        answers[case.name] = StaticCase(
-            name=case.name, model=model, recovery=recovery, displacement=dofs.scatter(u), reactions=reactions,
-            applied=applied, applied_moment=np.cross(model.mesh.points, external).sum(axis=0),
-            residual=float(np.abs(free).max() / scale), imbalance=imbalance, info=info, case=case,
-        )  # fmt: skip
-    return answers
+    return {
+        case.name: _answer(
+            model, case, blocks, assembled, recovery, info, solution.x[:, column], external[column]
+        )
+        for column, case in enumerate(cases)
+    }
+
+
+def _answer(
+    model: Model,
+    case: LoadCase,
+    blocks: Sequence[CellBlock],
+    assembled: Assembled,
+    recovery: Recovery,
+    info: SolveInfo,
+    q: FloatArray,
+    external: FloatArray,
+) -> StaticCase:
+    """Displacement, reactions and their balance from the unknowns of one case.
+
+    Raises
+    ------
+    ConvergenceError
+        If loads and reactions differ.
+    """
+    dofs, map_ = assembled.dofs, assembled.map
+    u = map_.expand(q)
+    internal = assembled.internal(u)
+    largest = float(np.abs(internal).max(initial=0.0))
+    ground = np.zeros(0)
+    if assembled.extra:
+        ground = -np.asarray(sum(term.apply(u) for term in assembled.extra))
+    thermal = thermal_stress_force(model, case, blocks)
+    f = dofs.gather(external if thermal is None else external + thermal)
+    most = float(np.abs(np.where(map_.fixed, 0.0, map_.restrict(f))).max(initial=0.0))
+    rest = internal
+    rest -= f
+    if ground.size:
+        rest -= ground
+    del f, internal
+    support = map_.lift(rest)
+    if ground.size:
+        support += ground
+    reactions = dofs.scatter(support)
+    free = float(np.abs(np.where(map_.fixed, 0.0, map_.restrict(rest))).max(initial=0.0))
+    rounding = SMALL * assembled.stiffest
+    scale = max(most, largest, rounding * float(np.abs(u).max(initial=0.0)), 1e-300)
+    applied = external.sum(axis=0)
+    total = applied + reactions.sum(axis=0)
+    if model.axisymmetric:
+        total[0] = 0.0  # radial forces on a ring balance in themselves
+    force = max(
+        float(np.abs(external).sum()), float(np.abs(reactions).sum()), scale,
+        rounding * float(np.abs(u).sum()),
+    )  # fmt: skip
+    imbalance = float(np.abs(total).max() / force)
+    if not np.isfinite(u).all() or imbalance > EQUILIBRIUM:
+        raise ConvergenceError(
+            f"case {case.name!r}: loads and reactions differ by {imbalance:.1e} of the force "
+            f"(allowed {EQUILIBRIUM:.0e}); try solver=Direct(), or check for cells of poor quality"
+        )
+    return StaticCase(
+        name=case.name, model=model, recovery=recovery, displacement=dofs.scatter(u), reactions=reactions,
+        applied=applied, applied_moment=np.cross(model.mesh.points, external).sum(axis=0),
+        residual=free / scale, imbalance=imbalance, info=info, case=case,
+    )  # fmt: skip
 
 
 def _superpose(
@@ -215,7 +265,7 @@ def _named(model: Model, assembled: Assembled, error: SingularSystemError) -> Si
     if numbers is None or not len(numbers):
         return error
     c = assembled.dofs.components
-    places = sorted({int(n) // c for n in numbers})[:3]
+    places = sorted({int(n) for n in assembled.dofs.nodes(numbers)})[:3]
     words = ", ".join(f"node {n} at {np.round(model.mesh.points[n] * 1e3, 2).tolist()} mm" for n in places)
     return SingularSystemError(
         f"nothing resists the motion of {words} along {'xyz'[int(numbers[0]) % c]}; "

@@ -7,7 +7,7 @@ import time
 import numpy as np
 
 from designtwin.analysis.static import check_arguments
-from designtwin.assembly import assemble_thermal, cell_blocks
+from designtwin.assembly import assemble_thermal, cell_blocks, thermal_topology
 from designtwin.errors import ConvergenceError, ModelError
 from designtwin.model.checks import check_thermal
 from designtwin.model.model import Model
@@ -56,13 +56,15 @@ def solve_thermal(model: Model, *, solver: LinearSolver | None = None) -> Therma
                 "not solve yet; give one value at the expected temperature"
             )
     blocks = cell_blocks(model)
+    topology = thermal_topology(model, blocks)
     recovery = Recovery(model.mesh, blocks)
     answers = {}
     with track("thermal analysis", total=2 * len(cases)) as progress:
         for case in cases:
             progress.step("assemble")
             start = time.perf_counter()
-            assembled = assemble_thermal(model, case, blocks)
+            assembled = assemble_thermal(model, case, blocks, topology=topology)
+            dofs, map_ = assembled.dofs, assembled.map
             loads = np.zeros(model.mesh.n_points)
             convected = np.zeros(model.mesh.n_points)
             for load in case.heat_loads:
@@ -71,21 +73,22 @@ def solve_thermal(model: Model, *, solver: LinearSolver | None = None) -> Therma
                 if load.matrices(model):
                     convected += share
             assembly_seconds = time.perf_counter() - start
-            progress.step(f"solve {assembled.dofs.n_dof:,} unknowns")
+            progress.step(f"solve {dofs.n_dof:,} unknowns")
             factorization = (solver or choose_solver(assembled.system)).factorize(assembled.system)
-            solution = factorization.solve(assembled.right_hand_side(loads))
-            temperature = assembled.map.expand(solution.x)
-            conducted = assembled.cells @ temperature
-            ground = np.zeros_like(temperature)
+            solution = factorization.solve(assembled.right_hand_side(dofs.gather(loads)))
+            x = map_.expand(solution.x)
+            conducted = assembled.internal(x)
+            ground = np.zeros_like(x)
             for term in assembled.extra:
-                ground -= term.apply(temperature)
-            rest = conducted - loads - ground
-            held = assembled.map.lift(rest)
-            free = np.where(assembled.map.fixed, 0.0, assembled.map.restrict(rest))
-            reactions = held + ground + convected
+                ground -= term.apply(x)
+            rest = conducted - dofs.gather(loads) - ground
+            held = dofs.scatter(map_.lift(rest))
+            free = np.where(map_.fixed, 0.0, map_.restrict(rest))
+            reactions = held + dofs.scatter(ground) + convected
+            temperature = dofs.scatter(x)
             applied = float((loads - convected).sum())
             # Where all is equally warm no heat moves: what is left is rounding of K T, not heat.
-            rounding = 1e-6 * float((abs(assembled.cells) @ np.abs(temperature)).max(initial=0.0))
+            rounding = 2e-6 * assembled.stiffest * float(np.abs(x).max(initial=0.0))
             moved = max(
                 float(np.abs(reactions).sum()), float(np.abs(loads - convected).sum()), rounding, 1e-300
             )
@@ -106,7 +109,7 @@ def solve_thermal(model: Model, *, solver: LinearSolver | None = None) -> Therma
                 applied=applied, imbalance=imbalance, case=case,
                 residual=float(np.abs(free).max() / moved),
                 info=SolveInfo(
-                    solver=solution.solver, n_dof=assembled.dofs.n_dof,
+                    solver=solution.solver, n_dof=dofs.n_dof,
                     iterations=int(np.max(solution.iterations, initial=0)),
                     seconds={"assemble": assembly_seconds, **solution.seconds}, notes=solution.notes,
                 ),

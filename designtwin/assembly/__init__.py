@@ -16,8 +16,16 @@ from designtwin.assembly.cells import (
     thermal_strain,
     thermal_stress_force,
 )
-from designtwin.assembly.matrices import NodePattern, conductivity_matrix, corner_coarsening, stiffness_matrix
+from designtwin.assembly.matrices import (
+    conductivity_matrix,
+    corner_coarsening,
+    static_topology,
+    stiffness_matrix,
+    stiffness_terms,
+    thermal_topology,
+)
 from designtwin.assembly.systems import Assembled, assemble_static, assemble_thermal
+from designtwin.assembly.topology import NodePattern, Topology
 from designtwin.assembly.unknowns import AffineMap, DofMap, rigid_modes, static_map
 
 __all__ = [
@@ -27,6 +35,7 @@ __all__ = [
     "DofMap",
     "NodePattern",
     "PointTables",
+    "Topology",
     "applied",
     "assemble_static",
     "assemble_thermal",
@@ -37,9 +46,12 @@ __all__ = [
     "elastic_tensors",
     "rigid_modes",
     "static_map",
+    "static_topology",
     "stiffness_matrix",
+    "stiffness_terms",
     "strain_at",
     "tables",
     "thermal_strain",
     "thermal_stress_force",
+    "thermal_topology",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,9 +13,6 @@ from designtwin.kernels import volume
 from designtwin.model.model import LoadCase, Model
 from designtwin.model.sections import Section, Truss
 from designtwin.typing import FloatArray, IntArray
-
-_CHUNK = 4096
-"""Cells whose matrices are held at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,8 +56,19 @@ class CellBlock:
         """Positions [n, q, 3] of table points."""
         return np.asarray(np.einsum("qn,cna->cqa", shape, points[self.conn]))
 
-    def slices(self) -> list[slice]:
-        return [slice(i, i + _CHUNK) for i in range(0, len(self.conn), _CHUNK)]
+    def take(self, rows: IntArray) -> CellBlock:
+        """Some of the cells."""
+        return replace(self, cells=self.cells[rows], conn=self.conn[rows], scale=self.scale[rows])
+
+    def at_corners(self) -> CellBlock:
+        """The linear cells at the corners."""
+        linear = ELEMENTS[self.element.linear]
+        return replace(
+            self,
+            element=linear,
+            conn=np.ascontiguousarray(self.conn[:, : linear.n_nodes]),
+            incompatible=False,
+        )
 
 
 def cell_blocks(model: Model) -> tuple[CellBlock, ...]:
@@ -208,11 +216,11 @@ def applied(tensors: FloatArray, which: IntArray, field: FloatArray) -> FloatArr
     return np.asarray(np.einsum("cqij,cqj->cqi", tensors[which], field))
 
 
-def thermal_stress_force(model: Model, case: LoadCase, blocks: Sequence[CellBlock]) -> FloatArray:
-    """Nodal forces float64[n_points, 3], N, of the case's stress-free thermal strain."""
-    out = np.zeros((model.mesh.n_points, 3))
+def thermal_stress_force(model: Model, case: LoadCase, blocks: Sequence[CellBlock]) -> FloatArray | None:
+    """Nodal forces float64[n_points, 3], N, of the case's stress-free thermal strain; None without one."""
     if case.temperature is None:
-        return out
+        return None
+    out = np.zeros((model.mesh.n_points, 3))
     temperature = case.temperature.at_nodes(model)
     for block in blocks:
         at = tables(block)

@@ -368,7 +368,7 @@ def _equations(model: Model, dofs: DofMap) -> list[Equations]:
     c, n = dofs.components, dofs.n_points
     found = equations_of(model, model.connections, heat=c == 1)
     width = 1 if c == 1 else 3
-    order = np.arange(n) if getattr(dofs, "order", None) is None else getattr(dofs, "order", None)
+    order = np.arange(n) if dofs.order is None else dofs.order
     columns = (width * order[:, None] + np.arange(c)).ravel()
     number = np.full(width * n, -1)
     number[columns] = np.arange(len(columns))
@@ -391,11 +391,7 @@ def connected(model: Model, dofs: DofMap, map_: AffineMap) -> AffineMap:
     if not model.connections:
         return map_
     equations, components = _equations(model, dofs), dofs.components
-    points = (
-        model.mesh.points
-        if getattr(dofs, "order", None) is None
-        else model.mesh.points[getattr(dofs, "order", None)]
-    )
+    points = model.mesh.points if dofs.order is None else model.mesh.points[dofs.order]
     owner = np.repeat(np.arange(len(equations)), [len(one.value) for one in equations])
     grounded = np.zeros(len(owner), bool)
     if len(owner):
@@ -412,7 +408,7 @@ def connected(model: Model, dofs: DofMap, map_: AffineMap) -> AffineMap:
     # Nodes of no cell that nothing follows have no stiffness from anywhere.
     unused = np.ones(model.mesh.n_points, bool)
     unused[model.mesh.used_nodes] = False
-    unused = unused if getattr(dofs, "order", None) is None else unused[getattr(dofs, "order", None)]
+    unused = unused if dofs.order is None else unused[dofs.order]
     idle = np.repeat(unused, components) & ~reduced.dependent
     idle[np.unique(reduced.transform[reduced.dependent].indices)] = False
     transform = reduced.transform if turn is None else (turn @ reduced.transform).tocsr()
@@ -475,7 +471,7 @@ def tied_prolongation(prolongation: SparseMatrix, reduced: Reduced, components: 
         shape=(n, n),
     ).tocsr()
     plain = sparse.csr_array(prolongation)
-    corner = np.diff(plain.indptr) == 1
+    corner = np.asarray(np.diff(plain.indptr) == 1)
     number = np.full(n, -1)
     number[corner] = plain.indices[plain.indptr[:-1][corner]]
     tied = np.flatnonzero(corner & follows)

@@ -1,140 +1,257 @@
-"""Matrices of all cells: which nodes share a cell, and cell matrices added into that pattern."""
+"""Matrices and operators of all cells: cell matrices, in batches, added into a pattern that is made once."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
+from designtwin import parallel
 from designtwin.assembly.cells import CellBlock, conductivity_tensors, elastic_tensors, tables
+from designtwin.assembly.tetrahedra import TetrahedronTerm
+from designtwin.assembly.topology import NodePattern, Topology
 from designtwin.assembly.unknowns import rigid_modes
-from designtwin.elements import ELEMENTS
-from designtwin.kernels import pattern, volume
+from designtwin.kernels import volume
+from designtwin.model.connections import bound_nodes
 from designtwin.model.loads import NodalMatrices
 from designtwin.model.model import Model
+from designtwin.model.sections import Truss
 from designtwin.solvers.system import Coarsening, MatrixTerm, SparseMatrix, Term
 from designtwin.typing import FloatArray, IntArray
 
+_BATCH_BYTES = 24_000_000  # of cell matrices held at once
+_ISOTROPIC = 1e-12  # departure from Lame's form, over the largest entry
 
-@dataclass(frozen=True, eq=False)
-class NodePattern:
-    """Which nodes share a cell: block-sparse row pointers and sorted columns."""
+CellMatrices = Callable[[CellBlock, IntArray], FloatArray]
+"""Matrices float64[k, n, n] of some cells of a block."""
 
-    indptr: NDArray[np.int32]
-    indices: NDArray[np.int32]
 
-    @classmethod
-    def of(cls, n_points: int, groups: Sequence[IntArray]) -> NodePattern:
-        """Pattern of cells given as arrays of node ids [k, n], any mix of n."""
-        nodes = np.concatenate([g.ravel() for g in groups]) if groups else np.empty(0, np.int64)
-        counts = np.concatenate([[0], *(np.full(len(g), g.shape[1]) for g in groups)])
-        cell_start = np.cumsum(counts).astype(np.int64)
-        start, cells = np.empty(n_points + 1, np.int64), np.empty(len(nodes), np.int64)
-        pattern.incidence(n_points, cell_start, nodes, start, cells)
-        counted = np.empty(n_points, np.int64)
-        pattern.count_neighbors(start, cells, cell_start, nodes, counted)
-        indptr = np.concatenate([[0], np.cumsum(counted)]).astype(np.int32)
-        indices = np.empty(indptr[-1], np.int32)
-        pattern.fill_neighbors(start, cells, cell_start, nodes, indptr, indices)
-        return cls(indptr, indices)
+def stiffness_of(model: Model, temperature: FloatArray | None = None) -> CellMatrices:
+    """Stiffness matrices of cells, N/m."""
 
-    def empty(self, block: int) -> FloatArray:
-        return np.zeros((len(self.indices), block, block))
+    def matrices(block: CellBlock, rows: IntArray) -> FloatArray:
+        part = block.take(rows)
+        at = tables(part)
+        tensor, tensor_of = elastic_tensors(model, part, at, temperature)
+        size = part.element.n_nodes * model.dimension
+        center = part.element.gradient(part.element.center)[0]
+        out = np.empty((len(part.conn), size, size))
 
-    def add(self, data: FloatArray, nodes: IntArray, matrices: FloatArray) -> None:
-        """Add cell matrices float64[k, n * b, n * b] at nodes int64[k, n]."""
-        pattern.add_blocks(self.indptr, self.indices, nodes, matrices, data)
+        def cells(start: int, stop: int) -> None:
+            volume.stiffness(
+                model.mesh.points, part.conn[start:stop], at.shape, at.gradient, at.weight, at.modes, center,
+                part.kind, part.bbar, model.dimension, part.scale[start:stop], tensor, tensor_of[start:stop],
+                out[start:stop],
+            )  # fmt: skip
 
-    def matrix(self, data: FloatArray) -> SparseMatrix:
-        """Block-sparse matrix over these entries."""
-        n = (len(self.indptr) - 1) * data.shape[1]
-        return sparse.bsr_array((data, self.indices, self.indptr), shape=(n, n))
+        parallel.run(cells, len(part.conn), grain=32)
+        return out
+
+    return matrices
+
+
+def conductivity_of(model: Model, temperature: FloatArray | None = None) -> CellMatrices:
+    """Conductivity matrices of cells, W/K."""
+
+    def matrices(block: CellBlock, rows: IntArray) -> FloatArray:
+        part = block.take(rows)
+        at = tables(part)
+        tensor, tensor_of = conductivity_tensors(model, part, at, temperature)
+        out = np.empty((len(part.conn), part.element.n_nodes, part.element.n_nodes))
+
+        def cells(start: int, stop: int) -> None:
+            volume.conductivity(
+                model.mesh.points, part.conn[start:stop], at.shape, at.gradient, at.weight, part.kind,
+                part.scale[start:stop], tensor, tensor_of[start:stop], out[start:stop],
+            )  # fmt: skip
+
+        parallel.run(cells, len(part.conn), grain=128)
+        return out
+
+    return matrices
+
+
+def _batches(
+    topology: Topology, members: Iterable[tuple[int, IntArray]], components: int
+) -> Iterable[tuple[CellBlock, IntArray]]:
+    """Cells in batches, in the order in which their nodes are numbered."""
+    for index, rows in members:
+        block = topology.blocks[index]
+        rows = rows[np.argsort(topology.place[block.conn[rows]].min(axis=1), kind="stable")]
+        step = max(64, _BATCH_BYTES // (8 * (block.element.n_nodes * components) ** 2))
+        for first in range(0, len(rows), step):
+            yield block, rows[first : first + step]
+
+
+def cell_matrix(
+    topology: Topology,
+    cell_matrices: CellMatrices,
+    components: int,
+    *,
+    members: tuple[tuple[int, IntArray], ...] | None = None,
+) -> SparseMatrix:
+    """Cells, those that are kept if no others are stated, as one block-sparse matrix over places."""
+    shared = topology.pattern if members is None else topology.pattern_of(members)
+    data = shared.empty(components)
+    for block, rows in _batches(topology, topology.kept if members is None else members, components):
+        shared.add(data, topology.place[block.conn[rows]], cell_matrices(block, rows))
+    return shared.matrix(data)
+
+
+def corner_matrix(
+    topology: Topology,
+    cell_matrices: CellMatrices,
+    components: int,
+    *,
+    kept: tuple[tuple[int, IntArray], ...] | None = None,
+) -> SparseMatrix:
+    """P^T A P of all cells (of the kept ones those stated) at the corners, from P^T K P of each cell.
+
+    For a straight tetrahedron of one material that is the matrix of the linear tetrahedron.
+    """
+    shared = topology.corner_pattern
+    data = shared.empty(components)
+    if topology.free is not None:
+        for index, rows in topology.free.members:
+            linear = topology.blocks[index].at_corners()
+            for part in np.array_split(rows, max(1, len(rows) // 16384)):
+                shared.add(data, topology.corner_conn(linear, part), cell_matrices(linear, part))
+    for block, rows in _batches(topology, topology.kept if kept is None else kept, components):
+        matrices = cell_matrices(block, rows)
+        ends = np.eye(block.element.n_nodes)[:, : block.element.corners]
+        for i, (a, b) in enumerate(block.element.edges):
+            ends[block.element.corners + i, [a, b]] = 0.5
+        if len(ends) > ends.shape[1]:
+            wide = np.kron(ends, np.eye(components))
+            matrices = np.ascontiguousarray(wide.T @ (matrices @ wide))
+        shared.add(data, topology.corner_conn(block, rows), matrices)
+    return shared.matrix(data)
 
 
 def stiffness_matrix(
     model: Model, blocks: Sequence[CellBlock], temperature: FloatArray | None = None
 ) -> SparseMatrix:
-    """Stiffness of all cells, block-sparse [n_dof, n_dof], N/m; fixed rows included."""
-    components = model.dimension
-    shared = NodePattern.of(model.mesh.n_points, [b.conn for b in blocks])
-    data = shared.empty(components)
-    for block in blocks:
-        at = tables(block)
-        tensor, tensor_of = elastic_tensors(model, block, at, temperature)
-        size = block.element.n_nodes * components
-        center = block.element.gradient(block.element.center)[0]
-        for rows in block.slices():
-            out = np.empty((len(block.conn[rows]), size, size))
-            volume.stiffness(
-                model.mesh.points, block.conn[rows], at.shape, at.gradient, at.weight, at.modes, center,
-                block.kind, block.bbar, components, block.scale[rows], tensor, tensor_of[rows], out,
-            )  # fmt: skip
-            shared.add(data, block.conn[rows], out)
-    return shared.matrix(data)
+    """Stiffness of all cells in the mesh's own order of nodes, block-sparse [n_dof, n_dof], N/m."""
+    return cell_matrix(Topology.plain(model.mesh, blocks), stiffness_of(model, temperature), model.dimension)
 
 
 def conductivity_matrix(
     model: Model, blocks: Sequence[CellBlock], temperature: FloatArray | None = None
 ) -> SparseMatrix:
-    """Conductivity of all cells, sparse [n_points, n_points], W/K."""
-    shared = NodePattern.of(model.mesh.n_points, [b.conn for b in blocks])
-    data = shared.empty(1)
-    for block in blocks:
-        at = tables(block)
-        tensor, tensor_of = conductivity_tensors(model, block, at, temperature)
-        for rows in block.slices():
-            out = np.empty((len(block.conn[rows]), block.element.n_nodes, block.element.n_nodes))
-            volume.conductivity(
-                model.mesh.points, block.conn[rows], at.shape, at.gradient, at.weight, block.kind,
-                block.scale[rows], tensor, tensor_of[rows], out,
-            )  # fmt: skip
-            shared.add(data, block.conn[rows], out)
-    return shared.matrix(data)
+    """Conductivity of all cells in the mesh's own order of nodes, sparse [n_points, n_points], W/K."""
+    return cell_matrix(Topology.plain(model.mesh, blocks), conductivity_of(model, temperature), 1)
 
 
-def _extra_terms(contributions: Sequence[NodalMatrices], n_points: int, components: int) -> list[Term]:
-    """Terms of springs, foundations and convection facets."""
+def lame_constants(model: Model, block: CellBlock) -> tuple[float, float] | None:
+    """Lame's constants of a block of one constant isotropic material, Pa; None for any other."""
+    if isinstance(block.section, Truss) or block.section.material.varies_with_temperature("stiffness"):
+        return None
+    tensor, _ = elastic_tensors(model, block.take(np.arange(1)), tables(block), None)
+    if len(tensor) != 1:
+        return None
+    lam, mu = float(tensor[0, 0, 1]), float(tensor[0, 3, 3])
+    form = np.diag([2 * mu, 2 * mu, 2 * mu, mu, mu, mu])
+    form[:3, :3] += lam
+    same = np.abs(tensor[0] - form).max() <= _ISOTROPIC * np.abs(form).max()
+    return (lam, mu) if same and mu > 0.0 else None
+
+
+def static_topology(model: Model, blocks: Sequence[CellBlock]) -> Topology:
+    """Numbers and patterns for displacement."""
+    free = [
+        block.element.name == "tetra10" and model.dimension == 3 and lame_constants(model, block) is not None
+        for block in blocks
+    ]
+    return Topology.of(model.mesh, blocks, free, bound_nodes(model))
+
+
+def thermal_topology(model: Model, blocks: Sequence[CellBlock]) -> Topology:
+    """Numbers and patterns for temperature."""
+    return Topology.of(model.mesh, blocks, [False] * len(blocks))
+
+
+def stiffness_terms(
+    model: Model, topology: Topology, temperature: FloatArray | None = None
+) -> tuple[Term, ...]:
+    """Stiffness of all cells: tetrahedra without a matrix first, then the matrix of the others."""
+    of = stiffness_of(model, temperature)
     terms: list[Term] = []
+    if topology.free is not None:
+        constants = []
+        for index, rows in topology.free.members:
+            pair = lame_constants(model, topology.blocks[index])
+            assert pair is not None
+            constants.append(np.broadcast_to(np.array(pair), (len(rows), 2)))
+        lam, mu = np.concatenate(constants).T.copy()
+
+        def assemble() -> SparseMatrix:
+            assert topology.free is not None
+            return cell_matrix(topology, of, model.dimension, members=topology.free.members)
+
+        terms.append(TetrahedronTerm(topology.free, model.mesh.points, lam, mu, assemble))
+    if topology.kept:
+        terms.append(MatrixTerm(cell_matrix(topology, of, model.dimension)))
+    return tuple(terms)
+
+
+def conductivity_terms(
+    model: Model, topology: Topology, temperature: FloatArray | None = None
+) -> tuple[Term, ...]:
+    """Conductivity of all cells."""
+    return (MatrixTerm(cell_matrix(topology, conductivity_of(model, temperature), 1)),)
+
+
+def extra_terms(
+    contributions: Sequence[NodalMatrices], topology: Topology, components: int
+) -> tuple[Term, ...]:
+    """Springs, foundations and convection facets, added up to one matrix."""
+    groups, values = [], []
     for one in contributions:
         n = one.nodes.shape[1]
         stored = one.values.shape[1] // n
-        values = one.values
+        matrices = one.values
         if stored > components:
             keep = (np.arange(n)[:, None] * stored + np.arange(components)).ravel()
-            values = values[:, keep[:, None], keep[None, :]]
-        shared = NodePattern.of(n_points, [one.nodes])
-        data = shared.empty(components)
-        shared.add(data, one.nodes, np.ascontiguousarray(values))
-        terms.append(MatrixTerm(shared.matrix(data)))
-    return terms
+            matrices = matrices[:, keep[:, None], keep[None, :]]
+        groups.append(topology.place[one.nodes])
+        values.append(np.ascontiguousarray(matrices))
+    if not groups:
+        return ()
+    shared = NodePattern.of(topology.mesh.n_points, groups)
+    data = shared.empty(components)
+    for nodes, matrices in zip(groups, values, strict=True):
+        shared.add(data, nodes, matrices)
+    return (MatrixTerm(shared.matrix(data)),)
 
 
-def corner_coarsening(model: Model, components: int) -> Coarsening | None:
+def corner_coarsening(
+    model: Model,
+    topology: Topology,
+    cell_matrices: CellMatrices,
+    components: int,
+    extra: Sequence[Term] = (),
+) -> Coarsening | None:
     """From a quadratic mesh to its corners: corners copy, mid nodes average; None for linear meshes."""
-    n_points = model.mesh.n_points
-    ends = np.full((n_points, 2), -1, np.int64)
-    for name, conn in model.mesh.cells.items():
-        element = ELEMENTS[name]
-        ends[conn[:, : element.corners]] = conn[:, : element.corners, None]
-    quadratic = False
-    for name, conn in model.mesh.cells.items():
-        element = ELEMENTS[name]
-        for i, (a, b) in enumerate(element.edges):
-            mid = conn[:, element.corners + i]
-            ends[mid, 0], ends[mid, 1] = conn[:, a], conn[:, b]
-            quadratic = True
-    if not quadratic:
+    if not topology.quadratic:
         return None
-    used = ends[:, 0] >= 0
-    corner = used & (ends[:, 0] == np.arange(n_points))
-    number = np.cumsum(corner) - 1
-    rows = np.repeat(np.flatnonzero(used), 2)
-    prolongation = sparse.csr_array(
-        (np.full(len(rows), 0.5), (rows, number[ends[used].ravel()])), shape=(n_points, int(corner.sum()))
-    )
-    prolongation.sum_duplicates()
-    modes = rigid_modes(model.mesh.points[corner], components, axisymmetric=model.axisymmetric)
-    return Coarsening(prolongation=prolongation, near_nullspace=modes)
+    weights = topology.corner_weights
+
+    def matrix() -> SparseMatrix:
+        total = corner_matrix(topology, cell_matrices, components)
+        if extra:
+            wide = _kron(weights, components)
+            for term in extra:
+                added = wide.T @ (term.matrix().tocsr() @ wide)
+                total = (total + added.tobsr(blocksize=(components, components))).tobsr(
+                    blocksize=(components, components)
+                )
+        return total
+
+    corners = topology.order[topology.corners]
+    modes = rigid_modes(model.mesh.points[corners], components, axisymmetric=model.axisymmetric)
+    return Coarsening(prolongation=weights, near_nullspace=modes, matrix=matrix)
+
+
+def _kron(weights: SparseMatrix, components: int) -> SparseMatrix:
+    return sparse.kron(weights, sparse.eye_array(components), format="csr")

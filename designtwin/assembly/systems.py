@@ -7,15 +7,23 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from scipy import sparse
 
 from designtwin.assembly.cells import CellBlock
 from designtwin.assembly.constraints import connected, tied_prolongation
 from designtwin.assembly.matrices import (
-    _extra_terms,
-    conductivity_matrix,
+    CellMatrices,
+    conductivity_of,
+    conductivity_terms,
     corner_coarsening,
-    stiffness_matrix,
+    corner_matrix,
+    extra_terms,
+    static_topology,
+    stiffness_of,
+    stiffness_terms,
+    thermal_topology,
 )
+from designtwin.assembly.topology import Topology
 from designtwin.assembly.unknowns import AffineMap, DofMap, rigid_modes, static_map
 from designtwin.model.connections import linked_nodes
 from designtwin.model.model import LoadCase, Model
@@ -30,7 +38,7 @@ class Assembled:
     Parameters
     ----------
     dofs : DofMap
-    cells : block-sparse [n_dof, n_dof]
+    cells : tuple of Term
         Resistance of the cells alone: stiffness (N/m) or conductivity (W/K).
     extra : tuple of Term
         Springs, foundations, convection.
@@ -40,20 +48,29 @@ class Assembled:
     """
 
     dofs: DofMap
-    cells: SparseMatrix
+    cells: tuple[Term, ...]
     extra: tuple[Term, ...]
     map: AffineMap
     system: System
+
+    def internal(self, u: FloatArray) -> FloatArray:
+        """What the cells answer to u [n_dof]: forces or heat at the nodes."""
+        return np.asarray(sum(term.apply(u) for term in self.cells))
 
     def right_hand_side(self, loads: FloatArray) -> FloatArray:
         """Loads on the free unknowns, with prescribed values moved over; float64[n_dof]."""
         f = loads
         u0 = self.map.expand(np.zeros(self.dofs.n_dof))
         if u0.any():
-            f = f - self.cells @ u0
+            f = f - self.internal(u0)
             for term in self.extra:
                 f = f - term.apply(u0)
         return np.where(self.map.fixed, 0.0, self.map.restrict(f))
+
+    @cached_property
+    def stiffest(self) -> float:
+        """Largest entry on the diagonal, N/m or W/K."""
+        return float(np.abs(self.system.diagonal()).max(initial=0.0))
 
     @cached_property
     def held(self) -> BoolArray:
@@ -62,55 +79,91 @@ class Assembled:
         return np.repeat(nodes, self.dofs.components)
 
 
+def _turned(terms: Sequence[Term], map_: AffineMap, components: int) -> tuple[Term, ...]:
+    """Terms in the map's unknowns, T^T A T; tetrahedra without a matrix keep away from what T mixes."""
+    if map_.transform is None:
+        return tuple(terms)
+    t, shape = map_.transform, (components, components)
+    return tuple(
+        MatrixTerm((t.T @ term.matrix() @ t).tobsr(blocksize=shape))
+        if map_.turn is not None or isinstance(term, MatrixTerm)
+        else term
+        for term in terms
+    )
+
+
+def _coarsening(
+    model: Model, topology: Topology, cell_matrices: CellMatrices, terms: Sequence[Term],
+    extra: Sequence[Term], map_: AffineMap,
+) -> Coarsening | None:  # fmt: skip
+    """From a quadratic mesh to its corners, some of which may follow others; terms in the map's unknowns."""
+    if map_.turn is not None:
+        # Corner averages mean nothing between nodes whose axes differ: aggregation from the finest level on.
+        return None
+    c = len(map_.fixed) // model.mesh.n_points
+    plain = corner_coarsening(model, topology, cell_matrices, c, extra)
+    if plain is None or map_.constraints is None:
+        return plain
+    weights = tied_prolongation(plain.prolongation, map_.constraints.reduced, c)
+
+    def matrix() -> SparseMatrix:
+        """Cells without a matrix one by one, the others by two products."""
+        total = corner_matrix(topology, cell_matrices, c, kept=())
+        wide = sparse.kron(weights, sparse.eye_array(c), format="csr")
+        for term in terms:
+            if isinstance(term, MatrixTerm):
+                total = total + (wide.T @ (term.values.tocsr() @ wide)).tobsr(blocksize=(c, c))
+        return total.tobsr(blocksize=(c, c))
+
+    return replace(plain, prolongation=weights, matrix=None if topology.free is None else matrix)
+
+
 def _system(
-    dofs: DofMap,
-    cells: SparseMatrix,
-    extra: Sequence[Term],
-    map_: AffineMap,
-    near_nullspace: FloatArray,
+    model: Model, topology: Topology, dofs: DofMap, terms: Sequence[Term], map_: AffineMap,
     coarse: Coarsening | None,
-) -> System:
-    terms: list[Term] = [MatrixTerm(cells), *extra]
-    if map_.transform is not None:
-        t = map_.transform
-        b = dofs.components
-        turned = [MatrixTerm((t.T @ term.matrix() @ t).tobsr(blocksize=(b, b))) for term in terms]
-        terms = list(turned)
-        skew = map_.constraints.turn if map_.constraints is not None else t
-        if skew is not None:
-            near_nullspace, coarse = skew.T @ near_nullspace, None
-        elif coarse is not None:
-            coarse = replace(
-                coarse, prolongation=tied_prolongation(coarse.prolongation, map_.constraints.reduced, b)
-            )
+) -> System:  # fmt: skip
+    points = model.mesh.points[topology.order]
+    modes = None
+    if coarse is None:
+        modes = rigid_modes(points, dofs.components, axisymmetric=model.axisymmetric)
+        modes = modes if map_.turn is None else map_.turn.T @ modes
     return System(
-        terms=tuple(terms), block=dofs.components, free=~map_.fixed, near_nullspace=near_nullspace,
-        coarse=coarse, definite=True,
+        terms=tuple(terms), block=dofs.components, free=~map_.fixed, near_nullspace=modes, coarse=coarse,
+        definite=True, positions=points,
     )  # fmt: skip
 
 
-def assemble_static(model: Model, case: LoadCase, blocks: Sequence[CellBlock]) -> Assembled:
-    """Stiffness and supports of a load case."""
-    dofs = DofMap(model.mesh.n_points, model.dimension)
+def assemble_static(
+    model: Model, case: LoadCase, blocks: Sequence[CellBlock], topology: Topology | None = None
+) -> Assembled:
+    """Stiffness and supports of a load case; `topology` where one is there from another case or step."""
+    topology = topology or static_topology(model, blocks)
+    dofs = topology.dofs(model.dimension)
     temperature = None if case.temperature is None else case.temperature.at_nodes(model)
-    cells = stiffness_matrix(model, blocks, temperature)
+    cells = stiffness_terms(model, topology, temperature)
     contributions = [m for s in (*model.supports, *case.supports) for m in s.matrices(model)]
-    extra = _extra_terms(contributions, dofs.n_points, dofs.components)
+    extra = extra_terms(contributions, topology, dofs.components)
     map_ = connected(model, dofs, static_map(model, case, dofs, linked_nodes(model)))
-    modes = rigid_modes(model.mesh.points, dofs.components, axisymmetric=model.axisymmetric)
-    coarse = corner_coarsening(model, dofs.components)
-    return Assembled(dofs, cells, tuple(extra), map_, _system(dofs, cells, extra, map_, modes, coarse))
+    terms = _turned((*cells, *extra), map_, dofs.components)
+    coarse = _coarsening(model, topology, stiffness_of(model, temperature), terms, extra, map_)
+    system = _system(model, topology, dofs, terms, map_, coarse)
+    return Assembled(dofs, cells, extra, map_, system)
 
 
 def assemble_thermal(
-    model: Model, case: LoadCase, blocks: Sequence[CellBlock], temperature: FloatArray | None = None
+    model: Model,
+    case: LoadCase,
+    blocks: Sequence[CellBlock],
+    temperature: FloatArray | None = None,
+    topology: Topology | None = None,
 ) -> Assembled:
     """Conductivity, convection and prescribed temperatures of a load case."""
-    dofs = DofMap(model.mesh.n_points, 1)
-    cells = conductivity_matrix(model, blocks, temperature)
+    topology = topology or thermal_topology(model, blocks)
+    dofs = topology.dofs(1)
+    cells = conductivity_terms(model, topology, temperature)
     contributions = [m for load in case.heat_loads for m in load.matrices(model)]
     contributions += [m for s in (*model.heat_supports, *case.heat_supports) for m in s.matrices(model)]
-    extra = _extra_terms(contributions, dofs.n_points, 1)
+    extra = extra_terms(contributions, topology, 1)
     fixed = np.ones(dofs.n_points, bool)
     fixed[model.mesh.used_nodes] = False
     fixed[linked_nodes(model, heat=True)] = False
@@ -119,9 +172,7 @@ def assemble_thermal(
         for held in support.prescribed(model):
             fixed[held.nodes] = True
             value[held.nodes] = held.value
-    map_ = connected(model, dofs, AffineMap(fixed, value))
-    modes = np.ones((dofs.n_points, 1))
-    return Assembled(
-        dofs, cells, tuple(extra), map_,
-        _system(dofs, cells, extra, map_, modes, corner_coarsening(model, 1)),
-    )  # fmt: skip
+    map_ = connected(model, dofs, AffineMap(dofs.gather(fixed), dofs.gather(value)))
+    terms = _turned((*cells, *extra), map_, 1)
+    coarse = _coarsening(model, topology, conductivity_of(model, temperature), terms, extra, map_)
+    return Assembled(dofs, cells, extra, map_, _system(model, topology, dofs, terms, map_, coarse))

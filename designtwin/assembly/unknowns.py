@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 
 from designtwin.model.model import LoadCase, Model
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class DofMap:
-    """Numbers of the unknowns: components of node 0, of node 1, ..., then those of no node.
+    """Numbers of the unknowns: components of one node, of the next, ..., then those of no node.
 
     Parameters
     ----------
@@ -28,28 +29,40 @@ class DofMap:
         1 temperature, 2 plane displacement, 3 displacement.
     extra : int
         Unknowns that belong to no node (rigid bodies, multipliers); numbered last.
+    order : int64[n_points], optional
+        Which node of the mesh comes at which place; the mesh's own order if left out.
     """
 
     n_points: int
     components: int
     extra: int = 0
+    order: IntArray | None = None
 
     @property
     def n_dof(self) -> int:
         return self.n_points * self.components + self.extra
 
-    def gather(self, field: FloatArray) -> FloatArray:
-        """Nodal values float64[n_points, 3] (or [n_points] for scalars) as unknowns [n_dof]; 0 for extra."""
-        nodal = field.reshape(self.n_points, -1)[:, : self.components].ravel()
-        return np.concatenate([nodal, np.zeros(self.extra)])
+    def nodes(self, unknowns: IntArray) -> IntArray:
+        """Nodes of the mesh that unknowns belong to."""
+        places = np.asarray(unknowns) // self.components
+        return places if self.order is None else self.order[places]
+
+    def gather(self, field: NDArray[Any]) -> NDArray[Any]:
+        """Nodal values [n_points, 3] (or [n_points] for scalars) as unknowns [n_dof]; 0 for extra ones."""
+        nodal = field.reshape(self.n_points, -1)[:, : self.components]
+        out = np.zeros(self.n_dof, nodal.dtype)
+        out[: nodal.size] = (nodal if self.order is None else nodal[self.order]).ravel()
+        return out
 
     def scatter(self, x: FloatArray) -> FloatArray:
         """Unknowns as nodal values float64[n_points, 3], or [n_points] for scalars."""
-        nodal = x[: self.n_points * self.components]
+        nodal = x[: self.n_points * self.components].reshape(self.n_points, self.components)
         if self.components == 1:
-            return nodal.copy()
+            out = np.empty(self.n_points)
+            out[slice(None) if self.order is None else self.order] = nodal[:, 0]
+            return out
         out = np.zeros((self.n_points, 3))
-        out[:, : self.components] = nodal.reshape(self.n_points, self.components)
+        out[slice(None) if self.order is None else self.order, : self.components] = nodal
         return out
 
 
@@ -78,6 +91,11 @@ class AffineMap:
     transform: SparseMatrix | None = None
     offset: FloatArray | None = None
     constraints: Constraints | None = None
+
+    @property
+    def turn(self) -> SparseMatrix | None:
+        """The part of T that turns the axes of skew supports; None without any."""
+        return self.transform if self.constraints is None else self.constraints.turn
 
     def expand(self, q: FloatArray) -> FloatArray:
         """u [n_dof] from the free unknowns q (0 where fixed)."""
@@ -187,17 +205,16 @@ def static_map(model: Model, case: LoadCase, dofs: DofMap, linked: IntArray | No
         unused[linked] = False
     fixed[unused] = True
     value[unused] = 0.0
+    value[~fixed] = 0.0
     transform = None
     if axes:
         turned = np.zeros((dofs.n_points, components, components))
         turned[:] = np.eye(components)
         for node, frame in axes.items():
             turned[node] = frame[:components, :components].T
+        if dofs.order is not None:
+            turned = turned[dofs.order]
         transform = sparse.bsr_array(
             (turned, np.arange(dofs.n_points), np.arange(dofs.n_points + 1)), shape=(dofs.n_dof, dofs.n_dof)
         )
-    return AffineMap(
-        fixed=np.ascontiguousarray(fixed[:, :components]).ravel(),
-        value=np.where(fixed, value, 0.0)[:, :components].ravel(),
-        transform=transform,
-    )
+    return AffineMap(fixed=dofs.gather(fixed), value=dofs.gather(value), transform=transform)

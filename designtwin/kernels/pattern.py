@@ -1,9 +1,66 @@
-"""Sparse patterns of nodes that share a cell, and adding cell matrices into them."""
+"""Which nodes share a cell: orders, sparse patterns, and adding cell matrices into them.
+
+Kernels that take `start, stop` first do that range alone and write only there (see `parallel.run`).
+"""
 
 from __future__ import annotations
 
 import numpy as np
 from numba import njit
+
+
+@njit(cache=True, nogil=True)
+def curve_keys(start, stop, points, low, scale, keys):
+    """Place of points start to stop on Morton's curve: bits of three coordinates in turn.
+
+    Parameters
+    ----------
+    points : float64[n, 3]
+    low, scale : float64[3], float
+        Coordinates map to (x - low) * scale, within 0 to 2^20.
+    keys : int64[n]
+        Overwritten.
+    """
+    for p in range(start, stop):
+        key = 0
+        for i in range(3):
+            v = np.int64((points[p, i] - low[i]) * scale) & 0xFFFFF
+            v = (v | (v << 32)) & 0x1F00000000FFFF
+            v = (v | (v << 16)) & 0x1F0000FF0000FF
+            v = (v | (v << 8)) & 0x100F00F00F00F00F
+            v = (v | (v << 4)) & 0x10C30C30C30C30C3
+            v = (v | (v << 2)) & 0x1249249249249249
+            key |= v << i
+        keys[p] = key
+
+
+@njit(cache=True, nogil=True)
+def straight_cells(start, stop, points, conn, edges, corners, tolerance, straight):
+    """Whether every mid node of cells start to stop lies halfway between its ends.
+
+    Parameters
+    ----------
+    points : float64[n_points, 3]
+    conn : int64[n_cells, n]
+    edges : int64[m, 2]
+        Local corners at the ends of mid node corners + i.
+    tolerance : float
+        Of the distance, in lengths of the edge.
+    straight : bool[n_cells]
+        Overwritten.
+    """
+    for c in range(start, stop):
+        fine = True
+        for e in range(edges.shape[0]):
+            a, b, mid = conn[c, edges[e, 0]], conn[c, edges[e, 1]], conn[c, corners + e]
+            off, length = 0.0, 0.0
+            for i in range(3):
+                off += (points[mid, i] - 0.5 * (points[a, i] + points[b, i])) ** 2
+                length += (points[a, i] - points[b, i]) ** 2
+            if off > tolerance * tolerance * length:
+                fine = False
+                break
+        straight[c] = fine
 
 
 @njit(cache=True, nogil=True)
@@ -31,43 +88,42 @@ def incidence(n_points, cell_start, cell_nodes, start, cells):
 
 
 @njit(cache=True, nogil=True)
-def count_neighbors(start, cells, cell_start, cell_nodes, counts):
-    """Number of nodes that share a cell with each node, itself included; counts int64[n_points]."""
-    n_points = counts.shape[0]
-    seen = np.full(n_points, -1, np.int64)
-    for i in range(n_points):
-        count = 0
-        for k in range(start[i], start[i + 1]):
-            c = cells[k]
-            for m in range(cell_start[c], cell_start[c + 1]):
-                j = cell_nodes[m]
-                if seen[j] != i:
-                    seen[j] = i
-                    count += 1
-        counts[i] = count
+def neighbors(begin, end, start, cells, cell_start, cell_nodes, indptr, indices):
+    """Sorted nodes that share a cell with each node begin to end, itself included.
 
-
-@njit(cache=True, nogil=True)
-def fill_neighbors(start, cells, cell_start, cell_nodes, indptr, indices):
-    """Sorted neighbors of each node into indices, int32[indptr[-1]]."""
+    Parameters
+    ----------
+    start, cells, cell_start, cell_nodes
+        See `incidence`.
+    indptr : int32[n_points + 1]
+        If indices is empty, the number of neighbors of i is left in i + 1; else sums of them are read.
+    indices : int32[nnz]
+        Overwritten.
+    """
     n_points = indptr.shape[0] - 1
-    seen = np.full(n_points, -1, np.int64)
-    for i in range(n_points):
-        at = indptr[i]
+    seen = np.full(n_points, -1, np.int32)
+    fill = indices.shape[0] > 0
+    for i in range(begin, end):
+        first = indptr[i] if fill else 0
+        at = first
         for k in range(start[i], start[i + 1]):
             c = cells[k]
             for m in range(cell_start[c], cell_start[c + 1]):
                 j = cell_nodes[m]
                 if seen[j] != i:
                     seen[j] = i
-                    indices[at] = j
+                    if fill:
+                        indices[at] = j
                     at += 1
-        indices[indptr[i] : at].sort()
+        if fill:
+            indices[first:at].sort()
+        else:
+            indptr[i + 1] = at
 
 
 @njit(cache=True, nogil=True)
-def add_blocks(indptr, indices, nodes, matrices, data):
-    """Add cell matrices into a block-sparse matrix.
+def add_blocks(begin, end, indptr, indices, nodes, matrices, data):
+    """Add cell matrices into rows begin to end of a block-sparse matrix, in the order of cells.
 
     Parameters
     ----------
@@ -83,6 +139,8 @@ def add_blocks(indptr, indices, nodes, matrices, data):
     for c in range(nodes.shape[0]):
         for p in range(n):
             row = nodes[c, p]
+            if row < begin or row >= end:
+                continue
             for q in range(n):
                 column = nodes[c, q]
                 low, high = indptr[row], indptr[row + 1] - 1

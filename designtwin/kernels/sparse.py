@@ -338,6 +338,65 @@ def advance(
                 parts[c, k] += left * left
 
 
+# --- the last level
+
+
+@njit(cache=True, nogil=True, fastmath={"contract", "reassoc"})
+def invert_dense(a: FloatArray, out: FloatArray) -> float:
+    """Inverse of a symmetric positive definite matrix by Cholesky's factors; not LAPACK's, whose threads
+    would fight with ours over the cores.
+
+    Parameters
+    ----------
+    a : float64[n, n]
+        The lower triangle is overwritten by the inverse of the factor.
+    out : float64[n, n]
+        Overwritten; garbage unless the pivot returned is positive.
+
+    Returns
+    -------
+    float
+        Smallest pivot over its diagonal entry; 0 or less if the matrix is not positive definite.
+    """
+    n = a.shape[0]
+    smallest = 1.0
+    for i in range(n):
+        entry = a[i, i]
+        for j in range(i + 1):
+            total = a[i, j]
+            for k in range(j):
+                total -= a[i, k] * a[j, k]
+            if j < i:
+                a[i, j] = total / a[j, j]
+            else:
+                if not total > 0.0:
+                    return 0.0
+                smallest = min(smallest, total / entry)
+                a[i, i] = math.sqrt(total)
+    row = np.empty(n)
+    for i in range(n):
+        for k in range(i):
+            row[k] = 0.0
+        for j in range(i):
+            value = a[i, j]
+            for k in range(j + 1):
+                row[k] -= value * a[j, k]
+        pivot = 1.0 / a[i, i]
+        for k in range(i):
+            a[i, k] = row[k] * pivot
+        a[i, i] = pivot
+    out[:] = 0.0
+    for k in range(n):
+        for i in range(k + 1):
+            value = a[k, i]
+            for j in range(i + 1):
+                out[i, j] += value * a[k, j]
+    for i in range(n):
+        for j in range(i):
+            out[j, i] = out[i, j]
+    return smallest
+
+
 # --- diagonal blocks, fixed unknowns
 
 

@@ -738,35 +738,74 @@ def _sides_at_once(geo, w, at):
 @njit(nogil=True)
 def _take(first, n_own, shared, begin, end, column, add, x, buffer, y, u, f):
     """A chunk's values from column of x into u, four numbers a node; f zero, or what is in y and buffer."""
-    for i in range(n_own):
+    n = n_own + end - begin
+    if x.shape[1] == 1:
+        xs = x.reshape(x.size)
+        for i in range(n_own - 1):
+            _copy4(u, 4 * i, xs, 3 * (first + i))
+            u[4 * i + 3] = 0
+        tail = max(n_own - 1, 0)  # four numbers from the last node on may be one too many
+    else:
+        tail = 0
+    for i in range(tail, n_own):
         for c in range(3):
             u[4 * i + c] = x[3 * (first + i) + c, column]
         u[4 * i + 3] = 0
-    k = 4 * n_own
-    for i in range(begin, end):
+    for i in range(n_own, n):
+        row = 3 * np.int64(shared[begin + i - n_own])
         for c in range(3):
-            u[k + c] = x[3 * shared[i] + c, column]
-        u[k + 3] = 0
-        k += 4
-    for i in range(k):
-        f[i] = 0
+            u[4 * i + c] = x[row + c, column]
+        u[4 * i + 3] = 0
+    f[: 4 * n] = 0
     if add:
         for i in range(n_own):
             for c in range(3):
                 f[4 * i + c] = y[3 * (first + i) + c, column]
-        for i in range(begin, end):
+        for i in range(n_own, n):
             for c in range(3):
-                f[4 * (n_own + i - begin) + c] = buffer[3 * i + c, column]
+                f[4 * i + c] = buffer[3 * (begin + i - n_own) + c, column]
 
 
 @njit(nogil=True)
 def _give(first, n_own, begin, end, column, f, buffer, y):
-    for i in range(n_own):
+    """A chunk's sums to its rows of y and of the buffer."""
+    tail = 0
+    if y.shape[1] == 1:
+        ys, bs = y.reshape(y.size), buffer.reshape(buffer.size)
+        for i in range(n_own - 1):  # the fourth number goes where the next node's first will
+            _copy4(ys, 3 * (first + i), f, 4 * i)
+        for i in range(end - begin - 1):
+            _copy4(bs, 3 * (begin + i), f, 4 * (n_own + i))
+        tail = 1
+    for i in range(max(n_own - 1, 0) if tail else 0, n_own):
         for c in range(3):
             y[3 * (first + i) + c, column] = f[4 * i + c]
-    for i in range(begin, end):
+    for i in range(max(end - begin - 1, 0) if tail else 0, end - begin):
         for c in range(3):
-            buffer[3 * i + c, column] = f[4 * (n_own + i - begin) + c]
+            buffer[3 * (begin + i) + c, column] = f[4 * (n_own + i) + c]
+
+
+@njit(nogil=True)
+def _gather(conn, b, u, at):
+    for w in range(16):
+        for a in range(10):
+            _copy4(at, 64 * a + 4 * w, u, 4 * np.int64(conn[b, a, w]))
+
+
+@njit(nogil=True)
+def _scatter(conn, b, at, f):
+    for w in range(16):
+        for a in range(10):
+            _add4(f, 4 * np.int64(conn[b, a, w]), at, 64 * a + 4 * w)
+
+
+@njit(nogil=True)
+def _most_nodes(start, stop, interior, shared_start):
+    most = 0
+    for chunk in range(start, stop):
+        n = interior[chunk + 1] - interior[chunk] + shared_start[chunk + 1] - shared_start[chunk]
+        most = max(most, n)
+    return most
 
 
 @njit(cache=True, nogil=True)
@@ -790,26 +829,61 @@ def product(start, stop, conn, batches, interior, shared, shared_start, geo, add
     columns : int64[2]
         First and last + 1 of the columns done.
     """
-    flat, most = geo.reshape(geo.size), 0
-    for chunk in range(start, stop):
-        n = interior[chunk + 1] - interior[chunk] + shared_start[chunk + 1] - shared_start[chunk]
-        most = max(most, n)
+    flat, most = geo.reshape(geo.size), _most_nodes(start, stop, interior, shared_start)
     u, f = np.empty(4 * most, x.dtype), np.empty(4 * most, x.dtype)
-    at = np.empty(640, x.dtype)
+    two = np.empty(1280, x.dtype)
     for chunk in range(start, stop):
-        first, n_own = interior[chunk], interior[chunk + 1] - interior[chunk]
-        begin, end = shared_start[chunk], shared_start[chunk + 1]
+        first, n_own = np.int64(interior[chunk]), np.int64(interior[chunk + 1] - interior[chunk])
+        begin, end = np.int64(shared_start[chunk]), np.int64(shared_start[chunk + 1])
+        last = batches[chunk + 1]
         for column in range(columns[0], columns[1]):
             _take(first, n_own, shared, begin, end, column, add, x, buffer, y, u, f)
-            for b in range(batches[chunk], batches[chunk + 1]):
-                for a in range(10):
-                    for w in range(16):
-                        _copy4(at, 64 * a + 4 * w, u, 4 * np.int64(conn[b, a, w]))
+            here = 0
+            if batches[chunk] < last:
+                _gather(conn, batches[chunk], u, two[:640])
+            for b in range(batches[chunk], last):
+                there = 640 - here
+                if b + 1 < last:  # early: wide loads wait until narrow stores have settled
+                    _gather(conn, b + 1, u, two[there : there + 640])
+                at = two[here : here + 640]
                 _cells_at_once(flat[176 * b : 176 * b + 176], at)
-                for w in range(16):
-                    for a in range(10):
-                        _add4(f, 4 * np.int64(conn[b, a, w]), at, 64 * a + 4 * w)
+                _scatter(conn, b, at, f)
+                here = there
             _give(first, n_own, begin, end, column, f, buffer, y)
+
+
+@njit(nogil=True)
+def _gather_many(conn, b, w, first, n_own, shared, begin, n_rhs, column, width, xs, at):
+    for a in range(10):
+        i = np.int64(conn[b, a, w])
+        if i < n_own:
+            i += first
+        else:
+            i = np.int64(shared[begin + i - n_own])
+        i = 3 * i * n_rhs + column
+        if width == 8:
+            for c in range(3):
+                _copy8(at, 24 * a + 8 * c, xs, i + c * n_rhs)
+        else:
+            for c in range(3):
+                for k in range(width):
+                    at[24 * a + 8 * c + k] = xs[i + c * n_rhs + k]
+
+
+@njit(nogil=True)
+def _scatter_many(conn, b, w, first, n_own, begin, n_rhs, column, width, at, bs, ys):
+    for a in range(10):
+        i = np.int64(conn[b, a, w])
+        own = i < n_own
+        to = ys if own else bs
+        i = 3 * (first + i if own else begin + i - n_own) * n_rhs + column
+        if width == 8:
+            for c in range(3):
+                _add8(to, i + c * n_rhs, at, 24 * a + 8 * c)
+        else:
+            for c in range(3):
+                for k in range(width):
+                    to[i + c * n_rhs + k] += at[24 * a + 8 * c + k]
 
 
 @njit(cache=True, nogil=True)
@@ -824,49 +898,31 @@ def product_of_many(
         y.reshape(y.size),
         buffer.reshape(buffer.size),
     )
-    at = np.zeros(240, x.dtype)
+    two = np.zeros(480, x.dtype)
     for chunk in range(start, stop):
-        first, n_own = interior[chunk], interior[chunk + 1] - interior[chunk]
-        begin, end = shared_start[chunk], shared_start[chunk + 1]
+        first, n_own = np.int64(interior[chunk]), np.int64(interior[chunk + 1] - interior[chunk])
+        begin, end = np.int64(shared_start[chunk]), np.int64(shared_start[chunk + 1])
         if not add:
-            for i in range(3 * first, 3 * interior[chunk + 1]):
-                for k in range(columns[0], columns[1]):
-                    y[i, k] = 0
-            for i in range(3 * begin, 3 * end):
-                for k in range(columns[0], columns[1]):
-                    buffer[i, k] = 0
+            y[3 * first : 3 * (first + n_own), columns[0] : columns[1]] = 0
+            buffer[3 * begin : 3 * end, columns[0] : columns[1]] = 0
+        b0, last = np.int64(batches[chunk]), 16 * np.int64(batches[chunk + 1])
+        if 16 * b0 == last:
+            continue
         for column in range(columns[0], columns[1], 8):
             width = min(8, columns[1] - column)
-            for b in range(batches[chunk], batches[chunk + 1]):
-                g = flat[176 * b : 176 * b + 176]
-                for w in range(16):
-                    for a in range(10):
-                        i = np.int64(conn[b, a, w])
-                        if i < n_own:
-                            i += first
-                        else:
-                            i = np.int64(shared[begin + i - n_own])
-                        i = 3 * i * n_rhs + column
-                        if width == 8:
-                            for c in range(3):
-                                _copy8(at, 24 * a + 8 * c, xs, i + c * n_rhs)
-                        else:
-                            for c in range(3):
-                                for k in range(width):
-                                    at[24 * a + 8 * c + k] = xs[i + c * n_rhs + k]
-                    _sides_at_once(g, w, at)
-                    for a in range(10):
-                        i = np.int64(conn[b, a, w])
-                        own = i < n_own
-                        to = ys if own else bs
-                        i = 3 * (first + i if own else begin + i - n_own) * n_rhs + column
-                        if width == 8:
-                            for c in range(3):
-                                _add8(to, i + c * n_rhs, at, 24 * a + 8 * c)
-                        else:
-                            for c in range(3):
-                                for k in range(width):
-                                    to[i + c * n_rhs + k] += at[24 * a + 8 * c + k]
+            here = 0
+            _gather_many(conn, b0, 0, first, n_own, shared, begin, n_rhs, column, width, xs, two[:240])
+            for cell in range(16 * b0, last):
+                b, w, there = cell >> 4, cell & 15, 240 - here
+                if cell + 1 < last:
+                    _gather_many(
+                        conn, (cell + 1) >> 4, (cell + 1) & 15, first, n_own, shared, begin, n_rhs, column,
+                        width, xs, two[there : there + 240],
+                    )  # fmt: skip
+                at = two[here : here + 240]
+                _sides_at_once(flat[176 * b : 176 * b + 176], w, at)
+                _scatter_many(conn, b, w, first, n_own, begin, n_rhs, column, width, at, bs, ys)
+                here = there
 
 
 @njit(cache=True, nogil=True)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from designtwin import parallel
 from designtwin.elements import ELEMENTS, facet_table
 from designtwin.errors import MeshError, SelectionError
-from designtwin.typing import FloatArray, IntArray
+from designtwin.typing import BoolArray, FloatArray, IntArray
 
 if TYPE_CHECKING:
     from designtwin.mesh.morphing import Move
@@ -219,13 +220,21 @@ class Mesh:
 
     def nodes_of_cells(self, cell_ids: IntArray) -> IntArray:
         """Sorted ids of the points that the cells use."""
-        parts = [self.cells[name][rows].ravel() for name, rows in self.rows_by_block(cell_ids)]
-        return np.unique(np.concatenate(parts)) if parts else np.empty(0, np.int64)
+        return self._marked(self.cells[name][rows] for name, rows in self.rows_by_block(cell_ids))
 
     @cached_property
     def used_nodes(self) -> IntArray:
         """Sorted ids of the points in at least one cell."""
-        return np.unique(np.concatenate([conn.ravel() for conn in self.cells.values()]))
+        nodes = self._marked(self.cells.values())
+        nodes.setflags(write=False)
+        return nodes
+
+    def _marked(self, parts: Iterable[IntArray]) -> IntArray:
+        """Sorted ids of the points named; by flags, which is faster than sorting where they are many."""
+        flag = np.zeros(self.n_points, bool)
+        for ids in parts:
+            flag[ids] = True
+        return np.flatnonzero(flag)
 
     # Groups
 
@@ -262,50 +271,82 @@ class Mesh:
     # Facets
 
     @cached_property
-    def _all_facets(self) -> tuple[IntArray, IntArray]:
-        """All facets of highest-dimension cells [k, 2] and their sorted corner ids [k, 4]."""
-        ids, keys = [], []
-        for name, cell_ids, conn in self.blocks():
-            element = ELEMENTS[name]
-            if element.dimension != self.dimension or self.dimension == 1:
+    def _facet_kinds(self) -> tuple[tuple[int, IntArray, IntArray, IntArray], ...]:
+        """Facets of highest-dimension cells are numbered kind by kind, cell by cell: first number, cells
+        [n, nodes], local ids [f] and local corners [f, c] of each kind, and the first cell's id."""
+        kinds, number = [], 0
+        for name, conn in self.cells.items():
+            if ELEMENTS[name].dimension != self.dimension or self.dimension == 1:
                 continue
             for kind, (local, nodes) in facet_table(name).items():
-                corners = ELEMENTS[kind].corners
-                key = np.full((len(conn) * len(local), 4), -1, np.int64)
-                key[:, :corners] = np.sort(conn[:, nodes[:, :corners]].reshape(-1, corners), axis=1)
-                keys.append(key)
-                ids.append(np.column_stack([np.repeat(cell_ids, len(local)), np.tile(local, len(conn))]))
-        if not ids:
-            return np.empty((0, 2), np.int64), np.empty((0, 4), np.int64)
-        return np.concatenate(ids), np.concatenate(keys)
+                corners = np.ascontiguousarray(nodes[:, : ELEMENTS[kind].corners])
+                kinds.append((number, conn, local + 8 * self.block_offsets[name], corners))
+                number += len(conn) * len(local)
+        return tuple(kinds)
+
+    def _facets_numbered(self, numbers: IntArray) -> IntArray:
+        """Facets int64[k, 2] by number (see ``_facet_kinds``)."""
+        out = np.empty((len(numbers), 2), np.int64)
+        for first, conn, local, _ in self._facet_kinds:
+            inside = np.flatnonzero((numbers >= first) & (numbers < first + len(conn) * len(local)))
+            row, column = np.divmod(numbers[inside] - first, len(local))
+            start, ids = np.divmod(local, 8)
+            out[inside, 0], out[inside, 1] = start[0] + row, ids[column]
+        return out
+
+    @property
+    def _facet_keys(self) -> np.ndarray[Any, np.dtype[np.int32]]:
+        """Sorted corners of all facets, int32[k, 4], -1 behind fewer than four."""
+        from designtwin.kernels import topology
+
+        parts = [np.empty((0, 4), np.int32)]
+        for _, conn, local, corners in self._facet_kinds:
+            parts.append(np.empty((len(conn) * len(local), 4), np.int32))
+            parallel.run(topology.facet_corners, len(conn), conn, corners, parts[-1], grain=1024)
+        return parts[-1] if len(parts) <= 2 else np.concatenate(parts)
+
+    @property
+    def _all_facets(self) -> tuple[IntArray, np.ndarray[Any, np.dtype[np.int32]]]:
+        """All facets of highest-dimension cells [k, 2] and their sorted corner ids [k, 4]."""
+        keys = self._facet_keys
+        return self._facets_numbered(np.arange(len(keys))), keys
 
     @cached_property
+    def _sorted_facets(self) -> tuple[Any, BoolArray]:
+        """Numbers of all facets with those of equal corners together, int32[k], and whether others than
+        before begin there, bool[k]."""
+        from designtwin.kernels import topology
+
+        keys = self._facet_keys
+        start, order = np.empty(self.n_points + 1, np.int32), np.empty(len(keys), np.int32)
+        begins = np.empty(len(keys), bool)
+        topology.by_first_corner(keys, start, order)
+        parallel.run(topology.equal_together, self.n_points, keys, start, order, begins, grain=1024)
+        return order, begins
+
+    @property
     def _facet_groups(self) -> tuple[IntArray, IntArray]:
         """Facets sorted by their corners: order [k] and start of each run of equal ones."""
-        _, keys = self._all_facets
-        order = np.lexsort(keys.T)
-        ordered = keys[order]
-        first = np.ones(len(order), bool)
-        first[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
-        return order, np.flatnonzero(first)
+        order, begins = self._sorted_facets
+        return order, np.flatnonzero(begins)
 
     @cached_property
     def exterior(self) -> IntArray:
         """Facets int64[k, 2] that one cell alone owns: the outside of the body."""
-        facets, _ = self._all_facets
-        order, start = self._facet_groups
-        count = np.diff(np.append(start, len(order)))
-        alone = np.sort(order[start[count == 1]])
-        return np.asarray(facets[alone])
+        order, begins = self._sorted_facets
+        alone = begins & np.append(begins[1:], True)
+        return self._facets_numbered(np.sort(order[alone]).astype(np.int64))
 
-    @cached_property
+    @property
     def neighbors(self) -> IntArray:
         """Pairs of cells int64[k, 2] that share a facet."""
-        facets, _ = self._all_facets
         order, start = self._facet_groups
-        count = np.diff(np.append(start, len(order)))
-        twice = start[count == 2]
-        return np.column_stack([facets[order[twice], 0], facets[order[twice + 1], 0]])
+        twice = start[np.diff(start, append=len(order)) == 2]
+        pairs = np.stack(
+            [self._facets_numbered(order[at].astype(np.int64))[:, 0] for at in (twice, twice + 1)], axis=1
+        )
+        pairs.setflags(write=False)
+        return pairs
 
     def find_facets(self, corner_nodes: IntArray) -> IntArray:
         """Facets whose corners are the given nodes.
@@ -320,27 +361,34 @@ class Mesh:
         int64[k, 2, 2]
             Cell and local facet of the first two owners; -1 where there is none.
         """
-        facets, keys = self._all_facets
-        wanted = np.full((len(corner_nodes), 4), -1, np.int64)
-        wanted[:, : corner_nodes.shape[1]] = np.sort(corner_nodes, axis=1)
-        out = np.full((len(wanted), 2, 2), -1, np.int64)
-        if not len(keys) or not len(wanted):
-            return out
-        order, start = self._facet_groups
-        count = np.diff(np.append(start, len(order)))
-        unique = np.ascontiguousarray(keys[order[start]])
-        # Both lists ranked together: equal corners get equal numbers.
-        both = np.concatenate([unique, wanted])
-        _, rank = np.unique(both, axis=0, return_inverse=True)
-        rank = rank.reshape(-1)
-        position = np.full(rank.max() + 1, -1, np.int64)
-        position[rank[: len(unique)]] = np.arange(len(unique))
-        found = position[rank[len(unique) :]]
-        hit = found >= 0
-        out[hit, 0] = facets[order[start[found[hit]]]]
-        pair = hit.copy()
-        pair[hit] = count[found[hit]] >= 2
-        out[pair, 1] = facets[order[start[found[pair]] + 1]]
+        out = np.full((len(corner_nodes), 2, 2), -1, np.int64)
+        # Readers ask this for the faces of a part, few beside all its facets: only those of the nodes count.
+        near = np.zeros(self.n_points, bool)
+        near[corner_nodes] = True
+        facets, keys = [np.empty((0, 2), np.int64)], [np.sort(corner_nodes, axis=1)]
+        for name, ids, conn in self.blocks():
+            if ELEMENTS[name].dimension != self.dimension or self.dimension == 1:
+                continue
+            for kind, (local, nodes) in facet_table(name).items():
+                if ELEMENTS[kind].corners != corner_nodes.shape[1]:
+                    continue
+                corners = conn[:, nodes[:, : ELEMENTS[kind].corners]]
+                row, column = np.nonzero(near[corners].all(axis=2))
+                facets.append(np.column_stack([ids[row], local[column]]))
+                keys.append(np.sort(corners[row, column], axis=1))
+        key, facet = np.concatenate(keys), np.concatenate(facets)
+        order = np.lexsort(key.T)
+        new = np.append(True, (key[order[1:]] != key[order[:-1]]).any(axis=1))
+        rank = np.empty(len(key), np.int64)
+        rank[order] = np.cumsum(new[: len(key)]) - 1
+        wanted, found = rank[: len(out)], rank[len(out) :]
+        by_rank = np.argsort(found, kind="stable")
+        first = np.searchsorted(found[by_rank], wanted)
+        for owner in range(2):
+            at = np.minimum(first + owner, len(found) - 1)
+            hit = np.flatnonzero(found[by_rank[at]] == wanted) if len(found) else at[:0]
+            hit = hit[first[hit] + owner < len(found)]
+            out[hit, owner] = facet[by_rank[at[hit]]]
         return out
 
     def facets(self, facets: IntArray) -> list[FacetBlock]:
@@ -374,30 +422,27 @@ class Mesh:
 
     def nodes_of_facets(self, facets: IntArray) -> IntArray:
         """Sorted ids of the points on the facets."""
-        parts = [block.conn.ravel() for block in self.facets(facets)]
-        return np.unique(np.concatenate(parts)) if parts else np.empty(0, np.int64)
+        return self._marked(block.conn for block in self.facets(facets))
 
     def facet_vectors(self, facets: IntArray) -> tuple[FloatArray, FloatArray]:
         """Area vectors float64[k, 3] (outward normal times area, m^2) and centroids [k, 3].
 
         For plane meshes the area is a length: the facets are edges, per unit thickness.
         """
+        from designtwin.kernels.surface import facet_geometry
+
         facets = np.asarray(facets, np.int64).reshape(-1, 2)
         vectors, centers = np.zeros((len(facets), 3)), np.zeros((len(facets), 3))
         for block in self.facets(facets):
-            shape, gradient, weight = ELEMENTS[block.element].tables(ELEMENTS[block.element].mass_quadrature)
-            x = self.points[block.conn]
-            tangents = np.einsum("fna,qnd->fqad", x, gradient)
-            if gradient.shape[2] == 2:
-                area = np.cross(tangents[..., 0], tangents[..., 1])
-            else:
-                area = np.stack([tangents[..., 1, 0], -tangents[..., 0, 0], np.zeros(tangents.shape[:2])], -1)
-            vectors[block.rows] = np.einsum("fqa,q->fa", area, weight)
-            size = np.linalg.norm(area, axis=2) * weight
-            at = np.einsum("qn,fna->fqa", shape, x)
+            element = ELEMENTS[block.element]
+            shape, gradient, weight = element.tables(element.mass_quadrature)
+            at = np.empty((len(block.conn), len(weight), 3))
+            area, ones = np.empty_like(at), np.ones(len(at))
+            facet_geometry(self.points, block.conn, shape, gradient, weight, 0, ones, at, area)
+            vectors[block.rows] = area.sum(axis=1)
+            size = np.sqrt(np.einsum("fqa,fqa->fq", area, area))
             # A facet without area has no centroid of its own; the mean of its nodes stands for it.
-            flat = size.sum(axis=1) <= 0.0
-            size[flat] = 1.0
+            size[size.sum(axis=1) <= 0.0] = weight
             centers[block.rows] = np.einsum("fq,fqa->fa", size, at) / size.sum(axis=1)[:, None]
         return vectors, centers
 
@@ -406,8 +451,12 @@ class Mesh:
     @cached_property
     def extents(self) -> FloatArray:
         """Lowest and highest corner of the used points, float64[2, 3], m."""
-        used = self.points[self.used_nodes]
-        return np.array([used.min(axis=0), used.max(axis=0)])
+        return self.bounds(self.used_nodes)
+
+    def bounds(self, nodes: IntArray) -> FloatArray:
+        """Lowest and highest corner of some points, float64[2, 3], m."""
+        columns = self.points.T if len(nodes) == self.n_points else self.points[nodes].T
+        return np.array([[one.min() for one in columns], [one.max() for one in columns]])
 
     @cached_property
     def size(self) -> float:
@@ -435,16 +484,17 @@ class Mesh:
     @cached_property
     def pieces(self) -> IntArray:
         """Number of the connected piece each cell belongs to, int64[n_cells]; cells joined by nodes."""
-        from scipy.sparse import coo_array
-        from scipy.sparse.csgraph import connected_components
+        from designtwin.kernels import topology
 
-        rows = np.concatenate([np.repeat(ids, conn.shape[1]) for _, ids, conn in self.blocks()])
-        nodes = np.concatenate([conn.ravel() for conn in self.cells.values()]) + self.n_cells
-        n = self.n_cells + self.n_points
-        graph = coo_array((np.ones(len(rows), np.int8), (rows, nodes)), shape=(n, n))
-        _, label = connected_components(graph, directed=False)
-        _, piece = np.unique(label[: self.n_cells], return_inverse=True)
-        return np.asarray(piece, np.int64)
+        forest, number = np.arange(self.n_points), np.full(self.n_points, -1)
+        for conn in self.cells.values():
+            topology.join(conn, forest)
+        piece, count = np.empty(self.n_cells, np.int64), 0
+        for _, ids, conn in self.blocks():
+            count = topology.number_sets(
+                np.ascontiguousarray(conn[:, 0]), forest, number, count, piece[ids[0] : ids[-1] + 1]
+            )
+        return piece
 
     def mass_properties(self, density: float | FloatArray) -> MassProperties:
         """Mass, center of mass and inertia about it for a density (per cell or one), kg/m^3."""

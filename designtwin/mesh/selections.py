@@ -1081,11 +1081,19 @@ def _skin(mesh: Mesh, cells: IntArray) -> IntArray:
 def _region(nodes: IntArray, facets: IntArray, cells: IntArray) -> Region:
     facets = np.asarray(facets, np.int64).reshape(-1, 2)
     if len(facets) > 1:
-        facets = facets[np.unique(_codes(facets), return_index=True)[1]]
-    parts = (np.unique(np.asarray(nodes, np.int64)), facets, np.unique(np.asarray(cells, np.int64)))
+        codes = _codes(facets)
+        if not (np.diff(codes) > 0).all():
+            facets = facets[np.unique(codes, return_index=True)[1]]
+    parts = (_sorted_once(nodes), facets, _sorted_once(cells))
     for part in parts:
         part.setflags(write=False)
     return Region(*parts)
+
+
+def _sorted_once(ids: IntArray) -> IntArray:
+    """Ids sorted, each once; what is so already, as most are, stays as it is."""
+    ids = np.asarray(ids, np.int64)
+    return ids.view() if (np.diff(ids) > 0).all() else np.unique(ids)
 
 
 def _empty() -> Region:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from designtwin import parallel
 from designtwin.elements import ELEMENTS
 from designtwin.errors import (
     MeshError,
@@ -20,7 +21,6 @@ from designtwin.errors import (
     SingularSystemError,
 )
 from designtwin.mesh.mesh import Mesh
-from designtwin.mesh.quality import determinants
 from designtwin.model.connections import equations_of, joined_pieces, linked_nodes
 from designtwin.model.domains import NodalMatrices, rigid_motions
 from designtwin.model.loads import Acceleration, Centrifugal, Gravity, Load
@@ -120,20 +120,18 @@ def _check_cells(model: Model) -> None:
 
 def broken_cells(mesh: Mesh) -> tuple[IntArray, IntArray]:
     """Ids of cells inverted at an integration point, and of cells without volume, int64[k] each."""
-    inverted, flat = [], []
-    for _name, ids, conn in mesh.blocks():
-        element = ELEMENTS[_name]
-        x = mesh.points[conn]
+    from designtwin.kernels import topology
+
+    found = np.empty(mesh.n_cells, np.int8)
+    for name, ids, conn in mesh.blocks():
+        element = ELEMENTS[name]
         _, gradient, _ = element.tables()
-        det = determinants(x, gradient)
-        corners = x[:, : element.corners]
-        size = np.zeros(len(ids))
-        for a, b in element.corner_edges:
-            size = np.maximum(size, np.linalg.norm(corners[:, a] - corners[:, b], axis=1))
-        small = _FLAT * size**element.dimension
-        inverted.append(ids[(det < -small[:, None]).any(axis=1)])
-        flat.append(ids[(np.abs(det) <= small[:, None]).any(axis=1) & ~(det < -small[:, None]).any(axis=1)])
-    return np.concatenate(inverted), np.concatenate(flat)
+        in_plane = element.dimension == 2 and not mesh.points[conn, 2].any()
+        parallel.run(
+            topology.soundness, len(conn), mesh.points, conn, gradient, np.array(element.corner_edges),
+            in_plane, _FLAT, found[ids[0] : ids[-1] + 1], grain=1024,
+        )  # fmt: skip
+    return np.flatnonzero(found == 1), np.flatnonzero(found == 2)
 
 
 # Properties
@@ -217,25 +215,24 @@ class Bodies:
 
 
 def _bodies(model: Model) -> Bodies:
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
+    from designtwin.kernels import topology
 
     mesh = model.mesh
     bar = np.zeros(mesh.n_cells, bool)
     for part in model.parts:
         bar[part.cells] = isinstance(part.section, Truss)
-    pairs = mesh.neighbors
-    ones = np.ones(len(pairs), np.int8)
-    graph = coo_array((ones, (pairs[:, 0], pairs[:, 1])), shape=(mesh.n_cells, mesh.n_cells))
-    _, label = connected_components(graph, directed=False)
+    forest = np.arange(mesh.n_cells)
+    topology.join(mesh.neighbors, forest)
     of_cell = np.full(mesh.n_cells, -1, np.int64)
     solid = np.flatnonzero(~bar)
-    _, of_cell[solid] = np.unique(label[solid], return_inverse=True)
+    body = np.empty(len(solid), np.int64)
+    n = topology.number_sets(solid, forest, np.full(mesh.n_cells, -1), 0, body)
+    of_cell[solid] = body
     ends = _nodes(mesh, np.flatnonzero(bar))
     loose = np.setdiff1d(ends, _nodes(mesh, solid)) if len(ends) else ends
     alone = np.setdiff1d(linked_nodes(model), mesh.used_nodes)
     loose = np.union1d(loose, alone) if len(alone) else loose
-    return Bodies(of_cell, int(of_cell.max(initial=-1)) + 1, loose)
+    return Bodies(of_cell, n, loose)
 
 
 def _nodes(mesh: Mesh, cells: IntArray) -> IntArray:
@@ -286,11 +283,11 @@ def _free_motions(
     With connections: their equations over displacements, and the nodes of the piece.
     """
     mesh = model.mesh
-    ids = np.unique(bodies.of_cell[cells])
-    ids = ids[ids >= 0]
+    bodies_here = bodies.of_cell[cells]
+    ids = np.flatnonzero(np.bincount(bodies_here[bodies_here >= 0], minlength=1))
     nodes = _nodes(mesh, cells) if nodes is None else nodes
-    center = 0.5 * (mesh.points[nodes].min(axis=0) + mesh.points[nodes].max(axis=0))
-    size = max(0.5 * float(np.linalg.norm(np.ptp(mesh.points[nodes], axis=0))), 1e-300)
+    low, high = mesh.bounds(nodes)
+    center, size = 0.5 * (low + high), max(0.5 * float(np.linalg.norm(high - low)), 1e-300)
     inside = np.zeros(mesh.n_points, bool)
     inside[nodes] = True
     loose = bodies.loose[inside[bodies.loose]]

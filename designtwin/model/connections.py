@@ -700,6 +700,16 @@ def linked_nodes(model: Model, *, heat: bool = False) -> IntArray:
     return np.unique(np.concatenate([one.matrix.indices for one in found])) // (1 if heat else 3)
 
 
+def bound_nodes(model: Model) -> IntArray:
+    """Nodes whose displacements may follow from others by connections; sorted, int64[k]."""
+    nodes = [np.empty(0, np.int64)]
+    for one in equations_of(model, model.connections):
+        free = one.follower < 0
+        nodes.append((one.matrix.indices if one.firm else one.matrix[free].indices) // 3)
+        nodes.append(one.follower[~free] // 3)
+    return np.unique(np.concatenate(nodes))
+
+
 def joined_pieces(model: Model, *, heat: bool = False) -> tuple[IntArray, IntArray]:
     """Pieces of the mesh that connections join count as one.
 

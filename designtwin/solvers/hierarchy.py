@@ -468,6 +468,8 @@ def _aggregated(
 
 def _dense_inverse(matrix: FloatArray, inverse: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Inverse on the unknowns that have stiffness, and the null vectors found (columns, usually none)."""
+    from designtwin.kernels import sparse as kernels
+
     corner = np.arange(inverse.shape[1])
     used = np.flatnonzero(inverse[:, corner, corner].ravel() > 0.0)
     out = np.zeros_like(matrix)
@@ -479,10 +481,8 @@ def _dense_inverse(matrix: FloatArray, inverse: FloatArray) -> tuple[FloatArray,
     weight = 1.0 / np.sqrt(np.diag(core))
     core *= weight[:, None]
     core *= weight
-    factor, broken = linalg.lapack.dpotrf(core, lower=1)
-    if not broken and np.diag(factor).min() > 1e-5:  # far from singular: no need of eigenvalues
-        half, _ = linalg.lapack.dpotri(factor, lower=1)
-        whole = np.tril(half) + np.tril(half, -1).T
+    whole = np.empty_like(core)
+    if kernels.invert_dense(core.copy(), whole) > 1e-10:  # far from singular: no need of eigenvalues
         out[np.ix_(used, used)] = weight[:, None] * whole * weight
         return out, null
     values, vectors = linalg.eigh(core)
