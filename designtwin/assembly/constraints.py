@@ -8,7 +8,7 @@ assemble T^T A T, or apply T before and T^T after an operator that has no matrix
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import sparse
@@ -136,6 +136,14 @@ def reduce(
     follower = np.concatenate([one.follower for one in equations])
     follower = _give_up_held(follower, firm, owner, fixed, names)
     follower, dropped = _one_each(follower, firm, rank[owner])
+    weight, beside = _neighbors(equations)
+    rows, right = _taken_over(rows, right, follower, dropped, weight, beside)
+    for _ in range(3):  # what takes over may close another ring; the last ones are cut without heirs
+        before = dropped.copy()
+        follower, dropped = _without_rings(rows, follower, dropped, firm, rank[owner])
+        if (dropped == before).all():
+            break
+        rows, right = _taken_over(rows, right, follower, dropped & ~before, weight, beside)
     follower, dropped = _without_rings(rows, follower, dropped, firm, rank[owner])
     kept = np.flatnonzero(follower >= 0)
     follow = _followers(rows, kept, follower[kept], n)
@@ -188,6 +196,38 @@ def _one_each(follower: IntArray, firm: BoolArray, rank: IntArray) -> tuple[IntA
     dropped[late[~firm[late]]] = True
     out[late] = -1
     return out, dropped
+
+
+def _neighbors(equations: Sequence[Equations]) -> tuple[FloatArray, SparseMatrix]:
+    """Area of all equations, 0 where they have none, and which are neighbors."""
+    weight, beside = [], []
+    for one in equations:
+        k = len(one.value)
+        weight.append(np.zeros(k) if one.weight is None else one.weight)
+        beside.append(sparse.csr_array((k, k)) if one.beside is None else one.beside)
+    return np.concatenate(weight), sparse.block_diag(beside, format="csr")
+
+
+def _taken_over(
+    rows: SparseMatrix, right: FloatArray, follower: IntArray, dropped: BoolArray, weight: FloatArray,
+    beside: SparseMatrix,
+) -> tuple[SparseMatrix, FloatArray]:  # fmt: skip
+    """Equations of bonds with their dropped neighbors added, weighted with area.
+
+    The sum over all, which stands for a constant traction, is again a sum over those that are left.
+    Source: Wohlmuth, Discretization Methods Based on Domain Decomposition (Springer, 2001), ch. 1.
+    """
+    lost = np.flatnonzero(dropped & (weight != 0.0))
+    if not len(lost):
+        return rows, right
+    heirs = beside[lost].tocoo()
+    keep = (follower[heirs.col] >= 0) & (weight[heirs.col] > 0.0)
+    row, column = heirs.row[keep], heirs.col[keep]
+    total = np.bincount(row, weight[column], minlength=len(lost))
+    share = weight[lost[row]] / total[row]
+    m = rows.shape[0]
+    add = sparse.coo_array((share, (column, lost[row])), shape=(m, m)).tocsr()
+    return (rows + add @ rows).tocsr(), right + add @ right
 
 
 def _without_rings(
@@ -331,7 +371,7 @@ class Constraints:
     owner : int64[m]
         The connection of each equation.
     grounded : bool[m]
-        Equations that a rigid motion of everything violates: what they exert comes from outside the part.
+        Those of connections that a rigid motion of everything violates: they pull from outside the part.
     """
 
     reduced: Reduced
@@ -373,8 +413,10 @@ def _equations(model: Model, dofs: DofMap) -> list[Equations]:
     number = np.full(width * n, -1)
     number[columns] = np.arange(len(columns))
     return [
-        Equations(
-            one.matrix[:, columns], one.value, np.where(one.follower < 0, -1, number[one.follower]), one.firm
+        replace(
+            one,
+            matrix=one.matrix[:, columns],
+            follower=np.where(one.follower < 0, -1, number[one.follower]),
         )
         for one in found
     ]
@@ -398,7 +440,8 @@ def connected(model: Model, dofs: DofMap, map_: AffineMap) -> AffineMap:
         modes = rigid_modes(points, components, axisymmetric=model.axisymmetric)
         rows = sparse.vstack([one.matrix for one in equations], format="csr")
         size = abs(rows) @ np.abs(modes).max(axis=1)
-        grounded = np.asarray(np.abs(rows @ modes).max(axis=1) > 1e-7 * size)
+        violated = np.abs(rows @ modes).max(axis=1) > 1e-7 * size
+        grounded = np.isin(owner, owner[violated])
     turn = map_.transform
     local = equations if turn is None else [_turned(one, turn.tocsr(), components) for one in equations]
     reduced = reduce(
@@ -428,7 +471,7 @@ def _turned(one: Equations, turn: SparseMatrix, components: int) -> Equations:
     mine = np.flatnonzero(follower >= 0)
     mine = mine[skew[follower[mine] // components]]
     if not len(mine):
-        return Equations(matrix, value, follower, one.firm)
+        return replace(one, matrix=matrix)
     _, number, count = np.unique(follower[mine] // components, return_inverse=True, return_counts=True)
     whole = count[number] == components
     # All components of a node follow: the same equations, combined so that each gives one local component.
@@ -444,7 +487,7 @@ def _turned(one: Equations, turn: SparseMatrix, components: int) -> Equations:
         )
         matrix, value = (combine @ matrix).tocsr(), combine @ value
     follower[mine[~whole]] = -1
-    return Equations(matrix, value, follower, one.firm)
+    return replace(one, matrix=matrix, value=value, follower=follower)
 
 
 def tied_prolongation(prolongation: SparseMatrix, reduced: Reduced, components: int) -> SparseMatrix:
@@ -462,7 +505,7 @@ def tied_prolongation(prolongation: SparseMatrix, reduced: Reduced, components: 
         node uses.
     """
     n = prolongation.shape[0]
-    follows = reduced.dependent.reshape(-1, components).any(axis=1)
+    follows = np.asarray(reduced.dependent.reshape(-1, components).any(axis=1))
     # Weights per node, the mean over its components; arms across a gap are left out.
     rows = reduced.transform.tocoo()
     same = (rows.row % components == rows.col % components) & follows[rows.row // components]
