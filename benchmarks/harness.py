@@ -1,167 +1,250 @@
-"""Frame of every benchmark: each contender in a process of its own, phases, peak memory, JIT apart, JSON out.
+"""Frame of every benchmark: one run in a process of its own, phases, CPU, peak memory, one JSON line.
 
-A contender is a function ``run(case, phase) -> answer`` in a ``bench_*.py``; ``with phase("solve"):`` times
-a part of it. Every contender runs once to compile and load (told apart as ``first``), then ``repeat``
-times, interleaved with the others so that a busy machine treats all alike. Ratios are medians of pairs.
+A contender is a file in `contenders/` with
+
+- `NAME`, `SETTINGS` (what a reader must know), `INSTALL` (how to get it), `PACKAGES` (versions are stored);
+- `probe()`: raises ImportError where it cannot run;
+- `load(case) -> state`: imports and its own mesh, not timed;
+- `run(state, phase) -> answer`: ``with phase("assemble"):`` times a part; answer is plain numbers, and under
+  `"after"` a function that adds numbers which are not timed (the true residual).
+
+The same file runs under any interpreter that has numpy: `python harness.py task.json`.
 """
 
 from __future__ import annotations
 
-import argparse
+import gc
+import importlib
 import json
 import os
 import platform
 import resource
-import statistics
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-Contender = Callable[[dict[str, Any], Callable[[str], Any]], dict[str, float]]
-PACKAGES = ("designtwin", "numpy", "scipy", "numba", "scikit-fem", "pyamg")
+PACKAGES = ("numpy", "scipy")
+MIB = 1024.0
 
 
 class Phases:
-    """Wall and CPU seconds by phase."""
+    """Wall and CPU seconds by phase; `turn` waits for other ranks where there are some."""
 
-    def __init__(self) -> None:
+    def __init__(self, turn: Any = None) -> None:
         self.wall: dict[str, float] = {}
         self.cpu: dict[str, float] = {}
+        self._turn = turn or (lambda: None)
 
     @contextmanager
     def __call__(self, name: str) -> Iterator[None]:
-        wall, cpu = time.perf_counter(), time.process_time()
+        self._turn()
+        wall, cpu = time.perf_counter(), _cpu()
         yield
+        self._turn()
         self.wall[name] = self.wall.get(name, 0.0) + time.perf_counter() - wall
-        self.cpu[name] = self.cpu.get(name, 0.0) + time.process_time() - cpu
+        self.cpu[name] = self.cpu.get(name, 0.0) + _cpu() - cpu
 
 
-def _rss() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
+def _cpu() -> float:
+    """CPU seconds of this process and of children that ended."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
 
 
-def _serve(contenders: Mapping[str, Contender]) -> None:
-    """Worker: one JSON line in (what to run), one out (what it took)."""
-    for line in sys.stdin:
-        task = json.loads(line)
-        phases, before = Phases(), _rss()
-        answer = contenders[task["contender"]](task["case"], phases)
-        report = {
-            "wall": phases.wall, "cpu": phases.cpu, "answer": answer,
-            "rss_before_mib": before, "rss_peak_mib": _rss(),
-        }  # fmt: skip
-        print(json.dumps(report), flush=True)
+def _status(key: str) -> float:
+    with open("/proc/self/status") as lines:
+        for line in lines:
+            if line.startswith(key + ":"):
+                return float(line.split()[1]) / MIB
+    return 0.0
 
 
-def _ask(worker: subprocess.Popen[str], task: dict[str, Any]) -> dict[str, Any]:
-    assert worker.stdin is not None
-    assert worker.stdout is not None
-    worker.stdin.write(json.dumps(task) + "\n")
-    worker.stdin.flush()
-    line = worker.stdout.readline()
-    if not line:
-        raise SystemExit(f"{task['contender']} died on {task['case']}")
-    return dict(json.loads(line))
+def rss() -> float:
+    """Memory in use now, MiB."""
+    try:
+        return _status("VmRSS")
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / MIB
 
 
-def machine(threads: int) -> dict[str, Any]:
-    """What the figures were measured on."""
-    versions = {}
-    for name in PACKAGES:
+def peak() -> float:
+    """Most memory in use since `forget_peak`, MiB."""
+    try:
+        return _status("VmHWM")
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / MIB
+
+
+def forget_peak() -> None:
+    """Count the peak from here on, where the kernel lets us."""
+    try:
+        with open("/proc/self/clear_refs", "w") as file:
+            file.write("5")
+    except OSError:
+        pass
+
+
+def versions(packages: tuple[str, ...]) -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in (*packages, *PACKAGES):
         try:
-            versions[name] = version(name)
+            found[name] = version(name)
         except PackageNotFoundError:
             continue
-    return {
-        "python": platform.python_version(), "cores": os.cpu_count(), "threads": threads,
-        "machine": platform.machine(), "versions": versions,
+    return found
+
+
+def _serve(path: Path) -> None:
+    """Run one task: warm up on the small case, load the case, run it, write the report."""
+    task = json.loads(path.read_text())
+    sys.path[:0] = [str(HERE), str(HERE / "contenders")]
+    module = importlib.import_module(task["module"])
+    report: dict[str, Any] = {}
+    try:
+        module.probe()
+        if task.get("probe"):
+            report = {"status": "ok", "versions": _versions(module)}
+        else:
+            report = _measure(module, task)
+    except ImportError as error:
+        report = {"status": "missing", "why": str(error)}
+    except NotImplementedError as error:
+        report = {"status": "skipped", "why": str(error)}
+    except Exception as error:
+        import traceback
+
+        report = {"status": "failed", "why": f"{type(error).__name__}: {error}"[:500]}
+        report["trace"] = traceback.format_exc()[-2000:]
+    if report is not None and (getattr(module, "rank", None) is None or module.rank() == 0):
+        Path(task["report"]).write_text(json.dumps(report))
+
+
+def _versions(module: Any) -> dict[str, str]:
+    more = module.versions() if hasattr(module, "versions") else {}
+    return {**versions(module.PACKAGES), **more}
+
+
+def _measure(module: Any, task: dict[str, Any]) -> dict[str, Any]:
+    import cases
+
+    turn = getattr(module, "turn", None)
+    if task.get("warm"):
+        small = cases.load(task["warm"], task["warm_path"])
+        started = time.perf_counter()
+        module.run(module.load({**small, "threads": task["threads"]}), Phases())
+        first = time.perf_counter() - started
+    else:
+        first = 0.0
+    gc.collect()
+    state = module.load({**cases.load(task["case"], task["path"]), "threads": task["threads"]})
+    gc.collect()
+    forget_peak()
+    phases, before = Phases(turn), rss()
+    answer = module.run(state, phases)
+    most = peak()
+    after = answer.pop("after", None)
+    if after is not None:
+        answer.update(after())
+    report = {
+        "status": "ok", "wall": phases.wall, "cpu": phases.cpu, "answer": answer, "warm_up": first,
+        "rss_before_mib": before, "rss_peak_mib": most, "versions": _versions(module),
     }  # fmt: skip
+    return module.gather(report) if hasattr(module, "gather") else report
 
 
-def main(
-    name: str, contenders: Mapping[str, Contender], cases: Sequence[dict[str, Any]], *, reference: str
-) -> None:
-    """Run all contenders on all cases, print a table, write JSON.
+def environment(threads: int) -> dict[str, str]:
+    """Ours and every library held to so many threads."""
+    found = dict(os.environ)
+    for name in ("OMP", "OPENBLAS", "MKL", "NUMBA", "DESIGNTWIN", "VECLIB_MAXIMUM"):
+        found[f"{name}_{'' if name == 'DESIGNTWIN' else 'NUM_'}THREADS"] = str(threads)
+    found.update(OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1", PYTHONWARNINGS="ignore")
+    return found
 
-    Parameters
-    ----------
-    name : str
-        Of the benchmark; names the JSON file.
-    contenders : mapping of name to function
-        The first is ours.
-    cases : sequence of dict
-        Each with a ``"title"``.
-    reference : str
-        Key of the answer that all contenders must agree on to 1e-4.
-    """
-    parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__)
-    parser.add_argument("--repeat", type=int, default=3, help="timed runs of each contender")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--case", type=int, action="append", help="number of a case; all without it")
-    parser.add_argument("--out", type=Path, default=Path("out"), help="folder of the JSON")
-    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.serve:
-        _serve(contenders)
-        return
-    environment = dict(os.environ)
-    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
-        environment[variable] = str(options.threads)
-    results = []
-    ours = next(iter(contenders))
-    for number, case in enumerate(cases):
-        if options.case and number not in options.case:
-            continue
-        workers = {
-            key: subprocess.Popen(
-                [sys.executable, sys.argv[0], "--serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                text=True, env=environment,
-            )
-            for key in contenders
-        }  # fmt: skip
-        runs: dict[str, list[dict[str, Any]]] = {}
+
+def _family(pid: int) -> list[int]:
+    """A process and all below it."""
+    found, rest = [], [pid]
+    while rest:
+        one = rest.pop()
+        found.append(one)
         try:
-            first = {k: _ask(w, {"contender": k, "case": case}) for k, w in workers.items()}
-            for _ in range(options.repeat):
-                for key, worker in workers.items():
-                    runs.setdefault(key, []).append(_ask(worker, {"contender": key, "case": case}))
+            for thread in os.listdir(f"/proc/{one}/task"):
+                with open(f"/proc/{one}/task/{thread}/children") as file:
+                    rest += [int(word) for word in file.read().split()]
+        except OSError:
+            continue
+    return found
+
+
+def _memory(pid: int) -> float:
+    total = 0.0
+    for one in _family(pid):
+        try:
+            with open(f"/proc/{one}/statm") as file:
+                total += int(file.read().split()[1]) * resource.getpagesize() / MIB / MIB
+        except OSError:
+            continue
+    return total
+
+
+def available() -> float:
+    """Memory free for a run, MiB."""
+    try:
+        with open("/proc/meminfo") as lines:
+            found = {line.split(":")[0]: float(line.split()[1]) / MIB for line in lines}
+        return found["MemAvailable"]
+    except OSError:
+        return float("inf")
+
+
+def run(
+    command: list[str], task: dict[str, Any], folder: Path, *, threads: int, seconds: float, memory: float
+) -> dict[str, Any]:
+    """One task in a process of its own; ended when it takes too long or too much memory (MiB)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    report, script = folder / "report.json", folder / "task.json"
+    report.unlink(missing_ok=True)
+    script.write_text(json.dumps({**task, "report": str(report), "threads": threads}))
+    log = folder / "log.txt"
+    started = time.monotonic()
+    pin = None
+    if hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))[:threads]
+        pin = lambda: os.sched_setaffinity(0, cores)  # noqa: E731
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [*command, str(HERE / "harness.py"), str(script)], stdout=output, stderr=output, cwd=folder,
+            stdin=subprocess.DEVNULL, env=environment(threads), start_new_session=True, preexec_fn=pin,
+        )  # fmt: skip
+        why, rounds = "", 0
+        try:
+            while process.poll() is None:
+                time.sleep(0.02 if rounds < 50 else 0.2)
+                rounds += 1
+                if time.monotonic() - started > seconds:
+                    why = f"stopped after {seconds:.0f} s"
+                elif rounds % 5 == 0 and _memory(process.pid) > memory:
+                    why = f"stopped at {memory / MIB:.1f} GiB"
+                if why:
+                    break
         finally:
-            for worker in workers.values():
-                worker.stdin.close()  # type: ignore[union-attr]
-                worker.wait()
-        answers = {key: one["answer"][reference] for key, one in first.items()}
-        for value in answers.values():
-            if abs(value - answers[ours]) > 1e-4 * abs(answers[ours]):
-                raise SystemExit(
-                    f"{case['title']}: {reference} differs: {answers}; timing wrong answers is idle"
-                )
-        print(f"\n{case['title']}   (n_dof {first[ours]['answer']['n_dof']:.0f}, {options.threads} thread)")
-        total = {k: [sum(run["wall"].values()) for run in r] for k, r in runs.items()}
-        for key in contenders:
-            phases = "  ".join(
-                f"{p} {statistics.median(run['wall'][p] for run in runs[key]):.2f}"
-                for p in runs[key][0]["wall"]
-            )
-            ratio = statistics.median(a / b for a, b in zip(total[key], total[ours], strict=True))
-            extra = sum(first[key]["wall"].values()) - statistics.median(total[key])
-            memory = first[key]["rss_peak_mib"] - first[key]["rss_before_mib"]
-            print(
-                f"  {key:<22} {statistics.median(total[key]):7.2f} s  {ratio:6.2f} x   {phases}   "
-                f"[first run +{max(extra, 0.0):.1f} s, +{memory:.0f} MiB]"
-            )
-            results.append(
-                {"benchmark": name, "case": case, "contender": key, "first": first[key], "runs": runs[key],
-                 "ratio_to_ours": ratio}
-            )  # fmt: skip
-    options.out.mkdir(parents=True, exist_ok=True)
-    path = options.out / f"{name}.json"
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps({"machine": machine(options.threads), "results": results}, indent=1))
-    os.replace(temporary, path)
-    print(f"\nwritten: {path}")
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+    if why:
+        return {"status": "stopped", "why": why}
+    if not report.exists():
+        tail = log.read_text(errors="replace").strip().splitlines()[-3:]
+        return {"status": "failed", "why": f"exit code {process.returncode}: {' | '.join(tail)}"[:500]}
+    return dict(json.loads(report.read_text()))
+
+
+if __name__ == "__main__":
+    _serve(Path(sys.argv[1]))

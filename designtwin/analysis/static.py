@@ -95,7 +95,7 @@ def solve_static(model: Model, *, solver: LinearSolver | None = None) -> StaticR
             seconds["assemble"] = time.perf_counter() - start
             progress.step(f"set up {assembled.dofs.n_dof:,} unknowns")
             try:
-                chosen = solver or choose_solver(assembled.system)
+                chosen = solver or choose_solver(assembled.system, len(group))
                 factorization = chosen.factorize(assembled.system)
                 for first in range(0, len(group), _CASES_AT_ONCE):
                     some = group[first : first + _CASES_AT_ONCE]

@@ -29,7 +29,13 @@ LANES = 16
 """Cells in a batch: one vector of float32, or two of float64, of the widest machines."""
 CHUNKS = 16
 """Pieces of the mesh, whatever the number of threads."""
+POINT_WEIGHTS = (-1.0 / np.sqrt(5.0), 4.0 / np.sqrt(5.0), 1.0 - 1.0 / np.sqrt(5.0))
+"""Of the rule with points like (1 - 3 a, a, a, a), a = 1/4 - sqrt(5)/20. The derivative of displacement by
+barycentric coordinate p at point q is the first times corner p, plus the second times edge pq (corner p where
+p = q), plus the third times the sum of the edges at p."""
 _FAST = {"contract", "nsz"}  # fused multiply-add
+_NODE = np.array([[0, 4, 6, 7], [4, 1, 5, 8], [6, 5, 2, 9], [7, 8, 9, 3]])
+"""The node between two corners."""
 
 
 def _wide(width, add):
@@ -934,7 +940,7 @@ def add_shared(start, stop, copies_start, copies, n_interior, components, buffer
     start, stop : int
         Shared nodes.
     components : int
-        3, or 1 for heat.
+        Rows of y for each node: 3 for displacement, 1 for heat and for blocks of the diagonal.
     buffer : float[components * n_copies, n_rhs]
     y : float[components * n_points, n_rhs]
         Rows of shared nodes are overwritten.
@@ -1002,3 +1008,882 @@ def geometry(start, stop, conn, cells, points, lam, mu, geo):
             geo[b, 3, w], geo[b, 4, w], geo[b, 5, w] = bx * inverse, by * inverse, bz * inverse
             geo[b, 6, w], geo[b, 7, w], geo[b, 8, w] = cx * inverse, cy * inverse, cz * inverse
             geo[b, 9, w], geo[b, 10, w] = lam[cell] * volume, mu[cell] * volume
+
+
+# ---- cells that are curved or whose material changes from point to point: the rule of four points
+
+
+@njit(nogil=True, fastmath=_FAST, forceinline=True)
+def _point(geo, tensor, at):
+    """Derivatives of displacement by corners 1, 2, 3, at[9, 16], become stress pulled by their gradients."""
+    for w in range(16):
+        px, py, pz = at[w], at[16 + w], at[32 + w]
+        qx, qy, qz = at[48 + w], at[64 + w], at[80 + w]
+        rx, ry, rz = at[96 + w], at[112 + w], at[128 + w]
+        ax, ay, az = geo[w], geo[16 + w], geo[32 + w]
+        bx, by, bz = geo[48 + w], geo[64 + w], geo[80 + w]
+        cx, cy, cz = geo[96 + w], geo[112 + w], geo[128 + w]
+        dv = geo[144 + w]
+        e0 = px * ax + qx * bx + rx * cx
+        e1 = py * ay + qy * by + ry * cy
+        e2 = pz * az + qz * bz + rz * cz
+        e3 = px * ay + py * ax + qx * by + qy * bx + rx * cy + ry * cx
+        e4 = py * az + pz * ay + qy * bz + qz * by + ry * cz + rz * cy
+        e5 = px * az + pz * ax + qx * bz + qz * bx + rx * cz + rz * cx
+        e0 *= dv
+        e1 *= dv
+        e2 *= dv
+        e3 *= dv
+        e4 *= dv
+        e5 *= dv
+        sxx = (
+            tensor[w] * e0
+            + tensor[16 + w] * e1
+            + tensor[32 + w] * e2
+            + tensor[48 + w] * e3
+            + tensor[64 + w] * e4
+            + tensor[80 + w] * e5
+        )
+        syy = (
+            tensor[16 + w] * e0
+            + tensor[96 + w] * e1
+            + tensor[112 + w] * e2
+            + tensor[128 + w] * e3
+            + tensor[144 + w] * e4
+            + tensor[160 + w] * e5
+        )
+        szz = (
+            tensor[32 + w] * e0
+            + tensor[112 + w] * e1
+            + tensor[176 + w] * e2
+            + tensor[192 + w] * e3
+            + tensor[208 + w] * e4
+            + tensor[224 + w] * e5
+        )
+        sxy = (
+            tensor[48 + w] * e0
+            + tensor[128 + w] * e1
+            + tensor[192 + w] * e2
+            + tensor[240 + w] * e3
+            + tensor[256 + w] * e4
+            + tensor[272 + w] * e5
+        )
+        syz = (
+            tensor[64 + w] * e0
+            + tensor[144 + w] * e1
+            + tensor[208 + w] * e2
+            + tensor[256 + w] * e3
+            + tensor[288 + w] * e4
+            + tensor[304 + w] * e5
+        )
+        sxz = (
+            tensor[80 + w] * e0
+            + tensor[160 + w] * e1
+            + tensor[224 + w] * e2
+            + tensor[272 + w] * e3
+            + tensor[304 + w] * e4
+            + tensor[320 + w] * e5
+        )
+        at[w] = sxx * ax + sxy * ay + sxz * az
+        at[16 + w] = sxy * ax + syy * ay + syz * az
+        at[32 + w] = sxz * ax + syz * ay + szz * az
+        at[48 + w] = sxx * bx + sxy * by + sxz * bz
+        at[64 + w] = sxy * bx + syy * by + syz * bz
+        at[80 + w] = sxz * bx + syz * by + szz * bz
+        at[96 + w] = sxx * cx + sxy * cy + sxz * cz
+        at[112 + w] = sxy * cx + syy * cy + syz * cz
+        at[128 + w] = sxz * cx + syz * cy + szz * cz
+
+
+@njit(nogil=True, fastmath=_FAST, forceinline=True)
+def _general_cells_at_once(geo, g_step, tensor, c_step, weights, at):
+    """Forces of a batch in the place of its displacements at[10, 16, 4]; rows behind are scratch."""
+    base, own, mid = weights[0], weights[1], weights[2]
+    for w in range(16):
+        k = 4 * w
+        u0x = at[0 + k]
+        u0y = at[1 + k]
+        u0z = at[2 + k]
+        u1x = at[64 + k]
+        u1y = at[65 + k]
+        u1z = at[66 + k]
+        u2x = at[128 + k]
+        u2y = at[129 + k]
+        u2z = at[130 + k]
+        u3x = at[192 + k]
+        u3y = at[193 + k]
+        u3z = at[194 + k]
+        u4x = at[256 + k]
+        u4y = at[257 + k]
+        u4z = at[258 + k]
+        u5x = at[320 + k]
+        u5y = at[321 + k]
+        u5z = at[322 + k]
+        u6x = at[384 + k]
+        u6y = at[385 + k]
+        u6z = at[386 + k]
+        u7x = at[448 + k]
+        u7y = at[449 + k]
+        u7z = at[450 + k]
+        u8x = at[512 + k]
+        u8y = at[513 + k]
+        u8z = at[514 + k]
+        u9x = at[576 + k]
+        u9y = at[577 + k]
+        u9z = at[578 + k]
+        at[1216 + w] = (
+            at[3 + k]
+            + at[67 + k]
+            + at[131 + k]
+            + at[195 + k]
+            + at[259 + k]
+            + at[323 + k]
+            + at[387 + k]
+            + at[451 + k]
+            + at[515 + k]
+            + at[579 + k]
+        )  # read, so that loads are whole vectors
+        d0x = base * u0x + mid * (u4x + u6x + u7x)
+        d0y = base * u0y + mid * (u4y + u6y + u7y)
+        d0z = base * u0z + mid * (u4z + u6z + u7z)
+        d1x = base * u1x + mid * (u4x + u5x + u8x)
+        d1y = base * u1y + mid * (u4y + u5y + u8y)
+        d1z = base * u1z + mid * (u4z + u5z + u8z)
+        d2x = base * u2x + mid * (u6x + u5x + u9x)
+        d2y = base * u2y + mid * (u6y + u5y + u9y)
+        d2z = base * u2z + mid * (u6z + u5z + u9z)
+        d3x = base * u3x + mid * (u7x + u8x + u9x)
+        d3y = base * u3y + mid * (u7y + u8y + u9y)
+        d3z = base * u3z + mid * (u7z + u8z + u9z)
+        d1x -= d0x
+        d1y -= d0y
+        d1z -= d0z
+        d2x -= d0x
+        d2y -= d0y
+        d2z -= d0z
+        d3x -= d0x
+        d3y -= d0y
+        d3z -= d0z
+        at[640 + w] = d1x + own * (u4x - u0x)
+        at[656 + w] = d1y + own * (u4y - u0y)
+        at[672 + w] = d1z + own * (u4z - u0z)
+        at[688 + w] = d2x + own * (u6x - u0x)
+        at[704 + w] = d2y + own * (u6y - u0y)
+        at[720 + w] = d2z + own * (u6z - u0z)
+        at[736 + w] = d3x + own * (u7x - u0x)
+        at[752 + w] = d3y + own * (u7y - u0y)
+        at[768 + w] = d3z + own * (u7z - u0z)
+        at[784 + w] = d1x + own * (u1x - u4x)
+        at[800 + w] = d1y + own * (u1y - u4y)
+        at[816 + w] = d1z + own * (u1z - u4z)
+        at[832 + w] = d2x + own * (u5x - u4x)
+        at[848 + w] = d2y + own * (u5y - u4y)
+        at[864 + w] = d2z + own * (u5z - u4z)
+        at[880 + w] = d3x + own * (u8x - u4x)
+        at[896 + w] = d3y + own * (u8y - u4y)
+        at[912 + w] = d3z + own * (u8z - u4z)
+        at[928 + w] = d1x + own * (u5x - u6x)
+        at[944 + w] = d1y + own * (u5y - u6y)
+        at[960 + w] = d1z + own * (u5z - u6z)
+        at[976 + w] = d2x + own * (u2x - u6x)
+        at[992 + w] = d2y + own * (u2y - u6y)
+        at[1008 + w] = d2z + own * (u2z - u6z)
+        at[1024 + w] = d3x + own * (u9x - u6x)
+        at[1040 + w] = d3y + own * (u9y - u6y)
+        at[1056 + w] = d3z + own * (u9z - u6z)
+        at[1072 + w] = d1x + own * (u8x - u7x)
+        at[1088 + w] = d1y + own * (u8y - u7y)
+        at[1104 + w] = d1z + own * (u8z - u7z)
+        at[1120 + w] = d2x + own * (u9x - u7x)
+        at[1136 + w] = d2y + own * (u9y - u7y)
+        at[1152 + w] = d2z + own * (u9z - u7z)
+        at[1168 + w] = d3x + own * (u3x - u7x)
+        at[1184 + w] = d3y + own * (u3y - u7y)
+        at[1200 + w] = d3z + own * (u3z - u7z)
+    for q in range(4):
+        _point(
+            geo[q * g_step : q * g_step + 160],
+            tensor[q * c_step : q * c_step + 336],
+            at[640 + 144 * q : 784 + 144 * q],
+        )
+    for w in range(16):
+        k = 4 * w
+        t01x = at[640 + w]
+        t01y = at[656 + w]
+        t01z = at[672 + w]
+        t02x = at[688 + w]
+        t02y = at[704 + w]
+        t02z = at[720 + w]
+        t03x = at[736 + w]
+        t03y = at[752 + w]
+        t03z = at[768 + w]
+        t00x = -(t01x + t02x + t03x)
+        t00y = -(t01y + t02y + t03y)
+        t00z = -(t01z + t02z + t03z)
+        t11x = at[784 + w]
+        t11y = at[800 + w]
+        t11z = at[816 + w]
+        t12x = at[832 + w]
+        t12y = at[848 + w]
+        t12z = at[864 + w]
+        t13x = at[880 + w]
+        t13y = at[896 + w]
+        t13z = at[912 + w]
+        t10x = -(t11x + t12x + t13x)
+        t10y = -(t11y + t12y + t13y)
+        t10z = -(t11z + t12z + t13z)
+        t21x = at[928 + w]
+        t21y = at[944 + w]
+        t21z = at[960 + w]
+        t22x = at[976 + w]
+        t22y = at[992 + w]
+        t22z = at[1008 + w]
+        t23x = at[1024 + w]
+        t23y = at[1040 + w]
+        t23z = at[1056 + w]
+        t20x = -(t21x + t22x + t23x)
+        t20y = -(t21y + t22y + t23y)
+        t20z = -(t21z + t22z + t23z)
+        t31x = at[1072 + w]
+        t31y = at[1088 + w]
+        t31z = at[1104 + w]
+        t32x = at[1120 + w]
+        t32y = at[1136 + w]
+        t32z = at[1152 + w]
+        t33x = at[1168 + w]
+        t33y = at[1184 + w]
+        t33z = at[1200 + w]
+        t30x = -(t31x + t32x + t33x)
+        t30y = -(t31y + t32y + t33y)
+        t30z = -(t31z + t32z + t33z)
+        d0x = t00x + t10x + t20x + t30x
+        d0y = t00y + t10y + t20y + t30y
+        d0z = t00z + t10z + t20z + t30z
+        d1x = t01x + t11x + t21x + t31x
+        d1y = t01y + t11y + t21y + t31y
+        d1z = t01z + t11z + t21z + t31z
+        d2x = t02x + t12x + t22x + t32x
+        d2y = t02y + t12y + t22y + t32y
+        d2z = t02z + t12z + t22z + t32z
+        d3x = t03x + t13x + t23x + t33x
+        d3y = t03y + t13y + t23y + t33y
+        d3z = t03z + t13z + t23z + t33z
+        at[0 + k] = base * d0x + own * t00x
+        at[1 + k] = base * d0y + own * t00y
+        at[2 + k] = base * d0z + own * t00z
+        at[3 + k] = 0
+        at[64 + k] = base * d1x + own * t11x
+        at[65 + k] = base * d1y + own * t11y
+        at[66 + k] = base * d1z + own * t11z
+        at[67 + k] = 0
+        at[128 + k] = base * d2x + own * t22x
+        at[129 + k] = base * d2y + own * t22y
+        at[130 + k] = base * d2z + own * t22z
+        at[131 + k] = 0
+        at[192 + k] = base * d3x + own * t33x
+        at[193 + k] = base * d3y + own * t33y
+        at[194 + k] = base * d3z + own * t33z
+        at[195 + k] = 0
+        at[256 + k] = mid * (d0x + d1x) + own * (t10x + t01x)
+        at[257 + k] = mid * (d0y + d1y) + own * (t10y + t01y)
+        at[258 + k] = mid * (d0z + d1z) + own * (t10z + t01z)
+        at[259 + k] = 0
+        at[320 + k] = mid * (d1x + d2x) + own * (t21x + t12x)
+        at[321 + k] = mid * (d1y + d2y) + own * (t21y + t12y)
+        at[322 + k] = mid * (d1z + d2z) + own * (t21z + t12z)
+        at[323 + k] = 0
+        at[384 + k] = mid * (d2x + d0x) + own * (t02x + t20x)
+        at[385 + k] = mid * (d2y + d0y) + own * (t02y + t20y)
+        at[386 + k] = mid * (d2z + d0z) + own * (t02z + t20z)
+        at[387 + k] = 0
+        at[448 + k] = mid * (d0x + d3x) + own * (t30x + t03x)
+        at[449 + k] = mid * (d0y + d3y) + own * (t30y + t03y)
+        at[450 + k] = mid * (d0z + d3z) + own * (t30z + t03z)
+        at[451 + k] = 0
+        at[512 + k] = mid * (d1x + d3x) + own * (t31x + t13x)
+        at[513 + k] = mid * (d1y + d3y) + own * (t31y + t13y)
+        at[514 + k] = mid * (d1z + d3z) + own * (t31z + t13z)
+        at[515 + k] = 0
+        at[576 + k] = mid * (d2x + d3x) + own * (t32x + t23x)
+        at[577 + k] = mid * (d2y + d3y) + own * (t32y + t23y)
+        at[578 + k] = mid * (d2z + d3z) + own * (t32z + t23z)
+        at[579 + k] = 0
+
+
+@njit(cache=True, nogil=True)
+def product_general(
+    start, stop, conn, batches, interior, shared, shared_start, geo, tensor, weights, add, x, buffer, y,
+    columns,
+):  # fmt: skip
+    """As ``product``, for cells that are curved or whose material changes from point to point.
+
+    Parameters
+    ----------
+    conn, batches
+        The plan's general ones.
+    geo : float[n_batches, 4, 10, LANES], or [n_batches, 1, 10, LANES] where all cells are straight
+        From ``geometry_general``.
+    tensor : float[n_batches, 4, 21, LANES], or [n_batches, 1, 21, LANES] where tensors are constant in cells
+        From ``tensors_general``.
+    weights : float[3]
+        POINT_WEIGHTS in the type of x.
+
+    Other parameters as in ``product``.
+    """
+    flat, tensors = geo.reshape(geo.size), tensor.reshape(tensor.size)
+    g_size, c_size = 160 * geo.shape[1], 336 * tensor.shape[1]
+    g_step, c_step = 160 if geo.shape[1] == 4 else 0, 336 if tensor.shape[1] == 4 else 0
+    most = _most_nodes(start, stop, interior, shared_start)
+    u, f = np.empty(4 * most, x.dtype), np.empty(4 * most, x.dtype)
+    at = np.empty(1232, x.dtype)
+    for chunk in range(start, stop):
+        first, n_own = np.int64(interior[chunk]), np.int64(interior[chunk + 1] - interior[chunk])
+        begin, end = np.int64(shared_start[chunk]), np.int64(shared_start[chunk + 1])
+        if batches[chunk] == batches[chunk + 1] and add:
+            continue
+        for column in range(columns[0], columns[1]):
+            _take(first, n_own, shared, begin, end, column, add, x, buffer, y, u, f)
+            for b in range(batches[chunk], batches[chunk + 1]):
+                _gather(conn, b, u, at)
+                _general_cells_at_once(
+                    flat[g_size * b : g_size * (b + 1)], g_step, tensors[c_size * b : c_size * (b + 1)],
+                    c_step, weights, at,
+                )  # fmt: skip
+                _scatter(conn, b, at, f)
+            _give(first, n_own, begin, end, column, f, buffer, y)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _point_gradients(points, nodes, q, weights, grad):
+    """Gradients of the corners' functions at a point of the rule into grad [4, 3]; determinant."""
+    base, own, mid = weights[0], weights[1], weights[2]
+    jac = np.zeros((3, 3))
+    for i in range(3):
+        zero = 0.0
+        for p in range(4):
+            value = base * points[nodes[p], i]
+            for r in range(4):
+                node = nodes[_NODE[p, r]]
+                if r != p:
+                    value += mid * points[node, i]
+                if r == q:
+                    value += own * points[node, i]
+            if p == 0:
+                zero = value
+            else:
+                jac[p - 1, i] = value - zero
+    det = 0.0
+    for p in range(3):
+        r, s = (p + 1) % 3, (p + 2) % 3
+        for i in range(3):
+            j, k = (i + 1) % 3, (i + 2) % 3
+            grad[p + 1, i] = jac[r, j] * jac[s, k] - jac[r, k] * jac[s, j]
+    for i in range(3):
+        det += jac[0, i] * grad[1, i]
+    for i in range(3):
+        for p in range(1, 4):
+            grad[p, i] /= det
+        grad[0, i] = -(grad[1, i] + grad[2, i] + grad[3, i])
+    return det
+
+
+@njit(cache=True, nogil=True)
+def curved(start, stop, conn, points, tolerance, out):
+    """Which cells have a mid node off the middle of its edge.
+
+    Parameters
+    ----------
+    start, stop : int
+        Cells.
+    conn : int64[n_cells, 10]
+    points : float64[n_points, 3]
+        m.
+    tolerance : float
+        Share of the edge's length.
+    out : bool[n_cells]
+        Overwritten.
+    """
+    for c in range(start, stop):
+        bent = False
+        for p in range(4):
+            for r in range(p):
+                a, b, m = conn[c, p], conn[c, r], conn[c, _NODE[p, r]]
+                off, length = 0.0, 0.0
+                for i in range(3):
+                    off += (points[m, i] - 0.5 * (points[a, i] + points[b, i])) ** 2
+                    length += (points[a, i] - points[b, i]) ** 2
+                bent |= off > tolerance * tolerance * length
+        out[c] = bent
+
+
+@njit(cache=True, nogil=True)
+def geometry_general(start, stop, conn, cells, points, weights, geo):
+    """Gradients at the points of the rule.
+
+    Parameters
+    ----------
+    start, stop : int
+        Batches.
+    conn : int64[n_cells, 10]
+        The mesh's.
+    cells : int32[n_batches, LANES]
+        The plan's general ones.
+    points : float64[n_points, 3]
+        The mesh's, m.
+    weights : float64[3]
+        POINT_WEIGHTS.
+    geo : float[n_batches, 4 or 1, 10, LANES]
+        Overwritten: gradients of corners 1, 2, 3 and the volume the point stands for; zero in padding. One
+        point serves cells that are straight.
+    """
+    grad = np.empty((4, 3))
+    for b in range(start, stop):
+        for w in range(16):
+            cell = cells[b, w]
+            for q in range(geo.shape[1]):
+                if cell < 0:
+                    for i in range(10):
+                        geo[b, q, i, w] = 0
+                    continue
+                det = _point_gradients(points, conn[cell], q, weights, grad)
+                for p in range(3):
+                    for i in range(3):
+                        geo[b, q, 3 * p + i, w] = grad[p + 1, i]
+                geo[b, q, 9, w] = det / 24.0
+
+
+@njit(cache=True, nogil=True)
+def tensors_general(start, stop, cells, tensor, tensor_of, out):
+    """Elastic tensors of cells in the plan's order.
+
+    Parameters
+    ----------
+    start, stop : int
+        Batches.
+    cells : int32[n_batches, LANES]
+        The plan's general ones.
+    tensor : float64[k, 6, 6]
+        Pa; symmetric.
+    tensor_of : int64[n_cells, 4]
+        Which holds at the points of the rule, for the mesh's cells.
+    out : float[n_batches, 4 or 1, 21, LANES]
+        Overwritten: the upper triangle row by row; zero in padding.
+    """
+    for b in range(start, stop):
+        for w in range(16):
+            cell = cells[b, w]
+            for q in range(out.shape[1]):
+                k = 0
+                for i in range(6):
+                    for j in range(i, 6):
+                        out[b, q, k, w] = 0.0 if cell < 0 else tensor[tensor_of[cell, q], i, j]
+                        k += 1
+
+
+# ---- one number a node: heat, and each component of displacement under initial stress
+
+
+@njit(nogil=True, fastmath=_FAST, forceinline=True)
+def _scalar_cells_at_once(metric, step, weights, at):
+    """Nodal flow of a batch in the place of its values at[10, 16]; rows behind are scratch."""
+    base, own, mid = weights[0], weights[1], weights[2]
+    for w in range(16):
+        u0, u1, u2, u3 = at[w], at[16 + w], at[32 + w], at[48 + w]
+        u01, u12, u20 = at[64 + w], at[80 + w], at[96 + w]
+        u03, u13, u23 = at[112 + w], at[128 + w], at[144 + w]
+        d0 = base * u0 + mid * (u01 + u20 + u03)
+        d1 = base * u1 + mid * (u01 + u12 + u13) - d0
+        d2 = base * u2 + mid * (u20 + u12 + u23) - d0
+        d3 = base * u3 + mid * (u03 + u13 + u23) - d0
+        at[160 + w] = d1 + own * (u01 - u0)
+        at[176 + w] = d2 + own * (u20 - u0)
+        at[192 + w] = d3 + own * (u03 - u0)
+        at[208 + w] = d1 + own * (u1 - u01)
+        at[224 + w] = d2 + own * (u12 - u01)
+        at[240 + w] = d3 + own * (u13 - u01)
+        at[256 + w] = d1 + own * (u12 - u20)
+        at[272 + w] = d2 + own * (u2 - u20)
+        at[288 + w] = d3 + own * (u23 - u20)
+        at[304 + w] = d1 + own * (u13 - u03)
+        at[320 + w] = d2 + own * (u23 - u03)
+        at[336 + w] = d3 + own * (u3 - u03)
+    for q in range(4):
+        m, t = metric[q * step : q * step + 96], at[160 + 48 * q : 208 + 48 * q]
+        for w in range(16):
+            x, y, z = t[w], t[16 + w], t[32 + w]
+            t[w] = m[w] * x + m[16 + w] * y + m[32 + w] * z
+            t[16 + w] = m[16 + w] * x + m[48 + w] * y + m[64 + w] * z
+            t[32 + w] = m[32 + w] * x + m[64 + w] * y + m[80 + w] * z
+    for w in range(16):
+        a1, a2, a3 = at[160 + w], at[176 + w], at[192 + w]
+        b1, b2, b3 = at[208 + w], at[224 + w], at[240 + w]
+        c1, c2, c3 = at[256 + w], at[272 + w], at[288 + w]
+        e1, e2, e3 = at[304 + w], at[320 + w], at[336 + w]
+        a0, b0, c0, e0 = -(a1 + a2 + a3), -(b1 + b2 + b3), -(c1 + c2 + c3), -(e1 + e2 + e3)
+        t0, t1, t2, t3 = a0 + b0 + c0 + e0, a1 + b1 + c1 + e1, a2 + b2 + c2 + e2, a3 + b3 + c3 + e3
+        at[w] = base * t0 + own * a0
+        at[16 + w] = base * t1 + own * b1
+        at[32 + w] = base * t2 + own * c2
+        at[48 + w] = base * t3 + own * e3
+        at[64 + w] = mid * (t0 + t1) + own * (b0 + a1)
+        at[80 + w] = mid * (t1 + t2) + own * (c1 + b2)
+        at[96 + w] = mid * (t2 + t0) + own * (a2 + c0)
+        at[112 + w] = mid * (t0 + t3) + own * (e0 + a3)
+        at[128 + w] = mid * (t1 + t3) + own * (e1 + b3)
+        at[144 + w] = mid * (t2 + t3) + own * (e2 + c3)
+
+
+@njit(cache=True, nogil=True)
+def scalar_product(
+    start, stop, conn, batches, interior, shared, shared_start, metric, weights, add, x, buffer, y, columns
+):
+    """Conductivity times x, or initial-stress stiffness of each component; ``add_shared`` completes it.
+
+    The stiffness that stress gives (for buckling) acts on each component of displacement alike and equals the
+    conductivity of a body whose conductivity tensor is the stress: call this with x[3 n, r] as x[n, 3 r].
+
+    Parameters
+    ----------
+    start, stop : int
+        Chunks.
+    conn, batches, interior, shared, shared_start
+        Of ``Plan``; conn and batches may be the general ones.
+    metric : float[n_batches, 4 or 1, 6, LANES]
+        From ``metric``.
+    weights : float[3]
+        POINT_WEIGHTS in the type of x.
+    add : bool
+        Add to what y and the buffer hold, instead of overwriting.
+    x, y : float[n_points, k]
+        In the plan's numbers; interior rows of y are written.
+    buffer : float[n_copies, k]
+        Written.
+    columns : int64[2]
+        First and last + 1 of the columns done.
+    """
+    flat, size = metric.reshape(metric.size), 96 * metric.shape[1]
+    step = 96 if metric.shape[1] == 4 else 0
+    most = _most_nodes(start, stop, interior, shared_start)
+    u, f = np.empty(most, x.dtype), np.empty(most, x.dtype)
+    at = np.empty(352, x.dtype)
+    for chunk in range(start, stop):
+        first, n_own = np.int64(interior[chunk]), np.int64(interior[chunk + 1] - interior[chunk])
+        begin, end = np.int64(shared_start[chunk]), np.int64(shared_start[chunk + 1])
+        if batches[chunk] == batches[chunk + 1] and add:
+            continue
+        for column in range(columns[0], columns[1]):
+            f[:] = 0
+            for i in range(n_own):
+                u[i] = x[first + i, column]
+            for i in range(begin, end):
+                u[n_own + i - begin] = x[shared[i], column]
+            if add:
+                for i in range(n_own):
+                    f[i] = y[first + i, column]
+                for i in range(begin, end):
+                    f[n_own + i - begin] = buffer[i, column]
+            for b in range(batches[chunk], batches[chunk + 1]):
+                for a in range(10):
+                    for w in range(16):
+                        at[16 * a + w] = u[np.uint32(conn[b, a, w])]
+                _scalar_cells_at_once(flat[size * b : size * (b + 1)], step, weights, at)
+                for a in range(10):
+                    for w in range(16):
+                        f[np.uint32(conn[b, a, w])] += at[16 * a + w]
+            for i in range(n_own):
+                y[first + i, column] = f[i]
+            for i in range(begin, end):
+                buffer[i, column] = f[n_own + i - begin]
+
+
+@njit(cache=True, nogil=True)
+def metric(start, stop, conn, cells, points, tensor, tensor_of, weights, out):
+    """What conductivity needs of a cell: volume times g_p^T k g_q at the points of the rule.
+
+    Parameters
+    ----------
+    start, stop : int
+        Batches.
+    conn : int64[n_cells, 10]
+        The mesh's.
+    cells : int32[n_batches, LANES]
+        Of ``Plan``.
+    points : float64[n_points, 3]
+        The mesh's, m.
+    tensor : float64[k, 3, 3]
+        Conductivity, W/(m K), or stress, Pa; symmetric.
+    tensor_of : int64[n_cells, 4]
+        Which holds at the points of the rule, for the mesh's cells.
+    weights : float64[3]
+        POINT_WEIGHTS.
+    out : float[n_batches, 4 or 1, 6, LANES]
+        Overwritten: pq = 11 12 13 22 23 33; zero in padding. One point serves straight cells whose
+        tensor is constant.
+    """
+    grad = np.empty((4, 3))
+    for b in range(start, stop):
+        for w in range(16):
+            cell = cells[b, w]
+            for q in range(out.shape[1]):
+                if cell < 0:
+                    for i in range(6):
+                        out[b, q, i, w] = 0
+                    continue
+                volume = _point_gradients(points, conn[cell], q, weights, grad) / 24.0
+                k, slot = tensor[tensor_of[cell, q]], 0
+                for p in range(1, 4):
+                    for r in range(p, 4):
+                        value = 0.0
+                        for i in range(3):
+                            for j in range(3):
+                                value += grad[p, i] * k[i, j] * grad[r, j]
+                        out[b, q, slot, w] = volume * value
+                        slot += 1
+
+
+# ---- blocks of the diagonal, and the matrix that the corners see
+
+
+@njit(nogil=True)
+def _row(i, first, n_own, begin):
+    """Where a local node's sums go: (in the buffer, row)."""
+    if i < n_own:
+        return False, first + i
+    return True, begin + i - n_own
+
+
+@njit(nogil=True)
+def _clear(chunk, interior, shared_start, buffer, out):
+    out[interior[chunk] : interior[chunk + 1]] = 0
+    buffer[shared_start[chunk] : shared_start[chunk + 1]] = 0
+
+
+@njit(cache=True, nogil=True)
+def diagonal(start, stop, conn, batches, interior, shared_start, geo, add, buffer, out):
+    """Blocks on the stiffness's diagonal of straight cells; ``add_shared`` completes it.
+
+    Parameters
+    ----------
+    start, stop : int
+        Chunks.
+    conn, batches, interior, shared_start
+        Of ``Plan``.
+    geo : float64[n_batches, 11, LANES]
+        From ``geometry``.
+    add : bool
+        Add to what out and the buffer hold, instead of overwriting.
+    buffer : float64[n_copies, 9]
+        Written.
+    out : float64[n_points, 9]
+        Interior rows are written.
+    """
+    g = np.empty((4, 3))
+    for chunk in range(start, stop):
+        if not add:
+            _clear(chunk, interior, shared_start, buffer, out)
+        first, n_own = interior[chunk], interior[chunk + 1] - interior[chunk]
+        for b in range(batches[chunk], batches[chunk + 1]):
+            for w in range(16):
+                for i in range(3):
+                    g[1, i], g[2, i], g[3, i] = geo[b, i, w], geo[b, 3 + i, w], geo[b, 6 + i, w]
+                    g[0, i] = -(g[1, i] + g[2, i] + g[3, i])
+                lam, mu = geo[b, 9, w], geo[b, 10, w]
+                for p in range(4):
+                    for r in range(p, 4):
+                        shares, row = _row(
+                            np.int64(conn[b, _NODE[p, r], w]), first, n_own, shared_start[chunk]
+                        )
+                        to = buffer if shares else out
+                        trace = 0.0
+                        for i in range(3):
+                            trace += _square(g, p, r, i, i)
+                        for i in range(3):
+                            to[row, 4 * i] += mu * trace
+                            for j in range(3):
+                                to[row, 3 * i + j] += (lam + mu) * _square(g, p, r, i, j)
+
+
+@njit(nogil=True)
+def _square(g, p, r, i, j):
+    """Mean of N_i N_j over a cell times 20: N the gradient of the function of the node between p and r."""
+    if p == r:
+        return 12.0 * g[p, i] * g[p, j]
+    return 32.0 * (g[p, i] * g[p, j] + g[r, i] * g[r, j]) + 16.0 * (g[p, i] * g[r, j] + g[r, i] * g[p, j])
+
+
+@njit(nogil=True)
+def _general_point(geo, tensor, b, q, w, g, c):
+    """Gradients g[4, 3] and tensor times volume c[6, 6] at a point of a general cell."""
+    point, which = min(q, geo.shape[1] - 1), min(q, tensor.shape[1] - 1)
+    for i in range(3):
+        for p in range(3):
+            g[p + 1, i] = geo[b, point, 3 * p + i, w]
+        g[0, i] = -(g[1, i] + g[2, i] + g[3, i])
+    k = 0
+    for i in range(6):
+        for j in range(i, 6):
+            c[i, j] = c[j, i] = tensor[b, which, k, w] * geo[b, point, 9, w]
+            k += 1
+
+
+@njit(nogil=True)
+def _sandwich(c, gx, gy, gz, hx, hy, hz, left, out):
+    """B(g)^T c B(h), 3 x 3, where B makes strain of displacement along a gradient."""
+    for k in range(6):
+        left[0, k] = gx * c[0, k] + gy * c[3, k] + gz * c[5, k]
+        left[1, k] = gy * c[1, k] + gx * c[3, k] + gz * c[4, k]
+        left[2, k] = gz * c[2, k] + gy * c[4, k] + gx * c[5, k]
+    for i in range(3):
+        out[i, 0] = left[i, 0] * hx + left[i, 3] * hy + left[i, 5] * hz
+        out[i, 1] = left[i, 1] * hy + left[i, 3] * hx + left[i, 4] * hz
+        out[i, 2] = left[i, 2] * hz + left[i, 4] * hy + left[i, 5] * hx
+
+
+@njit(cache=True, nogil=True)
+def diagonal_general(
+    start, stop, conn, batches, interior, shared_start, geo, tensor, weights, add, buffer, out
+):
+    """As ``diagonal``, for general cells; geo, tensor, weights float64 as in ``product_general``."""
+    base, own, mid = weights[0], weights[1], weights[2]
+    g, c, left, block = np.empty((4, 3)), np.empty((6, 6)), np.empty((3, 6)), np.empty((3, 3))
+    n = np.empty(3)
+    for chunk in range(start, stop):
+        if not add:
+            _clear(chunk, interior, shared_start, buffer, out)
+        first, n_own = interior[chunk], interior[chunk + 1] - interior[chunk]
+        for b in range(batches[chunk], batches[chunk + 1]):
+            for w in range(16):
+                for q in range(4):
+                    _general_point(geo, tensor, b, q, w, g, c)
+                    for p in range(4):
+                        for r in range(p, 4):
+                            shares, row = _row(
+                                np.int64(conn[b, _NODE[p, r], w]), first, n_own, shared_start[chunk]
+                            )
+                            to = buffer if shares else out
+                            for i in range(3):
+                                if p == r:
+                                    n[i] = (base + own if p == q else base) * g[p, i]
+                                else:
+                                    n[i] = mid * (g[p, i] + g[r, i])
+                                    if q == p:
+                                        n[i] += own * g[r, i]
+                                    if q == r:
+                                        n[i] += own * g[p, i]
+                            _sandwich(c, n[0], n[1], n[2], n[0], n[1], n[2], left, block)
+                            for i in range(3):
+                                for j in range(3):
+                                    to[row, 3 * i + j] += block[i, j]
+
+
+@njit(cache=True, nogil=True)
+def scalar_diagonal(start, stop, conn, batches, interior, shared_start, metric, weights, add, buffer, out):
+    """The diagonal of ``scalar_product``'s matrix: buffer float64[n_copies, 1], out float64[n_points, 1]."""
+    base, own, mid = weights[0], weights[1], weights[2]
+    m, n = np.empty((4, 4)), np.empty(4)
+    for chunk in range(start, stop):
+        if not add:
+            _clear(chunk, interior, shared_start, buffer, out)
+        first, n_own = interior[chunk], interior[chunk + 1] - interior[chunk]
+        for b in range(batches[chunk], batches[chunk + 1]):
+            for w in range(16):
+                for q in range(4):
+                    _full_metric(metric, b, min(q, metric.shape[1] - 1), w, m)
+                    for p in range(4):
+                        for r in range(p, 4):
+                            shares, row = _row(
+                                np.int64(conn[b, _NODE[p, r], w]), first, n_own, shared_start[chunk]
+                            )
+                            n[:] = 0.0
+                            if p == r:
+                                n[p] = base + own if p == q else base
+                            else:
+                                n[p] = mid + own if q == r else mid
+                                n[r] = mid + own if q == p else mid
+                            value = 0.0
+                            for i in range(4):
+                                for j in range(4):
+                                    value += n[i] * m[i, j] * n[j]
+                            if shares:
+                                buffer[row, 0] += value
+                            else:
+                                out[row, 0] += value
+
+
+@njit(nogil=True)
+def _full_metric(metric, b, q, w, m):
+    """A point's metric for all four corners, whose gradients sum to zero."""
+    k = 0
+    for p in range(1, 4):
+        for r in range(p, 4):
+            m[p, r] = m[r, p] = metric[b, q, k, w]
+            k += 1
+    m[0, 0] = 0.0
+    for p in range(1, 4):
+        m[p, 0] = m[0, p] = -(m[p, 1] + m[p, 2] + m[p, 3])
+    m[0, 0] = -(m[0, 1] + m[0, 2] + m[0, 3])
+
+
+@njit(cache=True, nogil=True)
+def corner_blocks(start, stop, base, geo, out):
+    """P^T K P of straight cells, P the linear functions: stiffness of tetrahedra of four nodes.
+
+    Parameters
+    ----------
+    start, stop : int
+        Batches.
+    base : int
+        The batch that out begins with.
+    geo : float64[n_batches, 11, LANES]
+        From ``geometry``.
+    out : float64[(n_batches - base) * LANES, 12, 12]
+        Overwritten; cells in the order of ``Plan.cells``, zero in padding.
+    """
+    g = np.empty((4, 3))
+    for b in range(start, stop):
+        for w in range(16):
+            for i in range(3):
+                g[1, i], g[2, i], g[3, i] = geo[b, i, w], geo[b, 3 + i, w], geo[b, 6 + i, w]
+                g[0, i] = -(g[1, i] + g[2, i] + g[3, i])
+            lam, mu = 20.0 * geo[b, 9, w], 20.0 * geo[b, 10, w]
+            to = out[(b - base) * 16 + w]
+            for p in range(4):
+                for r in range(4):
+                    dot = mu * (g[p, 0] * g[r, 0] + g[p, 1] * g[r, 1] + g[p, 2] * g[r, 2])
+                    for i in range(3):
+                        for j in range(3):
+                            to[3 * p + i, 3 * r + j] = lam * g[p, i] * g[r, j] + mu * g[p, j] * g[r, i]
+                        to[3 * p + i, 3 * r + i] += dot
+
+
+@njit(cache=True, nogil=True)
+def corner_blocks_general(start, stop, base, geo, tensor, out):
+    """As ``corner_blocks``, for general cells: geo and tensor float64 as in ``product_general``."""
+    g, c, left, block = np.empty((4, 3)), np.empty((6, 6)), np.empty((3, 6)), np.empty((3, 3))
+    for b in range(start, stop):
+        for w in range(16):
+            to = out[(b - base) * 16 + w]
+            to[:] = 0.0
+            for q in range(4):
+                _general_point(geo, tensor, b, q, w, g, c)
+                for p in range(4):
+                    for r in range(4):
+                        _sandwich(c, g[p, 0], g[p, 1], g[p, 2], g[r, 0], g[r, 1], g[r, 2], left, block)
+                        for i in range(3):
+                            for j in range(3):
+                                to[3 * p + i, 3 * r + j] += block[i, j]
+
+
+@njit(cache=True, nogil=True)
+def scalar_corner_blocks(start, stop, base, metric, out):
+    """As ``corner_blocks``, for heat: metric float64[n_batches, 4 or 1, 6, LANES]; out[..., 4, 4]."""
+    m = np.empty((4, 4))
+    for b in range(start, stop):
+        for w in range(16):
+            to = out[(b - base) * 16 + w]
+            to[:] = 0.0
+            for q in range(4):
+                _full_metric(metric, b, min(q, metric.shape[1] - 1), w, m)
+                for p in range(4):
+                    for r in range(4):
+                        to[p, r] += m[p, r]

@@ -106,13 +106,19 @@ class MultigridFactorization:
         """The levels in float64, for systems on which float32 breaks down."""
         return self.solver.levels(self.system, "double")
 
-    def solve(self, f: FloatArray) -> Solution:
+    def solve(self, f: FloatArray, *, unless: Callable[[float], str] | None = None) -> Solution:
         """Solve A x = f for f[n_dof] or f[n_dof, n_rhs].
+
+        Parameters
+        ----------
+        f : float64[n_dof] or float64[n_dof, n_rhs]
+        unless : function of seconds, optional
+            Asked now and then whether to go on when so many seconds are to be expected; a reason ends it.
 
         Raises
         ------
         ConvergenceError
-            If a right-hand side does not reach rtol, or A is not positive definite.
+            If a right-hand side does not reach rtol, A is not positive definite, or `unless` says so.
         ModelError
             If f is not finite.
         """
@@ -126,7 +132,7 @@ class MultigridFactorization:
         for first in range(0, n_rhs, _COLUMNS_AT_ONCE):
             part = slice(first, first + _COLUMNS_AT_ONCE)
             columns = np.ascontiguousarray(rhs[:, part])
-            run = _Iteration(self, hierarchy, columns, first, n_rhs)
+            run = _Iteration(self, hierarchy, columns, first, n_rhs, unless)
             run.run()
             hierarchy = run.hierarchy
             x[:, part], iterations[part], residual[part] = run.x, run.iterations, run.residual
@@ -150,8 +156,8 @@ class MultigridFactorization:
 
 
 class _Trouble(Exception):
-    def __init__(self, columns: BoolArray, why: str) -> None:
-        self.columns, self.why = columns, why
+    def __init__(self, columns: BoolArray, why: str, *, final: bool = False) -> None:
+        self.columns, self.why, self.final = columns, why, final
         super().__init__(why)
 
 
@@ -163,14 +169,21 @@ class _Iteration:
     """
 
     def __init__(
-        self, owner: MultigridFactorization, hierarchy: Hierarchy, rhs: FloatArray, first: int, total: int
+        self,
+        owner: MultigridFactorization,
+        hierarchy: Hierarchy,
+        rhs: FloatArray,
+        first: int,
+        total: int,
+        unless: Callable[[float], str] | None,
     ) -> None:
         from designtwin.kernels import sparse as kernels
 
         self._kernels, self._owner, self._solver = kernels, owner, owner.solver
         self._operator = owner.system.operator()
         self._free = owner.system.free
-        self._first, self._total = first, total
+        self._first, self._total, self._unless = first, total, unless
+        self._clock = time.perf_counter()
         self.hierarchy = hierarchy
         self.x = np.zeros_like(rhs)
         self.iterations = np.zeros(rhs.shape[1], np.int64)
@@ -198,7 +211,7 @@ class _Iteration:
                 self._settle(count)
                 self._judge(count)
             except _Trouble as trouble:
-                if self.hierarchy.dtype == np.float64:
+                if trouble.final or self.hierarchy.dtype == np.float64:
                     raise self._error(trouble, count) from None
                 self.hierarchy = self._owner.double
                 self._y[:, ~(self._norm < 1.0)] = 0.0  # what single precision made worse begins anew
@@ -277,6 +290,12 @@ class _Iteration:
         self._best = np.where(better, self._rz, self._best)
         self._best_at = np.where(better, count, self._best_at)
         self._refuse(count - self._best_at > 60, "it no longer improves")
+        if self._unless is not None and count % 40 == 0:
+            slowest = float(self._norm.max())
+            share = math.log(self._solver.rtol) / math.log(min(slowest, 0.5)) if slowest > 0.0 else 1.0
+            left = (time.perf_counter() - self._clock) * max(0.0, share - 1.0)
+            if reason := self._unless(left):
+                raise _Trouble(self._norm == slowest, reason, final=True)
         if count - self._began >= 100:
             per_step = np.log(np.minimum(self._norm, 0.999)) / count
             slow = math.log(self._solver.rtol) / per_step > 3 * self._solver.max_iterations
@@ -294,6 +313,8 @@ class _Iteration:
             if "definite" in trouble.why
             else "try Direct(), or check for cells of poor quality and a Poisson ratio near 0.5"
         )
+        if trouble.final:
+            advice = "cells are flat, or Poisson's ratio is near 0.5"
         return ConvergenceError(
             f"CG stopped at residual {self._norm[column]:.1e} after {count} iterations{which} "
             f"(asked {self._solver.rtol:.0e}): {trouble.why}; {advice}"

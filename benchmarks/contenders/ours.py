@@ -1,0 +1,79 @@
+"""designtwin: `solve_static(model)` and nodal von Mises stress, the model's construction included."""
+
+from __future__ import annotations
+
+from typing import Any
+
+NAME = "designtwin"
+SETTINGS = "defaults; timed from `Model(...)` to `case.von_mises()`, nodal stress with recovery"
+INSTALL = ""
+PACKAGES = ("designtwin", "numba")
+
+
+def probe() -> None:
+    import designtwin  # noqa: F401
+
+
+def load(case: dict[str, Any]) -> Any:
+    import designtwin as dtw
+
+    name = {"tet10": "tetra10", "tet4": "tetra", "hex8": "hexahedron"}[case["kind"]]
+    groups = {}
+    if case["bonded"]:
+        groups = _bond(case)
+    mesh = dtw.Mesh(points=case.pop("points"), cells={name: case.pop("cells")}, groups=groups)
+    return {**case, "mesh": mesh}
+
+
+def _bond(case: dict[str, Any]) -> dict[str, Any]:
+    """Groups of the two faces that meet at y = 60 mm."""
+    import cases
+    import numpy as np
+
+    import designtwin as dtw
+
+    cells, y = case["cells"], case["points"][:, 1]
+    local = cases.FACETS["tet"]
+    on = (np.abs(y[cells[:, local]] - 0.06) < 1e-9).all(axis=2)
+    cell, facet = np.nonzero(on)
+    inside = y[cells[cell]].mean(axis=1) < 0.06
+    pairs = np.column_stack([cell, facet])
+    return {"bond_a": dtw.Group(facets=pairs[inside]), "bond_b": dtw.Group(facets=pairs[~inside])}
+
+
+def run(state: dict[str, Any], phase: Any) -> dict[str, Any]:
+    import cases
+
+    import designtwin as dtw
+
+    with phase("model"):
+        model = cases.model(state)
+    if state["physics"] == "heat":
+        with phase("solve"):
+            result = dtw.solve_thermal(model)
+        first = next(iter(result.values() if hasattr(result, "values") else [result["heat"]]))
+        with phase("flux"):
+            first.heat_flux()
+        values = first.temperature - state["base"]
+    else:
+        with phase("solve"):
+            result = dtw.solve_static(model)
+        before = _peak()
+        first = result["load 0"]
+        with phase("stress"):
+            first.von_mises()
+        values = first.displacement
+    answer = {
+        "largest": cases.largest(state, values), "n_dof": int(first.info.n_dof),
+        "iterations": int(first.info.iterations), "residual": float(first.residual),
+        "solver": first.info.solver, "seconds": dict(first.info.seconds), "notes": list(first.info.notes),
+    }  # fmt: skip
+    if state["physics"] != "heat":
+        answer["rss_peak_solve_mib"] = before
+    return answer
+
+
+def _peak() -> float:
+    import harness
+
+    return harness.peak()
