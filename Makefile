@@ -25,9 +25,10 @@ lint: $(VENV)/test
 
 $(VENV)/core: pyproject.toml
 	@$(PYTHON) .ci/prepare.py $(VENV)
-	@echo "setting up $(VENV) (once; about a minute)"
+	@echo "setting up $(VENV) (once; about two minutes)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	@$(BIN)/python .ci/prepare.py --libraries
+	@$(BIN)/python -m designtwin warm
 	@touch $@
 
 $(VENV)/test: pyproject.toml | $(VENV)/core

@@ -1,4 +1,4 @@
-"""The command line: check a mesh, run a prototype test, see the materials, watch the demo.
+"""The command line: check a mesh, run a prototype test, see the materials, watch the demo, compile ahead.
 
 Exit codes: 0 PASS, 1 FAIL, 2 CANNOT TELL, 3 a broken model or input, 4 anything else (wrong usage, a crash,
 an interrupt). `check` says 0 for a mesh that can be computed with and 3 for one that cannot.
@@ -119,6 +119,14 @@ def demo(
     from importlib import import_module
 
     import_module("designtwin.demo").main(out)
+
+
+@app.command()
+def warm() -> None:
+    """Compile everything once, so that no analysis has to wait for it; half a minute after an update."""
+    from importlib import import_module
+
+    print(import_module("designtwin.warm").warm())
 
 
 @app.command()

@@ -26,7 +26,7 @@ ROWS = (
     "study",
     "twin",
     "viz report",
-    "demo",
+    "demo warm",
     "cli",
     "__main__",
 )

@@ -1,9 +1,18 @@
-"""A second process finds compiled code in the cache; importing compiles nothing."""
+"""A second process finds compiled code in the cache, wherever it lies; importing compiles nothing."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
+
+import designtwin
+from designtwin import warm
+from designtwin.cli import main
+from designtwin.errors import DesignTwinError
 
 TESTS = Path(__file__).resolve().parent
 
@@ -50,3 +59,60 @@ def test_a_second_process_compiles_nothing():
     assert second["at import"] == {}
     assert second["compiled"] == []
     assert second["loaded"] > 10
+
+
+def test_after_warm_a_first_analysis_compiles_nothing(capfd):
+    assert main(["warm"]) == 0
+    said = capfd.readouterr()
+    assert said.out.startswith("kernels are compiled")
+    assert said.err == ""  # nobody watches: no bar
+    assert Path(said.out.split(" lie in ")[1].strip()).is_dir()
+    assert run()["compiled"] == []
+
+
+def test_warm_says_what_went_wrong(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", "/nowhere")
+    monkeypatch.setattr(sys, "executable", shutil.which("false") or "false")
+    with pytest.raises(DesignTwinError, match="compiling failed"):
+        warm.warm()
+
+
+# What compiles little: the outside of two tetrahedra.
+FACES = """
+import json
+import designtwin as dtw
+from designtwin.kernels import topology
+points = [[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 1]]
+mesh = dtw.Mesh(points, {"tetra": [[0, 1, 2, 3], [1, 4, 2, 3]]})
+assert len(mesh.exterior) == 6
+stats = topology.by_first_corner.stats
+print(json.dumps([str(stats.cache_path), sum(stats.cache_misses.values()), dtw.__file__]))
+"""
+
+
+@pytest.mark.parametrize("home", ["home", "no home"])
+def test_an_install_that_cannot_be_written_caches_elsewhere(tmp_path, home):
+    package = tmp_path / "install" / "designtwin"
+    shutil.copytree(Path(designtwin.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+    # A file where the folder of compiled code should be: nobody can write there, not even root.
+    (package / "kernels" / "__pycache__").touch()
+    (tmp_path / "closed").touch()
+    place = tmp_path if home == "home" else tmp_path / "closed"
+    environment = {
+        **os.environ, "PYTHONPATH": str(package.parent), "XDG_CACHE_HOME": str(place / "cache"),
+        "TMPDIR": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1",
+    }  # fmt: skip
+    environment.pop("NUMBA_CACHE_DIR", None)
+
+    def faces():
+        done = subprocess.run(
+            [sys.executable, "-c", FACES],
+            capture_output=True, text=True, check=True, env=environment, cwd=tmp_path,
+        )  # fmt: skip
+        return json.loads(done.stdout)
+
+    (folder, first, source), (_, second, _) = faces(), faces()
+    assert Path(source).parent == package
+    assert Path(folder).is_relative_to(tmp_path)
+    assert not Path(folder).is_relative_to(package)
+    assert (first, second) == (1, 0)

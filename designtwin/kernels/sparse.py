@@ -81,6 +81,18 @@ def product(
                             total += m[o + c] * v[j + c]
                     w[rows * i + a] = total
         return
+    if rows == 1 and columns == 1 and n_rhs == 3:  # weights of nodes, a displacement each
+        for i in range(start, stop):
+            a0, a1, a2 = zero, zero, zero
+            if add:
+                a0, a1, a2 = y[i, 0], y[i, 1], y[i, 2]
+            for p in range(indptr[i], indptr[i + 1]):
+                value, j = blocks[p, 0, 0], indices[p]
+                a0 += value * x[j, 0]
+                a1 += value * x[j, 1]
+                a2 += value * x[j, 2]
+            y[i, 0], y[i, 1], y[i, 2] = a0, a1, a2
+        return
     for i in range(start, stop):
         if not add:
             for a in range(rows):
@@ -119,17 +131,47 @@ def transposed_product(
         Overwritten.
     """
     rows, columns = blocks.shape[1], blocks.shape[2]
+    n_rhs = x.shape[1]
     zero = y.dtype.type(0.0)
+    m = blocks.reshape(blocks.size)
+    if rows == 1 and columns == 1 and n_rhs == 3:  # weights of nodes, a displacement each
+        for i in range(start, stop):
+            a0, a1, a2 = zero, zero, zero
+            for p in range(indptr[i], indptr[i + 1]):
+                value, j = m[entry[p]], source[p]
+                a0 += value * x[j, 0]
+                a1 += value * x[j, 1]
+                a2 += value * x[j, 2]
+            y[i, 0], y[i, 1], y[i, 2] = a0, a1, a2
+        return
+    if columns == 6 and n_rhs == 1:
+        v, w = x.reshape(x.size), y.reshape(y.size)
+        for i in range(start, stop):
+            a0, a1, a2, a3, a4, a5 = zero, zero, zero, zero, zero, zero
+            for p in range(indptr[i], indptr[i + 1]):
+                j, q = rows * source[p], 6 * rows * entry[p]
+                for _ in range(rows):
+                    value = v[j]
+                    a0 += m[q] * value
+                    a1 += m[q + 1] * value
+                    a2 += m[q + 2] * value
+                    a3 += m[q + 3] * value
+                    a4 += m[q + 4] * value
+                    a5 += m[q + 5] * value
+                    j, q = j + 1, q + 6
+            w[6 * i], w[6 * i + 1], w[6 * i + 2] = a0, a1, a2
+            w[6 * i + 3], w[6 * i + 4], w[6 * i + 5] = a3, a4, a5
+        return
     for i in range(start, stop):
         for c in range(columns):
-            for k in range(x.shape[1]):
+            for k in range(n_rhs):
                 y[columns * i + c, k] = zero
         for p in range(indptr[i], indptr[i + 1]):
             j, e = rows * source[p], entry[p]
             for a in range(rows):
                 for c in range(columns):
                     value = blocks[e, a, c]
-                    for k in range(x.shape[1]):
+                    for k in range(n_rhs):
                         y[columns * i + c, k] += value * x[j + a, k]
 
 

@@ -1,0 +1,207 @@
+"""Compiles all that the standard analyses need into Numba's cache, so that no first run has to wait for it.
+
+Two processes share the work: kernels are cached one by one, so what one has compiled the other only loads.
+Each walks small parts through the public functions; what is compiled is what a user's analysis would compile.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from queue import Queue
+
+import numpy as np
+
+import designtwin as dtw
+from designtwin.elements import ELEMENTS
+from designtwin.errors import DesignTwinError
+from designtwin.progress import track
+from designtwin.typing import FloatArray, IntArray
+
+# Kuhn's six tetrahedra of a cube around the diagonal 0-6: they match from cube to cube.
+_KUHN = ((0, 1, 2, 6), (0, 2, 3, 6), (0, 3, 7, 6), (0, 7, 4, 6), (0, 4, 5, 6), (0, 5, 1, 6))
+
+
+@dataclass(frozen=True)
+class Warmth:
+    """What ``warm`` did: where the compiled kernels lie, and in how many seconds it was done."""
+
+    folder: str
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"kernels are compiled ({self.seconds:.0f} s); they lie in {self.folder}"
+
+
+def warm() -> Warmth:
+    """Compile the kernels of statics and heat for all cells and solvers; seconds where this was done before.
+
+    Raises
+    ------
+    DesignTwinError
+        If a process fails; its last words are in the message.
+    """
+    from designtwin.kernels import topology
+
+    began = time.perf_counter()
+    total = sum(len(steps) for steps in _SHARES.values())
+    with track("compile kernels", total=total) as progress:
+        _run(("solve", "read"), progress.step)
+        _run(("verdict",), progress.step)
+    folder = str(topology.join.stats.cache_path)
+    return Warmth(folder, time.perf_counter() - began)
+
+
+def _run(shares: tuple[str, ...], step: Callable[[str], None]) -> None:
+    """Run shares of the work in processes of their own, at once; ``step`` hears what they begin."""
+    said: Queue[str | None] = Queue()
+    environment = {**os.environ, "DESIGNTWIN_QUIET": "1"}
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-m", "designtwin.warm", share],
+            env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8",
+        )
+        for share in shares
+    ]  # fmt: skip
+    errors = [""] * len(running)
+
+    def listen(i: int) -> None:
+        stdout, stderr = running[i].stdout, running[i].stderr
+        assert stdout is not None
+        assert stderr is not None
+        for line in stdout:
+            said.put(line.strip())
+        errors[i] = stderr.read()
+        said.put(None)
+
+    try:
+        for i in range(len(running)):
+            threading.Thread(target=listen, args=(i,), daemon=True).start()
+        left = len(running)
+        while left:
+            line = said.get()
+            left -= line is None
+            if line:
+                step(line)
+    finally:
+        for process in running:
+            if process.poll() is None and sys.exc_info()[0] is not None:
+                process.terminate()
+            process.wait()
+    for process, error in zip(running, errors, strict=True):
+        if process.returncode:
+            words = error.strip().splitlines() or ["it said nothing"]
+            raise DesignTwinError(f"warm: compiling failed: {words[-1]}")
+
+
+# Small parts
+
+
+def _box(element: str, n: int) -> dtw.Mesh:
+    """A unit box (or square) of n cells along each edge, with node groups at both ends of x."""
+    kind = ELEMENTS[element]
+    d = kind.dimension
+    ticks = np.linspace(0.0, 1.0, n + 1)
+    points = np.zeros(((n + 1) ** d, 3))
+    points[:, :d] = np.stack(np.meshgrid(*[ticks] * d, indexing="ij"), axis=-1).reshape(-1, d)
+    stride = [(n + 1) ** (d - 1 - i) for i in range(d)]
+    first = np.array([sum(i * s for i, s in zip(at, stride, strict=True))
+                      for at in itertools.product(range(n), repeat=d)])  # fmt: skip
+    around = [(0, 0), (1, 0), (1, 1), (0, 1)]
+    corners = around if d == 2 else [(*xy, z) for z in (0, 1) for xy in around]
+    cells = first[:, None] + np.array([sum(i * s for i, s in zip(c, stride, strict=True)) for c in corners])
+    if kind.linear == "tetra":
+        cells = cells[:, np.array(_KUHN)].reshape(-1, 4)
+    if kind.degree == 2:
+        points, cells = _elevated(points, cells, np.array(kind.edges))
+    ends = {name: dtw.Group(nodes=np.flatnonzero(points[:, 0] == x)) for name, x in (("held", 0), ("far", 1))}
+    return dtw.Mesh(points, {element: cells}, ends)
+
+
+def _elevated(points: FloatArray, cells: IntArray, edges: IntArray) -> tuple[FloatArray, IntArray]:
+    """The same cells with a node in the middle of each edge."""
+    ends = np.sort(cells[:, edges], axis=2).reshape(-1, 2)
+    unique, number = np.unique(ends, axis=0, return_inverse=True)
+    middles = points[unique].mean(axis=1)
+    return np.vstack([points, middles]), np.hstack([cells, len(points) + number.reshape(len(cells), -1)])
+
+
+def _part(element: str, n: int) -> dtw.Model:
+    """Such a box under load, and heated."""
+    steel = dtw.material("S355")
+    flat = ELEMENTS[element].dimension == 2
+    return dtw.Model(
+        _box(element, n),
+        materials={dtw.everything(): dtw.PlaneStress(steel, thickness=0.1) if flat else steel},
+        supports=[dtw.FixedSupport(on="held")],
+        load_cases={
+            "pull": [dtw.Force(on="far", value=(1e3, 0.0, 0.0)), dtw.Gravity(direction="-y")],
+            "heat": [dtw.FixedTemperature(on="held", value=300.0), dtw.HeatFlow(on="far", total=1.0)],
+        },
+    )
+
+
+# What is walked through
+
+
+def _static(element: str, n: int, solver: dtw.Direct | dtw.MultigridCG) -> Callable[[], object]:
+    return lambda: dtw.solve_static(_part(element, n), solver=solver)["pull"].von_mises()
+
+
+def _thermal(element: str, n: int, solver: dtw.Direct | dtw.MultigridCG) -> Callable[[], object]:
+    return lambda: dtw.solve_thermal(_part(element, n), solver=solver)["heat"].heat_flux()
+
+
+def _stress() -> None:
+    """Stress and its error of a made-up displacement: all that follows a solution, without one."""
+    from designtwin.assembly import cell_blocks
+    from designtwin.results import Recovery, SolveInfo, StaticCase
+
+    model = _part("tetra10", 2)
+    x = model.mesh.points
+    none = np.zeros(3)
+    case = StaticCase(
+        name="pull", model=model, recovery=Recovery(model.mesh, cell_blocks(model)),
+        displacement=1e-4 * x * x, reactions=0.0 * x, applied=none, applied_moment=none,
+        residual=0.0, imbalance=0.0, info=SolveInfo("none", x.size, 0, {}), case=model.cases["pull"],
+    )  # fmt: skip
+    # In this order: what comes last is compiled by the other process meanwhile.
+    for result in (case.energy_error, case.displacement_error, case.stress_error(), case.von_mises()):
+        assert np.isfinite(result).all()
+
+
+def _verdicts() -> None:
+    model = _part("tetra10", 3)
+    dtw.StrengthTest(model, requirements=[dtw.yield_margin() >= 1.5]).run().failure_zones()
+    dtw.ThermalTest(model, requirements=[dtw.temperature("far") <= 400.0]).run()
+
+
+_SHARES: dict[str, dict[str, Callable[[], object]]] = {
+    "solve": {
+        "tetrahedra, multigrid": _static("tetra10", 8, dtw.MultigridCG()),
+        "linear tetrahedra, multigrid": _static("tetra", 8, dtw.MultigridCG()),
+        "bricks, multigrid": _static("hexahedron", 8, dtw.MultigridCG()),
+        "quadratic bricks, multigrid": _static("hexahedron20", 5, dtw.MultigridCG()),
+        "heat, multigrid": _thermal("tetra10", 8, dtw.MultigridCG()),
+    },
+    "read": {
+        "stress": _stress,
+        "tetrahedra, direct": _static("tetra10", 3, dtw.Direct()),
+        "bricks, direct": _static("hexahedron", 3, dtw.Direct()),
+        "sheets": _static("quad8", 3, dtw.Direct()),
+        "heat, direct": _thermal("tetra10", 3, dtw.Direct()),
+    },
+    "verdict": {"verdicts": _verdicts},
+}
+
+
+if __name__ == "__main__":
+    for label, walk in _SHARES[sys.argv[1]].items():
+        print(label, flush=True)
+        walk()
