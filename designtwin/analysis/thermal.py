@@ -82,7 +82,8 @@ def solve_thermal(model: Model, *, solver: LinearSolver | None = None) -> Therma
             for term in assembled.extra:
                 ground -= term.apply(x)
             rest = conducted - dofs.gather(loads) - ground
-            held = dofs.scatter(np.where(map_.fixed, rest, 0.0))
+            held = dofs.scatter(map_.lift(rest))
+            free = np.where(map_.fixed, 0.0, map_.restrict(rest))
             reactions = held + dofs.scatter(ground) + convected
             temperature = dofs.scatter(x)
             applied = float((loads - convected).sum())
@@ -106,7 +107,7 @@ def solve_thermal(model: Model, *, solver: LinearSolver | None = None) -> Therma
                 name=case.name, model=model, recovery=recovery, temperature=temperature, reactions=reactions,
                 held=held,
                 applied=applied, imbalance=imbalance, case=case,
-                residual=float(np.abs(np.where(map_.fixed, 0.0, rest)).max() / moved),
+                residual=float(np.abs(free).max() / moved),
                 info=SolveInfo(
                     solver=solution.solver, n_dof=dofs.n_dof,
                     iterations=int(np.max(solution.iterations, initial=0)),

@@ -14,6 +14,7 @@ from designtwin.assembly.tetrahedra import ElasticTetrahedra, HeatTetrahedra, Te
 from designtwin.assembly.topology import NodePattern, Topology
 from designtwin.assembly.unknowns import rigid_modes
 from designtwin.kernels import volume
+from designtwin.model.connections import bound_nodes
 from designtwin.model.loads import NodalMatrices
 from designtwin.model.model import Model
 from designtwin.model.sections import Truss
@@ -104,8 +105,10 @@ def corner_matrix(
     cell_matrices: CellMatrices,
     components: int,
     free: ElasticTetrahedra | HeatTetrahedra | None,
+    *,
+    kept: tuple[tuple[int, IntArray], ...] | None = None,
 ) -> SparseMatrix:
-    """P^T A P of all cells at the corners, from P^T K P of each cell.
+    """P^T A P of all cells (of the kept ones those stated) at the corners, from P^T K P of each cell.
 
     For a straight tetrahedron of one material that is the matrix of the linear tetrahedron.
     """
@@ -115,7 +118,7 @@ def corner_matrix(
         corners = topology.corner_number[topology.place[topology.free.conn[:, :4]]]
         for rows, matrices in free.corner_blocks():
             shared.add(data, corners[rows], matrices)
-    for block, rows in _batches(topology, topology.kept, components):
+    for block, rows in _batches(topology, topology.kept if kept is None else kept, components):
         matrices = cell_matrices(block, rows)
         ends = np.eye(block.element.n_nodes)[:, : block.element.corners]
         for i, (a, b) in enumerate(block.element.edges):
@@ -161,7 +164,7 @@ def static_topology(model: Model, blocks: Sequence[CellBlock]) -> Topology:
     for block in blocks:
         free = block.element.name == "tetra10" and model.dimension == 3
         kinds.append("" if not free else "general" if lame_constants(model, block) is None else "straight")
-    return Topology.of(model.mesh, blocks, kinds)
+    return Topology.of(model.mesh, blocks, kinds, bound_nodes(model))
 
 
 def thermal_topology(model: Model, blocks: Sequence[CellBlock]) -> Topology:
@@ -172,7 +175,7 @@ def thermal_topology(model: Model, blocks: Sequence[CellBlock]) -> Topology:
         varies = block.section.material.varies_with_temperature("conductivity")
         uniform = not varies and len(conductivity_tensors(model, one, tables(one), None)[0]) == 1
         kinds.append("" if block.element.name != "tetra10" else "straight" if uniform else "general")
-    return Topology.of(model.mesh, blocks, kinds)
+    return Topology.of(model.mesh, blocks, kinds, bound_nodes(model, heat=True))
 
 
 def stiffness_terms(
@@ -218,14 +221,19 @@ def conductivity_terms(
     return tuple(terms)
 
 
+def free_term(terms: Sequence[Term]) -> ElasticTetrahedra | HeatTetrahedra | None:
+    """The tetrahedra among terms, if there are any."""
+    return next((t for t in terms if isinstance(t, ElasticTetrahedra | HeatTetrahedra)), None)
+
+
 def _tensors(
     topology: Topology, tensors_of: Callable[[CellBlock], tuple[FloatArray, IntArray]], size: int
 ) -> Tensors:
     """Material at the points of the rule of all free cells."""
     assert topology.free is not None
     values, which, count = [np.empty((0, size, size))], [], 0
-    for index, _ in topology.free.members:
-        tensor, tensor_of = tensors_of(topology.blocks[index])
+    for index, rows in topology.free.members:
+        tensor, tensor_of = tensors_of(topology.blocks[index].take(rows))
         values.append(tensor)
         which.append(tensor_of + count)
         count += len(tensor)
@@ -273,8 +281,7 @@ def corner_coarsening(
     weights = topology.corner_weights
 
     def matrix() -> SparseMatrix:
-        free = next((t for t in terms if isinstance(t, ElasticTetrahedra | HeatTetrahedra)), None)
-        total = corner_matrix(topology, cell_matrices, components, free)
+        total = corner_matrix(topology, cell_matrices, components, free_term(terms))
         if extra:
             wide = _kron(weights, components)
             for term in extra:

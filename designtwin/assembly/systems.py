@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from scipy import sparse
 
 from designtwin.assembly.cells import CellBlock
+from designtwin.assembly.constraints import connected, tied_prolongation
 from designtwin.assembly.matrices import (
+    CellMatrices,
     conductivity_of,
     conductivity_terms,
     corner_coarsening,
+    corner_matrix,
     extra_terms,
+    free_term,
     static_topology,
     stiffness_of,
     stiffness_terms,
@@ -21,8 +26,9 @@ from designtwin.assembly.matrices import (
 )
 from designtwin.assembly.topology import Topology
 from designtwin.assembly.unknowns import AffineMap, DofMap, rigid_modes, static_map
+from designtwin.model.connections import linked_nodes
 from designtwin.model.model import LoadCase, Model
-from designtwin.solvers.system import Coarsening, MatrixTerm, System, Term
+from designtwin.solvers.system import Coarsening, MatrixTerm, SparseMatrix, System, Term
 from designtwin.typing import BoolArray, FloatArray
 
 
@@ -55,8 +61,8 @@ class Assembled:
     def right_hand_side(self, loads: FloatArray) -> FloatArray:
         """Loads on the free unknowns, with prescribed values moved over; float64[n_dof]."""
         f = loads
-        if self.map.value.any():
-            u0 = self.map.expand(np.zeros(self.dofs.n_dof))
+        u0 = self.map.expand(np.zeros(self.dofs.n_dof))
+        if u0.any():
             f = f - self.internal(u0)
             for term in self.extra:
                 f = f - term.apply(u0)
@@ -74,19 +80,54 @@ class Assembled:
         return np.repeat(nodes, self.dofs.components)
 
 
+def _turned(terms: Sequence[Term], map_: AffineMap, components: int) -> tuple[Term, ...]:
+    """Terms in the map's unknowns, T^T A T; tetrahedra without a matrix keep away from what T mixes."""
+    if map_.transform is None:
+        return tuple(terms)
+    t, shape = map_.transform, (components, components)
+    return tuple(
+        MatrixTerm((t.T @ term.matrix() @ t).tobsr(blocksize=shape))
+        if map_.turn is not None or isinstance(term, MatrixTerm)
+        else term
+        for term in terms
+    )
+
+
+def _coarsening(
+    model: Model, topology: Topology, cell_matrices: CellMatrices, terms: Sequence[Term],
+    extra: Sequence[Term], map_: AffineMap,
+) -> Coarsening | None:  # fmt: skip
+    """From a quadratic mesh to its corners, some of which may follow others; terms in the map's unknowns."""
+    if map_.turn is not None:
+        # Corner averages mean nothing between nodes whose axes differ: aggregation from the finest level on.
+        return None
+    c = len(map_.fixed) // model.mesh.n_points
+    plain = corner_coarsening(model, topology, cell_matrices, c, terms, extra)
+    if plain is None or map_.constraints is None:
+        return plain
+    weights = tied_prolongation(plain.prolongation, map_.constraints.reduced, c)
+
+    def matrix() -> SparseMatrix:
+        """Cells without a matrix one by one, the others by two products."""
+        total = corner_matrix(topology, cell_matrices, c, free_term(terms), kept=())
+        wide = sparse.kron(weights, sparse.eye_array(c), format="csr")
+        for term in terms:
+            if isinstance(term, MatrixTerm):
+                total = total + (wide.T @ (term.values.tocsr() @ wide)).tobsr(blocksize=(c, c))
+        return total.tobsr(blocksize=(c, c))
+
+    return replace(plain, prolongation=weights, matrix=None if topology.free is None else matrix)
+
+
 def _system(
     model: Model, topology: Topology, dofs: DofMap, terms: Sequence[Term], map_: AffineMap,
     coarse: Coarsening | None,
 ) -> System:  # fmt: skip
     points = model.mesh.points[topology.order]
     modes = None
-    if coarse is None or map_.transform is not None:
+    if coarse is None:
         modes = rigid_modes(points, dofs.components, axisymmetric=model.axisymmetric)
-    if map_.transform is not None:
-        # corner averages mean nothing between nodes whose axes differ: aggregation from the finest level on
-        t, shape = map_.transform, (dofs.components, dofs.components)
-        terms = [MatrixTerm((t.T @ term.matrix() @ t).tobsr(blocksize=shape)) for term in terms]
-        modes, coarse = t.T @ modes, None
+        modes = modes if map_.turn is None else map_.turn.T @ modes
     return System(
         terms=tuple(terms), block=dofs.components, free=~map_.fixed, near_nullspace=modes, coarse=coarse,
         definite=True, positions=points,
@@ -103,11 +144,10 @@ def assemble_static(
     cells = stiffness_terms(model, topology, temperature)
     contributions = [m for s in (*model.supports, *case.supports) for m in s.matrices(model)]
     extra = extra_terms(contributions, topology, dofs.components)
-    map_ = static_map(model, case, dofs)
-    coarse = corner_coarsening(
-        model, topology, stiffness_of(model, temperature), dofs.components, cells, extra
-    )
-    system = _system(model, topology, dofs, (*cells, *extra), map_, coarse)
+    map_ = connected(model, dofs, static_map(model, case, dofs, linked_nodes(model)))
+    terms = _turned((*cells, *extra), map_, dofs.components)
+    coarse = _coarsening(model, topology, stiffness_of(model, temperature), terms, extra, map_)
+    system = _system(model, topology, dofs, terms, map_, coarse)
     return Assembled(dofs, cells, extra, map_, system)
 
 
@@ -127,11 +167,13 @@ def assemble_thermal(
     extra = extra_terms(contributions, topology, 1)
     fixed = np.ones(dofs.n_points, bool)
     fixed[model.mesh.used_nodes] = False
+    fixed[linked_nodes(model, heat=True)] = False
     value = np.zeros(dofs.n_points)
     for support in (*model.heat_supports, *case.heat_supports):
         for held in support.prescribed(model):
             fixed[held.nodes] = True
             value[held.nodes] = held.value
-    map_ = AffineMap(dofs.gather(fixed), dofs.gather(value))
-    coarse = corner_coarsening(model, topology, conductivity_of(model, temperature), 1, cells, extra)
-    return Assembled(dofs, cells, extra, map_, _system(model, topology, dofs, (*cells, *extra), map_, coarse))
+    map_ = connected(model, dofs, AffineMap(dofs.gather(fixed), dofs.gather(value)))
+    terms = _turned((*cells, *extra), map_, 1)
+    coarse = _coarsening(model, topology, conductivity_of(model, temperature), terms, extra, map_)
+    return Assembled(dofs, cells, extra, map_, _system(model, topology, dofs, terms, map_, coarse))

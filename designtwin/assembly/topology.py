@@ -100,7 +100,9 @@ class Topology:
     kept: tuple[tuple[int, IntArray], ...]
 
     @classmethod
-    def of(cls, mesh: Mesh, blocks: Sequence[CellBlock], kinds: Sequence[str]) -> Topology:
+    def of(
+        cls, mesh: Mesh, blocks: Sequence[CellBlock], kinds: Sequence[str], bound: IntArray | None = None
+    ) -> Topology:
         """Number the nodes.
 
         Parameters
@@ -108,23 +110,33 @@ class Topology:
         kinds : sequence of "", "straight" or "general"
             Of each block: matrices are built of its cells; none are, of straight cells in the short way; none
             are.
+        bound : int64[k], optional
+            Nodes that may follow others: cells there keep their matrix.
         """
-        members = tuple((i, np.arange(len(blocks[i].conn))) for i, kind in enumerate(kinds) if kind)
-        kept = tuple((i, np.arange(len(blocks[i].conn))) for i, kind in enumerate(kinds) if not kind)
+        apart = np.zeros(mesh.n_points, bool)
+        if bound is not None:
+            apart[bound] = True
+        kept: list[tuple[int, IntArray]] = []
+        members: list[tuple[int, IntArray]] = []
+        for index, (block, kind) in enumerate(zip(blocks, kinds, strict=True)):
+            away = np.full(len(block.conn), bool(kind))
+            if kind and apart.any():
+                away &= ~apart[block.conn].any(axis=1)
+            for rows, goes in ((np.flatnonzero(away), members), (np.flatnonzero(~away), kept)):
+                if rows.size:
+                    goes.append((index, rows))
         if members:
-            straight = [straight_cells(mesh, blocks[i]) for i, _ in members]
-            short = [s & (kinds[i] == "straight") for s, (i, _) in zip(straight, members, strict=True)]
-            general = ~np.concatenate(short)
-            curved = bool((~np.concatenate(straight)).any())
-            conn = np.concatenate([blocks[i].conn for i, _ in members])
-            plan = tetra.plan(conn, mesh.points, general)
-            free = FreeCells(plan, conn, mesh.points, curved, members)
+            straight = np.concatenate([straight_cells(mesh, blocks[i].take(rows)) for i, rows in members])
+            short = np.concatenate([np.full(len(rows), kinds[i] == "straight") for i, rows in members])
+            conn = np.concatenate([blocks[i].conn[rows] for i, rows in members])
+            plan = tetra.plan(conn, mesh.points, ~(straight & short))
+            free = FreeCells(plan, conn, mesh.points, not straight.all(), tuple(members))
             order, place = plan.nodes.astype(np.int64), plan.number.astype(np.int64)
-            return cls(mesh, tuple(blocks), order, place, free, kept)
+            return cls(mesh, tuple(blocks), order, place, free, tuple(kept))
         order = along_curve(mesh.points)
         place = np.empty_like(order)
         place[order] = np.arange(len(order))
-        return cls(mesh, tuple(blocks), order, place, None, kept)
+        return cls(mesh, tuple(blocks), order, place, None, tuple(kept))
 
     @classmethod
     def plain(cls, mesh: Mesh, blocks: Sequence[CellBlock]) -> Topology:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,9 @@ from scipy import sparse
 from designtwin.model.model import LoadCase, Model
 from designtwin.solvers.system import SparseMatrix
 from designtwin.typing import BoolArray, FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from designtwin.assembly.constraints import Constraints
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,33 +68,50 @@ class DofMap:
 
 @dataclass(frozen=True, eq=False)
 class AffineMap:
-    """Supports as u = T q + u0: some q fixed, the rest free; T is the identity but at skew supports.
+    """Supports and connections as u = T q + u0: some q fixed, the rest free.
+
+    T is the identity but at skew supports and at unknowns that follow others.
 
     Parameters
     ----------
     fixed : bool[n_dof]
-        Which q are prescribed.
+        Which q are prescribed, or follow others (these have an empty column in T).
     value : float64[n_dof]
-        Their values, 0 elsewhere; u0 = T value.
+        Prescribed values, 0 elsewhere; u0 = T value + offset.
     transform : CSR [n_dof, n_dof], optional
         T; None for the identity.
+    offset : float64[n_dof], optional
+        What prescribed values in connections add to u.
+    constraints : Constraints, optional
+        The equations behind T, for the forces that they exert.
     """
 
     fixed: BoolArray
     value: FloatArray
     transform: SparseMatrix | None = None
+    offset: FloatArray | None = None
+    constraints: Constraints | None = None
+
+    @property
+    def turn(self) -> SparseMatrix | None:
+        """The part of T that turns the axes of skew supports; None without any."""
+        return self.transform if self.constraints is None else self.constraints.turn
 
     def expand(self, q: FloatArray) -> FloatArray:
         """u [n_dof] from the free unknowns q (0 where fixed)."""
         q = q + self.value
-        return q if self.transform is None else self.transform @ q
+        u = q if self.transform is None else self.transform @ q
+        return u if self.offset is None else u + self.offset
 
     def restrict(self, f: FloatArray) -> FloatArray:
         """Forces conjugate to q, T^T f, for f[n_dof] or [n_dof, k]."""
         return f if self.transform is None else self.transform.T @ f
 
     def lift(self, reaction: FloatArray) -> FloatArray:
-        """Keep of nodal forces [n_dof] what acts along prescribed directions."""
+        """Keep of nodal forces [n_dof] what acts along prescribed directions, or comes through links from
+        outside."""
+        if self.constraints is not None:
+            return self.constraints.reactions(reaction)
         along = np.where(self.fixed, self.restrict(reaction), 0.0)
         return along if self.transform is None else self.transform @ along
 
@@ -152,8 +172,8 @@ def _node_frame(
     return frame, np.arange(3) < n_held, value
 
 
-def static_map(model: Model, case: LoadCase, dofs: DofMap) -> AffineMap:
-    """The affine map of a case's supports; nodes in no cell are held.
+def static_map(model: Model, case: LoadCase, dofs: DofMap, linked: IntArray | None = None) -> AffineMap:
+    """The affine map of a case's supports; nodes in no cell are held, but those that connections name.
 
     Supports that contradict each other were refused when the model was made.
     """
@@ -181,6 +201,8 @@ def static_map(model: Model, case: LoadCase, dofs: DofMap) -> AffineMap:
         axes[node], fixed[node], value[node] = _node_frame(straight + wanted, components)
     unused = np.ones(dofs.n_points, bool)
     unused[model.mesh.used_nodes] = False
+    if linked is not None:
+        unused[linked] = False
     fixed[unused] = True
     value[unused] = 0.0
     value[~fixed] = 0.0

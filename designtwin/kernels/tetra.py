@@ -551,79 +551,16 @@ def _cells_at_once(geo, at):
     for w in range(16):
         k = 4 * w
         (
-            f0x,
-            f0y,
-            f0z,
-            f1x,
-            f1y,
-            f1z,
-            f2x,
-            f2y,
-            f2z,
-            f3x,
-            f3y,
-            f3z,
-            f4x,
-            f4y,
-            f4z,
-            f5x,
-            f5y,
-            f5z,
-            f6x,
-            f6y,
-            f6z,
-            f7x,
-            f7y,
-            f7z,
-            f8x,
-            f8y,
-            f8z,
-            f9x,
-            f9y,
-            f9z,
+            f0x, f0y, f0z, f1x, f1y, f1z, f2x, f2y, f2z, f3x, f3y, f3z, f4x, f4y, f4z, f5x, f5y, f5z,
+            f6x, f6y, f6z, f7x, f7y, f7z, f8x, f8y, f8z, f9x, f9y, f9z,
         ) = _forces(
-            geo[w],
-            geo[16 + w],
-            geo[32 + w],
-            geo[48 + w],
-            geo[64 + w],
-            geo[80 + w],
-            geo[96 + w],
-            geo[112 + w],
-            geo[128 + w],
-            geo[144 + w],
-            geo[160 + w],
-            at[0 + k],
-            at[1 + k],
-            at[2 + k],
-            at[64 + k],
-            at[65 + k],
-            at[66 + k],
-            at[128 + k],
-            at[129 + k],
-            at[130 + k],
-            at[192 + k],
-            at[193 + k],
-            at[194 + k],
-            at[256 + k],
-            at[257 + k],
-            at[258 + k],
-            at[320 + k],
-            at[321 + k],
-            at[322 + k],
-            at[384 + k],
-            at[385 + k],
-            at[386 + k],
-            at[448 + k],
-            at[449 + k],
-            at[450 + k],
-            at[512 + k],
-            at[513 + k],
-            at[514 + k],
-            at[576 + k],
-            at[577 + k],
-            at[578 + k],
-        )
+            geo[w], geo[16 + w], geo[32 + w], geo[48 + w], geo[64 + w], geo[80 + w], geo[96 + w],
+            geo[112 + w], geo[128 + w], geo[144 + w], geo[160 + w], at[k], at[1 + k], at[2 + k],
+            at[64 + k], at[65 + k], at[66 + k], at[128 + k], at[129 + k], at[130 + k], at[192 + k],
+            at[193 + k], at[194 + k], at[256 + k], at[257 + k], at[258 + k], at[320 + k], at[321 + k],
+            at[322 + k], at[384 + k], at[385 + k], at[386 + k], at[448 + k], at[449 + k], at[450 + k],
+            at[512 + k], at[513 + k], at[514 + k], at[576 + k], at[577 + k], at[578 + k],
+        )  # fmt: skip
         # A node's fourth number is zero and stays so; touched, it makes loads and stores whole vectors.
         zero0 = at[3 + k] + at[3 + k]
         zero1 = at[67 + k] + at[67 + k]
@@ -635,51 +572,21 @@ def _cells_at_once(geo, at):
         zero7 = at[451 + k] + at[451 + k]
         zero8 = at[515 + k] + at[515 + k]
         zero9 = at[579 + k] + at[579 + k]
-        at[0 + k] = f0x
-        at[1 + k] = f0y
-        at[2 + k] = f0z
-        at[3 + k] = zero0
-        at[64 + k] = f1x
-        at[65 + k] = f1y
-        at[66 + k] = f1z
-        at[67 + k] = zero1
-        at[128 + k] = f2x
-        at[129 + k] = f2y
-        at[130 + k] = f2z
-        at[131 + k] = zero2
-        at[192 + k] = f3x
-        at[193 + k] = f3y
-        at[194 + k] = f3z
-        at[195 + k] = zero3
-        at[256 + k] = f4x
-        at[257 + k] = f4y
-        at[258 + k] = f4z
-        at[259 + k] = zero4
-        at[320 + k] = f5x
-        at[321 + k] = f5y
-        at[322 + k] = f5z
-        at[323 + k] = zero5
-        at[384 + k] = f6x
-        at[385 + k] = f6y
-        at[386 + k] = f6z
-        at[387 + k] = zero6
-        at[448 + k] = f7x
-        at[449 + k] = f7y
-        at[450 + k] = f7z
-        at[451 + k] = zero7
-        at[512 + k] = f8x
-        at[513 + k] = f8y
-        at[514 + k] = f8z
-        at[515 + k] = zero8
-        at[576 + k] = f9x
-        at[577 + k] = f9y
-        at[578 + k] = f9z
-        at[579 + k] = zero9
+        at[k], at[1 + k], at[2 + k], at[3 + k] = f0x, f0y, f0z, zero0
+        at[64 + k], at[65 + k], at[66 + k], at[67 + k] = f1x, f1y, f1z, zero1
+        at[128 + k], at[129 + k], at[130 + k], at[131 + k] = f2x, f2y, f2z, zero2
+        at[192 + k], at[193 + k], at[194 + k], at[195 + k] = f3x, f3y, f3z, zero3
+        at[256 + k], at[257 + k], at[258 + k], at[259 + k] = f4x, f4y, f4z, zero4
+        at[320 + k], at[321 + k], at[322 + k], at[323 + k] = f5x, f5y, f5z, zero5
+        at[384 + k], at[385 + k], at[386 + k], at[387 + k] = f6x, f6y, f6z, zero6
+        at[448 + k], at[449 + k], at[450 + k], at[451 + k] = f7x, f7y, f7z, zero7
+        at[512 + k], at[513 + k], at[514 + k], at[515 + k] = f8x, f8y, f8z, zero8
+        at[576 + k], at[577 + k], at[578 + k], at[579 + k] = f9x, f9y, f9z, zero9
 
 
 @njit(nogil=True, fastmath=_FAST, forceinline=True)
 def _sides_at_once(geo, w, at):
-    """Forces of cell w of a batch, in the place of its displacements at[30, 8] in eight fields."""
+    """Forces of cell w of a batch, in the place of its displacements at[30, 8 of 16] in eight fields."""
     ax, ay, az = geo[w], geo[16 + w], geo[32 + w]
     bx, by, bz = geo[48 + w], geo[64 + w], geo[80 + w]
     cx, cy, cz = geo[96 + w], geo[112 + w], geo[128 + w]
@@ -698,47 +605,27 @@ def _sides_at_once(geo, w, at):
             f9x, f9y, f9z,
         ) = _forces(
             ax, ay, az, bx, by, bz, cx, cy, cz, lam, mu,
-            at[0 + k], at[8 + k], at[16 + k],
-            at[24 + k], at[32 + k], at[40 + k],
-            at[48 + k], at[56 + k], at[64 + k],
-            at[72 + k], at[80 + k], at[88 + k],
-            at[96 + k], at[104 + k], at[112 + k],
-            at[120 + k], at[128 + k], at[136 + k],
-            at[144 + k], at[152 + k], at[160 + k],
-            at[168 + k], at[176 + k], at[184 + k],
-            at[192 + k], at[200 + k], at[208 + k],
-            at[216 + k], at[224 + k], at[232 + k],
+            at[k], at[16 + k], at[32 + k],
+            at[48 + k], at[64 + k], at[80 + k],
+            at[96 + k], at[112 + k], at[128 + k],
+            at[144 + k], at[160 + k], at[176 + k],
+            at[192 + k], at[208 + k], at[224 + k],
+            at[240 + k], at[256 + k], at[272 + k],
+            at[288 + k], at[304 + k], at[320 + k],
+            at[336 + k], at[352 + k], at[368 + k],
+            at[384 + k], at[400 + k], at[416 + k],
+            at[432 + k], at[448 + k], at[464 + k],
         )  # fmt: skip
-        at[0 + k] = f0x
-        at[8 + k] = f0y
-        at[16 + k] = f0z
-        at[24 + k] = f1x
-        at[32 + k] = f1y
-        at[40 + k] = f1z
-        at[48 + k] = f2x
-        at[56 + k] = f2y
-        at[64 + k] = f2z
-        at[72 + k] = f3x
-        at[80 + k] = f3y
-        at[88 + k] = f3z
-        at[96 + k] = f4x
-        at[104 + k] = f4y
-        at[112 + k] = f4z
-        at[120 + k] = f5x
-        at[128 + k] = f5y
-        at[136 + k] = f5z
-        at[144 + k] = f6x
-        at[152 + k] = f6y
-        at[160 + k] = f6z
-        at[168 + k] = f7x
-        at[176 + k] = f7y
-        at[184 + k] = f7z
-        at[192 + k] = f8x
-        at[200 + k] = f8y
-        at[208 + k] = f8z
-        at[216 + k] = f9x
-        at[224 + k] = f9y
-        at[232 + k] = f9z
+        at[k], at[16 + k], at[32 + k] = f0x, f0y, f0z
+        at[48 + k], at[64 + k], at[80 + k] = f1x, f1y, f1z
+        at[96 + k], at[112 + k], at[128 + k] = f2x, f2y, f2z
+        at[144 + k], at[160 + k], at[176 + k] = f3x, f3y, f3z
+        at[192 + k], at[208 + k], at[224 + k] = f4x, f4y, f4z
+        at[240 + k], at[256 + k], at[272 + k] = f5x, f5y, f5z
+        at[288 + k], at[304 + k], at[320 + k] = f6x, f6y, f6z
+        at[336 + k], at[352 + k], at[368 + k] = f7x, f7y, f7z
+        at[384 + k], at[400 + k], at[416 + k] = f8x, f8y, f8z
+        at[432 + k], at[448 + k], at[464 + k] = f9x, f9y, f9z
 
 
 @njit(nogil=True)
@@ -814,6 +701,35 @@ def _most_nodes(start, stop, interior, shared_start):
     return most
 
 
+@njit(nogil=True)
+def _columns(
+    start, stop, conn, batches, interior, shared, shared_start, geo, add, x, buffer, y, begin_column,
+    end_column,
+):  # fmt: skip
+    """Lanes over cells, one column after another."""
+    flat, most = geo.reshape(geo.size), _most_nodes(start, stop, interior, shared_start)
+    u, f = np.empty(4 * most, x.dtype), np.empty(4 * most, x.dtype)
+    two = np.empty(1280, x.dtype)
+    for chunk in range(start, stop):
+        first, n_own = np.int64(interior[chunk]), np.int64(interior[chunk + 1] - interior[chunk])
+        begin, end = np.int64(shared_start[chunk]), np.int64(shared_start[chunk + 1])
+        last = batches[chunk + 1]
+        for column in range(begin_column, end_column):
+            _take(first, n_own, shared, begin, end, column, add, x, buffer, y, u, f)
+            here = 0
+            if batches[chunk] < last:
+                _gather(conn, batches[chunk], u, two[:640])
+            for b in range(batches[chunk], last):
+                there = 640 - here
+                if b + 1 < last:  # early: wide loads wait until narrow stores have settled
+                    _gather(conn, b + 1, u, two[there : there + 640])
+                at = two[here : here + 640]
+                _cells_at_once(flat[176 * b : 176 * b + 176], at)
+                _scatter(conn, b, at, f)
+                here = there
+            _give(first, n_own, begin, end, column, f, buffer, y)
+
+
 @njit(cache=True, nogil=True)
 def product(start, stop, conn, batches, interior, shared, shared_start, geo, add, x, buffer, y, columns):
     """Stiffness of straight cells times x, column by column; ``add_shared`` completes it.
@@ -835,31 +751,14 @@ def product(start, stop, conn, batches, interior, shared, shared_start, geo, add
     columns : int64[2]
         First and last + 1 of the columns done.
     """
-    flat, most = geo.reshape(geo.size), _most_nodes(start, stop, interior, shared_start)
-    u, f = np.empty(4 * most, x.dtype), np.empty(4 * most, x.dtype)
-    two = np.empty(1280, x.dtype)
-    for chunk in range(start, stop):
-        first, n_own = np.int64(interior[chunk]), np.int64(interior[chunk + 1] - interior[chunk])
-        begin, end = np.int64(shared_start[chunk]), np.int64(shared_start[chunk + 1])
-        last = batches[chunk + 1]
-        for column in range(columns[0], columns[1]):
-            _take(first, n_own, shared, begin, end, column, add, x, buffer, y, u, f)
-            here = 0
-            if batches[chunk] < last:
-                _gather(conn, batches[chunk], u, two[:640])
-            for b in range(batches[chunk], last):
-                there = 640 - here
-                if b + 1 < last:  # early: wide loads wait until narrow stores have settled
-                    _gather(conn, b + 1, u, two[there : there + 640])
-                at = two[here : here + 640]
-                _cells_at_once(flat[176 * b : 176 * b + 176], at)
-                _scatter(conn, b, at, f)
-                here = there
-            _give(first, n_own, begin, end, column, f, buffer, y)
+    _columns(
+        start, stop, conn, batches, interior, shared, shared_start, geo, add, x, buffer, y, columns[0],
+        columns[1],
+    )  # fmt: skip
 
 
 @njit(nogil=True)
-def _gather_many(conn, b, w, first, n_own, shared, begin, n_rhs, column, width, xs, at):
+def _gather_many(conn, b, w, first, n_own, shared, begin, n_rhs, column, halves, xs, at):
     for a in range(10):
         i = np.int64(conn[b, a, w])
         if i < n_own:
@@ -867,36 +766,31 @@ def _gather_many(conn, b, w, first, n_own, shared, begin, n_rhs, column, width, 
         else:
             i = np.int64(shared[begin + i - n_own])
         i = 3 * i * n_rhs + column
-        if width == 8:
+        for half in range(halves):
             for c in range(3):
-                _copy8(at, 24 * a + 8 * c, xs, i + c * n_rhs)
-        else:
-            for c in range(3):
-                for k in range(width):
-                    at[24 * a + 8 * c + k] = xs[i + c * n_rhs + k]
+                _copy8(at, 48 * a + 16 * c + 8 * half, xs, i + c * n_rhs + 8 * half)
 
 
 @njit(nogil=True)
-def _scatter_many(conn, b, w, first, n_own, begin, n_rhs, column, width, at, bs, ys):
+def _scatter_many(conn, b, w, first, n_own, begin, n_rhs, column, halves, at, bs, ys):
     for a in range(10):
         i = np.int64(conn[b, a, w])
         own = i < n_own
         to = ys if own else bs
         i = 3 * (first + i if own else begin + i - n_own) * n_rhs + column
-        if width == 8:
+        for half in range(halves):
             for c in range(3):
-                _add8(to, i + c * n_rhs, at, 24 * a + 8 * c)
-        else:
-            for c in range(3):
-                for k in range(width):
-                    to[i + c * n_rhs + k] += at[24 * a + 8 * c + k]
+                _add8(to, i + c * n_rhs + 8 * half, at, 48 * a + 16 * c + 8 * half)
 
 
 @njit(cache=True, nogil=True)
 def product_of_many(
     start, stop, conn, batches, interior, shared, shared_start, geo, add, x, buffer, y, columns
 ):
-    """As ``product``, for many right-hand sides: each cell is loaded once for eight of them."""
+    """As ``product``, for many right-hand sides: lanes over these, a cell is loaded once for 8 or 16 of them.
+
+    What is left of columns when these are taken goes the way of ``product``; the digits are the same.
+    """
     n_rhs = x.shape[1]
     flat, xs, ys, bs = (
         geo.reshape(geo.size),
@@ -904,31 +798,40 @@ def product_of_many(
         y.reshape(y.size),
         buffer.reshape(buffer.size),
     )
-    two = np.zeros(480, x.dtype)
+    two = np.zeros(960, x.dtype)
+    end_column = columns[0] + 8 * ((columns[1] - columns[0]) // 8)
     for chunk in range(start, stop):
         first, n_own = np.int64(interior[chunk]), np.int64(interior[chunk + 1] - interior[chunk])
         begin, end = np.int64(shared_start[chunk]), np.int64(shared_start[chunk + 1])
         if not add:
-            y[3 * first : 3 * (first + n_own), columns[0] : columns[1]] = 0
-            buffer[3 * begin : 3 * end, columns[0] : columns[1]] = 0
+            y[3 * first : 3 * (first + n_own), columns[0] : end_column] = 0
+            buffer[3 * begin : 3 * end, columns[0] : end_column] = 0
         b0, last = np.int64(batches[chunk]), 16 * np.int64(batches[chunk + 1])
         if 16 * b0 == last:
             continue
-        for column in range(columns[0], columns[1], 8):
-            width = min(8, columns[1] - column)
+        column = columns[0]
+        while column < end_column:
+            halves = min(2, (end_column - column) // 8)
             here = 0
-            _gather_many(conn, b0, 0, first, n_own, shared, begin, n_rhs, column, width, xs, two[:240])
+            _gather_many(conn, b0, 0, first, n_own, shared, begin, n_rhs, column, halves, xs, two[:480])
             for cell in range(16 * b0, last):
-                b, w, there = cell >> 4, cell & 15, 240 - here
+                b, w, there = cell >> 4, cell & 15, 480 - here
                 if cell + 1 < last:
                     _gather_many(
                         conn, (cell + 1) >> 4, (cell + 1) & 15, first, n_own, shared, begin, n_rhs, column,
-                        width, xs, two[there : there + 240],
+                        halves, xs, two[there : there + 480],
                     )  # fmt: skip
-                at = two[here : here + 240]
-                _sides_at_once(flat[176 * b : 176 * b + 176], w, at)
-                _scatter_many(conn, b, w, first, n_own, begin, n_rhs, column, width, at, bs, ys)
+                at, g = two[here : here + 480], flat[176 * b : 176 * b + 176]
+                for half in range(halves):
+                    _sides_at_once(g, w, at[8 * half :])
+                _scatter_many(conn, b, w, first, n_own, begin, n_rhs, column, halves, at, bs, ys)
                 here = there
+            column += 8 * halves
+    if end_column < columns[1]:
+        _columns(
+            start, stop, conn, batches, interior, shared, shared_start, geo, add, x, buffer, y, end_column,
+            columns[1],
+        )  # fmt: skip
 
 
 @njit(cache=True, nogil=True)
@@ -988,17 +891,17 @@ def geometry(start, stop, conn, cells, points, lam, mu, geo):
                 points[n1, 0] - points[n0, 0],
                 points[n2, 0] - points[n0, 0],
                 points[n3, 0] - points[n0, 0],
-            )
+            )  # fmt: skip
             py, qy, ry = (
                 points[n1, 1] - points[n0, 1],
                 points[n2, 1] - points[n0, 1],
                 points[n3, 1] - points[n0, 1],
-            )
+            )  # fmt: skip
             pz, qz, rz = (
                 points[n1, 2] - points[n0, 2],
                 points[n2, 2] - points[n0, 2],
                 points[n3, 2] - points[n0, 2],
-            )
+            )  # fmt: skip
             ax, ay, az = qy * rz - qz * ry, qz * rx - qx * rz, qx * ry - qy * rx
             bx, by, bz = ry * pz - rz * py, rz * px - rx * pz, rx * py - ry * px
             cx, cy, cz = py * qz - pz * qy, pz * qx - px * qz, px * qy - py * qx
@@ -1101,7 +1004,7 @@ def _general_cells_at_once(geo, g_step, tensor, c_step, weights, at):
     base, own, mid = weights[0], weights[1], weights[2]
     for w in range(16):
         k = 4 * w
-        u0x = at[0 + k]
+        u0x = at[k]
         u0y = at[1 + k]
         u0z = at[2 + k]
         u1x = at[64 + k]
@@ -1268,7 +1171,7 @@ def _general_cells_at_once(geo, g_step, tensor, c_step, weights, at):
         d3x = t03x + t13x + t23x + t33x
         d3y = t03y + t13y + t23y + t33y
         d3z = t03z + t13z + t23z + t33z
-        at[0 + k] = base * d0x + own * t00x
+        at[k] = base * d0x + own * t00x
         at[1 + k] = base * d0y + own * t00y
         at[2 + k] = base * d0z + own * t00z
         at[3 + k] = 0

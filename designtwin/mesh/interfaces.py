@@ -20,8 +20,8 @@ from designtwin.typing import BoolArray, FloatArray, IntArray, SparseMatrix
 
 REACH = 0.1
 """Gap that is bridged where none is stated, as a share of the size of the larger facet."""
-_FACING = 0.5
-"""Cosine between the normals of two facets, one turned round, under which they do not match."""
+_FACING = -0.5
+"""Cosine between the normals of two facets above which they do not look at each other."""
 _COVERED = 0.5
 """Share of a node's surroundings that must find the other face for the node to follow it."""
 _SHARE = 0.2
@@ -70,7 +70,8 @@ class Projection:
 
         n, m = self.nodes.shape
         start = np.arange(0, n * m + 1, m)
-        out = sparse.csr_array((self.weights.ravel(), self.nodes.ravel(), start), shape=(n, n_points))
+        # A copy: scipy sorts in place.
+        out = sparse.csr_array((self.weights.flatten(), self.nodes.flatten(), start), shape=(n, n_points))
         out.sum_duplicates()
         out.eliminate_zeros()
         return out
@@ -97,6 +98,10 @@ class Coupling:
         Largest gap bridged, m.
     nearest : float
         Smallest distance found between the two, m; inf where they do not look at each other.
+    weight : float64[k]
+        Area that the shape function of each secondary node stands for, m^2; 0 with method "node".
+    beside : CSR [k, k]
+        Which secondary nodes share a facet.
     """
 
     nodes: IntArray
@@ -106,6 +111,8 @@ class Coupling:
     covered: float
     gap: float
     nearest: float
+    weight: FloatArray
+    beside: SparseMatrix
 
     def displacement(self) -> SparseMatrix:
         """Rows for x, y, z of each secondary node, CSR [3 k, 3 n_points]."""
@@ -344,7 +351,6 @@ def couple(
     method: str = "mortar",
     ring: bool = False,
     moved: FloatArray | None = None,
-    facing: float = -1.0,
 ) -> Coupling:
     """How the nodes of one face follow another that it touches; the meshes need not match.
 
@@ -362,8 +368,6 @@ def couple(
         Faces of an axisymmetric part.
     moved : float64[n_points, 3], optional
         Where the primary nodes are for this purpose (periodic faces), m.
-    facing : float
-        -1 where the faces look at each other, 1 where they look the same way (periodic faces).
 
     Returns
     -------
@@ -379,7 +383,7 @@ def couple(
     common, nearest = [], np.inf
     for s in range(len(a.blocks)):
         for p in range(len(b.blocks)):
-            one, least = _common(a, s, b, p, tolerance, ring, facing)
+            one, least = _common(a, s, b, p, tolerance, ring)
             nearest = min(nearest, least)
             if len(one.measure):
                 common.append(one)
@@ -426,6 +430,7 @@ def _by_nodes(
     return Coupling(
         nodes[near], sparse.csr_array(weights), arms, nodes[~near], float(near.mean()),
         float(found.distance[near].max(initial=0.0)), float(found.distance.min(initial=np.inf)),
+        np.zeros(int(near.sum())), sparse.csr_array((int(near.sum()), int(near.sum()))),
     )  # fmt: skip
 
 
@@ -482,9 +487,7 @@ def _pairs(a: Faces, s: int, b: Faces, p: int, tolerance: float | None) -> tuple
     return np.repeat(np.arange(len(center)), np.diff(first)), rows
 
 
-def _common(
-    a: Faces, s: int, b: Faces, p: int, tolerance: float | None, ring: bool, wanted: float
-) -> tuple[_Common, float]:
+def _common(a: Faces, s: int, b: Faces, p: int, tolerance: float | None, ring: bool) -> tuple[_Common, float]:
     """Common integration points of two blocks, and the smallest gap between facets that face each other."""
     from designtwin.kernels.projection import count_overlaps, overlaps
 
@@ -513,7 +516,7 @@ def _common(
     row_s, row_p = np.repeat(pair_s, np.diff(first)), np.repeat(pair_p, np.diff(first))
     gap = np.linalg.norm(offset, axis=1)
     size = np.maximum(a.sizes[s][row_s], b.sizes[p][row_p])
-    towards = facing * wanted >= _FACING
+    towards = facing <= _FACING
     nearest = float(gap[towards].min(initial=np.inf))
     keep = towards & (gap <= np.maximum(REACH * size if tolerance is None else tolerance, _EXACT * size))
     offset[gap <= _EXACT * size] = 0.0
@@ -539,7 +542,8 @@ class _Mortar:
         nodes = np.flatnonzero(tied)
         if not len(nodes):
             empty = sparse.csr_array((0, self.n))
-            return Coupling(nodes, empty, None, self.a.nodes, 0.0, 0.0, self.nearest)
+            none = sparse.csr_array((0, 0))
+            return Coupling(nodes, empty, None, self.a.nodes, 0.0, 0.0, self.nearest, np.empty(0), none)
         number = np.full(self.n, -1)
         number[nodes] = np.arange(len(nodes))
         scalar: list[SparseMatrix] = []
@@ -569,7 +573,33 @@ class _Mortar:
             arm = sparse.csr_array(arm)
         loose = np.setdiff1d(self.a.nodes, nodes)
         gap = max(float(np.linalg.norm(one.offset, axis=1).max(initial=0.0)) for one in self.common)
-        return Coupling(nodes, weights, arm, loose, share, gap, self.nearest)
+        return Coupling(
+            nodes, weights, arm, loose, share, gap, self.nearest, self._weight()[nodes], self._beside(number)
+        )  # fmt: skip
+
+    def _weight(self) -> FloatArray:
+        """Common area under each secondary node's shape function."""
+        out = np.zeros(self.n)
+        for one in self.common:
+            block = self.a.blocks[one.secondary]
+            element = ELEMENTS[block.element]
+            shape = element.shape(one.xi_s[:, : element.dimension])
+            np.add.at(out, block.conn[one.pair_s], shape * one.measure[:, None])
+        return out
+
+    def _beside(self, number: IntArray) -> SparseMatrix:
+        """Which tied nodes share a facet, CSR [k, k]."""
+        from scipy import sparse
+
+        k = int(number.max()) + 1
+        total = sparse.csr_array((k, k))
+        for block in self.a.blocks:
+            own = number[block.conn]
+            rows, columns = np.repeat(own, own.shape[1], axis=1).ravel(), np.tile(own, own.shape[1]).ravel()
+            keep = (rows >= 0) & (columns >= 0) & (rows != columns)
+            ones = np.ones(int(keep.sum()))
+            total = total + sparse.coo_array((ones, (rows[keep], columns[keep])), shape=(k, k)).tocsr()
+        return total.tocsr()
 
     def _tied(self) -> tuple[BoolArray, float]:
         """Nodes that follow: those whose surroundings are covered; and the covered share of the area."""

@@ -565,7 +565,7 @@ def _pieces(mesh: Mesh) -> Finding:
         "cells",
         small,
         "; ".join(parts) + more,
-        "each needs supports of its own, or mesh.joined() if they should be one",
+        "each needs supports of its own, a Tie that bonds it, or mesh.joined() if they should be one",
     )
 
 

@@ -21,11 +21,12 @@ from designtwin.errors import (
     SingularSystemError,
 )
 from designtwin.mesh.mesh import Mesh
+from designtwin.model.connections import equations_of, joined_pieces, linked_nodes
 from designtwin.model.domains import NodalMatrices, rigid_motions
 from designtwin.model.loads import Acceleration, Centrifugal, Gravity, Load
 from designtwin.model.sections import Section, Truss
 from designtwin.model.supports import InertiaRelief, Prescribed, Support
-from designtwin.typing import FloatArray, IntArray
+from designtwin.typing import FloatArray, IntArray, SparseMatrix
 from designtwin.units import show
 
 if TYPE_CHECKING:
@@ -59,7 +60,8 @@ def check_static(model: Model, case: LoadCase) -> tuple[str, ...]:
     _check_properties(model, case, supports)
     _check_nodes(model, case.name, case.loads, supports)
     _check_motions(model, case.name, supports)
-    return (*_unit_notes(model), *_load_notes(model, case, supports))
+    joints = [note for one in model.connections for note in one.notes(model)]
+    return (*_unit_notes(model), *joints, *_load_notes(model, case, supports))
 
 
 def check_thermal(model: Model, case: LoadCase) -> tuple[str, ...]:
@@ -86,7 +88,7 @@ def check_thermal(model: Model, case: LoadCase) -> tuple[str, ...]:
     supports = (*model.heat_supports, *case.heat_supports)
     _check_nodes(model, case.name, case.heat_loads, supports)
     _check_levels(model, case, supports)
-    notes = list(_unit_notes(model))
+    notes = [*_unit_notes(model), *(note for one in model.connections for note in one.notes(model))]
     if not case.heat_loads and not supports:
         notes.append(f"case {case.name!r}: no heat enters or leaves")
     return tuple(notes)
@@ -172,6 +174,8 @@ def _check_nodes(model: Model, case: str, loads: Sequence[Load], supports: Seque
     used[model.mesh.used_nodes] = True
     if used.all():
         return
+    used[linked_nodes(model)] = True
+    used[linked_nodes(model, heat=True)] = True
     items: list[Load | Support] = [*loads, *supports]
     for item in items:
         on = getattr(item, "on", None)
@@ -202,7 +206,7 @@ class Bodies:
     n : int
         Number of bodies.
     loose : int64[k]
-        Nodes that only bars use.
+        Nodes that only bars use, or only connections.
     """
 
     of_cell: IntArray
@@ -226,6 +230,8 @@ def _bodies(model: Model) -> Bodies:
     of_cell[solid] = body
     ends = _nodes(mesh, np.flatnonzero(bar))
     loose = np.setdiff1d(ends, _nodes(mesh, solid)) if len(ends) else ends
+    alone = np.setdiff1d(linked_nodes(model), mesh.used_nodes)
+    loose = np.union1d(loose, alone) if len(alone) else loose
     return Bodies(of_cell, n, loose)
 
 
@@ -244,13 +250,15 @@ def _check_motions(model: Model, case: str, supports: Sequence[Support]) -> None
         return
     held = [one for support in supports for one in support.prescribed(model)]
     springs = [one for support in supports for one in support.matrices(model)]
-    mesh, bodies = model.mesh, _bodies(model)
-    piece = mesh.pieces
+    bodies = _bodies(model)
+    piece, piece_of_node = joined_pieces(model)
+    links = [one.matrix for one in equations_of(model, model.connections)]
     texts: list[str] = []
     found = 0
     for number in range(int(piece.max()) + 1):
         cells = np.flatnonzero(piece == number)
-        free = _free_motions(model, bodies, cells, held, springs)
+        named = np.flatnonzero(piece_of_node == number) if links else None
+        free = _free_motions(model, bodies, cells, held, springs, links, named)
         if free:
             found += 1
             texts += free[: max(0, 4 - len(texts))]
@@ -267,12 +275,17 @@ def _free_motions(
     cells: IntArray,
     held: Sequence[Prescribed],
     springs: Sequence[NodalMatrices],
+    links: Sequence[SparseMatrix] = (),
+    nodes: IntArray | None = None,
 ) -> list[str]:
-    """Sentences on what can move in one piece; none if all is held."""
+    """Sentences on what can move in one piece; none if all is held.
+
+    With connections: their equations over displacements, and the nodes of the piece.
+    """
     mesh = model.mesh
     bodies_here = bodies.of_cell[cells]
     ids = np.flatnonzero(np.bincount(bodies_here[bodies_here >= 0], minlength=1))
-    nodes = _nodes(mesh, cells)
+    nodes = _nodes(mesh, cells) if nodes is None else nodes
     low, high = mesh.bounds(nodes)
     center, size = 0.5 * (low + high), max(0.5 * float(np.linalg.norm(high - low)), 1e-300)
     inside = np.zeros(mesh.n_points, bool)
@@ -333,6 +346,15 @@ def _free_motions(
         rows_ = np.zeros((3, n_unknown))
         rows_[:, m * a : m * (a + 1)], rows_[:, m * b : m * (b + 1)] = modes, -modes
         resist(rows_)
+    for matrix in links:
+        rows = np.flatnonzero(np.bincount(matrix.nonzero()[0][inside[matrix.nonzero()[1] // 3]],
+                                          minlength=matrix.shape[0]))  # fmt: skip
+        for some in np.array_split(rows, max(1, len(rows) * n_unknown // 2_000_000)):
+            part = matrix[some]
+            at = np.unique(part.indices // 3)
+            columns = (3 * at[:, None] + np.arange(3)).ravel()
+            change = part[:, columns] @ motion(at).reshape(-1, n_unknown)
+            resist(change / np.sqrt(max(len(rows), 1)))
     if len(loose):
         for name, some in mesh.rows_by_block(cells[bodies.of_cell[cells] < 0]):
             ends = mesh.cells[name][some][:, :2]
@@ -417,7 +439,8 @@ class _Piece:
             cells = self.cells[self.bodies.of_cell[self.cells] == body]
             motion = describe_motion(basis, self.center, self.size, self.model)
             texts.append(
-                f"{self._name(cells, of='body')} hangs on its piece by shared nodes only, as on a hinge: it "
+                f"{self._name(cells, of='body')} hangs on its piece by shared nodes "
+                f"{'or connections ' if self.model.connections else ''}only, as on a hinge: it "
                 f"{motion}. Join it by whole faces, or add a support that stops this."
             )
         return texts or [f"{self._name(self.cells)} is a mechanism: {self._moving_ends(free)}"]
@@ -477,11 +500,13 @@ class _Piece:
         if same:
             return (
                 f"{same:,} of its nodes lie on nodes of piece {number} but are not joined to them: "
-                "merge coincident nodes in the mesh, or add a support."
+                "merge coincident nodes in the mesh, bond the faces by connections=[Tie(a=..., b=...)], or "
+                "add a support."
             )
         gap = show(float(distance[nearest]), "length", digits=3)
         return (
-            f"The nearest node of another piece ({number}) is {gap} away. Add a support, or join the pieces."
+            f"The nearest node of another piece ({number}) is {gap} away. Add a support, or join the "
+            "pieces: connections=[Tie(a=..., b=..., tolerance=...)]."
         )
 
 
@@ -578,6 +603,7 @@ def _place(point: FloatArray) -> str:
 
 def _check_levels(model: Model, case: LoadCase, supports: Sequence[Support]) -> None:
     mesh = model.mesh
+    piece, piece_of_node = joined_pieces(model, heat=True)
     anchored = np.zeros(mesh.n_points, bool)
     for support in supports:
         for one in support.prescribed(model):
@@ -586,13 +612,12 @@ def _check_levels(model: Model, case: LoadCase, supports: Sequence[Support]) -> 
     for item in items:
         for matrices in item.matrices(model):
             anchored[matrices.nodes[np.abs(matrices.values).max(axis=(1, 2)) > 0.0]] = True
-    n = int(mesh.pieces.max()) + 1
+    n = int(piece.max()) + 1
     fixed = np.zeros(n, bool)
-    for _, ids, conn in mesh.blocks():
-        fixed[mesh.pieces[ids[anchored[conn].any(axis=1)]]] = True
+    fixed[piece_of_node[anchored & (piece_of_node >= 0)]] = True
     if fixed.all():
         return
-    cells = np.flatnonzero(mesh.pieces == np.flatnonzero(~fixed)[0])
+    cells = np.flatnonzero(piece == np.flatnonzero(~fixed)[0])
     name = _Piece(model, Bodies(mesh.pieces, n, mesh.used_nodes[:0]), cells, cells[:0], cells[:0],
                   np.zeros(3), 1.0, False)._name(cells)  # fmt: skip
     more = f" ({int((~fixed).sum()) - 1} more pieces likewise)" if (~fixed).sum() > 1 else ""

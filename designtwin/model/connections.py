@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,12 +48,19 @@ class Equations:
     firm : bool
         True where the equations hold even where supports or other connections give the follower already;
         false for bonds, of which such a node is left out.
+    weight : float64[k], optional
+        Area each equation of a bond stands for.
+    beside : CSR [k, k], optional
+        Equations of neighbors: they take over the area of one that is left out, so that a constant traction
+        still passes.
     """
 
     matrix: SparseMatrix
     value: FloatArray
     follower: IntArray
     firm: bool
+    weight: FloatArray | None = None
+    beside: SparseMatrix | None = None
 
 
 class Connection(Plain):
@@ -120,18 +127,20 @@ def _facets(model: Model, on: On, who: str) -> IntArray:
 
 
 def _following(
-    n_points: int, nodes: IntArray, weights: SparseMatrix, axes: Sequence[int], value: FloatArray
+    n_points: int, found: Coupling, weights: SparseMatrix, axes: Sequence[int], value: FloatArray
 ) -> Equations:
     """Equations u(node, axis) = weights @ u + value for rows sorted node by node, 3 to a node."""
     from scipy import sparse
 
-    k = len(nodes)
+    nodes, k = found.nodes, len(found.nodes)
     some = (3 * np.arange(k)[:, None] + np.array(axes)).ravel()
     follower = (3 * nodes[:, None] + np.array(axes)).ravel()
     one = sparse.csr_array(
         (np.ones(len(some)), follower, np.arange(len(some) + 1)), shape=(len(some), 3 * n_points)
     )
-    return Equations((one - weights[some]).tocsr(), value[some], follower, False)
+    beside = sparse.kron(found.beside, sparse.eye_array(len(axes)), format="csr")
+    weight = np.repeat(found.weight, len(axes))
+    return Equations((one - weights[some]).tocsr(), value[some], follower, False, weight, beside)
 
 
 # Bonds
@@ -242,7 +251,7 @@ class Tie(Connection):
     def equations(self, model: Model) -> Equations:
         found = self.coupling(model)
         return _following(
-            model.mesh.n_points, found.nodes, found.displacement(), range(model.dimension),
+            model.mesh.n_points, found, found.displacement(), range(model.dimension),
             np.zeros(3 * len(found.nodes)),
         )  # fmt: skip
 
@@ -265,7 +274,8 @@ def _heat_following(n_points: int, found: Coupling) -> Equations:
 
     k = len(found.nodes)
     one = sparse.csr_array((np.ones(k), found.nodes, np.arange(k + 1)), shape=(k, n_points))
-    return Equations((one - found.weights).tocsr(), np.zeros(k), found.nodes, False)
+    matrix = (one - found.weights).tocsr()
+    return Equations(matrix, np.zeros(k), found.nodes, False, found.weight, found.beside)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -345,8 +355,7 @@ class Periodic(Connection):
         else:
             through = np.array(self.through)
             moved = through + (mesh.points - through) @ self._turn().T
-        # Seen from the pattern the two faces look the same way: b turned inside out meets a.
-        found = couple(mesh, a, b, ring=model.axisymmetric, moved=moved, facing=1.0)
+        found = couple(mesh, a, b, ring=model.axisymmetric, moved=moved)
         if found.covered < 0.99:
             how = "moved straight" if self.angle is None else f"turned by {show(self.angle, 'angle')}"
             raise ModelError(
@@ -363,13 +372,13 @@ class Periodic(Connection):
         jump = np.zeros(3) if self.jump is None else np.array(self.jump)
         weights = sparse.kron(found.weights, sparse.csr_array(self._turn()), format="csr")
         out = _following(
-            n, found.nodes, weights, range(model.dimension), np.tile(jump, len(found.nodes))
+            n, found, weights, range(model.dimension), np.tile(jump, len(found.nodes))
         )  # fmt: skip
         if self.angle is None:
             return out
         # A node on the axis is its own partner: its equation says in which direction it stays.
         own = np.abs(out.matrix[np.arange(len(out.follower)), out.follower] - 1.0) > 1e-9
-        return Equations(out.matrix, out.value, np.where(own, -1, out.follower), False)
+        return replace(out, follower=np.where(own, -1, out.follower))
 
     def heat_equations(self, model: Model) -> Equations:
         return _heat_following(model.mesh.n_points, self.coupling(model))
@@ -690,3 +699,60 @@ def equations_of(model: Model, connections: Sequence[Connection], *, heat: bool 
             found = Equations(sparse.csr_array((0, width)), none, none.astype(np.int64), False)
         out.append(found)
     return out
+
+
+def linked_nodes(model: Model, *, heat: bool = False) -> IntArray:
+    """Nodes that connections name; those of no cell count as part of the model. Sorted, int64[k]."""
+    if not model.connections:
+        return np.empty(0, np.int64)
+    found = equations_of(model, model.connections, heat=heat)
+    return np.unique(np.concatenate([one.matrix.indices for one in found])) // (1 if heat else 3)
+
+
+def bound_nodes(model: Model, *, heat: bool = False) -> IntArray:
+    """Nodes whose displacement or temperature may follow from others by connections; sorted, int64[k]."""
+    size = 1 if heat else 3
+    nodes = [np.empty(0, np.int64)]
+    for one in equations_of(model, model.connections, heat=heat):
+        free = one.follower < 0
+        nodes.append((one.matrix.indices if one.firm else one.matrix[free].indices) // size)
+        nodes.append(one.follower[~free] // size)
+    return np.unique(np.concatenate(nodes))
+
+
+def joined_pieces(model: Model, *, heat: bool = False) -> tuple[IntArray, IntArray]:
+    """Pieces of the mesh that connections join count as one.
+
+    Returns
+    -------
+    cells : int64[n_cells]
+        Number of the piece of each cell.
+    nodes : int64[n_points]
+        Of each node, -1 where no cell uses it and no connection names it.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    mesh = model.mesh
+    nodes = np.full(mesh.n_points, -1)
+    for _, ids, conn in mesh.blocks():
+        nodes[conn] = mesh.pieces[ids][:, None]
+    if not model.connections:
+        return mesh.pieces, nodes
+    n = int(mesh.pieces.max()) + 1
+    named = np.unique(linked_nodes(model, heat=heat))
+    alone = named[nodes[named] < 0]
+    nodes[alone] = n + np.arange(len(alone))
+    n += len(alone)
+    rows, pieces, start = [np.empty(0, np.int64)], [np.empty(0, np.int64)], n
+    for one in equations_of(model, model.connections, heat=heat):
+        entries = one.matrix.tocoo()
+        rows.append(entries.row + start)
+        start += one.matrix.shape[0]
+        pieces.append(nodes[entries.col // (1 if heat else 3)])
+    row, piece = np.concatenate(rows), np.concatenate(pieces)
+    size = int(row.max(initial=n - 1)) + 1
+    graph = coo_array((np.ones(len(row), np.int8), (row, piece)), shape=(size, size))
+    _, label = connected_components(graph, directed=False)
+    _, number = np.unique(label[:n], return_inverse=True)
+    return np.asarray(number[mesh.pieces]), np.where(nodes >= 0, number[nodes], -1)

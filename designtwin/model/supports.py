@@ -14,6 +14,7 @@ import numpy as np
 
 from designtwin.elements import ELEMENTS
 from designtwin.errors import ModelError
+from designtwin.model.connections import equations_of, joined_pieces
 from designtwin.model.coordinates import CoordinateSystem, point
 from designtwin.model.domains import (
     NodalMatrices,
@@ -503,11 +504,11 @@ class InertiaRelief(Support):
         return [Prescribed(some, fixed[some], np.zeros((len(some), 3)))]
 
     def check(self, model: Model) -> None:
-        n = int(model.mesh.pieces.max()) + 1
+        n = int(joined_pieces(model)[0].max()) + 1
         if n > 1:
             raise ModelError(
                 f"InertiaRelief: the mesh has {n} separate pieces, and each would fly its own way; "
-                "join them, or test one at a time"
+                "join them, as by connections=[Tie(a=..., b=...)], or test one at a time"
             )
 
 
@@ -529,6 +530,8 @@ def free_modes(model: Model) -> tuple[FloatArray, IntArray]:
     rows = [np.zeros((1, turn.shape[2]))]
     taken = np.ones(mesh.n_points, bool)
     taken[mesh.used_nodes] = False
+    for link in equations_of(model, model.connections):
+        taken[link.follower[link.follower >= 0] // 3] = True  # pins are for nodes that follow no other
     for one in held:
         u = turn[one.nodes]
         rows.append((u if one.axes is None else np.einsum("kij,kjm->kim", one.axes, u))[one.fixed])
