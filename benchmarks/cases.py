@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,8 @@ class Case:
         return self.mesh.split("-")[0]
 
 
+FEW = ("designtwin", "ngsolve", "gamg")
+"""Those that run on one thread as well, and on the hard cases."""
 SOLVERS = ("designtwin", "ngsolve", "gamg", "amgcl", "pyamg", "scikit-fem", "calculix")
 
 
@@ -86,7 +88,6 @@ def all_cases() -> list[Case]:
         )
         for label, n in sizes
     ]
-    few = ("designtwin", "ngsolve", "gamg")
     linear = ("designtwin", "gamg", "pyamg")
     heat = ("designtwin", "ngsolve", "boomeramg", "pyamg")
     h = parts.SIZES
@@ -132,7 +133,7 @@ def all_cases() -> list[Case]:
             n_dof=306_000,
             nu=0.45,
             group="hard",
-            peers=few,
+            peers=FEW,
         ),
         Case(
             name="nu45-1M",
@@ -151,7 +152,7 @@ def all_cases() -> list[Case]:
             n_dof=120_000,
             stretch=(10, 10, 1),
             group="hard",
-            peers=few,
+            peers=FEW,
         ),
         Case(
             name="aspect10-324k",
@@ -161,7 +162,7 @@ def all_cases() -> list[Case]:
             n_dof=306_000,
             stretch=(10, 10, 1),
             group="hard",
-            peers=few,
+            peers=FEW,
         ),
         Case(
             name="bonded-427k",
@@ -208,18 +209,11 @@ def all_cases() -> list[Case]:
 
 
 def warm_up(case: Case) -> Case:
-    """A small case of the same kind, run before the clock starts."""
-    small = {"tet10": ("tet10", 5.0), "tet4": ("tet4", 5.0), "hex8": ("hex8", 3.0)}[case.kind]
-    return Case(
-        name=f"warm-{case.kind}-{case.physics}",
-        title="",
-        mesh=small[0],
-        h=small[1],
-        n_dof=36_000,
-        physics=case.physics,
-        bonded=case.bonded,
-        load_cases=min(case.load_cases, 2),
-    )
+    """A small case that takes the same path through a program, run before the clock starts."""
+    h = {"tet10": 3.1 if case.physics == "heat" else 5.0, "tet4": 5.0, "hex8": 2.0}[case.kind]
+    stretch = "x".join(f"{factor:g}" for factor in case.stretch)
+    name = f"warm-{case.kind}-{case.physics}-{case.nu:g}-{stretch}-{case.load_cases}-{case.bonded:d}"
+    return replace(case, name=name, title="", mesh=case.kind, h=h, n_dof=50_000)
 
 
 def model(case: dict[str, Any]) -> Any:
@@ -237,7 +231,7 @@ def model(case: dict[str, Any]) -> Any:
         )
     options = {}
     if case["bonded"]:
-        options = tied(case)
+        options = tied()
     n = case["load_cases"]
     turns = 2 * np.pi * np.arange(n) / n
     return dtw.Model(
@@ -252,13 +246,11 @@ def model(case: dict[str, Any]) -> Any:
     )
 
 
-def tied(case: dict[str, Any]) -> dict[str, Any]:
-    """The bond between the two brackets; filled in when the package has it."""
-    import designtwin as dtw
+def tied() -> dict[str, Any]:
+    """The bond between the two brackets."""
+    from designtwin.model.connections import Tie
 
-    if not hasattr(dtw, "Tie"):
-        raise NotImplementedError("this version has no bonded parts")
-    return {"connections": [dtw.Tie(on=dtw.group("bond_a"), to=dtw.group("bond_b"))]}
+    return {"connections": [Tie(a="bond_a", b="bond_b")]}
 
 
 def prepare(case: Case, cache: Path, given: Path | None) -> Path:

@@ -13,6 +13,7 @@ The same file runs under any interpreter that has numpy: `python harness.py task
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import importlib
 import json
@@ -24,7 +25,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,12 @@ def forget_peak() -> None:
         pass
 
 
+def give_back() -> None:
+    """Freed memory returned to the system, so that the peak does not hide in what the small case left."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
 def versions(packages: tuple[str, ...]) -> dict[str, str]:
     found = {"python": platform.python_version()}
     for name in (*packages, *PACKAGES):
@@ -145,6 +152,7 @@ def _measure(module: Any, task: dict[str, Any]) -> dict[str, Any]:
     gc.collect()
     state = module.load({**cases.load(task["case"], task["path"]), "threads": task["threads"]})
     gc.collect()
+    give_back()
     forget_peak()
     phases, before = Phases(turn), rss()
     answer = module.run(state, phases)

@@ -69,7 +69,7 @@ How to read it:
 - Contenders take turns, each run in a process of its own that first solves a small case, so that loading and
   compiling are done; figures are medians of rounds. Peers that take long run once. Trust ratios, not seconds.
 - Memory is the peak of the process over what it held after imports, the small case and the mesh load, per
-  DOF. MPI ranks are added up; CalculiX's is the whole process.
+  DOF; ours: of the solve / with stress. MPI ranks are added up; CalculiX's is the whole process.
 - † on a busy machine: read the CPU seconds.
 """
 
@@ -107,6 +107,12 @@ def summary(group: Sequence[Line]) -> dict[str, Any]:
         "n_dof": n,
         "bytes": statistics.median(memory) * 2**20 / n,
         "mib": statistics.median(memory),
+        "solve_bytes": statistics.median(
+            (line["answer"].get("rss_peak_solve_mib", line["rss_peak_mib"]) - line["rss_before_mib"])
+            * 2**20
+            / n
+            for line in good
+        ),
         "iterations": answer["iterations"],
         "residual": answer.get("residual"),
         "largest": answer["largest"],
@@ -161,7 +167,9 @@ def _rows(
                     ratio,
                     number(one["cpu"]),
                     f"{one['cpu'] / cpu:.1f}" if cpu else "",
-                    number(one["bytes"]),
+                    f"{number(one['solve_bytes'])} / {number(one['bytes'])}"
+                    if name == "designtwin"
+                    else number(one["bytes"]),
                     str(one["iterations"] or "–"),
                     phases,
                 ]
@@ -346,6 +354,7 @@ def plots(lines: Sequence[Line], folder: Path) -> None:
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter, LogLocator, NullLocator
 
     found = {
         key: summary(group) for key, group in chosen(line for line in lines if "part" not in line).items()
@@ -354,35 +363,68 @@ def plots(lines: Sequence[Line], folder: Path) -> None:
     sizes = [case for case in cases.all_cases() if case.group in ("size", "large")]
     folder.mkdir(exist_ok=True)
     for what, field, label in (
-        ("time", "wall", "s, mesh in memory to stress"),
-        ("memory", "bytes", "B/DOF over mesh and imports"),
-        ("iterations", "iterations", "CG iterations to 1e-8"),
+        ("time", "wall", "seconds from mesh in memory to displacement and stress, two threads"),
+        ("memory", "bytes", "peak memory over mesh and imports, B/DOF"),
+        ("iterations", "iterations", "iterations to a relative residual of 1e-8"),
     ):
-        figure, axes = plt.subplots(figsize=(6.4, 4.2), dpi=110)
-        ends = []
+        figure, axes = plt.subplots(figsize=(7.0, 4.2), dpi=100)
+        ends: list[tuple[float, float, str]] = []
+        largest, any_busy = 0.0, False
         for name, (color, marker) in STYLES.items():
-            points = [found.get((case.name, name, 2), {}) for case in sizes]
-            good = [(p["n_dof"], p[field]) for p in points if p.get("status") == "ok" and p[field]]
+            ones = [found.get((case.name, name, 2), {}) for case in sizes]
+            known = [one for one in ones if one.get("status") == "ok" and one[field]]
+            good = sorted((one["n_dof"], one[field], one["loaded"]) for one in known)
             if not good:
                 continue
-            wide = 2.2 if name == "designtwin" else 1.3
-            axes.plot(*zip(*good, strict=True), color=color, marker=marker, lw=wide, ms=5, label=NAMES[name])
-            ends.append(good[-1])
+            x, y, busy = zip(*good, strict=True)
+            axes.plot(x, y, color=color, lw=2.4 if name == "designtwin" else 1.2, zorder=3)
+            for hollow in (False, True):
+                at = [i for i, one in enumerate(busy) if one == hollow]
+                axes.plot(
+                    [x[i] for i in at], [y[i] for i in at], marker=marker, ms=6, ls="", color=color, zorder=4,
+                    mfc="white" if hollow else color,
+                )  # fmt: skip
+            ends.append((y[-1], x[-1], name))
+            largest = max(largest, *y)
+            any_busy = any_busy or any(busy)
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(FixedLocator([case.n_dof for case in sizes]))
+        axes.xaxis.set_major_formatter(FixedFormatter([case.name.split("-")[1] for case in sizes]))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.set_xlim(sizes[0].n_dof * 0.8, max([x for _, x, _ in ends], default=1e6) * 6)
         if what == "iterations":
-            axes.set_xscale("log")
-            axes.set_ylim(bottom=0)
+            axes.set_ylim(0, 1.1 * largest + 1)
         else:
-            axes.set_xscale("log")
             axes.set_yscale("log")
-        axes.set_xlabel("DOF, tet10 bracket")
+            axes.yaxis.set_major_locator(LogLocator(10, (1, 2, 5)))
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axes.yaxis.set_minor_locator(NullLocator())
+        axes.set_xlabel("DOF" + ("; hollow: measured on a busy machine" if any_busy else ""))
         axes.set_title(label, fontsize=10, loc="left")
         axes.grid(True, which="major", color="#dddddd", lw=0.6)
         axes.spines[["top", "right"]].set_visible(False)
-        if ends:
-            axes.legend(frameon=False, fontsize=8, loc="best")
         figure.tight_layout()
+        _name_ends(axes, ends)
         figure.savefig(folder / f"{what}.png", metadata={"Software": None})
         plt.close(figure)
+
+
+def _name_ends(axes: Any, ends: list[tuple[float, float, str]]) -> None:
+    """Names right of the last points, moved apart where they would cover each other."""
+    from matplotlib.patheffects import withStroke
+
+    place = axes.transData.transform
+    taken: list[tuple[float, float]] = []
+    for y, x, name in sorted(ends):
+        left, at = place((x, y))
+        while any(abs(at - other) < 13 and abs(left - beside) < 130 for beside, other in taken):
+            at += 2
+        taken.append((left, at))
+        axes.annotate(
+            NAMES[name], (x, y), xytext=(left + 9, at), textcoords="figure pixels", va="center", fontsize=8.5,
+            color=STYLES[name][0], fontweight="bold" if name == "designtwin" else "normal", zorder=5,
+            path_effects=[withStroke(linewidth=3, foreground="white")],
+        )  # fmt: skip
 
 
 def write(results: Path, here: Path) -> None:

@@ -227,6 +227,8 @@ def solve_all(session: Session, chosen: Sequence[cases.Case]) -> None:
                 if options.threads and threads not in options.threads:
                     continue
                 for name in names:
+                    if threads == 1 and name not in cases.FEW:
+                        continue
                     if turn and name != "designtwin" and not _again(session, case.name, name, threads):
                         continue
                     session.one(case, name, threads, turn)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -94,3 +95,11 @@ class StudyError(DesignTwinError):
 
 class PictureError(DesignTwinError):
     """A picture that cannot be drawn as asked."""
+
+
+def did_you_mean(word: str, known: Iterable[str], *, n: int = 3, cutoff: float = 0.5) -> str:
+    """Words for a message: "; did you mean 'lug' or 'leg'?", or nothing where nothing known is near."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(word, list(known), n=n, cutoff=cutoff)
+    return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""

@@ -11,7 +11,6 @@ from __future__ import annotations
 import base64
 import binascii
 import dataclasses
-import difflib
 import hashlib
 import json
 import math
@@ -20,7 +19,7 @@ from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 
-from designtwin.errors import DesignTwinError
+from designtwin.errors import DesignTwinError, did_you_mean
 from designtwin.typing import PlainData
 
 _RESERVED = frozenset({"type", "array", "float", "dict"})
@@ -237,10 +236,7 @@ def _decode_array(data: Mapping[str, Any], where: str) -> np.ndarray[Any, Any]:
 
 
 def _near(name: str, known: Mapping[str, Any]) -> str:
-    near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
-    if near:
-        return f"; did you mean {' or '.join(map(repr, near))}?"
-    return f"; it has {', '.join(known)}" if 0 < len(known) < 15 else ""
+    return did_you_mean(name, known) or (f"; it has {', '.join(known)}" if 0 < len(known) < 15 else "")
 
 
 def _brief(value: Any) -> str:

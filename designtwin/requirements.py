@@ -9,7 +9,6 @@ comparison makes a requirement of it. All numbers are SI; texts show display uni
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +18,13 @@ import numpy as np
 
 from designtwin import units
 from designtwin.elements import ELEMENTS
-from designtwin.errors import DesignTwinError, MissingPropertyError, RequirementError, SelectionError
+from designtwin.errors import (
+    DesignTwinError,
+    MissingPropertyError,
+    RequirementError,
+    SelectionError,
+    did_you_mean,
+)
 from designtwin.mesh.locate import locate
 from designtwin.mesh.selections import Selection, select
 from designtwin.plain import Plain
@@ -1242,8 +1247,7 @@ def reaction(
 
 def _kind(result: Any) -> str:
     """ "static", "thermal", or "" for what is no result."""
-    kinds = {"StaticResult": "static", "ThermalResult": "thermal"}
-    return next((kinds[c.__name__] for c in type(result).__mro__ if c.__name__ in kinds), "")
+    return getattr(result, "physics", "") if hasattr(result, "by_case") else ""
 
 
 def one_of(
@@ -1252,8 +1256,7 @@ def one_of(
     """Raise unless a word is one of those known; the nearest are named."""
     if given in known:
         return
-    near = difflib.get_close_matches(str(given), known, n=2, cutoff=0.5)
-    hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+    hint = did_you_mean(str(given), known, n=2)
     raise error(f"{name}={given!r} is unknown{hint} (known: {', '.join(known)})")
 
 
@@ -1261,10 +1264,9 @@ def _case_exists(quantity: Quantity, case: str, names: Iterable[str]) -> None:
     known = list(names)
     if case in known:
         return
-    near = difflib.get_close_matches(case, known, n=2, cutoff=0.4)
-    hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
+    hint = did_you_mean(case, known, n=2, cutoff=0.4)
     raise RequirementError(
-        f"{quantity.label}: there is no such load case; {hint}It has: {', '.join(known) or 'none'}"
+        f"{quantity.label}: there is no such load case{hint or ';'} It has: {', '.join(known) or 'none'}"
     )
 
 

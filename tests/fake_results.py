@@ -59,10 +59,9 @@ class FakeModel:
 
 
 class StaticResult:
-    """``fields[case][name]`` is values, or (values, error); a number stands for all rows.
+    """``fields[case][name]`` is values, or (values, error); a number stands for all rows."""
 
-    The class has the name of the real one: quantities ask for it.
-    """
+    physics = "static"
 
     def __init__(
         self,
@@ -97,7 +96,9 @@ class StaticResult:
 
 
 class ThermalResult(StaticResult):
-    """The same under the other name."""
+    """The same of heat."""
+
+    physics = "thermal"
 
 
 class FakeCase:

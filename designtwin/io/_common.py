@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
-import secrets
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -658,36 +655,6 @@ def facet_permutation(name: str, faces: Sequence[Sequence[int]]) -> IntArray:
 
 
 # --- writing --------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def atomic(path: str | Path) -> Iterator[IO[bytes]]:
-    """Write a file whole or not at all: temporary file beside it, fsync, rename.
-
-    Raises
-    ------
-    MeshError
-        If the folder does not exist, may not be written, or is full.
-    """
-    path = Path(path)
-    if not path.parent.is_dir():
-        raise MeshError(f"{path}: the folder {path.parent} does not exist")
-    part = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}")
-    try:
-        # Opened plainly, not by mkstemp, so that the file gets the rights any file of the user gets.
-        with open(part, "xb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        if path.is_file():
-            os.chmod(part, path.stat().st_mode & 0o777)
-        os.replace(part, path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise MeshError(f"{path}: cannot be written: {error.strerror}") from error
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
 
 
 def format_rows(ids: Sequence[IntArray], values: FloatArray, separator: str) -> bytes:

@@ -21,7 +21,6 @@ from designtwin.io._common import (
     Labels,
     RawBlock,
     RawMesh,
-    atomic,
     counted,
     facet_permutation,
     format_rows,
@@ -29,6 +28,7 @@ from designtwin.io._common import (
     read_bytes,
     text_of,
 )
+from designtwin.io.files import atomic
 from designtwin.mesh import Mesh
 from designtwin.typing import FloatArray, IntArray
 

@@ -19,7 +19,6 @@ from designtwin.errors import MeshError, MeshReadError
 from designtwin.io._common import (
     RawBlock,
     RawMesh,
-    atomic,
     edge_permutation,
     format_rows,
     line_at,
@@ -29,6 +28,7 @@ from designtwin.io._common import (
     token_offset,
     whole,
 )
+from designtwin.io.files import atomic
 from designtwin.mesh import Mesh
 from designtwin.typing import FloatArray, IntArray
 

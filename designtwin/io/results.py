@@ -12,7 +12,7 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 
 from designtwin.errors import MeshError
-from designtwin.io._common import atomic
+from designtwin.io.files import atomic
 from designtwin.typing import FloatArray, IntArray
 
 VTK_TYPES = {

@@ -294,59 +294,7 @@ def _random(state):
 
 
 @njit(cache=True, nogil=True)
-def _first_cut(indptr, indices, weight, side, heavy, state, work):
-    """Grow one side from a few seeds to half the weight each, refine, keep the lightest separator."""
-    n = weight.shape[0]
-    total = np.int64(0)
-    for v in range(n):
-        total += weight[v]
-    trial = np.empty(n, np.int8)
-    queue = np.empty(n, np.int32)
-    best = np.int64(-1)
-    for attempt in range(_TRIES):
-        trial[:] = 1
-        grown = np.int64(0)
-        head, tail = 0, 0
-        start = _random(state) % n
-        if attempt % 2 == 1:  # from the far end of the one before
-            start = queue[n - 1] if queue[n - 1] >= 0 and queue[n - 1] < n else start
-        while 2 * grown < total:
-            if head == tail:
-                while trial[start] != 1:
-                    start = (start + 1) % n
-                trial[start] = 0
-                queue[tail] = start
-                tail += 1
-            v = queue[head]
-            head += 1
-            grown += weight[v]
-            for e in range(indptr[v], indptr[v + 1]):
-                u = indices[e]
-                if trial[u] == 1:
-                    trial[u] = 0
-                    queue[tail] = u
-                    tail += 1
-        for k in range(head, tail):  # reached, not taken: the separator
-            trial[queue[k]] = 2
-        for v in range(n):
-            if trial[v] == 1:
-                queue[n - 1] = v
-        cut = _refine(indptr, indices, weight, trial, heavy, 8, n, work)
-        w0 = np.int64(0)
-        for v in range(n):
-            if trial[v] == 0:
-                w0 += weight[v]
-        w1 = total - cut - w0
-        if max(w0, w1) > heavy:  # a side too heavy is no bisection
-            cut += max(w0, w1) - heavy
-        if best < 0 or cut < best:
-            best = cut
-            side[:n] = trial
-    return best
-
-
-@njit(cache=True, nogil=True)
-def bisect(indptr, indices, weight, seed, side):
+def _bisect(indptr, indices, weight, seed, side):
     """Cut a graph in two by a light vertex separator; side int8[n] overwritten with 0, 1, 2 (separator)."""
     n = weight.shape[0]
     nnz = indices.shape[0]
@@ -402,77 +350,88 @@ def bisect(indptr, indices, weight, seed, side):
         v_at[level + 1], e_at[level + 1] = c + count, b + e + entries
     m = v_at[level + 1] - v_at[level]
     a, b, e = v_at[level], e_at[level], e_at[level + 1] - e_at[level]
+    # the coarsest graph: a side grown from a few seeds to half the weight each, refined, the best one kept
     here = np.empty(n, np.int8)
-    _first_cut(ptr[a + level : a + level + m + 1], adj[b : b + e], wgt[a : a + m], here, heavy, state, work)
     finer = np.empty(n, np.int8)
-    while level > 0:
-        level -= 1
-        m = v_at[level + 1] - v_at[level]
-        a, b, e = v_at[level], e_at[level], e_at[level + 1] - e_at[level]
-        for v in range(m):
-            finer[v] = here[up[a + v]]
-        here[:m] = finer[:m]
-        g_ptr = ptr[a + level : a + level + m + 1]
-        _refine(g_ptr, adj[b : b + e], wgt[a : a + m], here[:m], heavy, 6, 100, work)
-    side[:n] = here[:n]
+    best = np.int64(-1)
+    far = np.int64(0)
+    for step in range(_TRIES + level):
+        trying = step < _TRIES
+        if trying:
+            for v in range(m):
+                finer[v] = 1
+            grown = np.int64(0)
+            head, tail = 0, 0
+            start = _random(state) % m
+            if step % 2 == 1:  # from the far end of the one before
+                start = far
+            while 2 * grown < total:
+                if head == tail:
+                    while finer[start] != 1:
+                        start = (start + 1) % m
+                    finer[start] = 0
+                    order[tail] = start
+                    tail += 1
+                v = order[head]
+                head += 1
+                grown += wgt[a + v]
+                for k in range(b + ptr[a + level + v], b + ptr[a + level + v + 1]):
+                    u = adj[k]
+                    if finer[u] == 1:
+                        finer[u] = 0
+                        order[tail] = u
+                        tail += 1
+            for k in range(head, tail):  # reached, not taken: the separator
+                finer[order[k]] = 2
+            for v in range(m):
+                if finer[v] == 1:
+                    far = v
+        else:  # one graph finer
+            level -= 1
+            m = v_at[level + 1] - v_at[level]
+            a, b, e = v_at[level], e_at[level], e_at[level + 1] - e_at[level]
+            for v in range(m):
+                finer[v] = here[up[a + v]]
+        cut = _refine(
+            ptr[a + level : a + level + m + 1],
+            adj[b : b + e],
+            wgt[a : a + m],
+            finer[:m],
+            heavy,
+            8 if trying else 6,
+            m if trying else 100,
+            work,
+        )
+        if trying:
+            w0 = np.int64(0)
+            for v in range(m):
+                if finer[v] == 0:
+                    w0 += wgt[a + v]
+            larger = max(w0, total - cut - w0)
+            if larger > heavy:  # a side too heavy is no bisection
+                cut += larger - heavy
+        if not trying or best < 0 or cut < best:
+            best = cut
+            for v in range(m):
+                here[v] = finer[v]
+    for v in range(n):
+        side[v] = here[v]
 
 
 @njit(cache=True, nogil=True)
-def split(indptr, indices, weight, perm, place, begin, end, seed, ends):
-    """Cut the vertices perm[begin:end] in two: perm becomes side 0, side 1, separator.
+def _least_degree(indptr, indices, weight, perm, place, begin, end, seen):
+    """Order perm[begin:end] by least degree; neighbors ordered later count, but stay last.
 
-    place int32[n] is where a vertex stands in perm; ends int64[2] gets the ends of sides 0 and 1.
+    seen int32[n] holds -1 on entry and on return.
     """
     n = end - begin
-    nnz = np.int64(0)
-    for k in range(begin, end):
-        v = perm[k]
-        for e in range(indptr[v], indptr[v + 1]):
-            p = place[indices[e]]
-            if p >= begin and p < end:
-                nnz += 1
-    sub_ptr = np.empty(n + 1, np.int32)
-    sub = np.empty(nnz, np.int32)
-    sub_weight = np.empty(n, np.int32)
-    at = 0
-    for k in range(begin, end):
-        v = perm[k]
-        sub_ptr[k - begin] = at
-        sub_weight[k - begin] = weight[v]
-        for e in range(indptr[v], indptr[v + 1]):
-            p = place[indices[e]]
-            if p >= begin and p < end:
-                sub[at] = p - begin
-                at += 1
-    sub_ptr[n] = at
-    side = np.empty(n, np.int8)
-    bisect(sub_ptr, sub, sub_weight, seed, side)
-    old = perm[begin:end].copy()
-    at = begin
-    for s in range(3):
-        for k in range(n):
-            if side[k] == s:
-                perm[at] = old[k]
-                at += 1
-        if s < 2:
-            ends[s] = at
-    for k in range(begin, end):
-        place[perm[k]] = k
-
-
-@njit(cache=True, nogil=True)
-def _least_degree(indptr, indices, weight, perm, place, begin, end):
-    """Order perm[begin:end] by least degree; neighbors ordered later count, but stay last."""
-    n = end - begin
-    halo = np.empty(0, np.int32)
     size = np.int64(n)
-    seen = {np.int32(-1): np.int32(-1)}
     for k in range(begin, end):
         v = perm[k]
         for e in range(indptr[v], indptr[v + 1]):
             u = indices[e]
-            if place[u] >= end and u not in seen:
-                seen[u] = np.int32(size)
+            if place[u] >= end and seen[u] < 0:
+                seen[u] = size
                 size += 1
     words = (size + 63) // 64
     rows = np.zeros((n, words), np.uint64)
@@ -510,9 +469,12 @@ def _least_degree(indptr, indices, weight, perm, place, begin, end):
                 rows[i, best >> 6] &= ~(one << np.uint64(best & 63))
                 rows[i, i >> 6] &= ~(one << np.uint64(i & 63))
                 degree[i] = _mass_of(rows[i], mass)
+    for k in range(n):
+        v = old[k]
+        for e in range(indptr[v], indptr[v + 1]):
+            seen[indices[e]] = -1
     for k in range(begin, end):
         place[perm[k]] = k
-    return halo
 
 
 @njit(cache=True, nogil=True)
@@ -553,26 +515,83 @@ def _log2(bit):
 
 
 @njit(cache=True, nogil=True)
-def dissect(start, stop, begins, ends, indptr, indices, weight, perm, place, leaf):
-    """Nested dissection of the ranges perm[begins[r]:ends[r]], r in start..stop, down to `leaf` vertices.
+def dissect(start, stop, bounds, cuts, once, indptr, indices, weight, perm, place, leaf):
+    """Nested dissection of ranges of perm, down to `leaf` vertices, those by least degree.
 
-    Each range depends on itself alone, not on who else works: perm and place are overwritten there.
+    Parameters
+    ----------
+    start, stop : int
+        Ranges to work on. Each depends on itself alone, not on who else works.
+    bounds : int64[., 2]
+        Ranges of perm.
+    cuts : int64[., 2]
+        Overwritten where `once`: ends of the two sides after one cut, then follows the separator; 0 where
+        there is nothing to cut.
+    once : bool
+        Cut every range in two and leave it there.
+    perm, place : int32[n]
+        Vertices in order, and where each stands; overwritten in these ranges.
     """
     stack = np.empty((256, 2), np.int64)
-    cut = np.empty(2, np.int64)
+    seen = np.full(perm.shape[0], -1, np.int32)
     for r in range(start, stop):
-        stack[0, 0], stack[0, 1] = begins[r], ends[r]
+        stack[0, 0], stack[0, 1] = bounds[r, 0], bounds[r, 1]
+        if once:
+            cuts[r, 0] = 0
+            cuts[r, 1] = 0
         top = 1
         while top > 0:
             top -= 1
             begin, end = stack[top, 0], stack[top, 1]
-            if end - begin <= leaf:
-                if end - begin > 1:
-                    _least_degree(indptr, indices, weight, perm, place, begin, end)
+            n = end - begin
+            if n <= leaf:
+                if n > 1 and not once:
+                    _least_degree(indptr, indices, weight, perm, place, begin, end, seen)
                 continue
-            split(indptr, indices, weight, perm, place, begin, end, 7 + end - begin, cut)
-            if cut[0] == begin or cut[1] == cut[0] or top + 2 > 256:  # nothing to cut: a clique
+            nnz = np.int64(0)
+            for k in range(begin, end):
+                v = perm[k]
+                for e in range(indptr[v], indptr[v + 1]):
+                    q = place[indices[e]]
+                    if q >= begin and q < end and q != k:
+                        nnz += 1
+            sub_ptr = np.empty(n + 1, np.int32)
+            sub = np.empty(nnz, np.int32)
+            sub_weight = np.empty(n, np.int32)
+            old = np.empty(n, np.int32)
+            at = np.int64(0)
+            for k in range(n):
+                v = perm[begin + k]
+                old[k] = v
+                sub_ptr[k] = at
+                sub_weight[k] = weight[v]
+                for e in range(indptr[v], indptr[v + 1]):
+                    q = place[indices[e]]
+                    if q >= begin and q < end and q != begin + k:
+                        sub[at] = q - begin
+                        at += 1
+            sub_ptr[n] = at
+            side = np.empty(n, np.int8)
+            _bisect(sub_ptr, sub, sub_weight, 7 + n, side)
+            at = begin
+            first = begin
+            second = begin
+            for s in range(3):
+                for k in range(n):
+                    if side[k] == s:
+                        perm[at] = old[k]
+                        place[old[k]] = at
+                        at += 1
+                if s == 0:
+                    first = at
+                elif s == 1:
+                    second = at
+            if first == begin or second == first or top + 2 > 256:  # nothing to cut: a clique
                 continue
-            stack[top, 0], stack[top, 1] = begin, cut[0]
-            stack[top + 1, 0], stack[top + 1, 1] = cut[0], cut[1]
+            if once:
+                cuts[r, 0] = first
+                cuts[r, 1] = second
+                continue
+            stack[top, 0], stack[top, 1] = begin, first
+            stack[top + 1, 0], stack[top + 1, 1] = first, second
             top += 2

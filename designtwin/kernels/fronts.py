@@ -4,9 +4,9 @@ A front is a dense symmetric matrix, lower triangle, columns one after another: 
 the m - k they touch. Its first k columns stay as factor (leading dimension m); the rest, the update, goes to
 the parent's front. Unknowns are numbered in order of elimination, vertices (nodes or extra unknowns) too.
 
-BLAS and LAPACK are called through addresses in int64 tables, so that one kernel serves every precision and
-nothing of them is frozen into the cache. Elimination kinds: 0 Cholesky (L L^T), 1 symmetric indefinite
-(L D L^T, 1x1 and 2x2 pivots inside blocks of a front).
+BLAS and LAPACK are called through addresses in an int64 table, so that one kernel serves every precision and
+nothing of them is frozen into the cache. Fronts are eliminated by Cholesky (L L^T) or, indefinite or complex
+ones, as L D L^T with 1x1 and 2x2 pivots inside blocks of a front.
 
 Source: Duff & Reid, The multifrontal solution of indefinite sparse symmetric linear equations, ACM TOMS 9
 (1983); Liu, The multifrontal method for sparse matrix solution, SIAM Review 34 (1992); row counts and
@@ -26,6 +26,9 @@ PIVOT_BLOCK = 128  # unknowns among which an indefinite front looks for pivots
 # places in the tables of addresses and letters
 _POTRF, _TRSM, _SYRK, _GEMM, _SYTRF, _SYCONV, _GEMV, _TRSV = range(8)
 _L, _R, _N, _T, _U, _C = range(6)
+_AT_LETTERS, _AT_ONE, _AT_SIZE = 8, 9, 10
+_ONE, _MINUS, _ZERO = range(3)
+_STRIP = 64  # columns updated at a time in indefinite fronts
 LETTERS = b"LRNTUC"
 ROUTINES = ("potrf", "trsm", "syrk", "gemm", "sytrf", "syconv", "gemv", "trsv")
 
@@ -207,7 +210,7 @@ def make_fronts(parent, perm, weight, vertices, unknowns, front_of):
 
 @njit(cache=True, nogil=True)
 def row_structure(indptr, indices, perm, place, pivot_at, child_start, children, row_start, rows, filling):
-    """Vertices below the pivots of every front, ascending.
+    """Vertices below the pivots of every front, in any order.
 
     Parameters
     ----------
@@ -246,144 +249,123 @@ def row_structure(indptr, indices, perm, place, pivot_at, child_start, children,
                         rows[at] = q
                     at += 1
         filling[f] = at - row_start[f]
-        rows[row_start[f] : min(at, row_start[f + 1])].sort()
 
 
 # ---- dense pieces ------------------------------------------------------------------------------------------
+#
+# `lib` int64[11] is what BLAS calls need by address: routines in the order of ROUTINES, then the letters
+# LETTERS and the constants 1, -1, 0, which the caller keeps alive; last a number's bytes. `p` int32[8] has
+# room for sizes. Matrices come as addresses. Cholesky passes None for d, e and swap: its kernels then hold
+# no code for pivots.
 
 
 @njit(cache=True, nogil=True)
-def _trsm(lib, side, trans, diagonal, m, n, a, lda, b, ldb):
-    f, s, c, p = lib
+def _trsm(lib, p, side, trans, diagonal, m, n, a, lda, b, ldb):
     p[0], p[1], p[2], p[3] = m, n, lda, ldb
-    q, t = p.ctypes.data, s.ctypes.data
+    q, t = p.ctypes.data, lib[_AT_LETTERS]
     _call(
-        f[_TRSM],
-        (t + side, t + _L, t + trans, t + diagonal, q, q + 4, c.ctypes.data, a, q + 8, b, q + 12),
+        lib[_TRSM],
+        (t + side, t + _L, t + trans, t + diagonal, q, q + 4, lib[_AT_ONE], a, q + 8, b, q + 12),
     )
 
 
 @njit(cache=True, nogil=True)
-def _gemm(lib, ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, out, ldo):
-    f, s, c, p = lib
+def _gemm(lib, p, ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, out, ldo):
     p[0], p[1], p[2], p[3], p[4], p[5] = m, n, k, lda, ldb, ldo
-    q, t, o, i = p.ctypes.data, s.ctypes.data, c.ctypes.data, c.itemsize
-    _call(
-        f[_GEMM],
-        (
-            t + ta,
-            t + tb,
-            q,
-            q + 4,
-            q + 8,
-            o + i * alpha,
-            a,
-            q + 12,
-            b,
-            q + 16,
-            o + i * beta,
-            out,
-            q + 20,
-        ),
-    )
+    q, t, o, i = p.ctypes.data, lib[_AT_LETTERS], lib[_AT_ONE], lib[_AT_SIZE]
+    x, y = o + i * alpha, o + i * beta
+    _call(lib[_GEMM], (t + ta, t + tb, q, q + 4, q + 8, x, a, q + 12, b, q + 16, y, out, q + 20))
 
 
 @njit(cache=True, nogil=True)
-def _gemv(lib, trans, m, n, alpha, a, lda, x, beta, y):
-    f, s, c, p = lib
+def _gemv(lib, p, trans, m, n, alpha, a, lda, x, beta, y):
     p[0], p[1], p[2], p[3] = m, n, lda, 1
-    q, t, o, i = p.ctypes.data, s.ctypes.data, c.ctypes.data, c.itemsize
-    _call(f[_GEMV], (t + trans, q, q + 4, o + i * alpha, a, q + 8, x, q + 12, o + i * beta, y, q + 12))
+    q, t, o, i = p.ctypes.data, lib[_AT_LETTERS], lib[_AT_ONE], lib[_AT_SIZE]
+    _call(lib[_GEMV], (t + trans, q, q + 4, o + i * alpha, a, q + 8, x, q + 12, o + i * beta, y, q + 12))
 
 
 @njit(cache=True, nogil=True)
-def _trsv(lib, trans, diagonal, n, a, lda, x):
-    f, s, _, p = lib
+def _trsv(lib, p, trans, diagonal, n, a, lda, x):
     p[0], p[1], p[2] = n, lda, 1
-    q, t = p.ctypes.data, s.ctypes.data
-    _call(f[_TRSV], (t + _L, t + trans, t + diagonal, q, a, q + 4, x, q + 8))
-
-
-# constants table: 1, -1, 0
-_ONE, _MINUS, _ZERO = range(3)
+    q, t = p.ctypes.data, lib[_AT_LETTERS]
+    _call(lib[_TRSV], (t + _L, t + trans, t + diagonal, q, a, q + 4, x, q + 8))
 
 
 @njit(cache=True, nogil=True)
-def _diagonal(lib, kind, base, size, m, p0, p1, d, e, swap, least, report):
+def _diagonal(lib, p, base, m, p0, p1, at, d, e, swap, least, report):
     """Factor the diagonal block p0:p1 of a front in place; False where Cholesky meets no positive pivot.
 
-    d, e, swap are the front's own pieces: pivots, couplings of 2x2 pivots, interchanges (from 1, negative
-    for 2x2). report int64[3] counts negative pivots, 2x2 pivots, pivots lifted to `least`.
+    d, e, swap are pivots, couplings of 2x2 pivots, interchanges (from 1, negative for 2x2), from `at` on for
+    this front. report int64[4] counts negative pivots, 2x2 pivots, pivots lifted to `least`.
     """
-    f, s, _, p = lib
     n = p1 - p0
-    a = base + size * (p0 * m + p0)
-    p[0], p[1] = n, m
-    q, t = p.ctypes.data, s.ctypes.data
-    if kind == 0:
-        _call(f[_POTRF], (t + _L, q, a, q + 4, q + 8))
+    a = base + lib[_AT_SIZE] * (p0 * m + p0)
+    p[0], p[1], p[3] = n, m, n * 64
+    q, t = p.ctypes.data, lib[_AT_LETTERS]
+    if d is None:
+        _call(lib[_POTRF], (t + _L, q, a, q + 4, q + 8))
         return p[2] == 0
     work = np.empty(n * 64, d.dtype)
-    p[3] = n * 64
-    ipiv = swap[p0:p1]
-    _call(f[_SYTRF], (t + _L, q, a, q + 4, ipiv.ctypes.data, work.ctypes.data, q + 12, q + 8))
-    _call(f[_SYCONV], (t + _L, t + _C, q, a, q + 4, ipiv.ctypes.data, work.ctypes.data, q + 8))
+    ipiv = swap[at + p0 : at + p1]
+    _call(lib[_SYTRF], (t + _L, q, a, q + 4, ipiv.ctypes.data, work.ctypes.data, q + 12, q + 8))
+    _call(lib[_SYCONV], (t + _L, t + _C, q, a, q + 4, ipiv.ctypes.data, work.ctypes.data, q + 8))
     block = carray(_pointer(a, d), ((n - 1) * m + n,))
     j = 0
     while j < n:
-        d[p0 + j] = block[j * m + j]
+        i = at + p0 + j
+        d[i] = block[j * m + j]
+        e[i] = 0.0
         if ipiv[j] > 0:
-            e[p0 + j] = 0.0
-            if abs(d[p0 + j]) < least:
-                d[p0 + j] = -least if d[p0 + j].real < 0.0 else least
+            if abs(d[i]) < least:
+                d[i] = -least if d[i].real < 0.0 else least
                 report[2] += 1
-            if d[p0 + j].real < 0.0:
+            if d[i].real < 0.0:
                 report[0] += 1
             j += 1
         else:
-            e[p0 + j] = work[j]
-            e[p0 + j + 1] = 0.0
-            d[p0 + j + 1] = block[(j + 1) * m + j + 1]
+            e[i] = work[j]
+            e[i + 1] = 0.0
+            d[i + 1] = block[(j + 1) * m + j + 1]
             report[0] += 1  # Bunch and Kaufman take 2x2 pivots of negative determinant alone
             report[1] += 1
             j += 2
-    for j in range(n):
-        block[j * m + j] = 1.0
     return work[0] == work[0]  # holds the work array until LAPACK is done with it
 
 
 @njit(cache=True, nogil=True)
-def _below(lib, kind, base, size, m, p0, p1, r0, r1, d, e, swap):
-    """Rows r0:r1 of the columns p0:p1, right of a factored diagonal block: solve for the factor."""
+def _below(lib, p, base, m, p0, p1, r0, r1, at, d, e, swap):
+    """Rows r0:r1 of the columns p0:p1, below a factored diagonal block: solve for the factor."""
     n = p1 - p0
-    a = base + size * (p0 * m + p0)
-    x = base + size * (p0 * m + r0)
-    if kind == 0:
-        _trsm(lib, _R, _T, _N, r1 - r0, n, a, m, x, m)
+    a = base + lib[_AT_SIZE] * (p0 * m + p0)
+    x = base + lib[_AT_SIZE] * (p0 * m + r0)
+    if d is None:
+        _trsm(lib, p, _R, _T, _N, r1 - r0, n, a, m, x, m)
         return
     v = carray(_pointer(x, d), ((n - 1) * m + r1 - r0,))
     j = 0
     while j < n:
         i = j
-        other = swap[p0 + j] - 1
-        if swap[p0 + j] < 0:
+        other = swap[at + p0 + j] - 1
+        step = 1
+        if other < 0:
             i = j + 1
-            other = -swap[p0 + j] - 1
+            other = -swap[at + p0 + j] - 1
+            step = 2
         if other != i:
             for r in range(r1 - r0):
                 v[i * m + r], v[other * m + r] = v[other * m + r], v[i * m + r]
-        j += 1 if swap[p0 + j] > 0 else 2
-    _trsm(lib, _R, _T, _U, r1 - r0, n, a, m, x, m)
+        j += step
+    _trsm(lib, p, _R, _T, _U, r1 - r0, n, a, m, x, m)
     j = 0
     while j < n:
-        d0 = d[p0 + j]
-        if e[p0 + j] == 0.0:
+        d0 = d[at + p0 + j]
+        if e[at + p0 + j] == 0.0:
             inverse = 1.0 / d0
             for r in range(r1 - r0):
                 v[j * m + r] *= inverse
             j += 1
         else:
-            off, d1 = e[p0 + j], d[p0 + j + 1]
+            off, d1 = e[at + p0 + j], d[at + p0 + j + 1]
             a0, a1 = d0 / off, d1 / off
             scale = 1.0 / (off * (a0 * a1 - 1.0))
             for r in range(r1 - r0):
@@ -394,102 +376,71 @@ def _below(lib, kind, base, size, m, p0, p1, r0, r1, d, e, swap):
 
 
 @njit(cache=True, nogil=True)
-def _update(lib, kind, base, size, m, p0, p1, r0, r1, c0, c1, out, ldo, d, e):
+def _update(lib, p, base, m, p0, p1, r0, r1, c0, c1, out, ldo, at, d, e):
     """Take L[r0:r1] D L[c0:c1]^T of the columns p0:p1 from `out`, whose first entry is row c0, column c0.
 
     r0 is c0 (then rows of the diagonal block count below the diagonal alone) or not less than c1.
     """
     k, n = p1 - p0, c1 - c0
+    size = lib[_AT_SIZE]
     left = base + size * (p0 * m)
-    if kind == 0:
+    if d is None:
         if r0 == c0:
-            f, s, c, p = lib
             p[0], p[1], p[2], p[3] = n, k, m, ldo
-            q, t, o = p.ctypes.data, s.ctypes.data, c.ctypes.data
-            _call(
-                f[_SYRK],
-                (t + _L, t + _N, q, q + 4, o + size, left + size * c0, q + 8, o, out, q + 12),
-            )
+            q, t, o = p.ctypes.data, lib[_AT_LETTERS], lib[_AT_ONE]
+            _call(lib[_SYRK], (t + _L, t + _N, q, q + 4, o + size, left + size * c0, q + 8, o, out, q + 12))
             r0 = c1
         if r1 > r0:
-            _gemm(
-                lib,
-                _N,
-                _T,
-                r1 - r0,
-                n,
-                k,
-                _MINUS,
-                left + size * r0,
-                m,
-                left + size * c0,
-                m,
-                _ONE,
-                out + size * (r0 - c0),
-                ldo,
-            )
+            rows, to = left + size * r0, out + size * (r0 - c0)
+            _gemm(lib, p, _N, _T, r1 - r0, n, k, _MINUS, rows, m, left + size * c0, m, _ONE, to, ldo)
         return
     scaled = np.empty(n * k, d.dtype)
     v = carray(_pointer(left + size * c0, d), ((k - 1) * m + n,))
     j = 0
     while j < k:
-        d0 = d[p0 + j]
-        if e[p0 + j] == 0.0:
+        d0 = d[at + p0 + j]
+        if e[at + p0 + j] == 0.0:
             for r in range(n):
                 scaled[j * n + r] = d0 * v[j * m + r]
             j += 1
         else:
-            off, d1 = e[p0 + j], d[p0 + j + 1]
+            off, d1 = e[at + p0 + j], d[at + p0 + j + 1]
             for r in range(n):
                 x0, x1 = v[j * m + r], v[(j + 1) * m + r]
                 scaled[j * n + r] = d0 * x0 + off * x1
                 scaled[(j + 1) * n + r] = off * x0 + d1 * x1
             j += 2
-    _gemm(
-        lib,
-        _N,
-        _T,
-        r1 - r0,
-        n,
-        k,
-        _MINUS,
-        left + size * r0,
-        m,
-        scaled.ctypes.data,
-        n,
-        _ONE,
-        out + size * (r0 - c0),
-        ldo,
-    )
-    scaled[0] = d[p0]  # holds the array until BLAS is done with it
+    rows, to = left + size * r0, out + size * (r0 - c0)
+    _gemm(lib, p, _N, _T, r1 - r0, n, k, _MINUS, rows, m, scaled.ctypes.data, n, _ONE, to, ldo)
+    scaled[0] = d0  # holds the array until BLAS is done with it
 
 
 @njit(cache=True, nogil=True)
-def _eliminate(lib, kind, base, size, k, m, update, d, e, swap, least, report):
+def _eliminate(lib, p, base, k, m, update, at, d, e, swap, least, report):
     """Eliminate the k pivots of a front, in place; its update minus what they contribute."""
     r = m - k
-    width = k if kind == 0 else PIVOT_BLOCK
+    if d is None:
+        if not _diagonal(lib, p, base, m, 0, k, at, d, e, swap, least, report):
+            return False
+        if r > 0:
+            _below(lib, p, base, m, 0, k, k, m, at, d, e, swap)
+            _update(lib, p, base, m, 0, k, k, m, k, m, update, r, at, d, e)
+        return True
+    size = lib[_AT_SIZE]
     p0 = 0
     while p0 < k:
-        p1 = min(k, p0 + width)
-        if not _diagonal(lib, kind, base, size, m, p0, p1, d, e, swap, least, report):
+        p1 = min(k, p0 + PIVOT_BLOCK)
+        if not _diagonal(lib, p, base, m, p0, p1, at, d, e, swap, least, report):
             return False
         if p1 < m:
-            _below(lib, kind, base, size, m, p0, p1, p1, m, d, e, swap)
-        c0 = p1
-        while c0 < k:
-            c1 = min(k, c0 + 64)
+            _below(lib, p, base, m, p0, p1, p1, m, at, d, e, swap)
+        for c0 in range(p1, k, _STRIP):
             out = base + size * (c0 * m + c0)
-            _update(lib, kind, base, size, m, p0, p1, c0, m, c0, c1, out, m, d, e)
-            c0 = c1
+            _update(lib, p, base, m, p0, p1, c0, m, c0, min(k, c0 + _STRIP), out, m, at, d, e)
         p0 = p1
-    width = r if kind == 0 else 64
-    c0 = 0
-    while c0 < r:
-        c1 = min(r, c0 + width)
-        out = update + size * (c0 * r + c0)
-        _update(lib, kind, base, size, m, 0, k, k + c0, m, k + c0, k + c1, out, r, d, e)
-        c0 = c1
+    for c0 in range(k, m, _STRIP):
+        out = update + size * ((c0 - k) * r + c0 - k)
+        _update(lib, p, base, m, 0, k, c0, m, c0, min(m, c0 + _STRIP), out, r, at, d, e)
     return True
 
 
@@ -588,7 +539,6 @@ def assemble_columns(
 def factor_subtree(
     begin,
     end,
-    kind,
     tree,
     updates,
     values,
@@ -604,9 +554,7 @@ def factor_subtree(
     source,
     target,
     scale,
-    addresses,
-    letters,
-    constants,
+    lib,
     least,
     report,
 ):
@@ -625,125 +573,106 @@ def factor_subtree(
         Room for updates of the subtree.
     last_update : float[.]
         Overwritten with the update of the root, which outlives the stack.
+    d, e, swap : float[n], float[n], int32[n], or None
+        Pivots of L D L^T, overwritten in these fronts; None for Cholesky.
+    indptr, indices, data : int32, int32, float64[., b, b]
+        The matrix, blocks by rows, both triangles.
+    source, target, scale : int64[n], int32[n_dof], float64[n_dof]
+        Unknown eliminated at each place; place of each unknown, -1 where fixed; factor of rows and columns.
+    lib : int64[11]
+        See above.
     report : int64[4]
         Added to: negative pivots, 2x2 pivots, lifted pivots; [3] is the unknown (from 1) of the front that
         is not positive definite.
     """
-    pivot, order, height, _, _, first, child_start, children = tree
-    n = target.shape[0]
-    spot = np.empty(n, np.int32)
-    related = np.empty(n, np.int32)
-    lib = (addresses, letters, constants, np.empty(8, np.int32))
-    size = values.itemsize
+    order, height, child_start, children = tree[1], tree[2], tree[6], tree[7]
+    spot = np.empty(target.shape[0], np.int32)
+    related = np.empty(target.shape[0], np.int32)
+    p = np.empty(8, np.int32)
+    size = lib[_AT_SIZE]
     top = 0
     for f in range(begin, end):
-        k, m = order[f], height[f]
+        k, m = np.int64(order[f]), np.int64(height[f])
         r = m - k
         below = top
         for y in range(child_start[f], child_start[f + 1]):
-            rc = height[children[y]] - order[children[y]]
+            rc = np.int64(height[children[y]] - order[children[y]])
             below -= rc * rc
         panel = values[offset[f] : offset[f] + k * m]
         update = last_update[: r * r] if f == end - 1 else stack[top : top + r * r]
         _assemble(
             f, 0, m, tree, updates, panel, update, indptr, indices, data, source, target, scale, spot, related
         )
-        at = first[pivot[f]]
-        done = _eliminate(
-            lib,
-            kind,
-            panel.ctypes.data,
-            size,
-            k,
-            m,
-            update.ctypes.data,
-            d[at : at + k],
-            e[at : at + k],
-            swap[at : at + k],
-            least,
-            report,
-        )
-        if not done:
+        at = tree[5][tree[0][f]]
+        base, out = panel.ctypes.data, update.ctypes.data
+        if not _eliminate(lib, p, base, k, m, out, at, d, e, swap, least, report):
             report[3] = at + 1
             return
-        if f < end - 1:
-            if below < top:
-                for c in range(r):  # down to where the children were; columns move in order, so none is lost
-                    for i in range(c * r + c, (c + 1) * r):
-                        stack[below + i] = stack[top + i]
-            updates[f] = stack[below : below + r * r].ctypes.data
-            top = below + r * r
-        else:
+        if f == end - 1:
             updates[f] = last_update.ctypes.data
+            return
+        if below < top:
+            for c in range(r):  # down to where the children were; columns move in order, so none is lost
+                for i in range(c * r + c, (c + 1) * r):
+                    stack[below + i] = stack[top + i]
+        updates[f] = stack.ctypes.data + size * below
+        top = below + r * r
 
 
 @njit(cache=True, nogil=True)
-def factor_block(
-    kind, f, p0, p1, tree, values, offset, d, e, swap, addresses, letters, constants, least, report
-):
+def factor_block(f, p0, p1, tree, values, offset, d, e, swap, lib, least, report):
     """Factor the diagonal block p0:p1 of one large front."""
-    at, m = tree[5][tree[0][f]], tree[2][f]
-    lib = (addresses, letters, constants, np.empty(8, np.int32))
-    base = values[offset[f] :].ctypes.data
-    k = tree[1][f]
-    mine = slice(at, at + k)
-    if not _diagonal(
-        lib, kind, base, values.itemsize, m, p0, p1, d[mine], e[mine], swap[mine], least, report
-    ):
+    at, m = tree[5][tree[0][f]], np.int64(tree[2][f])
+    base = values.ctypes.data + lib[_AT_SIZE] * offset[f]
+    if not _diagonal(lib, np.empty(8, np.int32), base, m, p0, p1, at, d, e, swap, least, report):
         report[3] = at + p0 + 1
 
 
 @njit(cache=True, nogil=True)
-def factor_below(
-    start, stop, grain, kind, f, p0, p1, tree, values, offset, d, e, swap, addresses, letters, constants
-):
+def factor_below(start, stop, grain, f, p0, p1, tree, values, offset, d, e, swap, lib):
     """Rows p1 + grain * (start:stop) of the block of columns p0:p1 of one large front."""
-    at, m, k = tree[5][tree[0][f]], tree[2][f], tree[1][f]
-    lib = (addresses, letters, constants, np.empty(8, np.int32))
-    base = values[offset[f] :].ctypes.data
-    mine = slice(at, at + k)
+    at, m = tree[5][tree[0][f]], np.int64(tree[2][f])
+    base = values.ctypes.data + lib[_AT_SIZE] * offset[f]
+    p = np.empty(8, np.int32)
     for chunk in range(start, stop):
         r0, r1 = p1 + chunk * grain, min(m, p1 + (chunk + 1) * grain)
-        _below(lib, kind, base, values.itemsize, m, p0, p1, r0, r1, d[mine], e[mine], swap[mine])
+        _below(lib, p, base, m, p0, p1, r0, r1, at, d, e, swap)
 
 
 @njit(cache=True, nogil=True)
-def factor_tiles(
-    start, stop, kind, f, p0, p1, tiles, tree, values, offset, update, d, e, addresses, letters, constants
-):
-    """Tiles (r0, r1, c0, c1) of a large front minus what the columns p0:p1 contribute; tiles int32[., 4]."""
-    at, m, k = tree[5][tree[0][f]], tree[2][f], tree[1][f]
-    lib = (addresses, letters, constants, np.empty(8, np.int32))
-    size = values.itemsize
-    base = values[offset[f] :].ctypes.data
-    mine = slice(at, at + k)
-    r = np.int64(m - k)
+def factor_tiles(start, stop, f, p0, p1, tiles, tree, values, offset, update, d, e, lib):
+    """Tiles (r0, r1, c0, c1) of a large front minus what the columns p0:p1 contribute; tiles int64[., 4]."""
+    at, m, k = tree[5][tree[0][f]], np.int64(tree[2][f]), np.int64(tree[1][f])
+    size = lib[_AT_SIZE]
+    base = values.ctypes.data + size * offset[f]
+    p = np.empty(8, np.int32)
+    r = m - k
     for t in range(start, stop):
-        r0, r1, c0, c1 = tiles[t]
-        column = np.int64(c0)
+        r0, r1, c0, c1 = tiles[t, 0], tiles[t, 1], tiles[t, 2], tiles[t, 3]
         if c0 < k:
-            out, ldo = base + size * (column * m + column), np.int64(m)
+            out, ldo = base + size * (c0 * m + c0), m
         else:
-            out, ldo = update.ctypes.data + size * ((column - k) * r + column - k), r
-        _update(lib, kind, base, size, m, p0, p1, r0, r1, c0, c1, out, ldo, d[mine], e[mine])
+            out, ldo = update.ctypes.data + size * ((c0 - k) * r + c0 - k), r
+        _update(lib, p, base, m, p0, p1, r0, r1, c0, c1, out, ldo, at, d, e)
 
 
 # ---- solving -----------------------------------------------------------------------------------------------
 
 
 @njit(cache=True, nogil=True)
-def _turn(x, swap, count, columns, back):
-    """Interchanges of a block on rows of x[count, columns] (flat), in order or back."""
+def _turn(x, begin, swap, at, count, columns, back):
+    """Interchanges of a block on rows of x from x[begin] on, in order or back."""
     j = 0 if not back else count - 1
     while j >= 0 and j < count:
-        pair = swap[j] < 0
+        pair = swap[at + j] < 0
         if back and pair:
             j -= 1  # the pair's record stands twice; its first place is meant
         i = j + 1 if pair else j
-        other = (-swap[j] if pair else swap[j]) - 1
+        other = (-swap[at + j] if pair else swap[at + j]) - 1
         if other != i:
             for c in range(columns):
-                x[i * columns + c], x[other * columns + c] = x[other * columns + c], x[i * columns + c]
+                one, two = begin + i * columns + c, begin + other * columns + c
+                x[one], x[two] = x[two], x[one]
         if back:
             j -= 1
         else:
@@ -762,165 +691,136 @@ def _rows_of(f, tree, out):
 
 
 @njit(cache=True, nogil=True)
-def forward(begin, end, kind, tree, values, offset, swap, x, shared, beyond, addresses, letters, constants):
+def _solve_block(lib, p, back, unit, columns, n, block, m, y):
+    """Solve with the triangle of a block for rows y[n, columns]."""
+    if columns == 1:
+        _trsv(lib, p, _T if back else _N, unit, n, block, m, y)
+    else:
+        _trsm(lib, p, _R, _N if back else _T, unit, columns, n, block, m, y, columns)
+
+
+@njit(cache=True, nogil=True)
+def _apply_block(lib, p, back, columns, rows, n, alpha, block, m, y, beta, z):
+    """z[rows] = alpha * block y[n] + beta * z, or back: z[n] = alpha * block^T y[rows] + beta * z."""
+    if columns == 1:
+        _gemv(lib, p, _T if back else _N, rows, n, alpha, block, m, y, beta, z)
+    elif back:
+        _gemm(lib, p, _N, _N, columns, n, rows, alpha, y, columns, block, m, beta, z, columns)
+    else:
+        _gemm(lib, p, _N, _T, columns, rows, n, alpha, y, columns, block, m, beta, z, columns)
+
+
+@njit(cache=True, nogil=True)
+def forward(begin, end, tree, values, offset, swap, x, columns, shared, beyond, lib):
     """Solve with the lower factor of the fronts begin:end.
 
     Parameters
     ----------
-    x : float[n, columns]
-        Right-hand sides in order of elimination; overwritten in the unknowns of these fronts.
-    shared, beyond : int, float[n - shared, columns]
+    swap : int32[n] or None
+        None for Cholesky.
+    x : float[n * columns]
+        Right-hand sides in order of elimination, the columns of an unknown side by side; overwritten in the
+        unknowns of these fronts.
+    shared, beyond : int, float[(n - shared) * columns]
         What the fronts contribute to unknowns from `shared` on is added to `beyond` instead of x, so that
         subtrees can run side by side.
     """
-    pivot, order, height = tree[0], tree[1], tree[2]
-    columns = x.shape[1]
-    size = values.itemsize
-    lib = (addresses, letters, constants, np.empty(8, np.int32))
-    tallest = 0
+    size = lib[_AT_SIZE]
+    p = np.empty(8, np.int32)
+    tallest = np.int64(0)
     for f in range(begin, end):
-        tallest = max(tallest, height[f] - order[f])
+        tallest = max(tallest, np.int64(tree[2][f] - tree[1][f]))
     term = np.empty(tallest * columns + 1, values.dtype)
     rows = np.empty(tallest, np.int32)
-    flat = x.reshape(-1)
     for f in range(begin, end):
-        k, m = order[f], height[f]
+        k, m = np.int64(tree[1][f]), np.int64(tree[2][f])
+        base = values.ctypes.data + size * offset[f]
+        at = np.int64(tree[5][tree[0][f]])
+        b = x.ctypes.data + size * at * columns
+        if swap is None:
+            _solve_block(lib, p, False, _N, columns, k, base, m, b)
+        else:
+            for p0 in range(0, k, PIVOT_BLOCK):
+                p1 = min(k, p0 + PIVOT_BLOCK)
+                n = p1 - p0
+                _turn(x, (at + p0) * columns, swap, at + p0, n, columns, False)
+                block, y = base + size * (p0 * m + p0), b + size * p0 * columns
+                _solve_block(lib, p, False, _U, columns, n, block, m, y)
+                if p1 < k:
+                    z = b + size * p1 * columns
+                    _apply_block(lib, p, False, columns, k - p1, n, _MINUS, block + size * n, m, y, _ONE, z)
         r = m - k
-        base = values[offset[f] :].ctypes.data
-        at = tree[5][pivot[f]]
-        mine = flat[at * columns : (at + k) * columns]
-        b = mine.ctypes.data
-        width = k if kind == 0 else PIVOT_BLOCK
-        unit = _N if kind == 0 else _U
-        p0 = 0
-        while p0 < k:
-            p1 = min(k, p0 + width)
-            if kind == 1:
-                _turn(mine[p0 * columns : p1 * columns], swap[at + p0 : at + p1], p1 - p0, columns, False)
-            block = base + size * (np.int64(p0) * m + p0)
-            y = b + size * p0 * columns
-            if columns == 1:
-                _trsv(lib, _N, unit, p1 - p0, block, m, y)
-                if p1 < k:
-                    z = b + size * p1
-                    _gemv(lib, _N, k - p1, p1 - p0, _MINUS, block + size * (p1 - p0), m, y, _ONE, z)
-            else:
-                _trsm(lib, _R, _T, unit, columns, p1 - p0, block, m, y, columns)
-                if p1 < k:
-                    _gemm(
-                        lib,
-                        _N,
-                        _T,
-                        columns,
-                        k - p1,
-                        p1 - p0,
-                        _MINUS,
-                        y,
-                        columns,
-                        block + size * (p1 - p0),
-                        m,
-                        _ONE,
-                        b + size * p1 * columns,
-                        columns,
-                    )
-            p0 = p1
         if r == 0:
             continue
-        low = base + size * k
-        if columns == 1:
-            _gemv(lib, _N, r, k, _ONE, low, m, b, _ZERO, term.ctypes.data)
-        else:
-            _gemm(lib, _N, _T, columns, r, k, _ONE, b, columns, low, m, _ZERO, term.ctypes.data, columns)
+        _apply_block(lib, p, False, columns, r, k, _ONE, base + size * k, m, b, _ZERO, term.ctypes.data)
         _rows_of(f, tree, rows)
         for i in range(r):
-            to = rows[i]
+            to = np.int64(rows[i])
             if to < shared:
                 for c in range(columns):
-                    x[to, c] -= term[i * columns + c]
+                    x[to * columns + c] -= term[i * columns + c]
             else:
                 for c in range(columns):
-                    beyond[to - shared, c] -= term[i * columns + c]
+                    beyond[(to - shared) * columns + c] -= term[i * columns + c]
 
 
 @njit(cache=True, nogil=True)
-def backward(begin, end, kind, tree, values, offset, d, e, swap, x, addresses, letters, constants):
+def backward(begin, end, tree, values, offset, d, e, swap, x, columns, lib):
     """Divide by pivots, solve with the transposed factor, fronts end - 1 down to begin; x overwritten."""
-    pivot, order, height = tree[0], tree[1], tree[2]
-    columns = x.shape[1]
-    size = values.itemsize
-    lib = (addresses, letters, constants, np.empty(8, np.int32))
-    tallest = 0
+    size = lib[_AT_SIZE]
+    p = np.empty(8, np.int32)
+    tallest = np.int64(0)
     for f in range(begin, end):
-        tallest = max(tallest, height[f] - order[f])
+        tallest = max(tallest, np.int64(tree[2][f] - tree[1][f]))
     term = np.empty(tallest * columns + 1, values.dtype)
     rows = np.empty(tallest, np.int32)
-    flat = x.reshape(-1)
     for f in range(end - 1, begin - 1, -1):
-        k, m = order[f], height[f]
+        k, m = np.int64(tree[1][f]), np.int64(tree[2][f])
         r = m - k
-        base = values[offset[f] :].ctypes.data
-        at = tree[5][pivot[f]]
-        mine = flat[at * columns : (at + k) * columns]
-        b = mine.ctypes.data
-        if kind == 1:
-            j = 0
-            while j < k:
-                if e[at + j] == 0.0:
-                    inverse = 1.0 / d[at + j]
-                    for c in range(columns):
-                        mine[j * columns + c] *= inverse
-                    j += 1
-                else:
-                    off = e[at + j]
-                    a0, a1 = d[at + j] / off, d[at + j + 1] / off
-                    scale = 1.0 / (off * (a0 * a1 - 1.0))
-                    for c in range(columns):
-                        y0, y1 = mine[j * columns + c], mine[(j + 1) * columns + c]
-                        mine[j * columns + c] = (a1 * y0 - y1) * scale
-                        mine[(j + 1) * columns + c] = (a0 * y1 - y0) * scale
-                    j += 2
+        base = values.ctypes.data + size * offset[f]
+        at = np.int64(tree[5][tree[0][f]])
+        b = x.ctypes.data + size * at * columns
+        if d is not None:
+            _divide(x, at, k, columns, d, e)
         if r > 0:
             _rows_of(f, tree, rows)
             for i in range(r):
                 for c in range(columns):
-                    term[i * columns + c] = x[rows[i], c]
-            low = base + size * k
-            if columns == 1:
-                _gemv(lib, _T, r, k, _MINUS, low, m, term.ctypes.data, _ONE, b)
-            else:
-                _gemm(lib, _N, _N, columns, k, r, _MINUS, term.ctypes.data, columns, low, m, _ONE, b, columns)
-        width = k if kind == 0 else PIVOT_BLOCK
-        unit = _N if kind == 0 else _U
-        p0 = ((k - 1) // width) * width
-        while p0 >= 0:
-            p1 = min(k, p0 + width)
-            block = base + size * (np.int64(p0) * m + p0)
-            y = b + size * p0 * columns
-            if columns == 1:
+                    term[i * columns + c] = x[np.int64(rows[i]) * columns + c]
+            _apply_block(lib, p, True, columns, r, k, _MINUS, base + size * k, m, term.ctypes.data, _ONE, b)
+        if d is None:
+            _solve_block(lib, p, True, _N, columns, k, base, m, b)
+        else:
+            p0 = ((k - 1) // PIVOT_BLOCK) * PIVOT_BLOCK
+            while p0 >= 0:
+                p1 = min(k, p0 + PIVOT_BLOCK)
+                n = p1 - p0
+                block, y = base + size * (p0 * m + p0), b + size * p0 * columns
                 if p1 < k:
-                    z = b + size * p1
-                    _gemv(lib, _T, k - p1, p1 - p0, _MINUS, block + size * (p1 - p0), m, z, _ONE, y)
-                _trsv(lib, _T, unit, p1 - p0, block, m, y)
-            else:
-                if p1 < k:
-                    _gemm(
-                        lib,
-                        _N,
-                        _N,
-                        columns,
-                        p1 - p0,
-                        k - p1,
-                        _MINUS,
-                        b + size * p1 * columns,
-                        columns,
-                        block + size * (p1 - p0),
-                        m,
-                        _ONE,
-                        y,
-                        columns,
-                    )
-                _trsm(lib, _R, _N, unit, columns, p1 - p0, block, m, y, columns)
-            if kind == 1:
-                _turn(mine[p0 * columns : p1 * columns], swap[at + p0 : at + p1], p1 - p0, columns, True)
-            p0 -= width
+                    z = b + size * p1 * columns
+                    _apply_block(lib, p, True, columns, k - p1, n, _MINUS, block + size * n, m, z, _ONE, y)
+                _solve_block(lib, p, True, _U, columns, n, block, m, y)
+                _turn(x, (at + p0) * columns, swap, at + p0, n, columns, True)
+                p0 -= PIVOT_BLOCK
     term[0] = values[0]  # holds the array until BLAS is done with it
+
+
+@njit(cache=True, nogil=True)
+def _divide(x, at, k, columns, d, e):
+    """Unknowns at:at + k over their pivots."""
+    j = at
+    while j < at + k:
+        if e[j] == 0.0:
+            inverse = 1.0 / d[j]
+            for c in range(columns):
+                x[j * columns + c] *= inverse
+            j += 1
+        else:
+            off = e[j]
+            a0, a1 = d[j] / off, d[j + 1] / off
+            scale = 1.0 / (off * (a0 * a1 - 1.0))
+            for c in range(columns):
+                y0, y1 = x[j * columns + c], x[(j + 1) * columns + c]
+                x[j * columns + c] = (a1 * y0 - y1) * scale
+                x[(j + 1) * columns + c] = (a0 * y1 - y0) * scale
+            j += 2

@@ -13,7 +13,7 @@ writes its interior rows itself, and what it has for shared rows into its own st
 ``add_shared`` then sums the stretches in the order of chunks. No number depends on which thread took what.
 
 Within a chunk cells come in batches of 16, lanes last: one instruction works on many cells. With many
-right-hand sides lanes run over these, and a cell is loaded once for eight of them.
+right-hand sides lanes run over these, and a cell is loaded once for 8 or 16 of them.
 """
 
 from __future__ import annotations

@@ -649,7 +649,9 @@ class LinearConstraint(Connection):
 
     @property
     def said(self) -> str:
-        return "LinearConstraint " + " + ".join(f"{c:g} {d} of {said(on)}" for on, d, c in self.terms)
+        left = " + ".join(f"{c:g} {d} of {said(on)}" for on, d, c in self.terms)
+        kind = "temperature_difference" if self._thermal else "length"
+        return f"LinearConstraint {left} = {show(self.value, kind)}"
 
     @property
     def _thermal(self) -> bool:

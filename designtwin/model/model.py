@@ -6,14 +6,19 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from functools import cached_property
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
 from designtwin.elements import ELEMENTS
-from designtwin.errors import DesignTwinError, MissingPropertyError, ModelError, SelectionError
+from designtwin.errors import (
+    DesignTwinError,
+    MissingPropertyError,
+    ModelError,
+    SelectionError,
+    did_you_mean,
+)
 from designtwin.mesh.mesh import Mesh
 from designtwin.mesh.selections import Region, Selection, select
 from designtwin.model.connections import Connection
@@ -418,8 +423,7 @@ class Model:
             out: dict[str, float] = {}
             for part, factor in stated[name].factors.items():
                 if part not in self.load_cases:
-                    near = get_close_matches(part, list(self.load_cases), n=3, cutoff=0.5)
-                    hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+                    hint = did_you_mean(part, self.load_cases)
                     raise ModelError(
                         f"combination {name!r} names the load case {part!r}, which does not exist"
                         f"{hint or '.'} There are: {[n for n in self.load_cases if n != name]}"

@@ -38,7 +38,6 @@ from __future__ import annotations
 
 import ast
 import dataclasses
-import difflib
 import operator
 import re
 import tomllib
@@ -49,7 +48,7 @@ from typing import Any, NoReturn, ParamSpec, TypeVar
 
 from designtwin import requirements as quantities
 from designtwin.criteria.verdict import Verdict, overall
-from designtwin.errors import DesignTwinError, ModelError
+from designtwin.errors import DesignTwinError, ModelError, did_you_mean
 from designtwin.io import read_mesh
 from designtwin.mesh import selections
 from designtwin.mesh.mesh import Mesh
@@ -240,8 +239,7 @@ def _call(
 
 def _nearest(word: str, known: Iterable[str]) -> str:
     known = list(known)
-    near = difflib.get_close_matches(word, known, n=2, cutoff=0.5)
-    return f"; did you mean {' or '.join(map(repr, near))}?" if near else f"; known: {', '.join(known)}"
+    return did_you_mean(word, known, n=2) or f"; known: {', '.join(known)}"
 
 
 # ---------------------------------------------------------------------------------------------------

@@ -16,7 +16,6 @@ import logging
 import math
 import os
 import platform
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ from typing import Any, TypeAlias
 
 from designtwin import __version__
 from designtwin.errors import DesignTwinError, PictureError
+from designtwin.io.files import atomic
 from designtwin.progress import track
 from designtwin.report import inputs
 from designtwin.requirements import FieldQuantity
@@ -187,7 +187,8 @@ def write_report(
                 _drop_empty_columns(block)
         name = title or next((v.name for v in verdicts if getattr(v, "name", "")), "") or "Design report"
         text = _render(chapters, verdicts, title=name, author=author)
-    _write(file, text)
+    with atomic(file, error=PictureError, make_folder=True) as stream:
+        stream.write(text.encode())
     return file
 
 
@@ -455,21 +456,3 @@ def _script_json(data: PlainData) -> Any:
 
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
     return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
-
-
-def _write(file: Path, text: str) -> None:
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as out:
-                out.write(text)
-            mask = os.umask(0o022)
-            os.umask(mask)
-            os.chmod(temporary, 0o666 & ~mask)
-            os.replace(temporary, file)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise PictureError(f"cannot write {file}: {error.strerror or error}") from error

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 import numpy as np
 
 from designtwin.elements import ELEMENTS
-from designtwin.errors import RequirementError, SelectionError
+from designtwin.errors import RequirementError, SelectionError, did_you_mean
 from designtwin.mesh import Mesh
 from designtwin.mesh.locate import locate
 from designtwin.model.model import Model
@@ -56,11 +56,18 @@ class SolveInfo:
     Parameters
     ----------
     solver : str
+        What ran, such as ``"MultigridCG (4 levels)"``.
     n_dof : int
     iterations : int
-        Largest over the right-hand sides of the set-up the case belongs to.
+        Largest over the right-hand sides of the set-up the case belongs to; 0 for a direct solver.
     seconds : mapping of phase to s
+        ``"assemble"``, ``"set-up"``, ``"solve"`` and the like, in the order in which they ran.
     notes : tuple of str
+        Why this solver, and what it met: a switch, a bound on memory.
+    residual : float, optional
+        Unbalanced over applied force in the solver's own norm, largest over the right-hand sides.
+    peak_bytes : int, optional
+        Most memory the analysis held beyond mesh and model; None where the system does not tell.
     """
 
     solver: str
@@ -68,6 +75,21 @@ class SolveInfo:
     iterations: int
     seconds: Mapping[str, float]
     notes: tuple[str, ...] = ()
+    residual: float | None = None
+    peak_bytes: int | None = None
+
+    def __str__(self) -> str:
+        told = [self.solver, f"{self.n_dof:,} unknowns"]
+        if self.iterations:
+            told.append(f"{self.iterations} iterations")
+        if self.residual is not None:
+            told.append(f"residual {self.residual:.1e}")
+        if self.seconds:
+            phases = ", ".join(f"{phase} {seconds:.2f} s" for phase, seconds in self.seconds.items())
+            told.append(f"{sum(self.seconds.values()):.2f} s ({phases})")
+        if self.peak_bytes is not None:
+            told.append(f"{self.peak_bytes / 1e6:,.0f} MB")
+        return "; ".join([", ".join(told), *self.notes])
 
 
 class CaseResult:
@@ -225,10 +247,7 @@ class Result(Generic[C]):
 
     def __getitem__(self, name: str) -> C:
         if name not in self.by_case:
-            from difflib import get_close_matches
-
-            near = get_close_matches(str(name), self.cases, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = did_you_mean(str(name), self.cases, n=1, cutoff=0.6)
             raise RequirementError(f"there is no case {name!r}{hint or '.'} There are: {list(self.cases)}")
         return self.by_case[name]
 

@@ -19,7 +19,7 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse import linalg as sparse_linalg
 
-from designtwin.errors import ConvergenceError, ResourceError
+from designtwin.errors import ConvergenceError, ModelError, ResourceError
 from designtwin.solvers import dense
 from designtwin.solvers.dense import NotDefiniteError
 from designtwin.solvers.singular import (
@@ -110,11 +110,14 @@ class Direct:
         ------
         SingularSystemError
             If a free unknown has no stiffness or a motion costs no energy; `.dofs` and `.motions` say which.
+        ModelError
+            If a number of the matrix is NaN or infinite.
         ResourceError
             If the factorization would take more memory than there is, or PARDISO is asked for and absent.
         """
         started = time.perf_counter()
         refuse_empty_rows(system)
+        _refuse_no_numbers(system)
         try:
             factors, share, notes = _factor_or_name(self, system)
         except MemoryError as error:
@@ -324,7 +327,7 @@ def _factor_or_name(settings: Direct, system: System) -> tuple[_Factors, float, 
         factors = _factors(settings, system, definite=False)
         if factors.negative > 0:
             notes = (f"the matrix is not positive definite: {factors.negative} negative eigenvalues",)
-        if not _usable(factors):
+        if factors.lifted:
             raise singular_error(system.free_index, "depend on each other") from broken
     share = _refuse_free_motions(system, factors)
     if _is_single(factors) and share < _SOFT_IN_SINGLE:
@@ -338,6 +341,21 @@ def _factor_or_name(settings: Direct, system: System) -> tuple[_Factors, float, 
     return factors, share, notes
 
 
+def _refuse_no_numbers(system: System) -> None:
+    matrix = system.matrix()
+    if np.isfinite(matrix.data.sum()):
+        return
+    entries = matrix.tocoo()
+    bad = np.unique(entries.row[~np.isfinite(entries.data)])
+    bad = bad[system.free[bad]]
+    if bad.size:
+        shown = ", ".join(str(dof) for dof in bad[:5]) + (", ..." if bad.size > 5 else "")
+        raise ModelError(
+            f"the matrix is NaN or infinite at {bad.size} unknowns ({shown}); "
+            "check material values, spring stiffness and cells without volume"
+        )
+
+
 def _held(system: System) -> System:
     """The system with a little stiffness more on every diagonal entry."""
     from designtwin.solvers.system import MatrixTerm
@@ -347,10 +365,6 @@ def _held(system: System) -> System:
     diagonal[diagonal == 0.0] = diagonal.max(initial=1.0)
     stiffer = (matrix + sparse.diags_array(1e-10 * diagonal)).tocsr()
     return replace(system, terms=(MatrixTerm(stiffer),), coarse=None)
-
-
-def _usable(factors: _Factors) -> bool:
-    return factors.lifted == 0
 
 
 def _instead(system: System) -> _Factors | None:
@@ -464,6 +478,9 @@ def _refuse_free_motions(system: System, factors: _Factors) -> float:
             z = np.linalg.qr(weight[:, None] * z)[0] / weight[:, None]
         vectors = np.zeros((system.n_dof, probes))
         vectors[index] = z
+        if factors.lifted:  # of a matrix a little off: take out what costs energy, twice
+            for _ in range(2):
+                vectors = vectors - factors.solve(system.apply(vectors))
         share = float(null_share(system, vectors).min())
         if probes == 1 and (share > NULL_LEVEL or _is_single(factors)):
             return share

@@ -223,6 +223,8 @@ def _layout(
     fronts.row_structure(
         start, near, perm, _inverse(perm), pivot, child_start, children, row_start, rows, found
     )
+    owner = np.repeat(np.arange(count, dtype=np.int64), below_vertices) * n
+    rows = (np.sort(owner + rows) - owner).astype(np.int32)
     assert (found == below_vertices).all(), "column counts and row structure disagree"
 
     first = np.r_[0, np.cumsum(weight[perm])].astype(np.int32)
@@ -371,11 +373,10 @@ class MultifrontalFactors:
     """
 
     symbolic: Symbolic
-    kind: int
     values: Array
-    d: Array
-    e: Array
-    swap: Array
+    d: Array | None
+    e: Array | None
+    swap: Array | None
     scale: Array
     negative: int
     lifted: int
@@ -390,7 +391,7 @@ class MultifrontalFactors:
     def name(self) -> str:
         """What it is, for the user."""
         single = ", single precision" if self.values.dtype == np.float32 else ""
-        return f"multifrontal {'LDL^T' if self.kind else 'Cholesky'}{single}"
+        return f"multifrontal {'Cholesky' if self.d is None else 'LDL^T'}{single}"
 
     def solve(self, f: Array) -> Array:
         """x with A x = f on the free unknowns, 0 elsewhere; f[n_dof] or f[n_dof, n_rhs]."""
@@ -415,7 +416,7 @@ class MultifrontalFactors:
                         if those.stop == those.start:
                             continue
                         x = np.ascontiguousarray((columns[s.source, those] * scale).astype(self.values.dtype))
-                        self._forward(0, len(s.parent), x, s.n, x[:0])
+                        self._forward(0, len(s.parent), x, s.n, x[:0, 0])
                         self._backward(0, len(s.parent), x)
                         out[s.source, those] = x * scale
 
@@ -424,36 +425,24 @@ class MultifrontalFactors:
 
     def _forward(self, begin: int, end: int, x: Array, shared: int, beyond: Array) -> None:
         s = self.symbolic
+        lib = _library(self.values.dtype)[0]
+        flat, columns = x.reshape(-1), x.shape[1]
         fronts.forward(
-            begin, end, self.kind, s.tree, self.values, s.offset, self.swap, x, shared, beyond, *self._lib
+            begin, end, s.tree, self.values, s.offset, self.swap, flat, columns, shared, beyond, lib
         )
 
     def _backward(self, begin: int, end: int, x: Array) -> None:
         s = self.symbolic
-        fronts.backward(
-            begin,
-            end,
-            self.kind,
-            s.tree,
-            self.values,
-            s.offset,
-            self.d,
-            self.e,
-            self.swap,
-            x,
-            *self._lib,
-        )
-
-    @property
-    def _lib(self) -> tuple[Array, Array, Array]:
-        return _library(self.values.dtype)
+        lib = _library(self.values.dtype)[0]
+        pivots = (self.d, self.e, self.swap)
+        fronts.backward(begin, end, s.tree, self.values, s.offset, *pivots, x.reshape(-1), x.shape[1], lib)
 
     def _one(self, x: Array) -> None:
         """One right-hand side: subtrees side by side, then the fronts above."""
         s = self.symbolic
         tasks, above = s.tasks, s.first_shared
         shared = int(s.tree[5][s.tree[0][above]])
-        beyond = np.zeros((len(tasks), s.n - shared, 1), x.dtype)
+        beyond = np.zeros((len(tasks), s.n - shared), x.dtype)
 
         def down(start: int, stop: int) -> None:
             for t in range(start, stop):
@@ -465,19 +454,20 @@ class MultifrontalFactors:
 
         parallel.run(down, len(tasks))
         for part in beyond:
-            x[shared:] += part
-        self._forward(above, len(s.parent), x, s.n, x[:0])
+            x[shared:, 0] += part
+        self._forward(above, len(s.parent), x, s.n, x[:0, 0])
         self._backward(above, len(s.parent), x)
         parallel.run(up, len(tasks))
 
 
+@cache
 def _library(dtype: np.dtype[Any]) -> tuple[Array, Array, Array]:
+    """The table of addresses that kernels take, and the arrays it points into."""
+    letters = np.frombuffer(fronts.LETTERS, np.uint8).copy()
+    constants = np.array([1.0, -1.0, 0.0], dtype)
     letter = {"float32": "s", "float64": "d", "complex128": "z"}[dtype.name]
-    return (
-        _routines(letter),
-        np.frombuffer(fronts.LETTERS, np.uint8).copy(),
-        np.array([1.0, -1.0, 0.0], dtype),
-    )
+    more = (letters.ctypes.data, constants.ctypes.data, dtype.itemsize)
+    return np.r_[_routines(letter), more].astype(np.int64), letters, constants
 
 
 def factor(
@@ -513,7 +503,7 @@ class _Run:
     def __init__(self, symbolic: Symbolic, matrix: SparseMatrix, definite: bool, dtype: Any) -> None:
         self.symbolic = s = symbolic
         self.started = time.perf_counter()
-        self.kind = 0 if definite and dtype.kind == "f" else 1
+        self.cholesky = definite and dtype.kind == "f"
         indptr, indices, data, _ = stored_blocks(matrix)
         assert data.dtype.kind == "f" or dtype.kind == "c", "complex numbers need a complex factor"
         if dtype.kind == "c":
@@ -521,10 +511,10 @@ class _Run:
         self.scale = unit_scale(matrix, s.target >= 0)
         self.matrix = (indptr, indices, data, s.source, s.target, self.scale)
         self.values = np.empty(s.entries, dtype)
-        n = s.n if self.kind else 0
-        self.d, self.e = np.zeros(max(n, 1), dtype), np.zeros(max(n, 1), dtype)
-        self.swap = np.zeros(max(n, 1), np.int32)
-        self.lib = _library(dtype)
+        self.d = self.e = self.swap = None
+        if not self.cholesky:
+            self.d, self.e, self.swap = np.zeros(s.n, dtype), np.zeros(s.n, dtype), np.zeros(s.n, np.int32)
+        self.lib = _library(dtype)[0]
         self.updates = np.zeros(max(len(s.parent), 1), np.int64)
         self.alive: dict[int, Array] = {}
         self.spent: list[Array] = []  # kept for reuse: fresh pages cost more than filling them
@@ -556,7 +546,6 @@ class _Run:
             self._refuse()
         return MultifrontalFactors(
             s,
-            self.kind,
             self.values,
             self.d,
             self.e,
@@ -592,7 +581,6 @@ class _Run:
         fronts.factor_subtree(
             begin,
             end,
-            self.kind,
             s.tree,
             self.updates,
             self.values,
@@ -603,7 +591,7 @@ class _Run:
             self.e,
             self.swap,
             *self.matrix,
-            *self.lib,
+            self.lib,
             self.least,
             self.report[end - 1],
         )
@@ -627,12 +615,10 @@ class _Run:
             update,
             *self.matrix,
         )
-        width = _PANEL if self.kind == 0 else fronts.PIVOT_BLOCK
+        width = _PANEL if self.cholesky else fronts.PIVOT_BLOCK
         for p0 in range(0, k, width):
             p1 = min(k, p0 + width)
-            fronts.factor_block(
-                self.kind, f, p0, p1, s.tree, *numbers, *pivots, *self.lib, self.least, self.report[f]
-            )
+            fronts.factor_block(f, p0, p1, s.tree, *numbers, *pivots, self.lib, self.least, self.report[f])
             if self.report[f, 3]:
                 return
             if p1 < m:
@@ -640,14 +626,13 @@ class _Run:
                     fronts.factor_below,
                     -(-(m - p1) // _TILE),
                     _TILE,
-                    self.kind,
                     f,
                     p0,
                     p1,
                     s.tree,
                     *numbers,
                     *pivots,
-                    *self.lib,
+                    self.lib,
                 )
             if p1 < k:
                 self._tiles(f, p0, p1, _tiles(p1, k, m), update)
@@ -660,7 +645,6 @@ class _Run:
         parallel.run(
             fronts.factor_tiles,
             len(tiles),
-            self.kind,
             f,
             p0,
             p1,
@@ -671,7 +655,7 @@ class _Run:
             update,
             self.d,
             self.e,
-            *self.lib,
+            self.lib,
         )
 
 
@@ -684,4 +668,4 @@ def _tiles(c0: int, c1: int, m: int) -> Array:
         if r == c or r < m
     ]
     fixed = [(r0, c_end if r0 == c0_ else r1, c0_, c_end) for r0, r1, c0_, c_end in out]
-    return np.array(fixed, np.int32)
+    return np.array(fixed, np.int64)

@@ -5,7 +5,6 @@ Needs no coordinates: separators come from the graph alone, by coarsening and re
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -38,43 +37,17 @@ def nested_dissection(indptr: Array, indices: Array, weight: Array) -> Array:
     """
     n = len(weight)
     perm = np.arange(n, dtype=np.int32)
-    place = perm.copy()
+    graph = (indptr, indices, weight, perm, perm.copy(), _LEAF)
     ranges = [(0, n)]
     if n > _SERIAL:
-        for level in range(3):  # the first cuts one by one, then all parts side by side
-            ends = np.zeros((len(ranges), 2), np.int64)
-            bounds = np.array(ranges, np.int64)
-            _over(_cut, len(ranges), bounds, ends, indptr, indices, weight, perm, place, level)
-            ranges = [
-                part
-                for (begin, end), (first, second) in zip(bounds.tolist(), ends.tolist(), strict=True)
-                for part in ([(begin, first), (first, second)] if first else [(begin, end)])
-                if part[1] > part[0]
-            ]
-    begins, ends = np.array(ranges, np.int64).reshape(-1, 2).T.copy()
-    parallel.run(dissection.dissect, len(begins), begins, ends, indptr, indices, weight, perm, place, _LEAF)
+        for _ in range(3):  # the first cuts one after another, then all parts side by side
+            bounds = np.array(ranges, np.int64).reshape(-1, 2)
+            cuts = np.zeros_like(bounds)
+            parallel.run(dissection.dissect, len(bounds), bounds, cuts, True, *graph)
+            ranges = []
+            for (begin, end), (first, second) in zip(bounds.tolist(), cuts.tolist(), strict=True):
+                parts = [(begin, first), (first, second)] if first else [(begin, end)]
+                ranges += [part for part in parts if part[1] > part[0]]
+    bounds = np.array(ranges, np.int64).reshape(-1, 2)
+    parallel.run(dissection.dissect, len(bounds), bounds, np.zeros_like(bounds), False, *graph)
     return perm
-
-
-def _over(kernel: Callable[..., Any], n: int, *arguments: Any) -> None:
-    parallel.run(kernel, n, *arguments)
-
-
-def _cut(
-    start: int,
-    stop: int,
-    bounds: Array,
-    ends: Array,
-    indptr: Array,
-    indices: Array,
-    weight: Array,
-    perm: Array,
-    place: Array,
-    level: int,
-) -> None:
-    for r in range(start, stop):
-        begin, end = (int(x) for x in bounds[r])
-        if end - begin > _SERIAL // 4:
-            dissection.split(indptr, indices, weight, perm, place, begin, end, 11 + level, ends[r])
-            if ends[r, 0] == begin or ends[r, 0] == ends[r, 1]:
-                ends[r] = 0  # a clique has no halves

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 
 from designtwin import units
-from designtwin.errors import PictureError
+from designtwin.errors import PictureError, did_you_mean
 from designtwin.mesh import Mesh
 from designtwin.requirements import (
     DisplacementQuantity,
@@ -292,10 +292,7 @@ def _read_case(result: Any, name: str | Quantity, case: Any, outcome: Outcome | 
         return _read_quantity(result, name, case, outcome)
     known = tuple(case.field_names) if hasattr(case, "field_names") else ()
     if known and name not in known:
-        from difflib import get_close_matches
-
-        near = get_close_matches(name, known, n=2)
-        hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+        hint = did_you_mean(name, known, n=2, cutoff=0.6)
         raise PictureError(f"there is no field {name!r}{hint or '.'} There are: {', '.join(known)}")
     field = case.field(name)
     values = np.asarray(field.values, np.float64)

@@ -6,12 +6,12 @@ import io
 import logging
 import os
 import re
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from designtwin.errors import PictureError
+from designtwin.io.files import atomic
 from designtwin.progress import in_notebook
 
 logger = logging.getLogger("designtwin.viz")
@@ -124,7 +124,8 @@ def finish(
         logger.warning("no screen to draw on: picture written to %s", path)
     if path is not None:
         kind = path.suffix.lower().lstrip(".")
-        write_atomically(path, png if kind == "png" else _bytes(figure, kind))
+        with atomic(path, error=PictureError, make_folder=True) as file:
+            file.write(png if kind == "png" else _bytes(figure, kind))
     width, height = (round(float(side) * figure.dpi) for side in figure.get_size_inches())
     picture = Picture(png, width, height, path, texts)
     if in_notebook() and show is not False:
@@ -143,36 +144,6 @@ def _bytes(figure: Any, kind: str) -> bytes:
         }
     figure.savefig(buffer, format=kind, dpi=figure.dpi, **more)
     return buffer.getvalue()
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that nobody ever sees half of it; its folder is made.
-
-    Raises
-    ------
-    PictureError
-        If the folder cannot be made or written to.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-            os.chmod(temporary, 0o666 & ~_umask())
-            os.replace(temporary, path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise PictureError(f"cannot write {path}: {error.strerror or error}") from error
-
-
-def _umask() -> int:
-    # There is no way to read it but to set it.
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
 
 
 def slug(text: str) -> str:

@@ -263,5 +263,5 @@ def test_what_cannot_be_reported_is_told(tmp_path, source, path, words):
 
 def test_a_place_that_cannot_be_written_is_told(verdict, tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(PictureError, match="cannot write"):
+    with pytest.raises(PictureError, match="cannot be written"):
         write_report("words", tmp_path / "file" / "report.html")

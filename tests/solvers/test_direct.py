@@ -10,8 +10,18 @@ from helpers_solvers import box, elasticity, problem, quadratic, rigid_modes
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 
+from designtwin import parallel
 from designtwin.errors import ModelError, ResourceError, SingularSystemError
-from designtwin.solvers import DiagonalTerm, Direct, LinearSolver, MatrixTerm, System
+from designtwin.solvers import DiagonalTerm, Direct, LinearSolver, MatrixTerm, System, direct
+from designtwin.solvers.direct import estimate, rough_estimate
+
+
+@pytest.fixture(params=["whole", "fronts"], autouse=True)
+def way(request, monkeypatch):
+    """Every claim holds for small systems, which LAPACK takes whole, and for fronts."""
+    if request.param == "fronts":
+        monkeypatch.setattr(direct, "DENSE_UP_TO", 0)
+    return request.param
 
 
 def dense_solution(system, f):
@@ -173,3 +183,142 @@ def test_everything_fixed_moves_nothing():
     case = problem(n=(3, 2, 2))
     system = replace(case.system, free=np.zeros(case.system.n_dof, bool))
     assert_array_equal(Direct().factorize(system).solve(case.loads).x, 0.0)
+
+
+def test_the_solution_says_what_ran(way):
+    case = problem(n=(2, 2, 2), order=1)
+    names = []
+    for definite in (True, False):
+        system = replace(case.system, definite=definite)
+        names.append(Direct().factorize(system).solve(case.loads[: system.n_dof]).solver)
+    wanted = {"whole": "dense", "fronts": "multifrontal"}[way]
+    assert names == [f"Direct ({wanted} Cholesky)", f"Direct ({wanted} LDL^T)"]
+
+
+@pytest.mark.parametrize("backend", ["own", "superlu", "pardiso"])
+def test_backends_agree(backend):
+    if backend == "pardiso":
+        pytest.importorskip("pypardiso")
+    case = problem(n=(4, 3, 2))
+    wanted = dense_solution(case.system, case.loads)
+    for definite in (True, False):
+        system = replace(case.system, definite=definite)
+        solution = Direct(backend=backend).factorize(system).solve(case.loads)
+        assert_allclose(solution.x, wanted, rtol=0, atol=1e-11 * np.abs(wanted).max())
+
+
+def test_pardiso_is_asked_for_by_those_who_have_it():
+    try:
+        import pypardiso  # noqa: F401
+    except (ImportError, OSError):
+        with pytest.raises(ResourceError, match="pypardiso"):
+            Direct(backend="pardiso").factorize(problem(n=(3, 2, 2)).system)
+
+
+def test_single_precision_ends_with_the_digits_of_double():
+    case = problem(n=(5, 3, 3), nu=0.45)
+    wanted = Direct().factorize(case.system).solve(case.loads)
+    found = Direct(backend="own", precision="single").factorize(case.system).solve(case.loads)
+    assert_allclose(found.x, wanted.x, rtol=0, atol=1e-11 * np.abs(wanted.x).max())
+    assert (found.residual < 1e-11).all()
+    assert (found.iterations <= 8).all()
+    assert (found.iterations >= 2).all()
+    assert "single" in found.solver
+
+
+def test_single_precision_gives_way_where_it_breaks_down():
+    """A thin plate of flat cells: soft by more digits than float32 has."""
+    points, cells, _ = quadratic(*box((6, 6, 1), (1.0, 1.0, 0.01)))
+    free = np.repeat(points[:, 0] > 1e-9, 3)
+    system = System(terms=(MatrixTerm(elasticity(points, cells)),), block=3, free=free)
+    f = np.zeros(len(free))
+    f[2::3] = 1.0
+    found = Direct(backend="own", precision="single").factorize(system).solve(f)
+    wanted = Direct(backend="own").factorize(system).solve(f)
+    assert "factored in double" in found.notes[0]
+    assert "single" not in found.solver
+    assert_allclose(found.x, wanted.x, rtol=1e-12)
+
+
+def test_an_indefinite_matrix_called_definite_is_solved_and_named():
+    case = problem(n=(3, 2, 2))
+    n = case.system.n_dof
+    spring = np.zeros(n)
+    spring[n - 1] = -3.0 * case.matrix.diagonal()[n - 1]
+    system = System(terms=(MatrixTerm(case.matrix), DiagonalTerm(spring)), block=3, free=case.system.free)
+    factors = Direct().factorize(system)
+    solution = factors.solve(case.loads)
+    assert "not positive definite: 1 negative" in solution.notes[0]
+    assert factors.negative == 1
+    wanted = dense_solution(system, case.loads)
+    assert_allclose(solution.x, wanted, rtol=0, atol=1e-10 * np.abs(wanted).max())
+
+
+def test_a_singular_indefinite_system_is_refused():
+    case = problem(n=(3, 2, 2))
+    n = case.system.n_dof
+    row = sparse.csr_array((np.ones(1), ([0], [n - 1])), shape=(1, n))
+    twice = sparse.block_array(
+        [[case.matrix, row.T, row.T], [row, None, None], [row, None, None]], format="csr"
+    )
+    free = np.r_[case.system.free, True, True]
+    system = System(terms=(MatrixTerm(twice),), block=3, free=free, definite=False, extra=2)
+    with pytest.raises(SingularSystemError) as caught:
+        Direct().factorize(system)
+    assert set(caught.value.dofs) <= {n, n + 1}
+
+
+def test_a_matrix_that_is_no_number_is_refused():
+    case = problem(n=(3, 2, 2))
+    matrix = case.matrix.copy()
+    matrix.data[-1, 0, 0] = np.nan
+    with pytest.raises(ModelError, match="matrix is NaN or infinite at"):
+        Direct().factorize(case.with_system(terms=(MatrixTerm(matrix),)))
+
+
+def test_the_estimate_is_what_factoring_takes():
+    case = problem(n=(8, 6, 5))
+    found = estimate(case.system)
+    factors = Direct().factorize(case.system)
+    assert factors.nbytes < found.bytes < 3 * factors.nbytes
+    assert found.flops > 1e8
+    assert 1.0 < found.fill < 30.0
+    assert 1e-3 < found.seconds < 10.0
+    assert 0.45 < estimate(case.system, precision="single").bytes / found.bytes < 0.6
+
+
+def test_a_rough_estimate_needs_no_matrix():
+    small, large = rough_estimate(30_000), rough_estimate(1_000_000)
+    assert 3e7 < small.bytes < 3e8
+    assert 5e9 < large.bytes < 5e10
+    assert large.seconds > 100 * small.seconds
+
+
+def test_memory_that_holds_single_precision_alone_is_said():
+    case = problem(n=(5, 3, 3))
+    need = estimate(case.system).bytes
+    with pytest.raises(ResourceError, match=r"precision='single'"):
+        Direct(backend="own", memory_limit=0.8 * need).factorize(case.system)
+    Direct(backend="own", memory_limit=0.8 * need, precision="single").factorize(case.system)
+
+
+def test_a_pattern_met_again_is_not_ordered_again(monkeypatch):
+    case = problem(n=(4, 3, 3))
+    Direct(backend="own").factorize(case.system)
+    from designtwin.solvers import multifrontal
+
+    monkeypatch.setattr(multifrontal, "analyze", None)
+    stiffer = case.with_system(terms=(MatrixTerm(case.matrix * 2.0),))
+    found = Direct(backend="own").factorize(stiffer).solve(case.loads)
+    wanted = dense_solution(stiffer, case.loads)
+    assert_allclose(found.x, wanted, rtol=0, atol=1e-11 * np.abs(wanted).max())
+
+
+def test_two_hundred_right_hand_sides_at_once():
+    case = problem(n=(4, 3, 3))
+    f = np.random.default_rng(1).standard_normal((case.system.n_dof, 200))
+    factors = Direct(backend="own").factorize(case.system)
+    solution = factors.solve(f)
+    assert (solution.residual < 1e-12).all()
+    with parallel.use_threads(1):
+        assert_array_equal(factors.solve(f).x, solution.x)

@@ -72,7 +72,7 @@ def test_an_unknown_format_is_refused_before_any_work(tmp_path, name):
 
 def test_a_place_that_cannot_be_written_is_told(result, tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(PictureError, match="cannot write"):
+    with pytest.raises(PictureError, match="cannot be written"):
         edge.plot(result["down"], screenshot=tmp_path / "file" / "x.png", window_size=SMALL)
 
 

@@ -149,7 +149,7 @@ def _compliance(model):
 
 
 @pytest.mark.parametrize(
-    ("element", "steps", "rates"), [("hexahedron", (2, 4, 8), (1.5, 2.6)), ("tetra10", (2, 4), (1.4, 4.5))]
+    ("element", "steps", "rates"), [("hexahedron", (2, 4, 8), (1.6, 2.3)), ("tetra10", (2, 4), (3.2, 4.4))]
 )
 def test_bonded_blocks_converge_to_the_single_block(element, steps, rates):
     # A field that is smooth: sides held square to themselves, a wave of traction on top.
@@ -176,7 +176,8 @@ def test_bonded_blocks_converge_to_the_single_block(element, steps, rates):
         single.append(exact - _compliance(model(one, {"body": STEEL}, "zmin", "zmax", [""])))
     rate = -np.polyfit(np.log(steps), np.log(np.abs(tied)), 1)[0]
     assert rates[0] < rate < rates[1], (rate, tied, single)
-    assert np.all(np.abs(tied) < 1.6 * np.abs(single))
+    # One of the two blocks is finer than the single one: the joint costs less than that gains.
+    assert np.all(np.abs(tied) < np.abs(single))
 
 
 def bent(x):
@@ -251,10 +252,8 @@ def test_three_parts_meeting_at_an_edge_and_a_chain_of_thin_ones():
     )
     case = solve(model, solver=dtw.Direct())["pull"]
     wanted = np.broadcast_to((0.0, 0.0, 1e6, 0.0, 0.0, 0.0), case.stress().shape)
-    # Where three bonds want one node one of them has it: the patch test is missed a little at that edge.
-    away = np.hypot(mesh.points[:, 0] - 1.0, mesh.points[:, 2] - 1.0)[case.points.node] > 0.7
-    assert np.abs(case.stress() - wanted).max() < 0.15e6
-    assert np.abs(case.stress()[away] - wanted[away]).max() < 0.01e6
+    # A node that several bonds want follows one; its neighbors take over for the others, and nothing is lost.
+    assert_allclose(case.stress(), wanted, atol=1e-3)
     turned = dtw.solve_static(model.with_(connections=ties[::-1]), solver=dtw.Direct())["pull"]
     assert_allclose(turned.displacement, case.displacement, atol=1e-9 * np.abs(case.displacement).max())
 
