@@ -288,6 +288,7 @@ def _start(lines: Iterable[Line]) -> str:
             if line["seconds"]
             else line.get("why", "").splitlines()[-1][:80],
             number(min(line["seconds"])) if line["seconds"] else "",
+            number(statistics.median(line["cpu_seconds"])) if line.get("cpu_seconds") else "",
         ]
         for line in _last(lines, "startup")
     ]
@@ -297,7 +298,7 @@ def _start(lines: Iterable[Line]) -> str:
         "## Start-up\n\nA fresh process, from its start to its end, in turn; compiled code comes from the "
         "cache, but for the last row.\n\n"
     )
-    return text + table(["what", "median s", "least s"], rows, left=1)
+    return text + table(["what", "median s", "least s", "CPU s"], rows, left=1)
 
 
 def _roofline(lines: Iterable[Line]) -> str:

@@ -329,7 +329,7 @@ def _normals(gradient: FloatArray, x: FloatArray) -> FloatArray:
 class _Common:
     """Integration points that a secondary and a primary block have in common, sorted by pair.
 
-    pair_s, pair_p are rows within the blocks for each point.
+    pair_s, pair_p are rows within the blocks for each point, shape float64[q, n] the secondary functions.
     """
 
     secondary: int
@@ -340,6 +340,7 @@ class _Common:
     xi_p: FloatArray
     measure: FloatArray
     offset: FloatArray
+    shape: FloatArray
 
 
 def couple(
@@ -520,8 +521,9 @@ def _common(a: Faces, s: int, b: Faces, p: int, tolerance: float | None, ring: b
     nearest = float(gap[towards].min(initial=np.inf))
     keep = towards & (gap <= np.maximum(REACH * size if tolerance is None else tolerance, _EXACT * size))
     offset[gap <= _EXACT * size] = 0.0
+    shape = element_s.shape(xi_s[keep][:, : element_s.dimension])
     one = _Common(
-        s, p, row_s[keep], row_p[keep], xi_s[keep], xi_p[keep], measure[keep], offset[keep]
+        s, p, row_s[keep], row_p[keep], xi_s[keep], xi_p[keep], measure[keep], offset[keep], shape
     )  # fmt: skip
     return one, nearest
 
@@ -582,9 +584,7 @@ class _Mortar:
         out = np.zeros(self.n)
         for one in self.common:
             block = self.a.blocks[one.secondary]
-            element = ELEMENTS[block.element]
-            shape = element.shape(one.xi_s[:, : element.dimension])
-            np.add.at(out, block.conn[one.pair_s], shape * one.measure[:, None])
+            _add(out, block.conn[one.pair_s], one.shape * one.measure[:, None])
         return out
 
     def _beside(self, number: IntArray) -> SparseMatrix:
@@ -609,11 +609,11 @@ class _Mortar:
             xi, measure, radius = self.a.measures(block)
             measure = measure * radius if self.ring else measure
             area += float(measure.sum())
-            np.add.at(full, block.conn, measure @ self._hats(s, xi))
+            _add(full, block.conn, measure @ self._hats(s, xi))
             for one in self.common:
                 if one.secondary == s:
-                    hats = self._hats(s, one.xi_s) * one.measure[:, None]
-                    np.add.at(found, block.conn[one.pair_s], hats)
+                    hats = self._hats(s, one.xi_s, one.shape) * one.measure[:, None]
+                    _add(found, block.conn[one.pair_s], hats)
                     covered += float(one.measure.sum())
         tied = (full > 0.0) & (found >= _COVERED * full)
         tied[self.b.nodes] = False
@@ -623,17 +623,20 @@ class _Mortar:
             change = self._change(s, tied)
             for one in self.common:
                 if one.secondary == s:
-                    shape = ELEMENTS[block.element].shape(one.xi_s[:, : ELEMENTS[block.element].dimension])
-                    local = np.einsum("qn,qnm->qm", shape, change[one.pair_s])
-                    np.add.at(weight, block.conn[one.pair_s], local * one.measure[:, None])
+                    # N' = N @ change, summed facet by facet before it is changed.
+                    sums = np.zeros((len(block.conn), one.shape.shape[1]))
+                    _add_runs(sums, one.pair_s, one.shape * one.measure[:, None])
+                    _add(weight, block.conn, np.einsum("fn,fnm->fm", sums, change))
         tied &= weight >= 0.05 * full
         return tied, covered / area if area > 0.0 else 0.0
 
-    def _hats(self, s: int, xi: FloatArray) -> FloatArray:
+    def _hats(self, s: int, xi: FloatArray, shape: FloatArray | None = None) -> FloatArray:
         """Positive functions that say how much of a node's surroundings is meant, float64[q, n]."""
         element = ELEMENTS[self.a.blocks[s].element]
         at = xi[:, : element.dimension]
-        out = element.shape(at)
+        if element.degree == 1 and shape is not None:
+            return shape
+        out = element.shape(at) if shape is None else shape.copy()
         out[:, : element.corners] = ELEMENTS[element.linear].shape(at)
         return out
 
@@ -666,12 +669,12 @@ class _Mortar:
                 continue
             for some in _slices(len(one.measure)):
                 rows = one.pair_s[some]
-                local = np.einsum(
-                    "qn,qnm->qm", element.shape(one.xi_s[some, : element.dimension]), change[rows]
-                )
-                weighted = local * one.measure[some, None]
-                np.add.at(mass, rows, local[:, :, None] * weighted[:, None, :])
-                np.add.at(weight, rows, weighted)
+                # Mass of the plain functions first: the change is the same all over a facet.
+                plain = one.shape[some] * one.measure[some, None]
+                _add_runs(mass, rows, one.shape[some][:, :, None] * plain[:, None, :])
+                _add_runs(weight, rows, plain)
+        mass = np.swapaxes(change, 1, 2) @ mass @ change
+        weight = np.einsum("fn,fnm->fm", weight, change)
         here = tied[block.conn]
         both = here[:, :, None] & here[:, None, :]
         area = np.maximum(weight.sum(axis=1), 1e-300)
@@ -706,14 +709,14 @@ class _Mortar:
         from scipy import sparse
 
         block_s, block_p = self.a.blocks[one.secondary], self.b.blocks[one.primary]
-        element_s, element_p = ELEMENTS[block_s.element], ELEMENTS[block_p.element]
+        element_p = ELEMENTS[block_p.element]
         k = int(number.max()) + 1
+        both = dual @ np.swapaxes(change, 1, 2)
         for some in _slices(len(one.measure)):
             row_s, row_p = one.pair_s[some], one.pair_p[some]
             # Points come pair by pair: sum over each pair before anything is scattered.
             new = np.flatnonzero(np.diff(row_s, prepend=-1) | np.diff(row_p, prepend=-1))
-            shape = element_s.shape(one.xi_s[some, : element_s.dimension])
-            test = np.einsum("qn,qnm,qjm->qj", shape, change[row_s], dual[row_s])
+            test = np.einsum("qn,qjn->qj", one.shape[some], both[row_s])
             test *= one.measure[some, None]
             other = element_p.shape(one.xi_p[some, : element_p.dimension])
             values = np.add.reduceat(test[:, :, None] * other[:, None, :], new, axis=0)
@@ -778,6 +781,18 @@ class _Mortar:
 def a_size(faces: Faces, number: int) -> FloatArray:
     """Areas (lengths) of a block's facets, m^2 or m."""
     return np.asarray(faces.measures(faces.blocks[number])[1].sum(axis=1))
+
+
+def _add(out: FloatArray, at: IntArray, values: FloatArray) -> None:
+    """out[at] += values, where places may come twice."""
+    out += np.bincount(at.ravel(), values.ravel(), minlength=len(out))
+
+
+def _add_runs(out: FloatArray, rows: IntArray, values: FloatArray) -> None:
+    """out[rows] += values for ascending rows."""
+    if len(rows):
+        new = np.flatnonzero(np.diff(rows, prepend=-1))
+        out[rows[new]] += np.add.reduceat(values, new, axis=0)
 
 
 def _added(parts: list[SparseMatrix]) -> SparseMatrix:

@@ -634,6 +634,7 @@ def _check_levels(model: Model, case: LoadCase, supports: Sequence[Support]) -> 
 def _load_notes(model: Model, case: LoadCase, supports: Sequence[Support]) -> list[str]:
     notes = []
     moved = any(one.value.any() for support in supports for one in support.prescribed(model))
+    moved |= any(one.value.any() for one in equations_of(model, model.connections))
     if not case.loads and case.temperature is None and not moved:
         notes.append(f"case {case.name!r}: nothing loads it")
     elif (

@@ -21,7 +21,7 @@ from designtwin.errors import (
 )
 from designtwin.mesh.mesh import Mesh
 from designtwin.mesh.selections import Region, Selection, select
-from designtwin.model.connections import Connection
+from designtwin.model.connections import Connection, equations_of
 from designtwin.model.domains import said
 from designtwin.model.loads import Load, place, resultant
 from designtwin.model.magnitude import Magnitude, MagnitudeLike, nodal
@@ -478,6 +478,12 @@ class Model:
                 raise ModelError(
                     f"combination {name!r} would count {support.said} {sum(factors.values()):g} times, "
                     "once for every case it is in; let one case have the displacement, and the others 0.0"
+                )
+        for connection, one in zip(self.connections, equations_of(self, self.connections), strict=True):
+            if one.value.any():
+                raise ModelError(
+                    f"combination {name!r} would count {connection.said} {sum(factors.values()):g} times, "
+                    "for it gives a displacement in every case; state a case with all loads instead"
                 )
 
     def _check_items(self) -> None:

@@ -205,6 +205,15 @@ def test_a_held_secondary_face_and_contradictions_are_named():
         dtw.solve_static(model(connections=[TIE, *two], supports=FIXED, load_cases=PULL))
 
 
+def test_a_displacement_that_a_link_gives_is_not_counted_twice_and_loads_the_part():
+    push = dtw.RigidLink(on="base_zmax", z="1 mm")
+    loads = {"a": [], "b": PULL["pull"], "both": dtw.combine(a=1.0, b=1.0)}
+    with pytest.raises(ModelError, match="'both' would count RigidLink on 'base_zmax' 2 times"):
+        model(connections=[TIE, push], supports=FIXED, load_cases=loads)
+    result = dtw.solve_static(model(connections=[TIE, push], supports=FIXED, load_cases={"a": []}))
+    assert not any("nothing loads it" in note for note in result.notes)
+
+
 def test_heat_needs_a_way_out_through_the_joint():
     heat = {"hot": [dtw.HeatFlux(on="base_zmax", magnitude=1e4)]}
     cold = [dtw.FixedTemperature(on="lid_zmin", value=300.0)]

@@ -94,6 +94,7 @@ CASES = {
     "aspect 50": ({"aspect": 50.0}, 50),
     "tet4, aspect 10": ({"n": (16, 16, 2), "order": 1}, 40),
     "aspect 10, checkerboard 1:1e4": ({"contrast": 1e4}, 50),
+    "aspect 10, checkerboard 1:1e6": ({"contrast": 1e6}, 60),
 }
 
 
@@ -173,6 +174,26 @@ def test_threads_do_not_change_a_digit():
     for other in answers[1:]:
         for one, two in zip(answers[0], other):
             assert_array_equal(one, two)
+
+
+@pytest.mark.parametrize("contrast", [1.0, 1e6])
+def test_the_bound_of_the_spectrum_holds_and_is_close(contrast):
+    matrix, _, points, _ = plate(n=(6, 6, 2), contrast=contrast)
+    inverse = GroupInverse.of(matrix, Groups.of(matrix, points))
+    vector = np.random.default_rng(1).standard_normal((inverse.n, 1))
+    out, r, d = np.zeros((3, inverse.n, 1))
+
+    def divided(x):
+        inverse.step(x, x, False, 0.0, 1.0, 1.0, True, r, d, out)
+        return out.copy()
+
+    a = to_scipy(matrix, matrix.n_rows)
+    vector = divided(vector)
+    for _ in range(300):
+        image = divided(a @ vector)
+        true = (vector * (a @ image)).sum() / (vector * (a @ vector)).sum()
+        vector = image / np.abs(image).max()
+    assert true < inverse.radius(matrix) < 1.1 * true
 
 
 def test_rigid_motions_are_in_the_coarse_space():
