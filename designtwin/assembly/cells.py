@@ -56,9 +56,23 @@ class CellBlock:
         """Positions [n, q, 3] of table points."""
         return np.asarray(np.einsum("qn,cna->cqa", shape, points[self.conn]))
 
+    def __post_init__(self) -> None:
+        self.conn.setflags(write=False)  # the mesh's own or not, kernels compile once
+
     def take(self, rows: IntArray) -> CellBlock:
         """Some of the cells."""
+        if _are_all(rows, len(self.conn)):
+            return self
         return replace(self, cells=self.cells[rows], conn=self.conn[rows], scale=self.scale[rows])
+
+
+def _are_all(rows: IntArray, n: int) -> bool:
+    return len(rows) == n and bool((rows == np.arange(n)).all())
+
+
+def _rows(conn: IntArray, rows: IntArray) -> IntArray:
+    """Rows of an array; the array itself where they are all of them."""
+    return np.ascontiguousarray(conn if _are_all(rows, len(conn)) else conn[rows])
 
 
 def cell_blocks(model: Model) -> tuple[CellBlock, ...]:
@@ -85,7 +99,7 @@ def cell_blocks(model: Model) -> tuple[CellBlock, ...]:
                 CellBlock(
                     element=element,
                     cells=cells,
-                    conn=np.ascontiguousarray(model.mesh.cells[name][rows]),
+                    conn=_rows(model.mesh.cells[name], rows),
                     part=index,
                     section=part.section,
                     scale=scale[cells],

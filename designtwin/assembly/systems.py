@@ -123,14 +123,14 @@ def _system(
     model: Model, topology: Topology, dofs: DofMap, terms: Sequence[Term], map_: AffineMap,
     coarse: Coarsening | None,
 ) -> System:  # fmt: skip
-    points = model.mesh.points[topology.order]
     modes = None
     if coarse is None:
+        points = model.mesh.points[topology.order]
         modes = rigid_modes(points, dofs.components, axisymmetric=model.axisymmetric)
         modes = modes if map_.turn is None else map_.turn.T @ modes
     return System(
         terms=tuple(terms), block=dofs.components, free=~map_.fixed, near_nullspace=modes, coarse=coarse,
-        definite=True, positions=points,
+        definite=True,
     )  # fmt: skip
 
 

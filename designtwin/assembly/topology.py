@@ -126,9 +126,11 @@ class Topology:
                 if rows.size:
                     goes.append((index, rows))
         if members:
-            straight = np.concatenate([straight_cells(mesh, blocks[i].take(rows)) for i, rows in members])
+            parts = [blocks[i].take(rows) for i, rows in members]
+            straight = np.concatenate([straight_cells(mesh, part) for part in parts])
             short = np.concatenate([np.full(len(rows), kinds[i] == "straight") for i, rows in members])
-            conn = np.concatenate([blocks[i].conn[rows] for i, rows in members])
+            conn = parts[0].conn if len(parts) == 1 else np.concatenate([part.conn for part in parts])
+            conn.setflags(write=False)
             plan = tetra.plan(conn, mesh.points, ~(straight & short))
             free = FreeCells(plan, conn, mesh.points, not straight.all(), tuple(members))
             order, place = plan.nodes.astype(np.int64), plan.number.astype(np.int64)
@@ -159,37 +161,18 @@ class Topology:
         groups = [self.place[self.blocks[i].conn[rows]] for i, rows in members]
         return NodePattern.of(self.mesh.n_points, groups)
 
-    @cached_property
-    def _ends(self) -> tuple[BoolArray, IntArray] | None:
-        """Which places are corners, and the places of the two ends of each mid node; None if all linear."""
-        ends = np.full((self.mesh.n_points, 2), -1, np.int64)
-        for name, conn in self.mesh.cells.items():
-            corners = np.unique(conn[:, : ELEMENTS[name].corners])
-            ends[corners] = corners[:, None]
-        quadratic = False
-        for name, conn in self.mesh.cells.items():
-            element = ELEMENTS[name]
-            for i, (a, b) in enumerate(element.edges):
-                mid = conn[:, element.corners + i]
-                ends[mid, 0], ends[mid, 1] = conn[:, a], conn[:, b]
-                quadratic = True
-        if not quadratic:
-            return None
-        ends = ends[self.order]
-        used = ends[:, 0] >= 0
-        ends[used] = self.place[ends[used]]
-        return used & (ends[:, 0] == np.arange(len(ends))), ends
-
     @property
     def quadratic(self) -> bool:
         """Whether some cells have mid nodes."""
-        return self._ends is not None
+        return any(ELEMENTS[name].edges for name in self.mesh.cells)
 
     @cached_property
     def corners(self) -> BoolArray:
         """Places that are corners."""
-        assert self._ends is not None
-        return self._ends[0]
+        out = np.zeros(self.mesh.n_points, bool)
+        for name, conn in self.mesh.cells.items():
+            out[conn[:, : ELEMENTS[name].corners]] = True
+        return out[self.order]
 
     @cached_property
     def corner_number(self) -> IntArray:
@@ -199,19 +182,21 @@ class Topology:
     @cached_property
     def corner_weights(self) -> SparseMatrix:
         """From corners to all nodes: corners copy, mid nodes take the mean of their ends; CSR."""
-        assert self._ends is not None
-        corner, ends = self._ends
-        used = ends[:, 0] >= 0
-        per_row = np.where(used, np.where(corner, 1, 2), 0)
-        indptr = np.concatenate([[0], np.cumsum(per_row)]).astype(np.int32)
-        indices, data = np.empty(indptr[-1], np.int32), np.full(indptr[-1], 0.5)
-        at = indptr[:-1]
-        indices[at[used]] = self.corner_number[ends[used, 0]]
-        mid = used & ~corner
-        indices[at[mid] + 1] = self.corner_number[ends[mid, 1]]
-        data[at[corner]] = 1.0
-        shape = (self.mesh.n_points, int(corner.sum()))
-        return sparse.csr_array((data, indices, indptr), shape=shape)
+        ends = np.full((self.mesh.n_points, 2), -1, np.int32)  # by place: numbers of corners
+        for name, conn in self.mesh.cells.items():
+            element = ELEMENTS[name]
+            for i, (a, b) in enumerate(element.edges):
+                mid = self.place[conn[:, element.corners + i]]
+                ends[mid, 0] = self.corner_number[self.place[conn[:, a]]]
+                ends[mid, 1] = self.corner_number[self.place[conn[:, b]]]
+        corner = np.flatnonzero(self.corners)
+        ends[corner, 0], ends[corner, 1] = np.arange(len(corner)), -1
+        used = ends >= 0
+        indptr = np.zeros(len(ends) + 1, np.int32)
+        np.cumsum(used.sum(axis=1), out=indptr[1:])
+        indices, data = ends[used], np.full(indptr[-1], 0.5)
+        data[indptr[corner]] = 1.0
+        return sparse.csr_array((data, indices, indptr), shape=(len(ends), len(corner)))
 
     @cached_property
     def corner_pattern(self) -> NodePattern:

@@ -218,7 +218,6 @@ def build(
 
     levels: list[Level] = []
     sizes = [system.n_dof]
-    paths: list[SparseMatrix] = []  # prolongations in float64, to carry a null vector back up
     fine = None if system.matrix_free else BlockMatrix.of(system.matrix(), block)
     if fine is not None:
         fine = _constrained(fine, free, scale, dtype if _coarse_is_given(system) else np.float64)
@@ -233,7 +232,6 @@ def build(
         radius = _radius(operator, inverse)
         mask = system.free if fine is None else np.empty(0, bool)
         levels.append(Level(operator, inverse, radius, mask, transfer, 1))
-        paths.append(sparse.kron(weights, sparse.eye_array(block), format="csr"))
         modes = system.coarse.near_nullspace
         if modes is None:
             modes = np.tile(np.eye(block), (weights.shape[1], 1))
@@ -257,7 +255,6 @@ def build(
         levels.append(
             Level(single, inverse.astype(dtype), radius, np.empty(0, bool), transfer.cast(dtype), 2)
         )
-        paths.append(to_scipy(transfer.rows, transfer.indptr.size - 1))
         matrix, inverse, theta = coarse, _inverted(_diagonal(coarse)), 0.5 * theta
         sizes.append(modes.shape[0])
 
@@ -275,9 +272,14 @@ def build(
         scale=scale,
         sizes=tuple(sizes),
     )
+    if null.shape[1] and dtype != np.float64:  # only double tells a free motion from a soft one
+        diagonal = system.block_diagonal()
+        return build(system, diagonal, degree=degree, theta=theta, dense_nodes=dense_nodes, dtype=np.float64)
     if null.shape[1]:
-        for path in reversed(paths):
-            null = path @ null
+        for level in reversed(levels):
+            below, null = np.ascontiguousarray(null), np.zeros((level.n, null.shape[1]))
+            level.transfer.up(below, null)
+        null[~system.free] = 0.0
         for _ in range(6):  # the cycle takes away what does cost energy
             null = null - hierarchy.apply(system.apply(null))
         refuse_null_vectors(system, null)
@@ -295,10 +297,12 @@ def _coarse_is_given(system: System) -> bool:
     return system.coarse is not None and system.coarse.matrix is not None
 
 
-def _constrained(matrix: BlockMatrix, free: BoolArray, scale: float, dtype: Any) -> BlockMatrix:
+def _constrained(
+    matrix: BlockMatrix, free: BoolArray, scale: float, dtype: Any, out: Array | None = None
+) -> BlockMatrix:
     from designtwin.kernels import sparse as kernels
 
-    values = np.empty(matrix.values.shape, dtype)
+    values = np.empty(matrix.values.shape, dtype) if out is None else out
     parallel.run(kernels.constrain_blocks, matrix.n_rows, *matrix, free, scale, values, grain=1024)
     return matrix._replace(values=values)
 
@@ -377,7 +381,8 @@ def _corner_matrix(
     given = system.coarse.matrix
     if given is not None:
         coarse = BlockMatrix.of(given() if callable(given) else given, block)
-        return _constrained(coarse, free, scale, np.float64), free, weights
+        values = coarse.values if callable(given) else None  # made for us: nobody else reads it
+        return _constrained(coarse, free, scale, np.float64, out=values), free, weights
     assert fine is not None
     back = weights.T.tocsr()
     w, t = _weights(weights, np.float64), _weights(back, np.float64)

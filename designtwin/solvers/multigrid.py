@@ -83,7 +83,7 @@ class MultigridCG:
             raise ModelError(f"the system has {system.extra} unknowns that belong to no node; use Direct()")
         started = time.perf_counter()
         blocks = system.block_diagonal()
-        refuse_empty_rows(system)
+        refuse_empty_rows(system, np.einsum("nii->ni", blocks).ravel())
         hierarchy = self.levels(system, self.precision, blocks)
         return MultigridFactorization(self, system, hierarchy, time.perf_counter() - started)
 

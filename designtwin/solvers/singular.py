@@ -6,7 +6,7 @@ import numpy as np
 from scipy import linalg
 
 from designtwin.errors import SingularSystemError
-from designtwin.solvers.system import SparseMatrix, System
+from designtwin.solvers.system import System
 from designtwin.typing import FloatArray, IntArray
 
 # |A z| / ||A| |z||. Motions that cost no energy were measured at 1e-16 to 4e-16, the first bending mode of
@@ -14,9 +14,10 @@ from designtwin.typing import FloatArray, IntArray
 NULL_LEVEL = 1e-15
 
 
-def refuse_empty_rows(system: System, matrix: SparseMatrix = None) -> None:
-    """Raise SingularSystemError where a free unknown has no stiffness at all."""
-    empty = np.flatnonzero(system.free & (system.diagonal() == 0.0))
+def refuse_empty_rows(system: System, diagonal: FloatArray | None = None) -> None:
+    """Raise SingularSystemError where a free unknown has no stiffness at all; diagonal float64[n_dof]."""
+    diagonal = system.diagonal() if diagonal is None else diagonal
+    empty = np.flatnonzero(system.free & (diagonal == 0.0))
     if empty.size and (system.extra or not system.definite):  # Lagrange multipliers have no diagonal
         total = np.asarray(abs(system.matrix()).sum(axis=1)).ravel()
         empty = empty[total[empty] == 0.0]

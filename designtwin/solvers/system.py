@@ -216,8 +216,6 @@ class System:
         True where A is symmetric positive definite on the free unknowns; else symmetric.
     extra : int
         Unknowns appended after the nodal ones.
-    positions : float64[n_nodes, d] or None
-        Where nodes lie, a hint for elimination orders; nothing else depends on it.
     """
 
     terms: tuple[Term, ...]
@@ -227,7 +225,6 @@ class System:
     coarse: Coarsening | None = None
     definite: bool = True
     extra: int = 0
-    positions: FloatArray | None = None
 
     def __post_init__(self) -> None:
         # assembly builds these, not the user: a wrong shape is our own mistake
@@ -312,10 +309,6 @@ class System:
 
     def diagonal(self) -> FloatArray:
         """Diagonal of A, float64[n_dof], fixed unknowns too."""
-        return self._diagonal
-
-    @cached_property
-    def _diagonal(self) -> FloatArray:
         if self.extra:
             return np.asarray(self.matrix().diagonal())
         return self._diagonal_of(self._blocks())
@@ -323,8 +316,6 @@ class System:
     def block_diagonal(self) -> FloatArray:
         """Node blocks float64[n_nodes, block, block], zero in fixed rows and columns."""
         out = self._blocks()
-        if not self.extra:
-            self.__dict__.setdefault("_diagonal", self._diagonal_of(out))
         free = self.free[: self.n_nodes * self.block].reshape(self.n_nodes, self.block)
         for i in range(self.block):
             out[~free[:, i], i, :] = 0.0
