@@ -46,14 +46,14 @@ class Phases:
     @contextmanager
     def __call__(self, name: str) -> Iterator[None]:
         self._turn()
-        wall, cpu = time.perf_counter(), _cpu()
+        wall, used = time.perf_counter(), cpu()
         yield
         self._turn()
         self.wall[name] = self.wall.get(name, 0.0) + time.perf_counter() - wall
-        self.cpu[name] = self.cpu.get(name, 0.0) + _cpu() - cpu
+        self.cpu[name] = self.cpu.get(name, 0.0) + cpu() - used
 
 
-def _cpu() -> float:
+def cpu() -> float:
     """CPU seconds of this process and of children that ended."""
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     return time.process_time() + children.ru_utime + children.ru_stime
@@ -172,6 +172,7 @@ def environment(threads: int) -> dict[str, str]:
     found = dict(os.environ)
     for name in ("OMP", "OPENBLAS", "MKL", "NUMBA", "DESIGNTWIN", "VECLIB_MAXIMUM"):
         found[f"{name}_{'' if name == 'DESIGNTWIN' else 'NUM_'}THREADS"] = str(threads)
+    found.pop("PYTHONDONTWRITEBYTECODE", None)  # a user's second start finds its bytecode
     found.update(OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1", PYTHONWARNINGS="ignore")
     return found
 

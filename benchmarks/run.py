@@ -42,7 +42,7 @@ CONTENDERS = {
     "ngsolve": Contender("ngsolve_peer", up_to=4_000_000),
     "gamg": Contender("gamg", "petsc", 1_500_000),
     "boomeramg": Contender("boomeramg", "petsc", 4_000_000),
-    "amgcl": Contender("kratos_peer", up_to=150_000),
+    "amgcl": Contender("kratos_peer"),
     "pyamg": Contender("pyamg_peer", up_to=1_100_000),
     "scikit-fem": Contender("skfem_peer"),
     "calculix": Contender("calculix_peer", "own"),

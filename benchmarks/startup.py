@@ -83,20 +83,22 @@ def measure(session: Any) -> None:
             ["ccx", "-i", _deck(session, folder)],
         )
     times: dict[str, list[float]] = {name: [] for name in jobs}
+    cpu: dict[str, list[float]] = {name: [] for name in jobs}
     failed: dict[str, str] = {}
     for turn in range(-1, 3 if options.quick else ROUNDS):
         for name, (_, command) in jobs.items():
             if name in failed:
                 continue
-            seconds, why = _timed(command, folder)
+            seconds, used, why = _timed(command, folder)
             if why:
                 failed[name] = why
             elif turn >= 0:  # the first fills caches
                 times[name].append(seconds)
+                cpu[name].append(used)
     with tempfile.TemporaryDirectory(dir=folder) as empty:
         jobs["cold"] = ("designtwin: 36k DOF file to first result, nothing compiled", [])
-        seconds, why = _timed([own, "-c", RESULT, files["36k"]], folder, NUMBA_CACHE_DIR=empty)
-        times["cold"] = [] if why else [seconds]
+        seconds, used, why = _timed([own, "-c", RESULT, files["36k"]], folder, NUMBA_CACHE_DIR=empty)
+        times["cold"], cpu["cold"] = ([], []) if why else ([seconds], [used])
         if why:
             failed["cold"] = why
     for name, (title, _) in jobs.items():
@@ -105,6 +107,7 @@ def measure(session: Any) -> None:
             "name": name,
             "title": title,
             "seconds": times[name],
+            "cpu_seconds": cpu[name],
             "why": failed.get(name, ""),
             "case": f"startup-{name}",
             "contender": "",
@@ -115,7 +118,10 @@ def measure(session: Any) -> None:
             **session.stated,
         }
         least = min(times[name], default=0.0)
-        print(f"startup        {title}: {least:.2f} s {failed.get(name, '')}", flush=True)
+        used = min(cpu[name], default=0.0)
+        print(
+            f"startup        {title}: {least:.2f} s wall, {used:.2f} s CPU {failed.get(name, '')}", flush=True
+        )
         _add(session, line)
 
 
@@ -126,8 +132,9 @@ def _add(session: Any, line: dict[str, Any]) -> None:
     session.lines.append(line)
 
 
-def _timed(command: list[str], folder: Path, **more: str) -> tuple[float, str]:
-    started = time.perf_counter()
+def _timed(command: list[str], folder: Path, **more: str) -> tuple[float, float, str]:
+    """Wall and CPU seconds of a process, and what it said where it failed."""
+    started, before = time.perf_counter(), harness.cpu()
     done = subprocess.run(
         command,
         cwd=folder,
@@ -137,7 +144,8 @@ def _timed(command: list[str], folder: Path, **more: str) -> tuple[float, str]:
         check=False,
         timeout=600,
     )
-    return time.perf_counter() - started, done.stderr.strip()[-200:] if done.returncode else ""
+    seconds, used = time.perf_counter() - started, harness.cpu() - before
+    return seconds, used, (done.stderr.strip()[-200:] or "failed") if done.returncode else ""
 
 
 def _case(name: str) -> cases.Case:

@@ -455,8 +455,12 @@ def diagonal_blocks(
 
 
 @njit(cache=True, nogil=True)
-def invert_blocks(blocks: FloatArray, tiny: float, out: FloatArray) -> int:
+def invert_blocks(
+    start: int, stop: int, blocks: FloatArray, tiny: float, out: FloatArray, negative: IntArray
+) -> None:
     """Inverses of symmetric semidefinite blocks; directions without stiffness get zero rows and columns.
+
+    For blocks start to stop.
 
     Parameters
     ----------
@@ -465,18 +469,14 @@ def invert_blocks(blocks: FloatArray, tiny: float, out: FloatArray) -> int:
     tiny : float
         A pivot below tiny times its diagonal entry counts as none.
     out : float64[n, b, b]
-        Overwritten.
-
-    Returns
-    -------
-    int
-        Number of blocks with a negative pivot: not a semidefinite matrix.
+        Overwritten; may be `blocks` itself.
+    negative : bool[n]
+        Overwritten: which blocks have a negative pivot, and are not semidefinite.
     """
-    n, b = blocks.shape[0], blocks.shape[1]
+    b = blocks.shape[1]
     a = np.empty((b, b))
     kept = np.empty(b, np.bool_)
-    negative = 0
-    for i in range(n):
+    for i in range(start, stop):
         # symmetric sweeps (Gauss-Jordan without exchanges): -a becomes the inverse on the swept unknowns
         a[:] = blocks[i]
         bad = False
@@ -498,11 +498,10 @@ def invert_blocks(blocks: FloatArray, tiny: float, out: FloatArray) -> int:
                 if c != k:
                     a[k, c] /= pivot
             a[k, k] = -1.0 / pivot
-        negative += bad
+        negative[i] = bad
         for r in range(b):
             for c in range(b):
                 out[i, r, c] = -0.5 * (a[r, c] + a[c, r]) if kept[r] and kept[c] else 0.0
-    return negative
 
 
 @njit(cache=True, nogil=True)

@@ -195,8 +195,10 @@ class Cycle:
 # --- set-up
 
 
-def build(system: System, *, degree: int, theta: float, dense_nodes: int, dtype: Any) -> Hierarchy:
-    """Levels of a system.
+def build(
+    system: System, diagonal: FloatArray, *, degree: int, theta: float, dense_nodes: int, dtype: Any
+) -> Hierarchy:
+    """Levels of a system; `diagonal` is its block diagonal, overwritten.
 
     Raises
     ------
@@ -207,17 +209,12 @@ def build(system: System, *, degree: int, theta: float, dense_nodes: int, dtype:
     """
     block = system.block
     free = system.free.reshape(-1, block)
-    modes = system.near_nullspace
-    if modes is None:
-        modes = np.tile(np.eye(block), (system.n_nodes, 1))
 
     # one number brings all levels near 1, whatever the stiffness: float32 has room for contrasts then
-    diagonal = system.block_diagonal()
     size = float(np.abs(diagonal).max(initial=0.0))
     scale = 1.0 / size if size > 0.0 else 1.0
     diagonal *= scale
-    inverse = _inverted(diagonal)
-    del diagonal
+    inverse = _inverted(diagonal, diagonal)
 
     levels: list[Level] = []
     sizes = [system.n_dof]
@@ -245,6 +242,9 @@ def build(system: System, *, degree: int, theta: float, dense_nodes: int, dtype:
     else:
         assert fine is not None, "a term without a matrix needs a coarsening"
         matrix = fine
+        modes = system.near_nullspace
+        if modes is None:
+            modes = np.tile(np.eye(block), (system.n_nodes, 1))
     del fine
     modes = np.where(free.reshape(-1, 1), modes, 0.0)
 
@@ -320,14 +320,16 @@ def _diagonal(matrix: BlockMatrix) -> FloatArray:
     return out
 
 
-def _inverted(diagonal: FloatArray) -> FloatArray:
+def _inverted(diagonal: FloatArray, out: FloatArray | None = None) -> FloatArray:
+    """Inverses of the blocks, which may be written over them."""
     from designtwin.kernels import sparse as kernels
 
-    out = np.empty_like(diagonal)
-    negative = kernels.invert_blocks(diagonal, 1e-12, out)
-    if negative:
+    out = np.empty_like(diagonal) if out is None else out
+    negative = np.zeros(len(diagonal), bool)
+    parallel.run(kernels.invert_blocks, len(diagonal), diagonal, 1e-12, out, negative, grain=4096)
+    if negative.any():
         raise ConvergenceError(
-            f"the matrix is not positive definite: {negative} nodes have negative stiffness; "
+            f"the matrix is not positive definite: {negative.sum()} nodes have negative stiffness; "
             "check material values and springs, or try Direct()"
         )
     return out

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -347,17 +348,29 @@ def _thread_setters() -> list[tuple[Any, Any]]:
     return out
 
 
+_blas_lock = threading.Lock()
+_blas_users = 0
+_blas_before: list[int] = []
+
+
 @contextlib.contextmanager
 def blas_alone() -> Iterator[None]:
     """One thread inside BLAS: threads are ours, and digits must not depend on how BLAS cuts its work."""
-    before = [(setter, getter()) for getter, setter in _thread_setters()]
-    for setter, _ in before:
-        setter(1)
+    global _blas_users, _blas_before
+    with _blas_lock:
+        if not _blas_users:
+            _blas_before = [getter() for getter, _ in _thread_setters()]
+            for _, setter in _thread_setters():
+                setter(1)
+        _blas_users += 1
     try:
         yield
     finally:
-        for setter, threads in before:
-            setter(threads)
+        with _blas_lock:
+            _blas_users -= 1
+            if not _blas_users:
+                for (_, setter), threads in zip(_thread_setters(), _blas_before, strict=True):
+                    setter(threads)
 
 
 @dataclass(frozen=True, eq=False)

@@ -82,14 +82,20 @@ class MultigridCG:
         if system.extra:
             raise ModelError(f"the system has {system.extra} unknowns that belong to no node; use Direct()")
         started = time.perf_counter()
+        blocks = system.block_diagonal()
         refuse_empty_rows(system)
-        hierarchy = self.levels(system, self.precision)
+        hierarchy = self.levels(system, self.precision, blocks)
         return MultigridFactorization(self, system, hierarchy, time.perf_counter() - started)
 
-    def levels(self, system: System, precision: Literal["single", "double"]) -> Hierarchy:
-        """The levels of a system in a precision."""
+    def levels(
+        self, system: System, precision: Literal["single", "double"], blocks: FloatArray | None = None
+    ) -> Hierarchy:
+        """The levels of a system in a precision; its diagonal blocks, if given, are overwritten."""
         dtype = np.float32 if precision == "single" else np.float64
-        return build(system, degree=self.degree, theta=self.theta, dense_nodes=self.dense_nodes, dtype=dtype)
+        blocks = system.block_diagonal() if blocks is None else blocks
+        return build(
+            system, blocks, degree=self.degree, theta=self.theta, dense_nodes=self.dense_nodes, dtype=dtype
+        )
 
 
 @dataclass(frozen=True, eq=False)

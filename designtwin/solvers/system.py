@@ -312,22 +312,33 @@ class System:
 
     def diagonal(self) -> FloatArray:
         """Diagonal of A, float64[n_dof], fixed unknowns too."""
-        out = np.zeros(self.n_dof)
-        if self._assembled is not None:
-            out += self._assembled.diagonal()
-        for term in self.terms:
-            if isinstance(term, FreeTerm):
-                blocks = term.diagonal_blocks(self.block)[: self.n_nodes]
-                out[: self.n_nodes * self.block] += np.einsum("nii->ni", blocks).ravel()
-        return out
+        return self._diagonal
+
+    @cached_property
+    def _diagonal(self) -> FloatArray:
+        if self.extra:
+            return np.asarray(self.matrix().diagonal())
+        return self._diagonal_of(self._blocks())
 
     def block_diagonal(self) -> FloatArray:
         """Node blocks float64[n_nodes, block, block], zero in fixed rows and columns."""
+        out = self._blocks()
+        if not self.extra:
+            self.__dict__.setdefault("_diagonal", self._diagonal_of(out))
+        free = self.free[: self.n_nodes * self.block].reshape(self.n_nodes, self.block)
+        for i in range(self.block):
+            out[~free[:, i], i, :] = 0.0
+            out[~free[:, i], :, i] = 0.0
+        return out
+
+    def _blocks(self) -> FloatArray:
         out = self.terms[0].diagonal_blocks(self.block)[: self.n_nodes]
         for term in self.terms[1:]:
             out = out + term.diagonal_blocks(self.block)[: self.n_nodes]
-        free = self.free[: self.n_nodes * self.block].reshape(self.n_nodes, self.block)
-        return np.where(free[:, :, None] & free[:, None, :], out, 0.0)
+        return out
+
+    def _diagonal_of(self, blocks: FloatArray) -> FloatArray:
+        return np.asarray(np.einsum("nii->ni", blocks).ravel())
 
     def matrix(self) -> SparseMatrix:
         """The sum as one matrix with all rows and columns, fixed ones too; built once, then kept."""

@@ -143,7 +143,9 @@ def test_passes_of_conjugate_gradients():
 def test_inverses_of_blocks(b):
     blocks = random_spd(5, b)
     out = np.empty_like(blocks)
-    assert kernels.invert_blocks(blocks, 1e-12, out) == 0
+    negative = np.ones(len(blocks), bool)
+    kernels.invert_blocks(0, len(blocks), blocks, 1e-12, out, negative)
+    assert not negative.any()
     assert_allclose(out @ blocks, np.broadcast_to(np.eye(b), blocks.shape), atol=1e-8)
 
 
@@ -151,7 +153,9 @@ def test_fixed_rows_stay_zero_in_inverses():
     blocks = random_spd(1, 3)
     blocks[0, 1], blocks[0, :, 1] = 0.0, 0.0
     out = np.empty_like(blocks)
-    assert kernels.invert_blocks(blocks, 1e-12, out) == 0
+    negative = np.ones(len(blocks), bool)
+    kernels.invert_blocks(0, len(blocks), blocks, 1e-12, out, negative)
+    assert not negative.any()
     kept = np.ix_([0, 2], [0, 2])
     assert_allclose(out[0][kept], np.linalg.inv(blocks[0][kept]), rtol=1e-12)
     assert_array_equal(out[0, 1], 0.0)
@@ -161,13 +165,15 @@ def test_fixed_rows_stay_zero_in_inverses():
 def test_dependent_directions_are_left_out_of_inverses():
     bar = np.array([[[1.0, 1.0, 0.0], [1.0, 1.0, 0.0], [0.0, 0.0, 0.0]]])  # a truss node: one stiff direction
     out = np.empty_like(bar)
-    assert kernels.invert_blocks(bar, 1e-12, out) == 0
+    kernels.invert_blocks(0, 1, bar, 1e-12, out, np.empty(1, bool))
     assert_array_equal(out[0], np.diag([1.0, 0.0, 0.0]))
 
 
 def test_negative_blocks_are_counted():
     blocks = np.array([np.eye(2), -np.eye(2), [[1.0, 2.0], [2.0, 1.0]]])
-    assert kernels.invert_blocks(blocks, 1e-12, np.empty_like(blocks)) == 2
+    negative = np.empty(3, bool)
+    kernels.invert_blocks(0, 3, blocks, 1e-12, blocks, negative)
+    assert_array_equal(negative, [False, True, True])
 
 
 def test_constraints_zero_rows_and_columns():
@@ -376,7 +382,7 @@ def kernel_calls():
         "mask_and_dot": (0, 1, free, x, y, parts),
         "advance": (0, 1, np.arange(3.0), x, y, d, y.copy(), single, parts),
         "diagonal_blocks": (0, n, indptr, indices, values, np.empty((n, 3, 3))),
-        "invert_blocks": (inverse, 1e-12, np.empty((n, 3, 3))),
+        "invert_blocks": (0, n, inverse, 1e-12, np.empty((n, 3, 3)), np.empty(n, bool)),
         "constrain_blocks": (
             *(0, n, indptr, indices, values, free.reshape(n, 3), 2.0, np.empty_like(values)),
         ),

@@ -270,6 +270,47 @@ def test_any_pattern_any_supports(n, block, seed, density, definite):
         assert backward_error(matrix, free, f, x) < 1e-10
 
 
+def test_threads_of_blas_are_as_before_afterwards():
+    setters = multifrontal._thread_setters()
+    if not setters:
+        pytest.skip("no OpenBLAS of scipy's")
+    getter, setter = setters[0]
+    before = getter()
+    try:
+        setter(2)
+        with multifrontal.blas_alone():
+            assert getter() == 1
+            with multifrontal.blas_alone():
+                assert getter() == 1
+            assert getter() == 1
+        assert getter() == 2
+    finally:
+        setter(before)
+
+
+def test_one_specialization_serves_blocks_entries_and_sizes():
+    """A kernel compiled twice for float64 Cholesky would double the time of a first run."""
+    from designtwin.kernels import dissection, fronts
+
+    kernels = (dissection.vertex_graph, dissection.dissect, fronts.row_structure, fronts.make_fronts)
+    numeric = (fronts.factor_subtree, fronts.forward, fronts.backward)
+    for case, matrix in [
+        (problem(n=(8, 6, 5)), None),
+        (problem("heat", n=(3, 2, 2)), None),
+        (problem(n=(3, 2, 2)), "csr"),
+    ]:
+        stored = case.matrix.tocsr() if matrix else case.matrix
+        factored(stored, case.system.free, definite=True, block=case.system.block).solve(case.loads)
+    for kernel in kernels:
+        assert len(kernel.signatures) == 1, kernel
+    for kernel in numeric:
+        plain = [s for s in kernel.signatures if any(t.name == "none" for t in s)]  # no pivots: Cholesky
+        numbers = {
+            t.dtype.name for s in plain for t in s if getattr(t, "ndim", 0) == 1 and "float" in t.dtype.name
+        }
+        assert len(plain) <= len(numbers), kernel
+
+
 @pytest.mark.skipif(not FULL, reason="takes a minute")
 def test_a_large_solid_to_rounding():
     case = problem(n=(24, 16, 12))
