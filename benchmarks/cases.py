@@ -79,7 +79,7 @@ def all_cases() -> list[Case]:
     cases = [
         Case(
             name=f"tet10-{label}",
-            title=f"bracket, tet10, {label} DOF",
+            title=f"bracket, tet10, {n / 1e6:.3g}M DOF",
             mesh="tet10",
             h=parts.SIZES[label],
             n_dof=n,

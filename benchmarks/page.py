@@ -320,7 +320,7 @@ def _roofline(lines: Iterable[Line]) -> str:
     text = (
         "## Roofline\n\nBytes are those that must move once per call: stored data of the operator, vectors "
         "in and out, caches taken as perfect; operations are counted from the formulas in `roofline.py`. "
-        f"{found[-1].get('limits', '')}\n\n"
+        f"{found[-1].get('limits', '')} Bracket of {found[-1]['n_dof']:,} DOF.\n\n"
     )
     return text + table(["what", "threads", "ns/DOF", "B/DOF", "flop/DOF", "GB/s", "GFLOP/s"], rows, left=1)
 
@@ -390,7 +390,7 @@ def plots(lines: Sequence[Line], folder: Path) -> None:
             any_busy = any_busy or any(busy)
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(FixedLocator([case.n_dof for case in sizes]))
-        axes.xaxis.set_major_formatter(FixedFormatter([case.name.split("-")[1] for case in sizes]))
+        axes.xaxis.set_major_formatter(FixedFormatter([f"{case.n_dof / 1e6:.2g}M" for case in sizes]))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.set_xlim(sizes[0].n_dof * 0.8, max([x for _, x, _ in ends], default=1e6) * 6)
         if what == "iterations":

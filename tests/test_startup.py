@@ -43,6 +43,7 @@ print(json.dumps({{
     "at import": at_import,
     "compiled": [n for n, f in jitted.items() if f.stats.cache_misses],
     "loaded": sum(bool(f.stats.cache_hits) for f in jitted.values()),
+    "compiler": "numba.np.arraymath" in sys.modules,
 }}))
 """
 
@@ -59,6 +60,7 @@ def test_a_second_process_compiles_nothing():
     assert second["at import"] == {}
     assert second["compiled"] == []
     assert second["loaded"] > 10
+    assert not second["compiler"]  # what is cached needs none
 
 
 def test_after_warm_a_first_analysis_compiles_nothing(capfd):
@@ -68,6 +70,27 @@ def test_after_warm_a_first_analysis_compiles_nothing(capfd):
     assert said.err == ""  # nobody watches: no bar
     assert Path(said.out.split(" lie in ")[1].strip()).is_dir()
     assert run()["compiled"] == []
+
+
+LOAD_ALL = """
+import importlib, pkgutil, sys
+import designtwin.kernels
+from numba.core.registry import cpu_target
+loaded = 0
+for module in pkgutil.iter_modules(designtwin.kernels.__path__):
+    for kernel in vars(importlib.import_module("designtwin.kernels." + module.name)).values():
+        if hasattr(getattr(kernel, "_cache", None), "_cache_file"):
+            for signature, *_ in kernel._cache._cache_file._load_index():
+                assert kernel._cache.load_overload(signature, cpu_target.target_context) is not None
+                loaded += 1
+assert loaded > 10
+assert "numba.np.arraymath" not in sys.modules
+"""
+
+
+def test_all_that_is_cached_loads_without_the_compiler():
+    run()
+    subprocess.run([sys.executable, "-c", LOAD_ALL], check=True)
 
 
 def test_warm_says_what_went_wrong(monkeypatch):

@@ -230,7 +230,10 @@ def _bodies(model: Model) -> Bodies:
     of_cell[solid] = body
     ends = _nodes(mesh, np.flatnonzero(bar))
     loose = np.setdiff1d(ends, _nodes(mesh, solid)) if len(ends) else ends
-    alone = np.setdiff1d(linked_nodes(model), mesh.used_nodes)
+    linked = linked_nodes(model)
+    used = np.zeros(mesh.n_points, bool)
+    used[mesh.used_nodes] = True
+    alone = np.unique(linked[~used[linked]])
     loose = np.union1d(loose, alone) if len(alone) else loose
     return Bodies(of_cell, n, loose)
 
@@ -251,7 +254,7 @@ def _check_motions(model: Model, case: str, supports: Sequence[Support]) -> None
     held = [one for support in supports for one in support.prescribed(model)]
     springs = [one for support in supports for one in support.matrices(model)]
     bodies = _bodies(model)
-    piece, piece_of_node = joined_pieces(model)
+    piece, piece_of_node = joined_pieces(model) if model.connections else (model.mesh.pieces, None)
     links = [one.matrix for one in equations_of(model, model.connections)]
     texts: list[str] = []
     found = 0

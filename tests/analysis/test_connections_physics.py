@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from builders import apart, bar, box, merged, rectangle, ring
 from numpy.testing import assert_allclose
+from scipy import sparse
 
 import designtwin as dtw
 from designtwin.assembly import assemble_static, cell_blocks
@@ -547,3 +548,27 @@ def test_inertia_relief_of_bonded_parts():
     near = np.abs(mesh.points[case.points.node][:, 2] - 1.0) < 1e-9
     # Half the mass is beyond the joint: half the pressure passes through it.
     assert case.stress()[near, 2].mean() == pytest.approx(-0.5e6, rel=0.03)
+
+
+def test_the_corner_level_respects_the_bond():
+    model = dtw.Model(
+        stack("tetra10", 4, "tetra10", 3), materials=BOTH, supports=[dtw.FixedSupport(on="a_zmin")],
+        connections=[TIE], load_cases={"pull": [dtw.Traction(on="b_zmax", value=(1e6, 2e5, 1e6))]},
+    )  # fmt: skip
+    system = assemble_static(model, model.cases["pull"], cell_blocks(model)).system
+    assert system.matrix_free  # tetrahedra away from the joint have no matrix
+    transfer = system.coarse.prolongation
+    linked = assemble_static(model.with_(supports=[]), model.cases["pull"], cell_blocks(model)).system.free
+    follows = ~linked.reshape(-1, 3).all(axis=1)
+    corner = np.diff(transfer.indptr) == 1
+    assert len(np.unique(transfer.indices[transfer.indptr[:-1][corner]])) == transfer.shape[1]  # each its own
+    kept = np.ones(transfer.shape[1])
+    kept[transfer.indices[transfer.indptr[:-1][corner & follows]]] = 0.0
+    # A motion of the free corners reaches every node that is free, those beside the joint too.
+    assert_allclose((transfer @ kept)[~follows], 1.0, atol=1e-12)
+    # The coarse matrix is that of the bonded system.
+    wide = sparse.kron(transfer, sparse.eye_array(3), format="csr")
+    found = system.coarse.matrix().tocsr()
+    exact = wide.T @ (system.matrix().tocsr() @ wide)
+    keep = np.repeat(kept > 0.0, 3)
+    assert abs(found - exact)[keep][:, keep].max() < 1e-12 * abs(exact).max()

@@ -89,8 +89,8 @@ def cycle_on(matrix, modes, points, **options):
 
 CASES = {
     "aspect 4": ({"aspect": 4.0}, 15),
-    "aspect 10": ({"aspect": 10.0}, 25),
-    "aspect 10, one layer": ({"n": (12, 12, 1), "aspect": 10.0}, 30),
+    "aspect 10": ({"aspect": 10.0}, 20),
+    "aspect 10, one layer": ({"n": (12, 12, 1), "aspect": 10.0}, 25),
     "aspect 50": ({"aspect": 50.0}, 50),
     "tet4, aspect 10": ({"n": (16, 16, 2), "order": 1}, 40),
     "aspect 10, checkerboard 1:1e4": ({"contrast": 1e4}, 50),
@@ -104,6 +104,18 @@ def test_flat_cells_take_few_iterations(name):
     *system, load = plate(**options)
     count = iterations(cycle_on(*system), load)
     assert count <= bound
+
+
+@pytest.mark.parametrize("spring", [1e-3, 1e-9])
+def test_soft_ground_under_a_plate_does_no_harm(spring):
+    points, cells = box((8, 8, 2), (8.0, 8.0, 0.2))
+    points, cells, _ = quadratic(points, cells)
+    ground = np.where(points[:, 2] < 1e-9, spring, 0.0)
+    matrix = elasticity(points, cells, youngs_modulus=1.0) + sparse.diags_array(np.repeat(ground, 3))
+    load = np.zeros((len(points), 3))
+    load[points[:, 0] > 8.0 - 1e-9, 2] = 1.0
+    cycle = cycle_on(BlockMatrix.of(matrix, 3), rigid_modes(points), points)
+    assert iterations(cycle, load.ravel()) <= 30
 
 
 def test_the_cycle_is_symmetric():
