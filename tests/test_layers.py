@@ -10,7 +10,7 @@ import pytest
 import designtwin
 
 ROWS = (
-    "errors typing units plain progress parallel",
+    "errors typing units plain progress parallel memory",
     "kernels",
     "solvers",
     "elements",

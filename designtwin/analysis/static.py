@@ -16,11 +16,13 @@ from designtwin.assembly import (
     thermal_stress_force,
 )
 from designtwin.errors import ConvergenceError, ModelError, SingularSystemError
+from designtwin.memory import Peak
 from designtwin.model.checks import check_static
 from designtwin.model.model import LoadCase, Model
 from designtwin.progress import track
 from designtwin.results import Recovery, SolveInfo, StaticCase, StaticResult
 from designtwin.solvers.choice import choose_solver
+from designtwin.solvers.direct import Direct
 from designtwin.solvers.solution import Factorization, LinearSolver
 from designtwin.typing import FloatArray
 from designtwin.units import show
@@ -29,8 +31,8 @@ EQUILIBRIUM = 1e-6
 """Sum of loads and reactions over the largest force; a result above it is refused."""
 SMALL = 1e-7
 """Forces below this share of stiffness times displacement are rounding, all that a rigid motion leaves."""
-_CASES_AT_ONCE = 16
-"""Load cases that share every pass of the solver; more would only cost memory."""
+_CASES_AT_ONCE = {False: 16, True: 64}
+"""Load cases that share every pass of multigrid, or of factors; more would only cost memory."""
 LARGE = 0.1
 """Displacement over size of the part at which the verdict says that small displacements were assumed."""
 
@@ -85,7 +87,7 @@ def solve_static(model: Model, *, solver: LinearSolver | None = None) -> StaticR
     answers: dict[str, StaticCase] = {}
     groups = _equal_setups(cases)
     with track("static analysis", total=2 * len(groups) + len(cases)) as progress:
-        start = time.perf_counter()
+        start, peak = time.perf_counter(), Peak()
         topology = static_topology(model, blocks)
         seconds = {"number": time.perf_counter() - start}
         for group in groups:
@@ -97,10 +99,13 @@ def solve_static(model: Model, *, solver: LinearSolver | None = None) -> StaticR
             try:
                 chosen = solver or choose_solver(assembled.system, len(group))
                 factorization = chosen.factorize(assembled.system)
-                for first in range(0, len(group), _CASES_AT_ONCE):
-                    some = group[first : first + _CASES_AT_ONCE]
+                at_once = _CASES_AT_ONCE[isinstance(chosen, Direct)]
+                for first in range(0, len(group), at_once):
+                    some = group[first : first + at_once]
                     progress.step(f"solve load case {some[0].name!r}", len(some))
-                    answers.update(_solve(model, some, blocks, assembled, factorization, recovery, seconds))
+                    answers.update(
+                        _solve(model, some, blocks, assembled, factorization, recovery, seconds, peak)
+                    )
             except SingularSystemError as error:
                 raise _named(model, assembled, error) from error
     for name, factors in model.combinations.items():
@@ -154,27 +159,29 @@ def _solve(
     factorization: Factorization,
     recovery: Recovery,
     seconds: Mapping[str, float],
+    peak: Peak,
 ) -> dict[str, StaticCase]:
     """Solve some cases of one set-up at once."""
     dofs = assembled.dofs
-    external, right = [], np.empty((dofs.n_dof, len(cases)))
+    right = np.empty((dofs.n_dof, len(cases)))
     for column, case in enumerate(cases):
         loads, thermal = _load_vector(model, case, blocks)
-        external.append(loads)
-        right[:, column] = dofs.gather(loads if thermal is None else loads + thermal)
-    f = right.copy() if len(cases) > 1 else right
-    for column in range(len(cases)):
-        right[:, column] = assembled.right_hand_side(f[:, column])
+        right[:, column] = assembled.right_hand_side(
+            dofs.gather(loads if thermal is None else loads + thermal)
+        )
+        del (
+            loads,
+            thermal,
+        )  # made again for the answer: at a million unknowns that is quicker than keeping them
     solution = factorization.solve(right)
-    del f, right
+    del right
     info = SolveInfo(
         solver=solution.solver, n_dof=dofs.n_dof, iterations=int(solution.iterations.max(initial=0)),
         seconds={**seconds, **solution.seconds}, notes=solution.notes,
+        residual=float(solution.residual.max(initial=0.0)), peak_bytes=peak.bytes,
     )  # fmt: skip
     return {
-        case.name: _answer(
-            model, case, blocks, assembled, recovery, info, solution.x[:, column], external[column]
-        )
+        case.name: _answer(model, case, blocks, assembled, recovery, info, solution.x[:, column])
         for column, case in enumerate(cases)
     }
 
@@ -187,7 +194,6 @@ def _answer(
     recovery: Recovery,
     info: SolveInfo,
     q: FloatArray,
-    external: FloatArray,
 ) -> StaticCase:
     """Displacement, reactions and their balance from the unknowns of one case.
 
@@ -203,7 +209,7 @@ def _answer(
     ground = np.zeros(0)
     if assembled.extra:
         ground = -np.asarray(sum(term.apply(u) for term in assembled.extra))
-    thermal = thermal_stress_force(model, case, blocks)
+    external, thermal = _load_vector(model, case, blocks)
     f = dofs.gather(external if thermal is None else external + thermal)
     most = float(np.abs(np.where(map_.fixed, 0.0, map_.restrict(f))).max(initial=0.0))
     rest = internal

@@ -9,6 +9,7 @@ import numpy as np
 from designtwin.analysis.static import check_arguments
 from designtwin.assembly import assemble_thermal, cell_blocks, thermal_topology
 from designtwin.errors import ConvergenceError, ModelError
+from designtwin.memory import Peak
 from designtwin.model.checks import check_thermal
 from designtwin.model.model import Model
 from designtwin.progress import track
@@ -62,7 +63,7 @@ def solve_thermal(model: Model, *, solver: LinearSolver | None = None) -> Therma
     with track("thermal analysis", total=2 * len(cases)) as progress:
         for case in cases:
             progress.step("assemble")
-            start = time.perf_counter()
+            start, peak = time.perf_counter(), Peak()
             assembled = assemble_thermal(model, case, blocks, topology=topology)
             dofs, map_ = assembled.dofs, assembled.map
             loads = np.zeros(model.mesh.n_points)
@@ -112,6 +113,7 @@ def solve_thermal(model: Model, *, solver: LinearSolver | None = None) -> Therma
                     solver=solution.solver, n_dof=dofs.n_dof,
                     iterations=int(np.max(solution.iterations, initial=0)),
                     seconds={"assemble": assembly_seconds, **solution.seconds}, notes=solution.notes,
+                    residual=float(np.max(solution.residual, initial=0.0)), peak_bytes=peak.bytes,
                 ),
             )  # fmt: skip
     return ThermalResult(model, answers, tuple(dict.fromkeys(notes)))

@@ -68,10 +68,10 @@ class Assembled:
                 f = f - term.apply(u0)
         return np.where(self.map.fixed, 0.0, self.map.restrict(f))
 
-    @cached_property
+    @property
     def stiffest(self) -> float:
         """Largest entry on the diagonal, N/m or W/K."""
-        return float(np.abs(self.system.diagonal()).max(initial=0.0))
+        return self.system.largest
 
     @cached_property
     def held(self) -> BoolArray:

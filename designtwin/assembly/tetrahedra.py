@@ -108,19 +108,19 @@ class _ElasticOperator(_Operator):
 
     def __init__(self, term: ElasticTetrahedra, scale: float, dtype: Dtype) -> None:
         super().__init__(term.cells, dtype)
-        self._geo = term.geometry(scale, dtype)
-        self._general = term.general_geometry(scale, dtype) if term.cells.n_general else None
+        self.geo = term.geometry(scale, dtype)
+        self.general = term.general_geometry(scale, dtype) if term.cells.n_general else ()
 
     def _cellwise(self, x: Array, y: Array, columns: IntArray) -> None:
         p = self._cells.plan
         kernel = tetra.product if columns[1] < _MANY else tetra.product_of_many
         ends = (p.interior, p.shared, p.shared_start)
         parallel.run(
-            kernel, tetra.CHUNKS, p.conn, p.batches, *ends, self._geo, False, x, self._buffer, y, columns
+            kernel, tetra.CHUNKS, p.conn, p.batches, *ends, self.geo, False, x, self._buffer, y, columns
         )
-        if self._general is not None:
+        if self.general:
             parallel.run(
-                tetra.product_general, tetra.CHUNKS, p.general_conn, p.general_batches, *ends, *self._general,
+                tetra.product_general, tetra.CHUNKS, p.general_conn, p.general_batches, *ends, *self.general,
                 self._weights, True, x, self._buffer, y, columns,
             )  # fmt: skip
 
@@ -171,13 +171,12 @@ class ElasticTetrahedra:
         out, buffer = np.zeros((len(self.cells.points), 9)), np.empty((p.n_copies, 9))
         ends = (p.interior, p.shared_start)
         parallel.run(
-            tetra.diagonal, tetra.CHUNKS, p.conn, p.batches, *ends, self.geometry(1.0, np.float64), False,
-            buffer, out,
+            tetra.diagonal, tetra.CHUNKS, p.conn, p.batches, *ends, self.double.geo, False, buffer, out,
         )  # fmt: skip
         if self.cells.n_general:
             parallel.run(
                 tetra.diagonal_general, tetra.CHUNKS, p.general_conn, p.general_batches, *ends,
-                *self.general_geometry(1.0, np.float64), np.array(tetra.POINT_WEIGHTS), True, buffer, out,
+                *self.double.general, np.array(tetra.POINT_WEIGHTS), True, buffer, out,
             )  # fmt: skip
         self.cells.add_shared(1, buffer, out)
         return out.reshape(-1, 3, 3)
@@ -188,12 +187,10 @@ class ElasticTetrahedra:
 
     def corner_blocks(self) -> Iterator[tuple[IntArray, FloatArray]]:
         """P^T K P of the cells: rows of ``cells.conn`` and matrices float64[k, 12, 12], some at a time."""
-        plan = self.cells.plan
-        geo = self.geometry(1.0, np.float64)
-        yield from _corner_blocks(tetra.corner_blocks, plan.cells, 12, geo)
+        plan, double = self.cells.plan, self.double
+        yield from _corner_blocks(tetra.corner_blocks, plan.cells, 12, double.geo)
         if self.cells.n_general:
-            general = self.general_geometry(1.0, np.float64)
-            yield from _corner_blocks(tetra.corner_blocks_general, plan.general_cells, 12, *general)
+            yield from _corner_blocks(tetra.corner_blocks_general, plan.general_cells, 12, *double.general)
 
     def geometry(self, scale: float, dtype: Dtype) -> Array:
         """Gradients and moduli of straight cells, [n_batches, 11, LANES]."""
@@ -226,13 +223,13 @@ class _HeatOperator(_Operator):
 
     def __init__(self, term: HeatTetrahedra, scale: float, dtype: Dtype) -> None:
         super().__init__(term.cells, dtype)
-        self._metrics = term.metrics(scale, dtype)
+        self.metrics = term.metrics(scale, dtype)
 
     def _cellwise(self, x: Array, y: Array, columns: IntArray) -> None:
         p = self._cells.plan
         ends = (p.interior, p.shared, p.shared_start)
         work = (self._weights, x, self._buffer, y, columns)
-        _each_heat(tetra.scalar_product, p, ends, self._metrics, work)
+        _each_heat(tetra.scalar_product, p, ends, self.metrics, work)
 
 
 @dataclass(frozen=True, eq=False)
@@ -289,7 +286,7 @@ class HeatTetrahedra:
     def corner_blocks(self) -> Iterator[tuple[IntArray, FloatArray]]:
         """P^T K P of the cells: rows of ``cells.conn`` and matrices float64[k, 4, 4], some at a time."""
         plan = self.cells.plan
-        straight, general = self.metrics(1.0, np.float64)
+        straight, general = self.double.metrics
         yield from _corner_blocks(tetra.scalar_corner_blocks, plan.cells, 4, straight)
         yield from _corner_blocks(tetra.scalar_corner_blocks, plan.general_cells, 4, general)
 

@@ -217,4 +217,5 @@ def static_map(model: Model, case: LoadCase, dofs: DofMap, linked: IntArray | No
         transform = sparse.bsr_array(
             (turned, np.arange(dofs.n_points), np.arange(dofs.n_points + 1)), shape=(dofs.n_dof, dofs.n_dof)
         )
-    return AffineMap(fixed=dofs.gather(fixed), value=dofs.gather(value), transform=transform)
+    given = dofs.gather(value) if value.any() else np.broadcast_to(0.0, dofs.n_dof)
+    return AffineMap(fixed=dofs.gather(fixed), value=given, transform=transform)

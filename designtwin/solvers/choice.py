@@ -6,7 +6,8 @@ import time
 from dataclasses import dataclass, field, replace
 
 from designtwin.errors import ConvergenceError, ResourceError
-from designtwin.solvers.direct import Direct, DirectFactorization, estimate, free_bytes, rough_estimate
+from designtwin.memory import free_bytes
+from designtwin.solvers.direct import Direct, DirectFactorization, estimate, rough_estimate
 from designtwin.solvers.multigrid import MultigridCG, MultigridFactorization
 from designtwin.solvers.solution import LinearSolver, Solution
 from designtwin.solvers.system import System

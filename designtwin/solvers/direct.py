@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from scipy import sparse
 from scipy.sparse import linalg as sparse_linalg
 
 from designtwin.errors import ConvergenceError, ModelError, ResourceError
+from designtwin.memory import free_bytes
 from designtwin.solvers import dense
 from designtwin.solvers.dense import NotDefiniteError
 from designtwin.solvers.singular import (
@@ -584,18 +584,3 @@ def estimated_bytes(matrix: SparseMatrix) -> float:
     n = matrix.shape[0]
     per_row = matrix.nnz / max(n, 1)
     return float(16.0 * n * (per_row + 0.35 * per_row * max(n, 1) ** (1.0 / 3.0)))
-
-
-def free_bytes() -> float | None:
-    """Memory that is free for use, bytes; None where the system does not tell."""
-    try:
-        with open("/proc/meminfo", encoding="ascii") as file:
-            for line in file:
-                if line.startswith("MemAvailable:"):
-                    return 1024.0 * float(line.split()[1])
-    except OSError:
-        pass
-    try:
-        return float(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    except (ValueError, OSError, AttributeError):
-        return None

@@ -313,9 +313,15 @@ class System:
             return np.asarray(self.matrix().diagonal())
         return self._diagonal_of(self._blocks())
 
+    @cached_property
+    def largest(self) -> float:
+        """Largest entry on the diagonal, fixed unknowns too."""
+        return float(np.abs(self.diagonal()).max(initial=0.0))
+
     def block_diagonal(self) -> FloatArray:
         """Node blocks float64[n_nodes, block, block], zero in fixed rows and columns."""
         out = self._blocks()
+        self.__dict__.setdefault("largest", float(np.abs(self._diagonal_of(out)).max(initial=0.0)))
         free = self.free[: self.n_nodes * self.block].reshape(self.n_nodes, self.block)
         for i in range(self.block):
             out[~free[:, i], i, :] = 0.0
