@@ -443,6 +443,13 @@ def invert_dense(a: FloatArray, out: FloatArray) -> float:
 
 
 @njit(cache=True, nogil=True)
+def scaled(start: int, stop: int, values: FloatArray, scale: float, out: FloatArray) -> None:
+    """out = scale * values in the type of out, for entries start to stop of vectors."""
+    for i in range(start, stop):
+        out[i] = scale * values[i]
+
+
+@njit(cache=True, nogil=True)
 def diagonal_blocks(
     start: int, stop: int, indptr: IntArray, indices: IntArray, blocks: FloatArray, out: FloatArray
 ) -> None:
@@ -946,7 +953,7 @@ def galerkin_pattern(
             out_indptr[row + 1] = count
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath={"contract"})
 def galerkin(
     start: int,
     stop: int,
@@ -1006,18 +1013,34 @@ def galerkin(
                     columns[at] = j
                     gathered[at] = 0.0
                     count += 1
-                for m in range(b):
+                if b == 3:
                     for a in range(k):
-                        value = p_blocks[e, m, a]
-                        for c in range(b):
-                            gathered[at, a, c] += value * blocks[p, m, c]
+                        x, y, z = p_blocks[e, 0, a], p_blocks[e, 1, a], p_blocks[e, 2, a]
+                        for c in range(3):
+                            gathered[at, a, c] += (
+                                x * blocks[p, 0, c] + y * blocks[p, 1, c] + z * blocks[p, 2, c]
+                            )
+                else:
+                    for a in range(k):
+                        for m in range(b):
+                            value = p_blocks[e, m, a]
+                            for c in range(b):
+                                gathered[at, a, c] += value * blocks[p, m, c]
         for g in range(count):
             j = columns[g]
             place[j] = -1
             for q in range(p_indptr[j], p_indptr[j + 1]):
                 at = where[p_indices[q]]
-                for a in range(k):
-                    for m in range(b):
-                        value = gathered[g, a, m]
+                if b == 3:
+                    for a in range(k):
+                        x, y, z = gathered[g, a, 0], gathered[g, a, 1], gathered[g, a, 2]
                         for c in range(k):
-                            out[at, a, c] += value * p_blocks[q, m, c]
+                            out[at, a, c] += (
+                                x * p_blocks[q, 0, c] + y * p_blocks[q, 1, c] + z * p_blocks[q, 2, c]
+                            )
+                else:
+                    for a in range(k):
+                        for m in range(b):
+                            value = gathered[g, a, m]
+                            for c in range(k):
+                                out[at, a, c] += value * p_blocks[q, m, c]

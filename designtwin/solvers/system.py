@@ -141,6 +141,15 @@ class BlockMatrix(NamedTuple):
             np.ascontiguousarray(matrix.data, dtype=dtype),
         )
 
+    def scaled(self, scale: float, dtype: Any) -> BlockMatrix:
+        """scale times the matrix, in a precision."""
+        from designtwin.kernels import sparse as kernels
+
+        out = np.empty(self.values.shape, dtype)
+        flat = self.values.reshape(-1)
+        parallel.run(kernels.scaled, flat.size, flat, scale, out.reshape(-1), grain=65536)
+        return self._replace(values=out)
+
     @property
     def n_rows(self) -> int:
         """Block rows."""
@@ -277,7 +286,7 @@ class System:
         if self._assembled is not None:
             blocks = BlockMatrix.of(self._assembled, self.block)
             if scale != 1.0 or dtype != np.float64:
-                blocks = blocks._replace(values=(blocks.values * scale).astype(dtype))
+                blocks = blocks.scaled(scale, dtype)
             parts.append(blocks)
         return parts[0] if len(parts) == 1 else Sum(tuple(parts))
 
@@ -375,9 +384,9 @@ def _diagonal_blocks(matrix: SparseMatrix, block: int) -> FloatArray:
     n_nodes = matrix.shape[0] // block
     out = np.zeros((n_nodes, block, block))
     if matrix.format == "bsr" and tuple(matrix.blocksize) == (block, block):
-        node = np.repeat(np.arange(n_nodes), np.diff(matrix.indptr))
-        on = matrix.indices == node
-        np.add.at(out, node[on], matrix.data[on])
+        from designtwin.kernels import sparse as kernels
+
+        parallel.run(kernels.diagonal_blocks, n_nodes, *BlockMatrix.of(matrix, block), out, grain=4096)
         return out
     matrix = matrix.tocsr()
     row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))

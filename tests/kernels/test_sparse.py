@@ -392,6 +392,7 @@ def kernel_calls():
         "weighted_triple_product": (
             *(0, 4, indptr, indices, values, p0, p1, w, t0, t1, t, out_indptr, out_indices, blocks_out),
         ),
+        "scaled": (1, 9, values.ravel(), 0.5, np.zeros(values.size)),
         "block_norms": (0, len(values), values, np.empty(len(values))),
         "aggregate": (indptr, indices, norms, 0.02, np.empty(n, np.int32)),
         "tentative_basis": (
