@@ -139,18 +139,18 @@ def _versions(module: Any) -> dict[str, str]:
 
 
 def _measure(module: Any, task: dict[str, Any]) -> dict[str, Any]:
-    import cases
+    import problems
 
     turn = getattr(module, "turn", None)
     if task.get("warm"):
-        small = cases.load(task["warm"], task["warm_path"])
+        small = problems.load(task["warm"], task["warm_path"])
         started = time.perf_counter()
         module.run(module.load({**small, "threads": task["threads"]}), Phases())
         first = time.perf_counter() - started
     else:
         first = 0.0
     gc.collect()
-    state = module.load({**cases.load(task["case"], task["path"]), "threads": task["threads"]})
+    state = module.load({**problems.load(task["case"], task["path"]), "threads": task["threads"]})
     gc.collect()
     give_back()
     forget_peak()

@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import cases
+import problems
 
 HERE = Path(__file__).resolve().parent
 Line = dict[str, Any]
@@ -135,7 +135,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 2) -> 
 
 
 def _rows(
-    found: dict[tuple[str, str, int], dict[str, Any]], chosen_cases: Sequence[cases.Case], threads: int
+    found: dict[tuple[str, str, int], dict[str, Any]], chosen_cases: Sequence[problems.Case], threads: int
 ) -> list[list[str]]:
     rows = []
     for case in chosen_cases:
@@ -186,7 +186,7 @@ def body(lines: Sequence[Line]) -> str:
     found = {key: summary(group) for key, group in groups.items()}
     _compare(found)
     parts = []
-    listed = cases.all_cases()
+    listed = problems.all_cases()
     known = {case.name for case in listed}
     for title, group in (
         ("Bracket of quadratic tetrahedra, two threads", "size"),
@@ -225,7 +225,7 @@ def _compare(found: dict[tuple[str, str, int], dict[str, Any]]) -> None:
                 one["status"], one["why"] = "wrong", f"wrong: largest off by {off:.0e}"
 
 
-def _threads(found: dict[tuple[str, str, int], dict[str, Any]], listed: Sequence[cases.Case]) -> str:
+def _threads(found: dict[tuple[str, str, int], dict[str, Any]], listed: Sequence[problems.Case]) -> str:
     rows = []
     for case in listed:
         for name in case.peers:
@@ -245,7 +245,7 @@ def _threads(found: dict[tuple[str, str, int], dict[str, Any]], listed: Sequence
     )
 
 
-def _loads(found: dict[tuple[str, str, int], dict[str, Any]], listed: Sequence[cases.Case]) -> str:
+def _loads(found: dict[tuple[str, str, int], dict[str, Any]], listed: Sequence[problems.Case]) -> str:
     rows, first = [], {}
     for case in listed:
         one = found.get((case.name, "designtwin", 2))
@@ -361,7 +361,7 @@ def plots(lines: Sequence[Line], folder: Path) -> None:
         key: summary(group) for key, group in chosen(line for line in lines if "part" not in line).items()
     }
     _compare(found)
-    sizes = [case for case in cases.all_cases() if case.group in ("size", "large")]
+    sizes = [case for case in problems.all_cases() if case.group in ("size", "large")]
     folder.mkdir(exist_ok=True)
     for what, field, label in (
         ("time", "wall", "seconds from mesh in memory to displacement and stress, two threads"),

@@ -16,9 +16,9 @@ import time
 from dataclasses import asdict
 from typing import Any
 
-import cases
 import harness
 import numpy as np
+import problems
 
 TET10 = 750
 LIMITS = (
@@ -37,8 +37,8 @@ def measure(session: Any) -> None:
     if any(options.loaded or not x.get("loaded") for x in known) and options.again is None:
         return
     name = "tet10-111k" if options.quick else CASE
-    case = next(case for case in cases.all_cases() if case.name == name)
-    path = cases.prepare(case, options.cache, options.meshes)
+    case = next(case for case in problems.all_cases() if case.name == name)
+    path = problems.prepare(case, options.cache, options.meshes)
     for threads in (1, 2):
         done = subprocess.run(
             [sys.executable, str(harness.HERE / "roofline.py"), json.dumps(asdict(case)), str(path)],
@@ -131,11 +131,11 @@ def _best(call: Any, least: float = 1.0) -> float:
 def _measure_here(case: dict[str, Any], path: str) -> list[dict[str, Any]]:
     import designtwin as dtw
 
-    data = cases.load(case, path)
+    data = problems.load(case, path)
     n_cells = len(data["cells"])
     data["mesh"] = dtw.Mesh(points=data["points"], cells={"tetra10": data["cells"]})
     spy = Spy()
-    dtw.solve_static(cases.model(data), solver=spy)
+    dtw.solve_static(problems.model(data), solver=spy)
     system, hierarchy = spy.system, spy.factorization.hierarchy
     n = system.n_dof
     found = []

@@ -20,8 +20,8 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE)]
-import cases  # noqa: E402
 import harness  # noqa: E402
+import problems  # noqa: E402
 
 ROOT = HERE.parent
 RESULTS = HERE / "results.jsonl"
@@ -147,7 +147,7 @@ class Session:
                     flush=True,
                 )
 
-    def one(self, case: cases.Case, name: str, threads: int, turn: int) -> dict[str, Any] | None:
+    def one(self, case: problems.Case, name: str, threads: int, turn: int) -> dict[str, Any] | None:
         """Run one contender once; its line, or None where there is nothing to do."""
         options = self.options
         wanted = (case.name, name, threads, turn)
@@ -155,11 +155,11 @@ class Session:
             return None
         if self.left < 30:
             return None
-        warm = cases.warm_up(case)
+        warm = problems.warm_up(case)
         task = {
             "module": CONTENDERS[name].module, "case": asdict(case), "warm": asdict(warm),
-            "path": str(cases.prepare(case, options.cache, options.meshes)),
-            "warm_path": str(cases.prepare(warm, options.cache, options.meshes)),
+            "path": str(problems.prepare(case, options.cache, options.meshes)),
+            "warm_path": str(problems.prepare(warm, options.cache, options.meshes)),
         }  # fmt: skip
         free = harness.available()
         line = {
@@ -217,7 +217,7 @@ def _install(name: str) -> str:
     return str(import_module(CONTENDERS[name].module).INSTALL)
 
 
-def solve_all(session: Session, chosen: Sequence[cases.Case]) -> None:
+def solve_all(session: Session, chosen: Sequence[problems.Case]) -> None:
     """Case by case, round by round, the contenders in turn."""
     options = session.options
     for case in chosen:
@@ -227,7 +227,7 @@ def solve_all(session: Session, chosen: Sequence[cases.Case]) -> None:
                 if options.threads and threads not in options.threads:
                     continue
                 for name in names:
-                    if threads == 1 and name not in cases.FEW:
+                    if threads == 1 and name not in problems.FEW:
                         continue
                     if turn and name != "designtwin" and not _again(session, case.name, name, threads):
                         continue
@@ -317,7 +317,7 @@ def main(words: Sequence[str] | None = None) -> None:
         if options.quick:
             options.rounds = 1
         chosen = [
-            case for case in cases.all_cases()
+            case for case in problems.all_cases()
             if (not options.quick or case.n_dof <= 130_000)
             and (not options.case or any(case.name.startswith(word) for word in options.case))
         ]  # fmt: skip

@@ -12,8 +12,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import cases
 import harness
+import problems
 
 IMPORTS = "import numpy, scipy.sparse, numba"
 MODEL = """
@@ -48,8 +48,8 @@ print(max(abs(x.vec.FV().NumPy()[: 3 * mesh.nv])))
 SAVE = """
 import json, sys
 sys.path[:0] = {paths!r}
-import cases, ngsolve_peer
-state = ngsolve_peer.load({{**cases.load(json.loads({case!r}), {path!r}), "threads": 2}})
+import problems, ngsolve_peer
+state = ngsolve_peer.load({{**problems.load(json.loads({case!r}), {path!r}), "threads": 2}})
 state["mesh"].ngmesh.Save({to!r})
 """
 ROUNDS = 7
@@ -148,12 +148,12 @@ def _timed(command: list[str], folder: Path, **more: str) -> tuple[float, float,
     return seconds, used, (done.stderr.strip()[-200:] or "failed") if done.returncode else ""
 
 
-def _case(name: str) -> cases.Case:
-    return next(case for case in cases.all_cases() if case.name == name)
+def _case(name: str) -> problems.Case:
+    return next(case for case in problems.all_cases() if case.name == name)
 
 
 def _arrays(session: Any, name: str) -> Path:
-    return cases.prepare(_case(name), session.options.cache, session.options.meshes)
+    return problems.prepare(_case(name), session.options.cache, session.options.meshes)
 
 
 def _file(session: Any, name: str, folder: Path) -> str:
@@ -192,5 +192,7 @@ def _deck(session: Any, folder: Path) -> str:
         import calculix_peer
 
         with path.open("w") as file:
-            calculix_peer.write(cases.load(asdict(_case("tet10-36k")), _arrays(session, "tet10-36k")), file)
+            calculix_peer.write(
+                problems.load(asdict(_case("tet10-36k")), _arrays(session, "tet10-36k")), file
+            )
     return path.stem

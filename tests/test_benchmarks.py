@@ -26,26 +26,28 @@ def frame(monkeypatch):
 @pytest.fixture
 def small(frame):
     """An L of cubes of 12 mm."""
-    import cases
+    import problems
 
-    return replace(cases.all_cases()[0], name="small", mesh="hex8", h=12.0, n_dof=500, peers=("designtwin",))
+    return replace(
+        problems.all_cases()[0], name="small", mesh="hex8", h=12.0, n_dof=500, peers=("designtwin",)
+    )
 
 
 @pytest.mark.usefixtures("frame")
 def test_every_case_has_a_name_of_its_own_and_known_contenders():
-    import cases
+    import problems
     import run
 
-    listed = cases.all_cases()
+    listed = problems.all_cases()
     assert len({case.name for case in listed}) == len(listed)
     assert {peer for case in listed for peer in case.peers} <= set(run.CONTENDERS)
 
 
 def test_ours_runs_in_the_frame_in_a_process_of_its_own(small, tmp_path):
-    import cases
     import harness
+    import problems
 
-    task = {"module": "ours", "case": asdict(small), "path": str(cases.prepare(small, tmp_path, None))}
+    task = {"module": "ours", "case": asdict(small), "path": str(problems.prepare(small, tmp_path, None))}
     line = harness.run([sys.executable], task, tmp_path / "run", threads=1, seconds=120, memory=4000)
     assert line["status"] == "ok", line
     assert set(line["wall"]) == {"model", "solve", "stress"}
@@ -54,10 +56,10 @@ def test_ours_runs_in_the_frame_in_a_process_of_its_own(small, tmp_path):
 
 
 def test_what_takes_too_long_is_ended_and_named(small, tmp_path):
-    import cases
     import harness
+    import problems
 
-    task = {"module": "ours", "case": asdict(small), "path": str(cases.prepare(small, tmp_path, None))}
+    task = {"module": "ours", "case": asdict(small), "path": str(problems.prepare(small, tmp_path, None))}
     line = harness.run([sys.executable], task, tmp_path / "run", threads=1, seconds=0.01, memory=4000)
     assert line["status"] == "stopped"
 
@@ -65,9 +67,9 @@ def test_what_takes_too_long_is_ended_and_named(small, tmp_path):
 @pytest.mark.usefixtures("frame")
 @pytest.mark.parametrize("kind", ["hex8", "tet4", "tet10"])
 def test_the_assembly_given_to_peers_is_ours(kind):
-    import cases
     import fem
     import parts
+    import problems
 
     import designtwin as dtw
 
@@ -79,10 +81,10 @@ def test_the_assembly_given_to_peers_is_ours(kind):
         points, cells = parts.quadratic(points, cells)
     name = {"hex8": "hexahedron", "tet4": "tetra", "tet10": "tetra10"}[kind]
     stated = {
-        "physics": "elastic", "nu": 0.3, "bonded": False, "load_cases": 1, "kind": kind, "E": cases.YOUNG,
+        "physics": "elastic", "nu": 0.3, "bonded": False, "load_cases": 1, "kind": kind, "E": problems.YOUNG,
         "points": points, "cells": cells, "held": np.flatnonzero(points[:, 0] < 1e-9),
     }  # fmt: skip
-    model = cases.model({**stated, "mesh": dtw.Mesh(points=points, cells={name: cells})})
+    model = problems.model({**stated, "mesh": dtw.Mesh(points=points, cells={name: cells})})
     result = dtw.solve_static(model)["load 0"]
     stated["load"] = model.cases["load 0"].loads[0].nodal_forces(model)
     u = result.displacement.ravel()

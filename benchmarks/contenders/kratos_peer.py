@@ -74,9 +74,9 @@ def load(case: dict[str, Any]) -> Any:
 
 
 def run(state: dict[str, Any], phase: Any) -> dict[str, Any]:
-    import cases
     import KratosMultiphysics as km
     import KratosMultiphysics.StructuralMechanicsApplication as sm
+    import problems
 
     part = state["part"]
     settings = {**SOLVER, **json.loads(os.environ.get("BENCH_AMGCL", "{}"))}
@@ -107,7 +107,7 @@ def run(state: dict[str, Any], phase: Any) -> dict[str, Any]:
         -1, 3
     )
     return {
-        "largest": cases.largest(state, u),
+        "largest": problems.largest(state, u),
         "n_dof": u.size,
         "iterations": int(solver.GetIterationsNumber()),
         "residual": _residual(strategy),

@@ -27,13 +27,13 @@ def load(case: dict[str, Any]) -> Any:
 
 def _bond(case: dict[str, Any]) -> dict[str, Any]:
     """Groups of the two faces that meet at y = 60 mm."""
-    import cases
     import numpy as np
+    import problems
 
     import designtwin as dtw
 
     cells, y = case["cells"], case["points"][:, 1]
-    local = cases.FACETS["tet"]
+    local = problems.FACETS["tet"]
     on = (np.abs(y[cells[:, local]] - 0.06) < 1e-9).all(axis=2)
     cell, facet = np.nonzero(on)
     inside = y[cells[cell]].mean(axis=1) < 0.06
@@ -42,12 +42,12 @@ def _bond(case: dict[str, Any]) -> dict[str, Any]:
 
 
 def run(state: dict[str, Any], phase: Any) -> dict[str, Any]:
-    import cases
+    import problems
 
     import designtwin as dtw
 
     with phase("model"):
-        model = cases.model(state)
+        model = problems.model(state)
     if state["physics"] == "heat":
         with phase("solve"):
             result = dtw.solve_thermal(model)
@@ -64,7 +64,7 @@ def run(state: dict[str, Any], phase: Any) -> dict[str, Any]:
             first.von_mises()
         values = first.displacement
     answer = {
-        "largest": cases.largest(state, values), "n_dof": int(first.info.n_dof),
+        "largest": problems.largest(state, values), "n_dof": int(first.info.n_dof),
         "iterations": int(first.info.iterations), "residual": float(first.residual),
         "solver": first.info.solver, "seconds": dict(first.info.seconds), "notes": list(first.info.notes),
     }  # fmt: skip

@@ -146,8 +146,8 @@ def _matrix(case: dict[str, Any]) -> Any:
 
 
 def run(state: dict[str, Any], phase: Any) -> dict[str, Any]:
-    import cases
     import fem
+    import problems
 
     petsc = _petsc()
     options = petsc.Options()
@@ -188,7 +188,7 @@ def run(state: dict[str, Any], phase: Any) -> dict[str, Any]:
     matrix.mult(x, r)
     r.aypx(-1.0, f)
     return {
-        "largest": cases.largest(state, u),
+        "largest": problems.largest(state, u),
         "n_dof": int(u.size),
         "iterations": int(solver.getIterationNumber()),
         "residual": float(r.norm() / f.norm()),

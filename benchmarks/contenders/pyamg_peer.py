@@ -26,8 +26,8 @@ def load(case: dict[str, Any]) -> Any:
 
 
 def run(state: dict[str, Any], phase: Any) -> dict[str, Any]:
-    import cases
     import fem
+    import problems
     import pyamg
 
     heat = state["physics"] == "heat"
@@ -48,6 +48,6 @@ def run(state: dict[str, Any], phase: Any) -> dict[str, Any]:
         if not heat:
             fem.von_mises(state, u)
     return {
-        "largest": cases.largest(state, u), "n_dof": len(x), "iterations": len(residuals) - 1,
+        "largest": problems.largest(state, u), "n_dof": len(x), "iterations": len(residuals) - 1,
         "residual": float(np.linalg.norm(f - a @ x) / np.linalg.norm(f)),
     }  # fmt: skip

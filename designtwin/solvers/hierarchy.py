@@ -19,6 +19,7 @@ from scipy import linalg, sparse
 from designtwin import parallel
 from designtwin.errors import ConvergenceError
 from designtwin.solvers.singular import refuse_null_vectors
+from designtwin.solvers.smoothing import radius as spectral_radius
 from designtwin.solvers.system import Array, BlockMatrix, Operator, SparseMatrix, System
 from designtwin.typing import BoolArray, FloatArray, IntArray
 
@@ -340,28 +341,15 @@ def _inverted(diagonal: FloatArray, out: FloatArray | None = None) -> FloatArray
 
 
 def _radius(operator: Operator, inverse: Array) -> float:
-    """An upper estimate of the spectrum of D^-1 A: power steps, and a tenth on top."""
+    """An upper estimate of the spectrum of D^-1 A."""
     from designtwin.kernels import sparse as kernels
 
     n, b = inverse.shape[0], inverse.shape[1]
-    vector = np.random.default_rng(7).standard_normal((n * b, 1)).astype(inverse.dtype)
-    product, image, unused = np.empty_like(vector), np.empty_like(vector), np.empty_like(vector)
-    radius = 1.0
-    for step in range(13):
-        # D^-1 leaves fixed unknowns zero; the first vector is cleared of them by a step without A
-        if step:
-            operator.product(vector, product)
-        parallel.run(
-            kernels.smoothing_step, n, inverse, product if step else vector, product, False, 0.0, 1.0, 0.0,
-            True, product if step else unused, image, unused, grain=max(1, _ROWS // b),
-        )  # fmt: skip
-        size = float(np.linalg.norm(image))
-        if size == 0.0:
-            return 1.0
-        if step:
-            radius = size
-        np.divide(image, size, out=vector)
-    return 1.1 * radius
+
+    def step(*arguments: Any) -> None:
+        parallel.run(kernels.smoothing_step, n, inverse, *arguments, grain=max(1, _ROWS // b))
+
+    return spectral_radius(operator, step, n * b, inverse.dtype)
 
 
 def _corner_matrix(

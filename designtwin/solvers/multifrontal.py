@@ -19,6 +19,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import scipy
+from scipy import sparse
 
 from designtwin import parallel
 from designtwin.kernels import dissection, fronts
@@ -157,13 +158,26 @@ def analyze(matrix: SparseMatrix, free: BoolArray, *, block: int = 1, extra: int
     dissection.vertex_graph(indptr, indices, size, block, n_nodes, free, vertex, start, nothing)
     near = np.empty(int(start[-1]), np.int32)
     dissection.vertex_graph(indptr, indices, size, block, n_nodes, free, vertex, start, near)
-    start = start.astype(np.int32)
+    start, near = _both_ways(start.astype(np.int32), near)
     perm = nested_dissection(start, near, weight)
     late = int(with_free[n_nodes:].sum())
     if late:
         perm = _constraints_late(perm, start, near, late)
     first_dof = np.r_[np.arange(n_nodes) * block, n_nodes * block + np.arange(extra)][with_free]
     return _layout(start, near, weight, perm, free, first_dof, block, n_nodes, started)
+
+
+def _both_ways(start: Array, near: Array) -> tuple[Array, Array]:
+    """A graph with each edge stored both ways: a sum of matrices may drop a zero on one side alone."""
+    n = len(start) - 1
+    graph = sparse.csr_array((np.ones(len(near), np.int8), near, start), shape=(n, n))
+    back = graph.T.tocsr()
+    graph.sort_indices()
+    if np.array_equal(graph.indptr, back.indptr) and np.array_equal(graph.indices, back.indices):
+        return start, near
+    both = (graph + back).tocsr()
+    both.sort_indices()
+    return both.indptr.astype(np.int32), both.indices.astype(np.int32)
 
 
 def _constraints_late(perm: Array, start: Array, near: Array, late: int) -> Array:

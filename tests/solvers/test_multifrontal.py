@@ -240,6 +240,20 @@ def test_work_grows_as_in_nested_dissection():
     assert 1.2 < np.polyfit(np.log(n), np.log(entries), 1)[0] < 1.5
 
 
+@pytest.mark.parametrize("definite", [True, False])
+def test_entries_stored_on_one_side_alone_do_not_confuse_the_layout(definite):
+    """Sums of sparse matrices drop zeros, which rounding may leave on one side only."""
+    matrix = random_matrix(90, 1, seed=4, definite=definite).tocoo()
+    lone = np.random.default_rng(8).integers(0, 90, (2, 200))
+    rows, columns = np.r_[matrix.row, lone[0]], np.r_[matrix.col, lone[1]]
+    stored = sparse.coo_array((np.r_[matrix.data, np.zeros(200)], (rows, columns)), shape=(90, 90)).tocsr()
+    assert (stored.T.tocsr().indptr != stored.indptr).any()
+    free = np.ones(90, bool)
+    f = loads(90)
+    x = factored(stored, free, definite=definite).solve(f)
+    assert backward_error(stored, free, f, x) < 1e-12
+
+
 def test_scaling_is_exact_and_brings_the_diagonal_near_one():
     case = problem(n=(3, 2, 2), contrast=1e6)
     scale = unit_scale(case.matrix, case.system.free)
