@@ -210,14 +210,10 @@ class Topology:
 
 
 def straight_cells(mesh: Mesh, block: CellBlock) -> BoolArray:
-    """Which cells of a block have straight edges, bool[n_cells]."""
-    out = np.empty(len(block.conn), bool)
-    edges = np.asarray(block.element.edges, np.int64).reshape(-1, 2)
-    parallel.run(
-        pattern.straight_cells, len(out), mesh.points, block.conn, edges, block.element.corners, _STRAIGHT,
-        out, grain=4096,
-    )  # fmt: skip
-    return out
+    """Which tetrahedra of a block have straight edges, bool[n_cells]."""
+    bent = np.empty(len(block.conn), bool)
+    parallel.run(tetra.curved, len(bent), block.conn, mesh.points, _STRAIGHT, bent, grain=4096)
+    return ~bent
 
 
 def along_curve(points: FloatArray) -> IntArray:

@@ -35,35 +35,6 @@ def curve_keys(start, stop, points, low, scale, keys):
 
 
 @njit(cache=True, nogil=True)
-def straight_cells(start, stop, points, conn, edges, corners, tolerance, straight):
-    """Whether every mid node of cells start to stop lies halfway between its ends.
-
-    Parameters
-    ----------
-    points : float64[n_points, 3]
-    conn : int64[n_cells, n]
-    edges : int64[m, 2]
-        Local corners at the ends of mid node corners + i.
-    tolerance : float
-        Of the distance, in lengths of the edge.
-    straight : bool[n_cells]
-        Overwritten.
-    """
-    for c in range(start, stop):
-        fine = True
-        for e in range(edges.shape[0]):
-            a, b, mid = conn[c, edges[e, 0]], conn[c, edges[e, 1]], conn[c, corners + e]
-            off, length = 0.0, 0.0
-            for i in range(3):
-                off += (points[mid, i] - 0.5 * (points[a, i] + points[b, i])) ** 2
-                length += (points[a, i] - points[b, i]) ** 2
-            if off > tolerance * tolerance * length:
-                fine = False
-                break
-        straight[c] = fine
-
-
-@njit(cache=True, nogil=True)
 def incidence(n_points, cell_start, cell_nodes, start, cells):
     """Cells at each node, in ascending order.
 
