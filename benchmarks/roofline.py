@@ -162,15 +162,15 @@ def _measure_here(case: dict[str, Any], path: str) -> list[dict[str, Any]]:
     products = (
         2 * hierarchy.degree
     )  # one less before, as the guess is zero; one for the residual; degree after
-    visits, moved, flops = 1, 0.0, 0.0
+    visits, moved, flops, size = 1, 0.0, 0.0, np.dtype(hierarchy.dtype).itemsize
     for level in hierarchy.levels:
-        vector = level.n * np.dtype(hierarchy.dtype).itemsize
-        once = products * (stored_bytes(level.operator) + level.inverse.nbytes + 4 * vector)
+        vector = level.n * size
+        once = products * (stored_bytes(level.operator) + level.smoother.nbytes + 4 * vector)
         moved += visits * (once + 2 * stored_bytes(level.transfer))
-        flops += visits * products * (operations(level.operator, n_cells) + 2 * level.inverse.size)
+        flops += visits * products * (operations(level.operator, n_cells) + 2 * level.smoother.nbytes // size)
         visits *= max(1, level.visits)
-    moved += visits * hierarchy.dense.nbytes
-    flops += visits * 2 * hierarchy.dense.size
+    moved += visits * hierarchy.last.nbytes
+    flops += visits * 2 * hierarchy.last.nbytes / size
     r = rng.standard_normal((n, 1))
     cycle = _best(lambda: hierarchy.apply(r))
     tell("cycle, all levels", cycle, moved, flops)

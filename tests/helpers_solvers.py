@@ -108,7 +108,7 @@ def rigid_modes(points):
     n, d = points.shape
     x = points - points.mean(axis=0)
     x = x / np.abs(x).max()
-    turns = list(itertools.combinations(range(d), 2))
+    turns = [(0, 1), (1, 2), (2, 0)] if d == 3 else [(0, 1)]
     modes = np.zeros((n, d, d + len(turns)))
     modes[:, range(d), range(d)] = 1.0
     for k, (a, b) in enumerate(turns):

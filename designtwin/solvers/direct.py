@@ -141,7 +141,7 @@ def estimate(system: System, *, precision: Literal["double", "single"] = "double
         return Estimate(seconds=1e-3 + n**3 / 3e10, bytes=16.0 * n * n, flops=n**3 / 3.0, fill=1.0)
     from designtwin import parallel
 
-    layout = _layout_of(system)
+    layout = layout_of(system)
     threads = parallel.threads()
     width = 8.0 if precision == "double" else 4.0
     speed = gemm_rate() * (1.0 if precision == "double" else 1.9)
@@ -394,7 +394,7 @@ def _factors(settings: Direct, system: System, *, definite: bool) -> _Factors:
     from designtwin import parallel
     from designtwin.solvers import multifrontal
 
-    layout = _layout_of(system)
+    layout = layout_of(system)
     single = settings.precision == "single"
     need = (4.0 if single else 8.0) * layout.peak_entries(parallel.threads())
     _refuse_too_large(settings, system, need, single=single)
@@ -411,7 +411,7 @@ def _is_single(factors: Any) -> bool:
 _layouts: OrderedDict[bytes, Symbolic] = OrderedDict()
 
 
-def _layout_of(system: System) -> Symbolic:
+def layout_of(system: System) -> Symbolic:
     """The order and fronts of a system, kept for the next with the same pattern."""
     from designtwin.solvers import multifrontal
 

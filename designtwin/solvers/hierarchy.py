@@ -4,24 +4,35 @@ From a quadratic mesh to its corners by degree (p-multigrid), from there by smoo
 Chebyshev polynomials of the fourth kind smooth on every level; they need an upper bound of the spectrum and
 nothing else. The finest level only multiplies: it may be an operator without a matrix.
 
+For flat cells there is another way down: from the nodes, mid nodes and all, straight to groups of them that
+bend, where factors solve exactly; see `smoothing`.
+
 Sources: Vanek, Mandel, Brezina, Computing 56 (1996); Vanek, Brezina, Mandel, Numer. Math. 88 (2001);
 Lottes, Numer. Linear Algebra Appl. 30 (2023); Phillips & Fischer, arXiv:2210.03179 (2022).
 """
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 from scipy import linalg, sparse
 
 from designtwin import parallel
 from designtwin.errors import ConvergenceError
+from designtwin.memory import free_bytes
+from designtwin.solvers.dense import NotDefiniteError
+from designtwin.solvers.direct import layout_of
 from designtwin.solvers.singular import refuse_null_vectors
+from designtwin.solvers.smoothing import RIGID, ROWS, Groups, NodeInverse, Smoother, coarser, points_of
 from designtwin.solvers.smoothing import radius as spectral_radius
-from designtwin.solvers.system import Array, BlockMatrix, Operator, SparseMatrix, System
+from designtwin.solvers.system import Array, BlockMatrix, MatrixTerm, Operator, SparseMatrix, System
 from designtwin.typing import BoolArray, FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from designtwin.solvers.multifrontal import MultifrontalFactors
 
 # beta_i of Lottes (2023), table 1: steps of the optimized polynomial of each degree
 STEPS = {
@@ -31,7 +42,7 @@ STEPS = {
     4: (1.00391310427285, 1.04035811188593, 1.14863498546254, 1.38268869241000),
 }
 _LARGEST_DENSE = 6000  # unknowns of a last level that can still be inverted
-_ROWS = 8192  # rows per piece of a pass over vectors: below it threads cost more than they save
+_MOST_FLOPS = 2e12  # of factors of a level of groups; beyond, aggregation goes on from there
 
 
 class Transfer(NamedTuple):
@@ -83,13 +94,12 @@ class Transfer(NamedTuple):
 class Level:
     """One level of the hierarchy: operator, smoother, and the way down.
 
-    inverse float[n, b, b] are the inverted diagonal blocks, zero in fixed rows and columns; radius bounds
-    the spectrum of D^-1 A; free tells unknowns (empty: the operator itself leaves fixed ones out). `visits`
-    is 1 for a V, 2 for a W cycle below.
+    radius bounds the spectrum of D^-1 A, D^-1 the smoother's blocks; free tells unknowns (empty: the
+    operator itself leaves fixed ones out). `visits` is 1 for a V, 2 for a W cycle below.
     """
 
     operator: Operator
-    inverse: Array
+    smoother: Smoother
     radius: float
     free: BoolArray
     transfer: Transfer
@@ -98,16 +108,93 @@ class Level:
     @property
     def n(self) -> int:
         """Unknowns of the level."""
-        return int(self.inverse.shape[0] * self.inverse.shape[1])
+        return self.smoother.n
+
+
+class Last(Protocol):
+    """The last level, which is solved exactly."""
+
+    @property
+    def n(self) -> int:
+        """Unknowns."""
+        ...
+
+    @property
+    def dtype(self) -> Any:
+        """float32 or float64."""
+        ...
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that a solution reads."""
+        ...
+
+    def solve(self, f: Array, x: Array) -> None:
+        """x = A^-1 f, both [n, n_rhs]."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Inverted:
+    """A last level as its inverse, [n, n]."""
+
+    inverse: Array
+
+    @property
+    def n(self) -> int:
+        """Unknowns."""
+        return int(self.inverse.shape[0])
+
+    @property
+    def dtype(self) -> Any:
+        """float32 or float64."""
+        return self.inverse.dtype
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the inverse."""
+        return int(self.inverse.nbytes)
+
+    def solve(self, f: Array, x: Array) -> None:
+        """x = A^-1 f."""
+        from designtwin.kernels import sparse as kernels
+
+        kernels.dense_product(self.inverse, f, x)
+
+
+@dataclass(frozen=True, eq=False)
+class Factored:
+    """A last level as multifrontal factors, float64."""
+
+    factors: MultifrontalFactors
+
+    @property
+    def n(self) -> int:
+        """Unknowns."""
+        return len(self.factors.symbolic.target)
+
+    @property
+    def dtype(self) -> Any:
+        """float64."""
+        return self.factors.values.dtype
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the factor, read forth and back."""
+        return 2 * self.factors.nbytes
+
+    def solve(self, f: Array, x: Array) -> None:
+        """x = A^-1 f."""
+        x[:] = self.factors.solve(f)
 
 
 @dataclass(frozen=True, eq=False)
 class Hierarchy:
-    """All levels, finest first, the inverse of the last matrix, and the unknowns that stay zero."""
+    """All levels, finest first, the last, which is solved, and the unknowns that stay zero."""
 
     levels: tuple[Level, ...]
     fixed: IntArray
-    dense: Array
+    last: Last
     degree: int
     scale: float
     sizes: tuple[int, ...]
@@ -115,7 +202,7 @@ class Hierarchy:
     @property
     def dtype(self) -> Any:
         """float32 or float64."""
-        return self.dense.dtype
+        return self.last.dtype
 
     def apply(self, r: FloatArray) -> FloatArray:
         """One cycle on r[n_dof, n_rhs]: an approximation of A^-1 r, symmetric and positive."""
@@ -144,8 +231,8 @@ class Cycle:
             return [np.empty((n, n_rhs), hierarchy.dtype) for n in lengths]
 
         self._r, self._d, self._image = vectors(sizes), vectors(sizes), vectors(sizes)
-        last = hierarchy.dense.shape[0]
-        self._f, self._x = vectors([*sizes, last]), vectors([*sizes, last])
+        sizes.append(hierarchy.last.n)
+        self._f, self._x = vectors(sizes), vectors(sizes)
 
     @property
     def f(self) -> Array:
@@ -159,15 +246,15 @@ class Cycle:
 
     def _descend(self, depth: int, start: bool) -> None:
         """Improve x at this depth for its f; `start` says that x is zero."""
-        kernels, f, x = self._kernels, self._f[depth], self._x[depth]
+        f, x = self._f[depth], self._x[depth]
         if depth == len(self._h.levels):
             if start:  # the last level is solved exactly: the second time nothing is left to improve
-                kernels.dense_product(self._h.dense, f, x)
+                self._h.last.solve(f, x)
             return
         level, r, image = self._h.levels[depth], self._r[depth], self._image[depth]
         self._smooth(depth, start)
         level.operator.product(x, image)
-        parallel.run(kernels.free_difference, level.n, level.free, f, image, r, grain=_ROWS)
+        parallel.run(self._kernels.free_difference, level.n, level.free, f, image, r, grain=ROWS)
         level.transfer.down(r, self._f[depth + 1])
         for visit in range(level.visits):
             self._descend(depth + 1, start=visit == 0)
@@ -186,10 +273,9 @@ class Cycle:
             if i:
                 level.operator.product(d, image)
             gain = (8 * i + 4) / (2 * i + 3) / level.radius
-            parallel.run(
-                self._kernels.smoothing_step, level.inverse.shape[0], level.inverse, r if i else f, image,
-                bool(i) or not start, (2 * i - 1) / (2 * i + 3) if i else 0.0, gain, step,
-                start and not i, r, d, x, grain=max(1, _ROWS // level.inverse.shape[1]),
+            level.smoother.step(
+                r if i else f, image, bool(i) or not start, (2 * i - 1) / (2 * i + 3) if i else 0.0, gain,
+                step, start and not i, r, d, x,
             )  # fmt: skip
 
 
@@ -197,9 +283,18 @@ class Cycle:
 
 
 def build(
-    system: System, diagonal: FloatArray, *, degree: int, theta: float, dense_nodes: int, dtype: Any
+    system: System,
+    diagonal: FloatArray,
+    *,
+    degree: int,
+    theta: float,
+    dense_nodes: int,
+    dtype: Any,
+    groups: bool = False,
 ) -> Hierarchy:
     """Levels of a system; `diagonal` is its block diagonal, overwritten.
+
+    `groups` smooths the finest level in groups, in float64 whatever the dtype; needs a block of 3 and modes.
 
     Raises
     ------
@@ -219,56 +314,65 @@ def build(
 
     levels: list[Level] = []
     sizes = [system.n_dof]
-    fine = None if system.matrix_free else BlockMatrix.of(system.matrix(), block)
+    dtype = np.float64 if groups else dtype
+    last: Last | None = None
+    fine = None if system.matrix_free and not groups else BlockMatrix.of(system.matrix(), block)
     if fine is not None:
         fine = _constrained(fine, free, scale, dtype if _coarse_is_given(system) else np.float64)
-    if system.coarse is not None:
+    if groups:
+        assert fine is not None
+        level, matrix, modes = _grouped(system, fine)
+        levels.append(level)
+        sizes.append(len(modes))
+        inverse = _inverted(_diagonal(matrix))
+        null = np.zeros((len(modes), 0))
+        last, soft = _factored(matrix)
+        if soft:  # is a motion free? Levels of nodes tell better: they find it to the last digit
+            with contextlib.suppress(ConvergenceError):
+                blocks = system.block_diagonal()
+                build(system, blocks, degree=degree, theta=theta, dense_nodes=dense_nodes, dtype=np.float64)
+    elif system.coarse is not None:
         matrix, free, weights = _corner_matrix(system, fine, scale)
         if fine is not None:
             operator: Operator = fine._replace(values=fine.values.astype(dtype, copy=False))
         else:
             operator = system.operator(scale, dtype)
         transfer = Transfer.of(_weights(weights, dtype), weights.shape[1])
-        inverse = inverse.astype(dtype)
-        radius = _radius(operator, inverse)
+        smoother = NodeInverse(inverse.astype(dtype))
+        radius = _radius(operator, smoother.blocks)
         mask = system.free if fine is None else np.empty(0, bool)
-        levels.append(Level(operator, inverse, radius, mask, transfer, 1))
-        modes = system.coarse.near_nullspace
-        if modes is None:
-            modes = np.tile(np.eye(block), (weights.shape[1], 1))
+        levels.append(Level(operator, smoother, radius, mask, transfer, 1))
+        modes = _modes(system.coarse.near_nullspace, free)
         inverse = _inverted(_diagonal(matrix))
         sizes.append(free.size)
     else:
         assert fine is not None, "a term without a matrix needs a coarsening"
-        matrix = fine
-        modes = system.near_nullspace
-        if modes is None:
-            modes = np.tile(np.eye(block), (system.n_nodes, 1))
+        matrix, modes = fine, _modes(system.near_nullspace, free)
     del fine
-    modes = np.where(free.reshape(-1, 1), modes, 0.0)
 
-    while matrix.n_rows > dense_nodes:
+    while last is None and matrix.n_rows > dense_nodes:
         made = _aggregated(matrix, inverse, modes, theta)
         if made is None:
             break
         transfer, coarse, modes, radius = made
         single = matrix._replace(values=matrix.values.astype(dtype, copy=False))
-        levels.append(
-            Level(single, inverse.astype(dtype), radius, np.empty(0, bool), transfer.cast(dtype), 2)
-        )
+        smoother = NodeInverse(inverse.astype(dtype))
+        levels.append(Level(single, smoother, radius, np.empty(0, bool), transfer.cast(dtype), 2))
         matrix, inverse, theta = coarse, _inverted(_diagonal(coarse)), 0.5 * theta
         sizes.append(modes.shape[0])
 
-    n_last = matrix.n_rows * matrix.values.shape[1]
-    if n_last > _LARGEST_DENSE:
-        raise ConvergenceError(
-            f"multigrid cannot coarsen below {n_last} unknowns: nodes are hardly coupled; try Direct()"
-        )
-    dense, null = _dense_inverse(to_scipy(matrix, matrix.n_rows).toarray(), inverse)
+    if last is None:
+        n_last = matrix.n_rows * matrix.values.shape[1]
+        if n_last > _LARGEST_DENSE:
+            raise ConvergenceError(
+                f"multigrid cannot coarsen below {n_last} unknowns: nodes are hardly coupled; try Direct()"
+            )
+        dense, null = _dense_inverse(to_scipy(matrix, matrix.n_rows).toarray(), inverse)
+        last = Inverted(dense.astype(dtype))
     hierarchy = Hierarchy(
         levels=tuple(levels),
         fixed=np.flatnonzero(~system.free),
-        dense=dense.astype(dtype),
+        last=last,
         degree=degree,
         scale=scale,
         sizes=tuple(sizes),
@@ -285,6 +389,65 @@ def build(
             null = null - hierarchy.apply(system.apply(null))
         refuse_null_vectors(system, null)
     return hierarchy
+
+
+def _modes(given: FloatArray | None, free: BoolArray) -> FloatArray:
+    """Near-nullspace, zero where fixed; constants where none is given."""
+    modes = np.tile(np.eye(free.shape[1]), (len(free), 1)) if given is None else given
+    return np.where(free.reshape(-1, 1), modes, 0.0)
+
+
+def _grouped(system: System, matrix: BlockMatrix) -> tuple[Level, BlockMatrix, FloatArray]:
+    """The finest level in groups; of the level below the matrix, in blocks of nine, and the rigid motions."""
+    modes = system.modes
+    assert modes is not None
+    points = points_of(modes)
+    groups = Groups.of(matrix, points)
+    way = coarser(matrix, np.where(system.free[:, None], modes, 0.0), points, groups)
+    transfer = Transfer.of(way.rows, groups.n_alive)
+    level = Level(matrix, way.inverse, way.radius, np.empty(0, bool), transfer, 2)
+    return level, _galerkin(matrix, transfer), way.modes
+
+
+def _factored(matrix: BlockMatrix) -> tuple[Last | None, bool]:
+    """Factors of a level (None where they cost too much), and whether it moves almost without resistance."""
+    from designtwin.solvers import multifrontal
+
+    n, block = matrix.n_rows, matrix.values.shape[1]
+    whole = to_scipy(matrix, n)
+    diagonal = whole.diagonal()
+    used = diagonal > 0.0
+    if not used.any():
+        return Inverted(np.zeros((used.size, used.size))), False
+    layout = layout_of(System(terms=(MatrixTerm(whole),), block=block, free=used))
+    room = free_bytes()
+    need = 8.0 * layout.peak_entries(parallel.threads())
+    if layout.flops > _MOST_FLOPS or (room is not None and need > 0.5 * room):
+        return None, False
+    try:
+        factors = multifrontal.factor(layout, whole, definite=True)
+    except NotDefiniteError:
+        try:  # rounding may do this to what is nearly singular, not to a slightly stiffer level
+            more = sparse.diags_array(1e-12 * diagonal).tobsr(blocksize=(block, block))
+            return Factored(multifrontal.factor(layout, whole + more, definite=True)), True
+        except NotDefiniteError as broken:
+            raise ConvergenceError(
+                "the matrix is not positive definite; check the sign and size of stiffness, or try Direct()"
+            ) from broken
+    weight = np.sqrt(np.where(used, diagonal, 1.0))
+    z = np.random.default_rng(11).standard_normal(used.size) * used / weight
+    for _ in range(2):  # inverse iteration: what moves freely outgrows the rest
+        z = factors.solve(weight**2 * z)
+        z /= np.linalg.norm(weight * z)
+    return Factored(factors), bool(z @ (whole @ z) < 1e-11)
+
+
+def can_group(system: System) -> bool:
+    """Whether groups of nodes mean something: displacements in space, with rigid motions known."""
+    modes = system.near_nullspace
+    if modes is None and system.coarse is not None:
+        modes = system.coarse.near_nullspace
+    return system.block == 3 and system.extra == 0 and modes is not None and modes.shape[1] == RIGID
 
 
 def to_scipy(matrix: BlockMatrix, n_columns: int) -> SparseMatrix:
@@ -342,14 +505,8 @@ def _inverted(diagonal: FloatArray, out: FloatArray | None = None) -> FloatArray
 
 def _radius(operator: Operator, inverse: Array) -> float:
     """An upper estimate of the spectrum of D^-1 A."""
-    from designtwin.kernels import sparse as kernels
-
-    n, b = inverse.shape[0], inverse.shape[1]
-
-    def step(*arguments: Any) -> None:
-        parallel.run(kernels.smoothing_step, n, inverse, *arguments, grain=max(1, _ROWS // b))
-
-    return spectral_radius(operator, step, n * b, inverse.dtype)
+    smoother = NodeInverse(inverse)
+    return spectral_radius(operator, smoother.step, smoother.n, inverse.dtype)
 
 
 def _corner_matrix(
@@ -407,7 +564,7 @@ def _aggregated(
 
     n, b, k = matrix.n_rows, matrix.values.shape[1], modes.shape[1]
     norms = np.empty(matrix.indices.size)
-    parallel.run(kernels.block_norms, norms.size, matrix.values, norms, grain=_ROWS)
+    parallel.run(kernels.block_norms, norms.size, matrix.values, norms, grain=ROWS)
     owner = np.empty(n, np.int32)
     count = int(kernels.aggregate(matrix.indptr, matrix.indices, norms, theta, owner))
     del norms
@@ -439,26 +596,33 @@ def _aggregated(
     del tentative
     transfer = Transfer.of(BlockMatrix(indptr, indices, values), count)
 
-    coarse_indptr = np.zeros(count + 1, np.int32)
+    return transfer, _galerkin(matrix, transfer), coarse_modes, radius
+
+
+def _galerkin(matrix: BlockMatrix, transfer: Transfer) -> BlockMatrix:
+    """P^T A P."""
+    from designtwin.kernels import sparse as kernels
+
+    count, k = transfer.indptr.size - 1, transfer.rows.values.shape[2]
+    indptr = np.zeros(count + 1, np.int32)
     reach = (
         matrix.indptr,
         matrix.indices,
-        indptr,
-        indices,
+        transfer.rows.indptr,
+        transfer.rows.indices,
         transfer.indptr,
         transfer.source,
-        coarse_indptr,
+        indptr,
     )
     parallel.run(kernels.galerkin_pattern, count, *reach, np.empty(0, np.int32), grain=32)
-    np.cumsum(coarse_indptr, out=coarse_indptr)
-    coarse_indices = np.empty(coarse_indptr[-1], np.int32)
-    parallel.run(kernels.galerkin_pattern, count, *reach, coarse_indices, grain=32)
-    coarse_values = np.empty((coarse_indices.size, k, k))
+    np.cumsum(indptr, out=indptr)
+    indices = np.empty(indptr[-1], np.int32)
+    parallel.run(kernels.galerkin_pattern, count, *reach, indices, grain=32)
+    values = np.empty((indices.size, k, k))
     parallel.run(
-        kernels.galerkin, count, *matrix, *transfer.rows, *transfer[1:], coarse_indptr, coarse_indices,
-        coarse_values, grain=32,
-    )  # fmt: skip
-    return transfer, BlockMatrix(coarse_indptr, coarse_indices, coarse_values), coarse_modes, radius
+        kernels.galerkin, count, *matrix, *transfer.rows, *transfer[1:], indptr, indices, values, grain=32
+    )
+    return BlockMatrix(indptr, indices, values)
 
 
 def _dense_inverse(matrix: FloatArray, inverse: FloatArray) -> tuple[FloatArray, FloatArray]:

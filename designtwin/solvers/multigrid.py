@@ -1,4 +1,4 @@
-"""Conjugate gradients in float64, preconditioned by a multigrid cycle in float32.
+"""Conjugate gradients in float64, preconditioned by a multigrid cycle, in float32 where that will do.
 
 All right-hand sides go through together and share every pass over the operator.
 
@@ -18,7 +18,7 @@ import numpy as np
 
 from designtwin import parallel
 from designtwin.errors import ConvergenceError, ModelError
-from designtwin.solvers.hierarchy import STEPS, Cycle, Hierarchy, build
+from designtwin.solvers.hierarchy import STEPS, Cycle, Hierarchy, build, can_group
 from designtwin.solvers.singular import refuse_empty_rows, rounding_level
 from designtwin.solvers.solution import Solution, columns_of
 from designtwin.solvers.system import Array, System
@@ -48,6 +48,11 @@ class MultigridCG:
         Coupling below which aggregation separates two nodes; halved on each level.
     dense_nodes : int
         A level with at most so many nodes is inverted.
+    smoother : "nodes" or "groups"
+        "groups" smooths groups of nodes that hang together through the thickness, and bends them on one
+        coarse level: for flat and needle cells, on which "nodes" takes hundreds of iterations. For
+        displacements in space. Set-up assembles the matrix and takes several times as long, and float64
+        whatever `precision` says.
     """
 
     rtol: float = 1e-8
@@ -56,6 +61,7 @@ class MultigridCG:
     precision: Literal["single", "double"] = "single"
     theta: float = 0.02
     dense_nodes: int = 120
+    smoother: Literal["nodes", "groups"] = "nodes"
 
     def __post_init__(self) -> None:
         if not 0.0 < self.rtol < 1.0:
@@ -66,6 +72,8 @@ class MultigridCG:
             raise ModelError(f"max_iterations is {self.max_iterations}; at least 1 is wanted")
         if self.precision not in ("single", "double"):
             raise ModelError(f"precision is {self.precision!r}; 'single' or 'double' is wanted")
+        if self.smoother not in ("nodes", "groups"):
+            raise ModelError(f"smoother is {self.smoother!r}; 'nodes' or 'groups' is wanted")
 
     def factorize(self, system: System) -> MultigridFactorization:
         """Build the levels.
@@ -77,10 +85,16 @@ class MultigridCG:
         ConvergenceError
             If the matrix is not positive definite.
         ModelError
-            If the system has extra unknowns, which only Direct() takes.
+            If the system has extra unknowns, which only Direct() takes, or groups are asked for where they
+            mean nothing.
         """
         if system.extra:
             raise ModelError(f"the system has {system.extra} unknowns that belong to no node; use Direct()")
+        if self.smoother == "groups" and not can_group(system):
+            raise ModelError(
+                "MultigridCG(smoother='groups') is for displacements in space with rigid motions known; this "
+                f"system has {system.block} unknowns per node; use MultigridCG() or Direct()"
+            )
         started = time.perf_counter()
         blocks = system.block_diagonal()
         refuse_empty_rows(system, np.einsum("nii->ni", blocks).ravel())
@@ -94,8 +108,9 @@ class MultigridCG:
         dtype = np.float32 if precision == "single" else np.float64
         blocks = system.block_diagonal() if blocks is None else blocks
         return build(
-            system, blocks, degree=self.degree, theta=self.theta, dense_nodes=self.dense_nodes, dtype=dtype
-        )
+            system, blocks, degree=self.degree, theta=self.theta, dense_nodes=self.dense_nodes, dtype=dtype,
+            groups=self.smoother == "groups",
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,12 +166,13 @@ class MultigridFactorization:
                 "forces in a system this soft or of such contrast; no solver in float64 gets below it",
             )
         seconds = {"set-up": self.setup_seconds, "solve": time.perf_counter() - started}
+        groups = ", groups" if self.solver.smoother == "groups" else ""
         return Solution(
             x=x.reshape(np.shape(f)),
             iterations=iterations,
             residual=residual,
             seconds=seconds,
-            solver=f"MultigridCG ({len(self.hierarchy.sizes)} levels)",
+            solver=f"MultigridCG ({len(self.hierarchy.sizes)} levels{groups})",
             notes=notes,
         )
 
@@ -319,6 +335,8 @@ class _Iteration:
             if "definite" in trouble.why
             else "try Direct(), or check for cells of poor quality and a Poisson ratio near 0.5"
         )
+        if "definite" not in trouble.why and self._solver.smoother == "nodes":
+            advice += "; where cells are flat, MultigridCG(smoother='groups')"
         if trouble.final:
             advice = "cells are flat, or Poisson's ratio is near 0.5"
         return ConvergenceError(

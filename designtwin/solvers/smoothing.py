@@ -1,4 +1,4 @@
-"""Multigrid for flat and needle cells: smoothing in groups of nodes, coarse functions that can bend.
+"""Smoothers of multigrid: by nodes, and for flat and needle cells by groups, with coarse functions that bend.
 
 On flat cells three things fail at once: smoothing node by node does not see that nodes through the thickness
 hang together; a linear coarse space locks, since it must shear where the part wants to bend; and a coarse
@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -28,6 +28,79 @@ from designtwin.typing import BoolArray, FloatArray
 RIGID = 6
 """Leading columns of a coarse level's modes that are rigid motions: the near-nullspace of that level."""
 _BENT = 3  # further columns: bending about two axes, and twist
+ROWS = 8192  # rows per piece of a pass over vectors: below it threads cost more than they save
+
+
+class Smoother(Protocol):
+    """D^-1 of a level, D the diagonal blocks of nodes or of groups of nodes; zero at fixed unknowns."""
+
+    @property
+    def n(self) -> int:
+        """Unknowns."""
+        ...
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the blocks."""
+        ...
+
+    def step(
+        self,
+        source: Array,
+        image: Array,
+        subtract: bool,
+        keep: float,
+        gain: float,
+        step: float,
+        fresh: bool,
+        r: Array,
+        d: Array,
+        x: Array,
+    ) -> None:
+        """r = source - image (if `subtract`), d = keep d + gain D^-1 r, x += step d (x = step d if `fresh`).
+
+        All float[n, n_rhs] of one dtype, that of this object; see ``kernels.sparse.smoothing_step``.
+        """
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class NodeInverse:
+    """Inverted diagonal blocks of nodes, float32 or float64 [n_nodes, b, b]."""
+
+    blocks: Array
+
+    @property
+    def n(self) -> int:
+        """Unknowns."""
+        return int(self.blocks.shape[0] * self.blocks.shape[1])
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the blocks."""
+        return int(self.blocks.nbytes)
+
+    def step(
+        self,
+        source: Array,
+        image: Array,
+        subtract: bool,
+        keep: float,
+        gain: float,
+        step: float,
+        fresh: bool,
+        r: Array,
+        d: Array,
+        x: Array,
+    ) -> None:
+        """As `Smoother.step`."""
+        from designtwin.kernels import sparse as kernels
+
+        n, b = self.blocks.shape[0], self.blocks.shape[1]
+        parallel.run(
+            kernels.smoothing_step, n, self.blocks, source, image, subtract, keep, gain, step, fresh, r, d, x,
+            grain=max(1, ROWS // b),
+        )  # fmt: skip
 
 
 class Groups(NamedTuple):
@@ -43,7 +116,7 @@ class Groups(NamedTuple):
     members: Array
 
     @classmethod
-    def of(cls, matrix: BlockMatrix, points: FloatArray, *, most: int = 16, theta: float = 0.1) -> Groups:
+    def of(cls, matrix: BlockMatrix, points: FloatArray, *, most: int = 16, theta: float = 0.02) -> Groups:
         """Groups of at most 1.5 `most` nodes, along the shortest distances between coupled nodes.
 
         Parameters
@@ -144,11 +217,7 @@ class GroupInverse:
         d: Array,
         x: Array,
     ) -> None:
-        """r = source - image (if `subtract`), d = keep d + gain D^-1 r, x += step d (x = step d if `fresh`).
-
-        All float[n, n_rhs] of one dtype, that of this object; the arguments of
-        ``kernels.sparse.smoothing_step``.
-        """
+        """As `Smoother.step`."""
         from designtwin.kernels import smoothing as kernels
 
         g = self.groups
@@ -236,10 +305,14 @@ def _has_stiffness(matrix: BlockMatrix) -> BoolArray:
 
 
 def points_of(modes: FloatArray) -> FloatArray:
-    """Where nodes are, float64[n, 3], up to a shift and one factor, from rigid modes float64[3 n, 6]."""
+    """Where nodes are, float64[n, 3], up to a shift and one factor, from rigid modes float64[3 n, 6].
+
+    Columns 3 and 4 are turns about z (-y, x, 0) and about x (0, -z, y). At a node whose axes are turned the
+    translations, columns 0 to 2, tell how.
+    """
     at = modes.reshape(-1, 3, modes.shape[1])
-    # columns 3 and 4: turns about z (-y, x, 0) and about x (0, -z, y)
-    return np.column_stack([at[:, 1, 3], -at[:, 0, 3], -at[:, 1, 4]])
+    turns = (at[:, :, :3, None] * at[:, :, None, 3:5]).sum(axis=1)
+    return np.column_stack([turns[:, 1, 0], -turns[:, 0, 0], -turns[:, 1, 1]])
 
 
 def bending_modes(points: FloatArray, groups: Groups) -> FloatArray:
@@ -280,7 +353,7 @@ def coarser(matrix: BlockMatrix, modes: FloatArray, points: FloatArray, groups: 
     matrix : BlockMatrix
         float64, 3 x 3 blocks, rows and columns of fixed unknowns zero.
     modes : float64[3 n, 6]
-        Rigid motions, zero at fixed unknowns.
+        Rigid motions, translations first (they tell the axes of a node), zero at fixed unknowns.
     points : float64[n, 3]
     groups : Groups
         Of this matrix.
@@ -299,7 +372,8 @@ def coarser(matrix: BlockMatrix, modes: FloatArray, points: FloatArray, groups: 
     k = RIGID + _BENT
     all_modes = np.empty((n, 3, k))
     all_modes[:, :, :RIGID] = modes.reshape(n, 3, RIGID)
-    all_modes[:, :, RIGID:] = np.where(_has_stiffness(matrix)[:, :, None], bending_modes(points, groups), 0.0)
+    bent = bending_modes(points, groups)
+    all_modes[:, :, RIGID:] = sum(all_modes[:, :, i, None] * bent[:, None, i] for i in range(3))
     tentative, reduced = np.zeros((n, 3, k)), np.empty((count * k, k))
     parallel.run(
         sparse_kernels.tentative_basis, count, groups.first, groups.members, all_modes.reshape(3 * n, k), 3,

@@ -217,8 +217,8 @@ class System:
     free : bool[n_dof]
         False where the unknown is fixed.
     near_nullspace : float64[n_dof, k] or None
-        What the operator nearly kills: rigid-body modes, centered and scaled. None means constants per
-        component.
+        What the operator nearly kills: rigid-body modes, centered and scaled; in space translations, then
+        turns about z, x, y. None means constants per component; where `coarse` has modes, `modes` is theirs.
     coarse : Coarsening or None
         Stated for quadratic meshes.
     definite : bool
@@ -263,6 +263,17 @@ class System:
     def free_index(self) -> IntArray:
         """Numbers of the free unknowns, int64[n_free]."""
         return np.flatnonzero(self.free)
+
+    @property
+    def modes(self) -> FloatArray | None:
+        """`near_nullspace`, or what is interpolated from the coarse nodes: float64[n_dof, k], fixed ones too.
+
+        Exact at mid nodes of straight edges, close to it elsewhere.
+        """
+        if self.near_nullspace is not None or self.coarse is None or self.coarse.near_nullspace is None:
+            return self.near_nullspace
+        weights, modes = self.coarse.prolongation, self.coarse.near_nullspace
+        return np.asarray(weights @ modes.reshape(weights.shape[1], -1)).reshape(self.n_dof, -1)
 
     @property
     def matrix_free(self) -> bool:
