@@ -46,6 +46,15 @@ def resident_bytes() -> int | None:
 
 def _most_ever() -> int | None:
     try:
+        with open("/proc/self/status", encoding="ascii") as file:
+            for line in file:
+                if line.startswith(
+                    "VmHWM:"
+                ):  # unlike ru_maxrss not that of the process that started this one
+                    return 1024 * int(line.split()[1])
+    except (OSError, ValueError):
+        pass
+    try:
         import resource
     except ImportError:  # Windows
         return None
