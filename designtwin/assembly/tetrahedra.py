@@ -273,9 +273,7 @@ class HeatTetrahedra:
         p = self.cells.plan
         out, buffer = np.zeros((len(self.cells.points), 1)), np.empty((p.n_copies, 1))
         work = (np.array(tetra.POINT_WEIGHTS), buffer, out)
-        _each_heat(
-            tetra.scalar_diagonal, p, (p.interior, p.shared_start), self.metrics(1.0, np.float64), work
-        )
+        _each_heat(tetra.scalar_diagonal, p, (p.interior, p.shared_start), self.double.metrics, work)
         self.cells.add_shared(1, buffer, out)
         return out.reshape(-1, 1, 1)
 
