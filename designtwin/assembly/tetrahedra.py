@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -103,6 +103,39 @@ class _Operator:
         raise NotImplementedError
 
 
+_Precise = TypeVar("_Precise", bound=_Operator)
+
+
+class _Tetrahedra(Generic[_Precise]):
+    """What terms of tetrahedra share: products in both precisions, and a matrix for who wants one."""
+
+    assemble: Callable[[], SparseMatrix]
+
+    def scaled(self, scale: float, dtype: Dtype) -> _Precise:
+        """The term times scale, in a precision."""
+        raise NotImplementedError
+
+    @cached_property
+    def double(self) -> _Precise:
+        """Products in float64; its geometry also serves diagonal and corners."""
+        return self.scaled(1.0, np.float64)
+
+    def operator(self, scale: float, dtype: Dtype) -> _Precise:
+        """The term times scale, in a precision."""
+        return self.double if scale == 1.0 and dtype is np.float64 else self.scaled(scale, dtype)
+
+    def matrix(self) -> SparseMatrix:
+        """The term assembled, in square blocks."""
+        return self.assemble()
+
+    def apply(self, x: FloatArray) -> FloatArray:
+        """The term times x[n_dof] or x[n_dof, n_rhs]."""
+        columns = np.ascontiguousarray(x.reshape(len(x), -1), np.float64)
+        out = np.empty_like(columns)
+        self.double.product(columns, out)
+        return out.reshape(x.shape)
+
+
 class _ElasticOperator(_Operator):
     components = 3
 
@@ -126,7 +159,7 @@ class _ElasticOperator(_Operator):
 
 
 @dataclass(frozen=True, eq=False)
-class ElasticTetrahedra:
+class ElasticTetrahedra(_Tetrahedra[_ElasticOperator]):
     """Stiffness of tetrahedra of 10 nodes, N/m.
 
     Parameters
@@ -146,23 +179,8 @@ class ElasticTetrahedra:
     tensors: Tensors
     assemble: Callable[[], SparseMatrix]
 
-    def matrix(self) -> SparseMatrix:
-        """The stiffness assembled, BSR."""
-        return self.assemble()
-
-    def apply(self, x: FloatArray) -> FloatArray:
-        """The stiffness times x[n_dof] or x[n_dof, n_rhs]."""
-        return _applied(self.double, x)
-
-    @cached_property
-    def double(self) -> _ElasticOperator:
-        """Products in float64."""
-        return _ElasticOperator(self, 1.0, np.float64)
-
-    def operator(self, scale: float, dtype: Dtype) -> _ElasticOperator:
+    def scaled(self, scale: float, dtype: Dtype) -> _ElasticOperator:
         """The stiffness times scale, in a precision."""
-        if scale == 1.0 and dtype is np.float64:
-            return self.double
         return _ElasticOperator(self, scale, dtype)
 
     def diagonal_blocks(self, block: int) -> FloatArray:
@@ -233,7 +251,7 @@ class _HeatOperator(_Operator):
 
 
 @dataclass(frozen=True, eq=False)
-class HeatTetrahedra:
+class HeatTetrahedra(_Tetrahedra[_HeatOperator]):
     """Conductivity of tetrahedra of 10 nodes, W/K.
 
     Parameters
@@ -249,23 +267,8 @@ class HeatTetrahedra:
     tensors: Tensors
     assemble: Callable[[], SparseMatrix]
 
-    def matrix(self) -> SparseMatrix:
-        """The conductivity assembled, CSR in blocks of one."""
-        return self.assemble()
-
-    def apply(self, x: FloatArray) -> FloatArray:
-        """The conductivity times x[n_points] or x[n_points, n_rhs]."""
-        return _applied(self.double, x)
-
-    @cached_property
-    def double(self) -> _HeatOperator:
-        """Products in float64."""
-        return _HeatOperator(self, 1.0, np.float64)
-
-    def operator(self, scale: float, dtype: Dtype) -> _HeatOperator:
+    def scaled(self, scale: float, dtype: Dtype) -> _HeatOperator:
         """The conductivity times scale, in a precision."""
-        if scale == 1.0 and dtype is np.float64:
-            return self.double
         return _HeatOperator(self, scale, dtype)
 
     def diagonal_blocks(self, block: int) -> FloatArray:
@@ -301,13 +304,6 @@ class HeatTetrahedra:
             )  # fmt: skip
             out.append(metric)
         return out[0], out[1]
-
-
-def _applied(operator: _Operator, x: FloatArray) -> FloatArray:
-    columns = np.ascontiguousarray(x.reshape(len(x), -1), np.float64)
-    out = np.empty_like(columns)
-    operator.product(columns, out)
-    return out.reshape(x.shape)
 
 
 def _magnitude(diagonal: FloatArray, x: FloatArray) -> FloatArray:
