@@ -164,6 +164,7 @@ def assemble_thermal(
     cells = conductivity_terms(model, topology, temperature)
     contributions = [m for load in case.heat_loads for m in load.matrices(model)]
     contributions += [m for s in (*model.heat_supports, *case.heat_supports) for m in s.matrices(model)]
+    contributions += [m for joint in model.connections for m in joint.heat_matrices(model)]
     extra = extra_terms(contributions, topology, 1)
     fixed = np.ones(dofs.n_points, bool)
     fixed[model.mesh.used_nodes] = False

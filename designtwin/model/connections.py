@@ -16,7 +16,7 @@ import numpy as np
 from designtwin.errors import ModelError
 from designtwin.mesh.interfaces import Coupling, Faces, couple, project
 from designtwin.model.coordinates import point, unit_vector
-from designtwin.model.domains import domain_of, rigid_motions, said
+from designtwin.model.domains import NodalMatrices, domain_of, rigid_motions, said
 from designtwin.model.loads import On, place
 from designtwin.plain import Plain
 from designtwin.typing import FloatArray, IntArray, SparseMatrix
@@ -64,7 +64,7 @@ class Equations:
 
 
 class Connection(Plain):
-    """What joins nodes. A class of your own needs ``equations`` or ``heat_equations``."""
+    """What joins nodes. A class of your own needs ``equations``, ``heat_equations`` or ``heat_matrices``."""
 
     def equations(self, model: Model) -> Equations | None:
         """Equations between displacements."""
@@ -73,6 +73,10 @@ class Connection(Plain):
     def heat_equations(self, model: Model) -> Equations | None:
         """Equations between temperatures."""
         return None
+
+    def heat_matrices(self, model: Model) -> list[NodalMatrices]:
+        """Heat that passes between nodes per kelvin, node set by node set, W/K; rows add up to 0."""
+        return []
 
     def notes(self, model: Model) -> list[str]:
         """Sentences on what is odd."""
