@@ -20,7 +20,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "units": ("display_units",),
     "model.coordinates": ("Cartesian", "Cylindrical"),
-    "model.magnitude": ("field", "nodal", "table"),
+    "model.magnitude": ("field", "function", "nodal", "table"),
     "model.materials": ("LinearElastic", "Orthotropic", "material", "material_names"),
     "model.sections": ("Axisymmetric", "PlaneStrain", "PlaneStress", "Solid", "Truss"),
     "model.loads": (
@@ -46,6 +46,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     "study": ("Study", "variable"),
     "edge": ("compare", "plot", "plot_check", "plot_history", "plot_mesh", "plot_model", "write_report"),
     "io": ("read_mesh", "write_mesh"),
+    "io.logs": ("SensorLog", "read_log"),
     "mesh": (
         "Group", "Lattice", "Mesh", "MeshReport", "Selection", "bore", "box", "cylinder", "everything",
         "exterior", "faces", "feature", "fillet", "group", "ids", "move", "near", "nearest", "offset",
