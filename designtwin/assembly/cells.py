@@ -163,7 +163,7 @@ def _warmth(
     return np.asarray(np.clip(between, nodal.min(axis=1)[:, None], nodal.max(axis=1)[:, None]))
 
 
-def _axes(model: Model, block: CellBlock, at: PointTables) -> FloatArray | None:
+def axes_at(model: Model, block: CellBlock, at: PointTables) -> FloatArray | None:
     """Axes of the material at table points, float64[n_cells * q, 3, 3]; None where they are global."""
     section = block.section
     if type(section).axes is Section.axes or getattr(section, "orientation", section) is None:
@@ -187,7 +187,7 @@ def elastic_tensors(
         modulus = np.broadcast_to(section.axial_modulus(mean), (n_cells,))
         tensors = _truss_tensors(block, model.mesh.points, modulus)
         return tensors, np.repeat(np.arange(n_cells)[:, None], n_q, axis=1)
-    axes = _axes(model, block, at)
+    axes = axes_at(model, block, at)
     tensors = np.asarray(section.stiffness(local, axes), np.float64)
     if tensors.ndim == 2:
         return tensors[None], np.zeros((n_cells, n_q), np.int64)
@@ -201,7 +201,7 @@ def conductivity_tensors(
     n_cells, n_q = len(block.conn), len(at.xi)
     warm = _warmth(block, at, temperature, "conductivity")
     local = None if warm is None else warm.ravel()
-    axes = _axes(model, block, at)
+    axes = axes_at(model, block, at)
     tensors = np.asarray(block.section.conductivity_tensor(local, axes), np.float64)
     if tensors.ndim == 2:
         return tensors[None], np.zeros((n_cells, n_q), np.int64)
@@ -216,7 +216,7 @@ def thermal_strain(model: Model, block: CellBlock, at: PointTables, case: LoadCa
     local = _warmth(block, at, nodal, "expansion")
     if local is None:
         local = np.einsum("qn,cn->cq", at.shape, nodal[block.conn])
-    axes = _axes(model, block, at)
+    axes = axes_at(model, block, at)
     free = block.section.thermal_strain(local.ravel(), case.temperature.reference_kelvin, axes)
     return np.asarray(free).reshape(*local.shape, 6)
 
@@ -279,6 +279,6 @@ def strain_at(
     free = thermal_strain(model, block, at, case)
     stress = applied(local, local_of, strain if free is None else strain - free)
     warm = _warmth(block, at, temperature, "stiffness")
-    axes = _axes(model, block, at)
+    axes = axes_at(model, block, at)
     axes = None if axes is None else axes.reshape(*strain.shape[:2], 3, 3)
     return block.section.full_strain(strain, temperature=warm, axes=axes, thermal=free), stress
