@@ -562,10 +562,6 @@ class OverlapBlock:
     measure: FloatArray
     gap: FloatArray
 
-    def sums(self, values: FloatArray) -> FloatArray:
-        """Values at the points added up pair by pair, float64[k, ...]."""
-        return np.asarray(np.add.reduceat(values, np.flatnonzero(np.diff(self.pair, prepend=-1)), axis=0))
-
 
 @dataclass(frozen=True, eq=False)
 class Overlap:
@@ -600,8 +596,8 @@ def overlap(
     Parameters
     ----------
     a, b : int64[k, 2]
-        Facets, as cell and local facet. Areas are those of a; on flat faces any products of shape functions of
-        the two sides are integrated exactly.
+        Facets, as cell and local facet. Areas are those of a; on flat faces products of two shape functions
+        are integrated exactly.
     tolerance : float, optional
         Largest gap that is bridged, m; a tenth of the larger facet without.
     ring : bool
@@ -628,13 +624,12 @@ def overlap(
             new = (np.diff(one.pair_s, prepend=-1) != 0) | (np.diff(one.pair_p, prepend=-1) != 0)
             rows_a, rows_b = one.pair_s[new], one.pair_p[new]
             element = ELEMENTS[other.element]
-            blocks.append(
-                OverlapBlock(
-                    block.conn[rows_a], other.conn[rows_b], block.cells[rows_a], other.cells[rows_b],
-                    np.cumsum(new) - 1, one.shape, element.shape(one.xi_p[:, : element.dimension]),
-                    one.measure, distance,
-                )  # fmt: skip
-            )
+            part = OverlapBlock(
+                block.conn[rows_a], other.conn[rows_b], block.cells[rows_a], other.cells[rows_b],
+                np.cumsum(new) - 1, one.shape, element.shape(one.xi_p[:, : element.dimension]), one.measure,
+                distance,
+            )  # fmt: skip
+            blocks.append(part)
         area += float(full.sum())
         covered += float(found.sum())
         layers = max(layers, float((found / np.maximum(full, 1e-300)).max(initial=0.0)))
