@@ -11,6 +11,7 @@ import numpy as np
 import parts
 
 YOUNG, CONDUCTIVITY, FORCE, HEAT = 210e9, 50.0, 2500.0, 20.0
+DENSITY, SPECIFIC_HEAT = 7850.0, 470.0
 FACETS = {
     "tet": np.array([(1, 2, 3), (0, 3, 2), (0, 1, 3), (0, 2, 1)]),
     "hex": np.array([(0, 3, 2, 1), (4, 5, 6, 7), (0, 1, 5, 4), (1, 2, 6, 5), (2, 3, 7, 6), (3, 0, 4, 7)]),
@@ -33,7 +34,7 @@ class Case:
         Cell size of the part, mm.
     n_dof : int
         Roughly; contenders have limits.
-    physics : "elastic" or "heat"
+    physics : "elastic", "heat" or "transient"
     nu : float
         Poisson's ratio.
     stretch : tuple
@@ -42,6 +43,8 @@ class Case:
         Right-hand sides; only ours takes more than one.
     bonded : bool
         Two copies side by side, second one of other cells, tied; only ours.
+    steps, step : int, float
+        Implicit Euler steps of a transient case and their size, s.
     group : str
         Table of the page it belongs to.
     peers : tuple of str
@@ -59,6 +62,8 @@ class Case:
     stretch: tuple[float, float, float] = (1.0, 1.0, 1.0)
     load_cases: int = 1
     bonded: bool = False
+    steps: int = 0
+    step: float = 0.0
     group: str = "size"
     peers: tuple[str, ...] = ("designtwin",)
     threads: tuple[int, ...] = (2,)
@@ -70,6 +75,7 @@ class Case:
 
 FEW = ("designtwin", "ngsolve", "gamg")
 """Those that run on one thread as well, and on the hard cases."""
+STEPPERS = ("designtwin", "scikit-fem", "ngsolve", "ngsolve-cg")
 SOLVERS = ("designtwin", "ngsolve", "gamg", "amgcl", "pyamg", "scikit-fem", "calculix")
 
 
@@ -124,6 +130,21 @@ def all_cases() -> list[Case]:
             physics="heat",
             group="other",
             peers=heat,
+        ),
+        *(
+            Case(
+                name=f"transient-{label}",
+                title=f"bracket, 100 steps of 10 s, tet10, {n / 1e3:.3g}k nodes",
+                mesh="tet10",
+                h=size,
+                n_dof=n,
+                physics="transient",
+                steps=100,
+                step=10.0,
+                group="transient",
+                peers=STEPPERS,
+            )
+            for label, size, n in (("40k", h["111k"], 40_000), ("200k", 1.664, 200_000))
         ),
         Case(
             name="nu45-324k",
@@ -210,19 +231,22 @@ def all_cases() -> list[Case]:
 
 def warm_up(case: Case) -> Case:
     """A small case that takes the same path through a program, run before the clock starts."""
-    h = {"tet10": 3.1 if case.physics == "heat" else 5.0, "tet4": 5.0, "hex8": 2.0}[case.kind]
+    h = {"tet10": 5.0 if case.physics == "elastic" else 3.1, "tet4": 5.0, "hex8": 2.0}[case.kind]
     stretch = "x".join(f"{factor:g}" for factor in case.stretch)
     name = f"warm-{case.kind}-{case.physics}-{case.nu:g}-{stretch}-{case.load_cases}-{case.bonded:d}"
-    return replace(case, name=name, title="", mesh=case.kind, h=h, n_dof=50_000)
+    return replace(case, name=name, title="", mesh=case.kind, h=h, n_dof=50_000, steps=min(case.steps, 4))
 
 
 def model(case: dict[str, Any]) -> Any:
     """The case as ours states it; `case` is what `load` gave, `case["mesh"]` a `Mesh`."""
     import designtwin as dtw
 
-    material = dtw.LinearElastic(youngs_modulus=YOUNG, poissons_ratio=case["nu"], conductivity=CONDUCTIVITY)
+    material = dtw.LinearElastic(
+        youngs_modulus=YOUNG, poissons_ratio=case["nu"], conductivity=CONDUCTIVITY, density=DENSITY,
+        specific_heat=SPECIFIC_HEAT,
+    )  # fmt: skip
     here, there = dtw.faces("-x", at="min"), dtw.faces("+x", at="max")
-    if case["physics"] == "heat":
+    if case["physics"] != "elastic":
         return dtw.Model(
             case["mesh"],
             materials={dtw.everything(): material},
@@ -270,7 +294,7 @@ def prepare(case: Case, cache: Path, given: Path | None) -> Path:
     stated_model = model(stated)
     held = np.flatnonzero(points[:, 0] < 1e-9)
     first = next(iter(stated_model.cases.values()))
-    if case.physics == "heat":
+    if case.physics != "elastic":
         load = sum(one.nodal_heat(stated_model) for one in first.heat_loads)
     else:
         load = sum(one.nodal_forces(stated_model) for one in first.loads)
@@ -312,6 +336,7 @@ def load(case: dict[str, Any], path: str | os.PathLike[str]) -> dict[str, Any]:
         **arrays,
         "E": YOUNG,
         "k": CONDUCTIVITY,
+        "capacity": DENSITY * SPECIFIC_HEAT,
         "base": 293.15,
         "force": FORCE,
         "heat": HEAT,

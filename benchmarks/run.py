@@ -40,6 +40,7 @@ class Contender:
 CONTENDERS = {
     "designtwin": Contender("ours", "own", 20_000_000),
     "ngsolve": Contender("ngsolve_peer", up_to=4_000_000),
+    "ngsolve-cg": Contender("ngsolve_cg", up_to=4_000_000),
     "gamg": Contender("gamg", "petsc", 1_500_000),
     "boomeramg": Contender("boomeramg", "petsc", 4_000_000),
     "amgcl": Contender("kratos_peer"),

@@ -16,7 +16,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     "errors": (
         "DesignTwinError", "UnitError", "MeshError", "MeshReadError", "SelectionError", "MaterialError",
         "ModelError", "SingularSystemError", "MissingPropertyError", "ConvergenceError", "ResourceError",
-        "RequirementError", "StudyError", "PictureError",
+        "RequirementError", "StoreError", "StudyError", "PictureError",
     ),
     "units": ("display_units",),
     "model.coordinates": ("Cartesian", "Cylindrical"),
@@ -24,15 +24,16 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     "model.materials": ("LinearElastic", "Orthotropic", "material", "material_names"),
     "model.sections": ("Axisymmetric", "PlaneStrain", "PlaneStress", "Solid", "Truss"),
     "model.loads": (
-        "Acceleration", "BearingLoad", "Centrifugal", "Convection", "Force", "Gravity", "HeatFlow",
-        "HeatFlux", "HeatSource", "HydrostaticPressure", "Moment", "Pressure", "RemoteForce", "Traction",
-        "resultant",
+        "Acceleration", "BearingLoad", "Centrifugal", "Force", "Gravity", "HydrostaticPressure", "Moment",
+        "Pressure", "RemoteForce", "Traction", "resultant",
     ),
+    "model.heat": ("Convection", "HeatFlow", "HeatFlux", "HeatSource", "Radiation"),
     "model.supports": (
         "ElasticFoundation", "FixedSupport", "FixedTemperature", "InertiaRelief", "PointMass",
         "PrescribedDisplacement", "Spring", "Symmetry",
     ),
     "model.connections": ("LinearConstraint", "Periodic", "RigidLink", "SpreadLink", "Tie"),
+    "model.contact": ("ContactConductance", "HeatPipe", "ThermalInterface"),
     "model.model": ("Model", "Temperature", "combine"),
     "solvers": ("AutomaticSolver", "Direct", "MultigridCG"),
     "results": ("StaticCase", "StaticResult", "ThermalCase", "ThermalResult"),

@@ -78,6 +78,7 @@ _DIMENSIONS = {
     "heat_flux": _Dimension("W/m**2", "a heat flux", "5 kW/m2", "W/m^2"),
     "heat_source": _Dimension("W/m**3", "a volumetric heat source", "2 MW/m3", "W/m^3"),
     "heat_transfer": _Dimension("W/(m**2*K)", "a heat transfer coefficient", "25 W/(m2*K)", "W/m^2/K"),
+    "heat_conductance": _Dimension("W/K", "a thermal conductance", "20 W/K", "W/K"),
     "heat_resistance": _Dimension("K/W", "a thermal resistance", "1.5 K/W", "K/W"),
     "contact_resistance": _Dimension("m**2*K/W", "a thermal contact resistance", "1e-4 m2*K/W", "m^2*K/W"),
     "volumetric_heat_capacity": _Dimension("J/(m**3*K)", "a heat capacity per volume", "3.6 MJ/(m3*K)",

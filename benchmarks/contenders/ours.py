@@ -1,11 +1,17 @@
-"""designtwin: `solve_static(model)` and nodal von Mises stress, the model's construction included."""
+"""designtwin: `solve_static(model)` and nodal von Mises stress, the model's construction included.
+
+Heat: `solve_thermal(model)` and nodal flux; transient: `solve_transient(model, ...)` and the last field.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 NAME = "designtwin"
-SETTINGS = "defaults; timed from `Model(...)` to `case.von_mises()`, nodal stress with recovery"
+SETTINGS = (
+    "defaults; timed from `Model(...)` to `case.von_mises()`, nodal stress with recovery. Transient: "
+    "`solve_transient(model, method='backward Euler', step=...)`, which keeps all fields"
+)
 INSTALL = ""
 PACKAGES = ("designtwin", "numba")
 
@@ -48,6 +54,8 @@ def run(state: dict[str, Any], phase: Any) -> dict[str, Any]:
 
     with phase("model"):
         model = problems.model(state)
+    if state["physics"] == "transient":
+        return _transient(state, model, phase)
     if state["physics"] == "heat":
         with phase("solve"):
             result = dtw.solve_thermal(model)
@@ -71,6 +79,26 @@ def run(state: dict[str, Any], phase: Any) -> dict[str, Any]:
     if state["physics"] != "heat":
         answer["rss_peak_solve_mib"] = before
     return answer
+
+
+def _transient(state: dict[str, Any], model: Any, phase: Any) -> dict[str, Any]:
+    import designtwin as dtw
+
+    with phase("solve"):
+        result = dtw.solve_transient(
+            model, duration=state["steps"] * state["step"], initial=f"{state['base']} K",
+            method="backward Euler", step=state["step"],
+        )  # fmt: skip
+        case = result["heat"]
+        last = case.frames[-1].temperature
+    import problems
+
+    assert len(case.times) == state["steps"] + 1, len(case.times)
+    return {
+        "largest": problems.largest(state, last - state["base"]), "n_dof": int(case.info.n_dof),
+        "iterations": int(case.info.iterations), "residual": float(case.residual),
+        "solver": case.info.solver, "seconds": dict(case.info.seconds), "notes": list(case.info.notes),
+    }  # fmt: skip
 
 
 def _peak() -> float:

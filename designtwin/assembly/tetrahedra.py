@@ -7,13 +7,14 @@ oriented or change within a cell, a tensor at each point of the rule.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 
 from designtwin import parallel
+from designtwin.elements import ELEMENTS
 from designtwin.kernels import tetra
 from designtwin.solvers.system import Array, SparseMatrix
 from designtwin.typing import FloatArray, IntArray
@@ -21,6 +22,9 @@ from designtwin.typing import FloatArray, IntArray
 _MANY = 4  # right-hand sides from which it pays to give lanes to them instead of to cells
 _CANCEL = 6.0  # |A| |x| over |diagonal| |x| for tetrahedra of a decent shape
 _CORNER_BATCHES = 1024  # batches whose corner matrices are held at once
+
+_TETRA10 = ELEMENTS["tetra10"]
+_RULE = _TETRA10.mass_quadrature
 
 Dtype: TypeAlias = type[np.floating[Any]]
 
@@ -236,23 +240,77 @@ class ElasticTetrahedra(_Tetrahedra[_ElasticOperator]):
         return geo, tensor
 
 
+class Capacity(NamedTuple):
+    """Heat capacity of tetrahedra of 10 nodes.
+
+    Parameters
+    ----------
+    values : float64[k]
+        Density times specific heat, J/(m^3 K).
+    which : int64[n_cells, 1] or int64[n_cells, n_q]
+        Which holds in a cell, or at each point of the element's ``mass_quadrature``, in the order of
+        ``FreeCells.conn``.
+    assemble : function
+        Returns the capacity matrix of the cells, J/K, for solvers that want one.
+    """
+
+    values: FloatArray
+    which: IntArray
+    assemble: Callable[[], SparseMatrix]
+
+    @property
+    def constant(self) -> bool:
+        """Whether no cell has two capacities."""
+        return bool((self.which == self.which[:, :1]).all())
+
+
+class _HeatTables(NamedTuple):
+    """What kernels read, in one precision: metric and capacity of straight cells, then of general ones."""
+
+    metrics: tuple[Array, Array]
+    capacities: tuple[Array, Array]
+    shape: Array
+
+    def run(self, kernel: Any, plan: tetra.Plan, ends: tuple[Array, ...], parts: str, *work: Any) -> None:
+        """A kernel over straight cells, then, adding, over general ones.
+
+        `parts` names what it takes: metrics, capacities, shape.
+        """
+        for i, (conn, batches) in enumerate(
+            ((plan.conn, plan.batches), (plan.general_conn, plan.general_batches))
+        ):
+            if i == 0 or len(conn):
+                tables = {"m": self.metrics[i], "c": self.capacities[i], "s": self.shape}
+                weights, *rest = work
+                parallel.run(
+                    kernel, tetra.CHUNKS, conn, batches, *ends, *(tables[part] for part in parts), *weights,
+                    bool(i), *rest,
+                )  # fmt: skip
+
+
 class _HeatOperator(_Operator):
+    """scale * (conductivity + alpha * capacity)."""
+
     components = 1
 
-    def __init__(self, term: HeatTetrahedra, scale: float, dtype: Dtype) -> None:
-        super().__init__(term.cells, dtype)
-        self.metrics = term.metrics(scale, dtype)
+    def __init__(
+        self, cells: FreeCells, tables: _HeatTables, factors: tuple[float, float], dtype: Dtype
+    ) -> None:
+        super().__init__(cells, dtype)
+        self._tables = tables
+        self._weights = np.array([*tetra.POINT_WEIGHTS, *factors], dtype)
 
     def _cellwise(self, x: Array, y: Array, columns: IntArray) -> None:
         p = self._cells.plan
-        ends = (p.interior, p.shared, p.shared_start)
-        work = (self._weights, x, self._buffer, y, columns)
-        _each_heat(tetra.scalar_product, p, ends, self.metrics, work)
+        self._tables.run(
+            tetra.scalar_product, p, (p.interior, p.shared, p.shared_start), "mcs", (self._weights,), x,
+            self._buffer, y, columns,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
 class HeatTetrahedra(_Tetrahedra[_HeatOperator]):
-    """Conductivity of tetrahedra of 10 nodes, W/K.
+    """Conductivity of tetrahedra of 10 nodes, W/K, and what a time step adds: alpha times heat capacity.
 
     Parameters
     ----------
@@ -260,24 +318,59 @@ class HeatTetrahedra(_Tetrahedra[_HeatOperator]):
     tensors : Tensors
         Conductivity, W/(m K).
     assemble : function
-        Returns the matrix, for solvers that want one.
+        Returns the conductivity matrix, for solvers that want one.
+    capacity : Capacity, optional
+    alpha : float
+        Factor of the capacity, 1/s.
     """
 
     cells: FreeCells
     tensors: Tensors
     assemble: Callable[[], SparseMatrix]
+    capacity: Capacity | None = None
+    alpha: float = 0.0
+
+    def __post_init__(self) -> None:
+        assert self.capacity is not None or self.alpha == 0.0, "alpha is the factor of a capacity"
+
+    def with_alpha(self, alpha: float) -> HeatTetrahedra:
+        """The same for another time step; what is known of the cells is shared."""
+        other = replace(self, alpha=alpha)
+        other.__dict__["_geometry"] = self._geometry
+        return other
 
     def scaled(self, scale: float, dtype: Dtype) -> _HeatOperator:
-        """The conductivity times scale, in a precision."""
-        return _HeatOperator(self, scale, dtype)
+        """The term times scale, in a precision."""
+        tables = self._geometry.tables(dtype)
+        if self.alpha == 0.0:
+            tables = tables._replace(capacities=_none(tables.capacities))
+        return _HeatOperator(self.cells, tables, (scale, scale * self.alpha), dtype)
+
+    def capacity_apply(self, x: FloatArray) -> FloatArray:
+        """Heat capacity times x[n_dof] or x[n_dof, n_rhs], whatever alpha; J for x in K."""
+        assert self.capacity is not None, "no capacity is stated"
+        columns = np.ascontiguousarray(x.reshape(len(x), -1), np.float64)
+        out = np.empty_like(columns)
+        self._capacity_alone.product(columns, out)
+        return out.reshape(x.shape)
+
+    @cached_property
+    def _capacity_alone(self) -> _HeatOperator:
+        tables = self._geometry.tables(np.float64)
+        tables = tables._replace(metrics=_none(tables.metrics))
+        return _HeatOperator(self.cells, tables, (0.0, 1.0), np.float64)
+
+    def matrix(self) -> SparseMatrix:
+        """Conductivity plus alpha times capacity, assembled."""
+        if self.capacity is None or self.alpha == 0.0:
+            return self.assemble()
+        return self.assemble() + self.capacity.assemble() * self.alpha
 
     def diagonal_blocks(self, block: int) -> FloatArray:
         """The diagonal, float64[n_points, 1, 1]."""
-        p = self.cells.plan
-        out, buffer = np.zeros((len(self.cells.points), 1)), np.empty((p.n_copies, 1))
-        work = (np.array(tetra.POINT_WEIGHTS), buffer, out)
-        _each_heat(tetra.scalar_diagonal, p, (p.interior, p.shared_start), self.double.metrics, work)
-        self.cells.add_shared(1, buffer, out)
+        out = self._geometry.diagonal
+        if self.alpha != 0.0:
+            out = out + self.alpha * self._geometry.capacity_diagonal
         return out.reshape(-1, 1, 1)
 
     def magnitude(self, x: FloatArray) -> FloatArray:
@@ -285,49 +378,94 @@ class HeatTetrahedra(_Tetrahedra[_HeatOperator]):
         return _magnitude(self.diagonal_blocks(1), x)
 
     def corner_blocks(self) -> Iterator[tuple[IntArray, FloatArray]]:
-        """P^T K P of the cells: rows of ``cells.conn`` and matrices float64[k, 4, 4], some at a time."""
-        plan = self.cells.plan
-        straight, general = self.double.metrics
-        yield from _corner_blocks(tetra.scalar_corner_blocks, plan.cells, 4, straight)
-        yield from _corner_blocks(tetra.scalar_corner_blocks, plan.general_cells, 4, general)
+        """P^T A P of the cells: rows of ``cells.conn`` and matrices float64[k, 4, 4], some at a time."""
+        plan, tables = self.cells.plan, self._geometry.tables(np.float64)
+        capacities = tables.capacities if self.alpha != 0.0 else _none(tables.capacities)
+        linear = ELEMENTS["tetra"].shape(_RULE[0])
+        for i, members in enumerate((plan.cells, plan.general_cells)):
+            known = (tables.metrics[i], capacities[i], linear, self.alpha)
+            yield from _corner_blocks(tetra.scalar_corner_blocks, members, 4, *known)
 
-    def metrics(self, scale: float, dtype: Dtype) -> tuple[Array, Array]:
-        """What straight and general cells need of geometry and material."""
-        cells = self.cells
-        points = (1, 4 if cells.curved or not self.tensors.constant else 1)
-        out = []
-        for n, members in zip(points, (cells.plan.cells, cells.plan.general_cells), strict=True):
-            metric = np.empty((len(members), n, 6, tetra.LANES), dtype)
+    @cached_property
+    def _geometry(self) -> _HeatGeometry:
+        return _HeatGeometry(self.cells, self.tensors, self.capacity)
+
+
+@dataclass(frozen=True, eq=False)
+class _HeatGeometry:
+    """What does not depend on the time step, each computed when first wanted."""
+
+    cells: FreeCells
+    tensors: Tensors
+    capacity: Capacity | None
+
+    def tables(self, dtype: Dtype) -> _HeatTables:
+        """Metrics and capacities in a precision."""
+        return self._double if dtype is np.float64 else self._single
+
+    @cached_property
+    def _double(self) -> _HeatTables:
+        return self._tables(np.float64)
+
+    @cached_property
+    def _single(self) -> _HeatTables:
+        return self._tables(np.float32)
+
+    @cached_property
+    def diagonal(self) -> FloatArray:
+        """Of conductivity, float64[n_points], W/K."""
+        return self._diagonal(tetra.scalar_diagonal, "m", (np.array(tetra.POINT_WEIGHTS),))
+
+    @cached_property
+    def capacity_diagonal(self) -> FloatArray:
+        """Of capacity, float64[n_points], J/K."""
+        return self._diagonal(tetra.capacity_diagonal, "cs", ())
+
+    def _diagonal(self, kernel: Any, parts: str, weights: tuple[Array, ...]) -> FloatArray:
+        p = self.cells.plan
+        out, buffer = np.zeros((len(self.cells.points), 1)), np.empty((p.n_copies, 1))
+        self._double.run(kernel, p, (p.interior, p.shared_start), parts, weights, buffer, out)
+        self.cells.add_shared(1, buffer, out)
+        return out.ravel()
+
+    def _tables(self, dtype: Dtype) -> _HeatTables:
+        cells, straight = self.cells, not self.cells.curved
+        points = (1, 1 if straight and self.tensors.constant else 4)
+        constant = self.capacity is not None and self.capacity.constant
+        rooms = (0, 0)
+        if self.capacity is not None:
+            n_q = len(_RULE[1])
+            rooms = (1 if constant else n_q, 1 if straight and constant else n_q)
+        metrics, capacities = [], []
+        for i, members in enumerate((cells.plan.cells, cells.plan.general_cells)):
+            metric = np.empty((len(members), points[i], 6, tetra.LANES), dtype)
             parallel.run(
-                tetra.metric, len(members), cells.conn, members, cells.points, scale * self.tensors.values,
+                tetra.metric, len(members), cells.conn, members, cells.points, self.tensors.values,
                 self.tensors.which, np.array(tetra.POINT_WEIGHTS), metric, grain=64,
             )  # fmt: skip
-            out.append(metric)
-        return out[0], out[1]
+            metrics.append(metric)
+            stored = np.empty((len(members), rooms[i], tetra.LANES), dtype)
+            if self.capacity is not None:
+                parallel.run(
+                    tetra.capacity, len(members), cells.conn, members, cells.points, self.capacity.values,
+                    self.capacity.which, _TETRA10.gradient(_RULE[0]), _RULE[1], stored, grain=64,
+                )  # fmt: skip
+            capacities.append(stored)
+        shape = np.ascontiguousarray(_TETRA10.shape(_RULE[0]), dtype)
+        return _HeatTables((metrics[0], metrics[1]), (capacities[0], capacities[1]), shape)
+
+
+def _none(tables: tuple[Array, Array]) -> tuple[Array, Array]:
+    """Tables of no points: kernels leave out what they stand for."""
+    return tables[0][:, :0], tables[1][:, :0]
 
 
 def _magnitude(diagonal: FloatArray, x: FloatArray) -> FloatArray:
     return np.asarray(_CANCEL * np.abs(diagonal).reshape(-1, 1) * np.abs(x))
 
 
-def _each_heat(
-    kernel: Any,
-    plan: tetra.Plan,
-    ends: tuple[Array, ...],
-    metrics: tuple[Array, Array],
-    work: tuple[Any, ...],
-) -> None:
-    """A scalar kernel over straight cells, then, adding, over general ones."""
-    weights, *rest = work
-    straight, general = metrics
-    parallel.run(kernel, tetra.CHUNKS, plan.conn, plan.batches, *ends, straight, weights, False, *rest)
-    if len(general):
-        cells = (plan.general_conn, plan.general_batches)
-        parallel.run(kernel, tetra.CHUNKS, *cells, *ends, general, weights, True, *rest)
-
-
 def _corner_blocks(
-    kernel: Any, members: IntArray, size: int, *geometry: FloatArray
+    kernel: Any, members: IntArray, size: int, *geometry: Any
 ) -> Iterator[tuple[IntArray, FloatArray]]:
     for base in range(0, len(members), _CORNER_BATCHES):
         some = members[base : base + _CORNER_BATCHES].ravel()

@@ -1388,7 +1388,7 @@ def tensors_general(start, stop, cells, tensor, tensor_of, out):
 
 @njit(nogil=True, fastmath=_FAST, forceinline=True)
 def _scalar_cells_at_once(metric, step, weights, at):
-    """Nodal flow of a batch in the place of its values at[10, 16]; rows behind are scratch."""
+    """weights[3] times the flow of a batch, in the place of its values at[10, 16]; scratch behind."""
     base, own, mid = weights[0], weights[1], weights[2]
     for w in range(16):
         u0, u1, u2, u3 = at[w], at[16 + w], at[32 + w], at[48 + w]
@@ -1424,6 +1424,7 @@ def _scalar_cells_at_once(metric, step, weights, at):
         e1, e2, e3 = at[304 + w], at[320 + w], at[336 + w]
         a0, b0, c0, e0 = -(a1 + a2 + a3), -(b1 + b2 + b3), -(c1 + c2 + c3), -(e1 + e2 + e3)
         t0, t1, t2, t3 = a0 + b0 + c0 + e0, a1 + b1 + c1 + e1, a2 + b2 + c2 + e2, a3 + b3 + c3 + e3
+        base, own, mid = weights[3] * weights[0], weights[3] * weights[1], weights[3] * weights[2]
         at[w] = base * t0 + own * a0
         at[16 + w] = base * t1 + own * b1
         at[32 + w] = base * t2 + own * c2
@@ -1436,14 +1437,62 @@ def _scalar_cells_at_once(metric, step, weights, at):
         at[144 + w] = mid * (t2 + t3) + own * (e2 + c3)
 
 
+@njit(nogil=True, fastmath=_FAST, forceinline=True)
+def _stored_at_once(capacity, factor, at, out):
+    """Capacity of straight cells, rho c V / 420 each, times at[10, 16], times factor, into out[10, 16]."""
+    for w in range(16):
+        u0, u1, u2, u3 = at[w], at[16 + w], at[32 + w], at[48 + w]
+        u01, u12, u20 = at[64 + w], at[80 + w], at[96 + w]
+        u03, u13, u23 = at[112 + w], at[128 + w], at[144 + w]
+        m = capacity[w] * factor
+        two = m + m
+        corners, x, y, z = u0 + u1 + u2 + u3, u01 + u23, u12 + u03, u20 + u13
+        mids = x + y + z
+        ends = m * (corners - 6 * mids)
+        sides = m * (16 * mids - 6 * corners)
+        out[w] = ends + m * (5 * u0 + 2 * (u01 + u20 + u03))
+        out[16 + w] = ends + m * (5 * u1 + 2 * (u01 + u12 + u13))
+        out[32 + w] = ends + m * (5 * u2 + 2 * (u20 + u12 + u23))
+        out[48 + w] = ends + m * (5 * u3 + 2 * (u03 + u13 + u23))
+        out[64 + w] = sides + two * (u0 + u1 + 8 * u01 - 4 * u23)
+        out[80 + w] = sides + two * (u1 + u2 + 8 * u12 - 4 * u03)
+        out[96 + w] = sides + two * (u2 + u0 + 8 * u20 - 4 * u13)
+        out[112 + w] = sides + two * (u0 + u3 + 8 * u03 - 4 * u12)
+        out[128 + w] = sides + two * (u1 + u3 + 8 * u13 - 4 * u20)
+        out[144 + w] = sides + two * (u2 + u3 + 8 * u23 - 4 * u01)
+
+
+@njit(nogil=True, fastmath=_FAST, forceinline=True)
+def _stored_general_at_once(capacity, shape, factor, at, out):
+    """As ``_stored_at_once``, from capacity[q, 16] at points where functions are shape[q, 10].
+
+    The 16 numbers behind out[10, 16] are scratch.
+    """
+    out[:160] = 0
+    for q in range(shape.shape[0]):
+        n, m = shape[q], capacity[16 * q : 16 * q + 16]
+        here = out[160:176]
+        for w in range(16):
+            here[w] = (
+                n[0] * at[w] + n[1] * at[16 + w] + n[2] * at[32 + w] + n[3] * at[48 + w] + n[4] * at[64 + w]
+                + n[5] * at[80 + w] + n[6] * at[96 + w] + n[7] * at[112 + w] + n[8] * at[128 + w]
+                + n[9] * at[144 + w]
+            ) * m[w] * factor  # fmt: skip
+        for a in range(10):
+            for w in range(16):
+                out[16 * a + w] += n[a] * here[w]
+
+
 @njit(cache=True, nogil=True)
 def scalar_product(
-    start, stop, conn, batches, interior, shared, shared_start, metric, weights, add, x, buffer, y, columns
-):
-    """Conductivity times x, or initial-stress stiffness of each component; ``add_shared`` completes it.
+    start, stop, conn, batches, interior, shared, shared_start, metric, capacity, shape, weights, add, x,
+    buffer, y, columns,
+):  # fmt: skip
+    """Conductivity plus heat capacity times x, or initial-stress stiffness of each component of x.
 
-    The stiffness that stress gives (for buckling) acts on each component of displacement alike and equals the
-    conductivity of a body whose conductivity tensor is the stress: call this with x[3 n, r] as x[n, 3 r].
+    ``add_shared`` completes it. The stiffness that stress gives (for buckling) acts on each component of
+    displacement alike and equals the conductivity of a body whose conductivity tensor is the stress: call
+    this with x[3 n, r] as x[n, 3 r].
 
     Parameters
     ----------
@@ -1451,10 +1500,14 @@ def scalar_product(
         Chunks.
     conn, batches, interior, shared, shared_start
         Of ``Plan``; conn and batches may be the general ones.
-    metric : float[n_batches, 4 or 1, 6, LANES]
+    metric : float[n_batches, 4 or 1, 6, LANES], or [n_batches, 0, 6, LANES]: capacity alone
         From ``metric``.
-    weights : float[3]
-        POINT_WEIGHTS in the type of x.
+    capacity : float[n_batches, n_q or 1, LANES], or [n_batches, 0, LANES]: conductivity alone
+        From ``capacity``.
+    shape : float[n_q, 10]
+        Shape functions at the points of capacity; not read where it has one.
+    weights : float[5]
+        POINT_WEIGHTS, factor of conductivity, factor of capacity.
     add : bool
         Add to what y and the buffer hold, instead of overwriting.
     x, y : float[n_points, k]
@@ -1466,9 +1519,10 @@ def scalar_product(
     """
     flat, size = metric.reshape(metric.size), 96 * metric.shape[1]
     step = 96 if metric.shape[1] == 4 else 0
+    stored, room = capacity.reshape(capacity.size), 16 * capacity.shape[1]
     most = _most_nodes(start, stop, interior, shared_start)
     u, f = np.empty(most, x.dtype), np.empty(most, x.dtype)
-    at = np.empty(352, x.dtype)
+    at, more = np.empty(352, x.dtype), np.empty(176, x.dtype)
     for chunk in range(start, stop):
         first, n_own = np.int64(interior[chunk]), np.int64(interior[chunk + 1] - interior[chunk])
         begin, end = np.int64(shared_start[chunk]), np.int64(shared_start[chunk + 1])
@@ -1489,14 +1543,77 @@ def scalar_product(
                 for a in range(10):
                     for w in range(16):
                         at[16 * a + w] = u[np.uint32(conn[b, a, w])]
-                _scalar_cells_at_once(flat[size * b : size * (b + 1)], step, weights, at)
+                if room == 16:
+                    _stored_at_once(stored[16 * b : 16 * b + 16], weights[4], at, more)
+                elif room > 0:
+                    here = stored[room * b : room * (b + 1)]
+                    _stored_general_at_once(here, shape, weights[4], at, more)
+                if size > 0:
+                    _scalar_cells_at_once(flat[size * b : size * (b + 1)], step, weights, at)
+                    if room > 0:
+                        for i in range(160):
+                            more[i] += at[i]
+                total = more if room > 0 else at
                 for a in range(10):
                     for w in range(16):
-                        f[np.uint32(conn[b, a, w])] += at[16 * a + w]
+                        f[np.uint32(conn[b, a, w])] += total[16 * a + w]
             for i in range(n_own):
                 y[first + i, column] = f[i]
             for i in range(begin, end):
                 buffer[i, column] = f[n_own + i - begin]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def capacity(start, stop, conn, cells, points, value, value_of, gradient, weight, out):
+    """What heat capacity needs of a cell: rho c V / 420, or what each point of a rule stands for.
+
+    Parameters
+    ----------
+    start, stop : int
+        Batches.
+    conn : int64[n_cells, 10]
+        The mesh's.
+    cells : int32[n_batches, LANES]
+        Of ``Plan``.
+    points : float64[n_points, 3]
+        The mesh's, m.
+    value : float64[k]
+        Capacity per volume, J/(m^3 K).
+    value_of : int64[n_cells, n_q or 1]
+        Which holds at the points of the rule, for the mesh's cells; with one column, everywhere.
+    gradient, weight : float64[n_q, 10, 3], float64[n_q]
+        The rule: natural gradients and weights; a rule of degree 4 or more.
+    out : float[n_batches, n_q or 1, LANES]
+        Overwritten, J/K; zero in padding. One number serves straight cells of one capacity.
+    """
+    single = out.shape[1] == 1
+    jac = np.empty((3, 3))
+    for b in range(start, stop):
+        for w in range(16):
+            cell = cells[b, w]
+            for q in range(out.shape[1]):
+                if cell < 0:
+                    out[b, q, w] = 0
+                    continue
+                jac[:] = 0.0
+                if single:
+                    for i in range(3):
+                        zero = points[conn[cell, 0], i]
+                        for p in range(3):
+                            jac[i, p] = points[conn[cell, p + 1], i] - zero
+                else:
+                    for a in range(10):
+                        for i in range(3):
+                            at = points[conn[cell, a], i]
+                            for p in range(3):
+                                jac[i, p] += at * gradient[q, a, p]
+                det = (
+                    jac[0, 0] * (jac[1, 1] * jac[2, 2] - jac[1, 2] * jac[2, 1])
+                    - jac[0, 1] * (jac[1, 0] * jac[2, 2] - jac[1, 2] * jac[2, 0])
+                    + jac[0, 2] * (jac[1, 0] * jac[2, 1] - jac[1, 1] * jac[2, 0])
+                )
+                rho_c = value[value_of[cell, q if value_of.shape[1] > 1 else 0]]
+                out[b, q, w] = rho_c * det * (1.0 / 2520.0 if single else weight[q])
 
 
 @njit(cache=True, nogil=True)
@@ -1681,7 +1798,7 @@ def diagonal_general(
 
 @njit(cache=True, nogil=True)
 def scalar_diagonal(start, stop, conn, batches, interior, shared_start, metric, weights, add, buffer, out):
-    """The diagonal of ``scalar_product``'s matrix: buffer float64[n_copies, 1], out float64[n_points, 1]."""
+    """The diagonal of conductivity: buffer float64[n_copies, 1], out float64[n_points, 1]."""
     base, own, mid = weights[0], weights[1], weights[2]
     m, n = np.empty((4, 4)), np.empty(4)
     for chunk in range(start, stop):
@@ -1711,6 +1828,29 @@ def scalar_diagonal(start, stop, conn, batches, interior, shared_start, metric, 
                                 buffer[row, 0] += value
                             else:
                                 out[row, 0] += value
+
+
+@njit(cache=True, nogil=True)
+def capacity_diagonal(start, stop, conn, batches, interior, shared_start, capacity, shape, add, buffer, out):
+    """The diagonal of heat capacity, as ``scalar_diagonal``; capacity and shape as in ``scalar_product``."""
+    for chunk in range(start, stop):
+        if not add:
+            _clear(chunk, interior, shared_start, buffer, out)
+        first, n_own = interior[chunk], interior[chunk + 1] - interior[chunk]
+        for b in range(batches[chunk], batches[chunk + 1]):
+            for w in range(16):
+                for a in range(10):
+                    value = 0.0
+                    if capacity.shape[1] == 1:
+                        value = (6.0 if a < 4 else 32.0) * capacity[b, 0, w]
+                    else:
+                        for q in range(capacity.shape[1]):
+                            value += shape[q, a] * shape[q, a] * capacity[b, q, w]
+                    shares, row = _row(np.int64(conn[b, a, w]), first, n_own, shared_start[chunk])
+                    if shares:
+                        buffer[row, 0] += value
+                    else:
+                        out[row, 0] += value
 
 
 @njit(nogil=True)
@@ -1778,8 +1918,12 @@ def corner_blocks_general(start, stop, base, geo, tensor, out):
 
 
 @njit(cache=True, nogil=True)
-def scalar_corner_blocks(start, stop, base, metric, out):
-    """As ``corner_blocks``, for heat: metric float64[n_batches, 4 or 1, 6, LANES]; out[..., 4, 4]."""
+def scalar_corner_blocks(start, stop, base, metric, capacity, linear, factor, out):
+    """As ``corner_blocks``, for heat: conductivity plus factor times capacity; out[..., 4, 4].
+
+    metric and capacity as in ``scalar_product``, float64; linear float64[n_q, 4] are the corners' linear
+    functions at the points of capacity.
+    """
     m = np.empty((4, 4))
     for b in range(start, stop):
         for w in range(16):
@@ -1790,3 +1934,12 @@ def scalar_corner_blocks(start, stop, base, metric, out):
                 for p in range(4):
                     for r in range(4):
                         to[p, r] += m[p, r]
+            if capacity.shape[1] == 1:
+                for p in range(4):
+                    for r in range(4):
+                        to[p, r] += (42.0 if p == r else 21.0) * factor * capacity[b, 0, w]
+            else:
+                for q in range(capacity.shape[1]):
+                    for p in range(4):
+                        for r in range(4):
+                            to[p, r] += linear[q, p] * linear[q, r] * factor * capacity[b, q, w]

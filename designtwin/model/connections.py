@@ -86,6 +86,7 @@ class Connection(Plain):
         """Raise ModelError if the connection makes no sense on this model."""
         self.equations(model)
         self.heat_equations(model)
+        self.heat_matrices(model)
 
     @property
     def said(self) -> str:
@@ -128,6 +129,62 @@ def _facets(model: Model, on: On, who: str) -> IntArray:
             'faces(normal="+x", at="max")'
         )
     return facets
+
+
+def facing(model: Model, a: On, b: On, who: str, joins: str) -> tuple[IntArray, IntArray]:
+    """Facets of two places that a connection joins, int64[k, 2] each.
+
+    Raises
+    ------
+    ModelError
+        If a place has no faces, or both are the same.
+    """
+    mesh = model.mesh
+    one, other = _facets(model, a, who), _facets(model, b, who)
+    both = set(map(tuple, one.tolist())) & set(map(tuple, other.tolist()))
+    if both:
+        whole = len(both) == len(one) == len(other)
+        raise ModelError(
+            f"{who} {joins} a face to itself: "
+            + ("both are the same face" if whole else f"they have {len(both):,} facets in common")
+            + "; name the two faces that touch"
+        )
+    first, second = mesh.nodes_of_facets(one), mesh.nodes_of_facets(other)
+    if len(np.intersect1d(first, second)) in (len(first), len(second)):
+        raise ModelError(f"{who}: they share all their nodes, so that they are one already")
+    return one, other
+
+
+def smaller_side(model: Model, a: IntArray, b: IntArray) -> str:
+    """Which of two faces, "a" or "b", is the smaller, of like ones the finer; "" where they are alike."""
+    one, other = Faces(model.mesh, a), Faces(model.mesh, b)
+    # What is covered wholly passes a constant traction exactly: the smaller face lies within the larger.
+    if abs(one.area - other.area) > 0.02 * max(one.area, other.area):
+        return "a" if one.area < other.area else "b"
+    if len(one.nodes) != len(other.nodes):
+        return "a" if len(one.nodes) > len(other.nodes) else "b"
+    return ""
+
+
+def apart(
+    model: Model, first: IntArray, second: IntArray, nearest: float, tolerance: float | None, nothing: str
+) -> ModelError:
+    """Why two faces found nothing in common; `nearest` as `couple` or `overlap` tell it."""
+    mesh, near = model.mesh, nearest
+    if not np.isfinite(near):
+        touch = project(mesh, second, mesh.points[mesh.nodes_of_facets(first)])
+        near = float(touch.distance.min())
+        if tolerance is None or near <= tolerance:
+            return ModelError(
+                f"{nothing}, for no part of one looks at the other within reach; "
+                f"they come as near as {show(near, 'length', digits=3)}. Check the two faces, or give "
+                "tolerance= above the gap"
+            )
+    bridged = "a tenth of the facets" if tolerance is None else show(tolerance, "length")
+    return ModelError(
+        f"{nothing}, for the gap between them is at least {show(near, 'length', digits=3)} and the tolerance "
+        f"{bridged}; give tolerance= above the gap, or move the parts together"
+    )
 
 
 def _following(
@@ -206,50 +263,21 @@ class Tie(Connection):
 
     def _coupling(self, model: Model) -> Coupling:
         mesh = model.mesh
-        a, b = _facets(model, self.a, self.said), _facets(model, self.b, self.said)
-        both = set(map(tuple, a.tolist())) & set(map(tuple, b.tolist()))
-        if both:
-            whole = len(both) == len(a) == len(b)
-            raise ModelError(
-                f"{self.said} bonds a face to itself: "
-                + ("both are the same face" if whole else f"they have {len(both):,} facets in common")
-                + "; name the two faces that touch"
-            )
-        shared = np.intersect1d(mesh.nodes_of_facets(a), mesh.nodes_of_facets(b))
-        if len(shared) in (len(mesh.nodes_of_facets(a)), len(mesh.nodes_of_facets(b))):
-            raise ModelError(f"{self.said}: they share all their nodes, so that they are one already")
+        a, b = facing(model, self.a, self.b, self.said, "bonds")
         first, second = (a, b) if self._secondary(model, a, b) == "a" else (b, a)
         found = couple(
             mesh, first, second, tolerance=self.tolerance, method=self.method, ring=model.axisymmetric
         )
         if len(found.nodes):
             return found
-        near = found.nearest
-        if not np.isfinite(near):
-            touch = project(mesh, second, mesh.points[mesh.nodes_of_facets(first)])
-            near = float(touch.distance.min())
-            if self.tolerance is None or near <= self.tolerance:
-                raise ModelError(
-                    f"{self.said}: nothing to bond, for no part of one looks at the other within reach; "
-                    f"they come as near as {show(near, 'length', digits=3)}. Check the two faces, or give "
-                    f"tolerance= above the gap"
-                )
-        bridged = "a tenth of the facets" if self.tolerance is None else show(self.tolerance, "length")
-        raise ModelError(
-            f"{self.said}: nothing to bond, for the gap between them is at least "
-            f"{show(near, 'length', digits=3)} and the tolerance {bridged}; give tolerance= above the gap, "
-            "or move the parts together"
-        )
+        raise apart(model, first, second, found.nearest, self.tolerance, f"{self.said}: nothing to bond")
 
     def _secondary(self, model: Model, a: IntArray, b: IntArray) -> str:
         if self.secondary is not None:
             return self.secondary
-        one, other = Faces(model.mesh, a), Faces(model.mesh, b)
-        # What is covered wholly passes a constant traction exactly: the smaller face lies within the larger.
-        if abs(one.area - other.area) > 0.02 * max(one.area, other.area):
-            return "a" if one.area < other.area else "b"
-        if len(one.nodes) != len(other.nodes):
-            return "a" if len(one.nodes) > len(other.nodes) else "b"
+        smaller = smaller_side(model, a, b)
+        if smaller:
+            return smaller
         return "a" if str(self.a) <= str(self.b) else "b"
 
     def equations(self, model: Model) -> Equations:
@@ -712,7 +740,18 @@ def linked_nodes(model: Model, *, heat: bool = False) -> IntArray:
     if not model.connections:
         return np.empty(0, np.int64)
     found = equations_of(model, model.connections, heat=heat)
-    return np.unique(np.concatenate([one.matrix.indices for one in found])) // (1 if heat else 3)
+    nodes = [np.unique(one.matrix.indices) // (1 if heat else 3) for one in found]
+    nodes += [one.ravel() for one in _heated(model) if heat]
+    return np.unique(np.concatenate(nodes))
+
+
+def _heated(model: Model) -> list[IntArray]:
+    """Node sets between which connections pass heat, int64[k, n] each."""
+    return [
+        one.nodes[np.abs(one.values).max(axis=(1, 2), initial=0.0) > 0.0]
+        for joint in model.connections
+        for one in joint.heat_matrices(model)
+    ]
 
 
 def bound_nodes(model: Model, *, heat: bool = False) -> IntArray:
@@ -756,6 +795,10 @@ def joined_pieces(model: Model, *, heat: bool = False) -> tuple[IntArray, IntArr
         rows.append(entries.row + start)
         start += one.matrix.shape[0]
         pieces.append(nodes[entries.col // (1 if heat else 3)])
+    for sets in _heated(model) if heat else ():
+        rows.append(start + np.repeat(np.arange(len(sets)), sets.shape[1]))
+        start += len(sets)
+        pieces.append(nodes[sets.ravel()])
     row, piece = np.concatenate(rows), np.concatenate(pieces)
     size = int(row.max(initial=n - 1)) + 1
     graph = coo_array((np.ones(len(row), np.int8), (row, piece)), shape=(size, size))

@@ -350,14 +350,15 @@ def test_heat_gives_the_assembled_conductivity_its_diagonal_and_its_corners(kind
             )
             parallel.run(
                 tetra.scalar_product, tetra.CHUNKS, conn, batches, p.interior, p.shared, p.shared_start,
-                metric, W.astype(dtype), bool(add), moved, buffer, y, np.array([0, 2]),
+                metric, metric[:, :0, 0], np.empty((0, 10), dtype), np.array([*W, 1.0, 0.0], dtype),
+                bool(add), moved, buffer, y, np.array([0, 2]),
             )  # fmt: skip
             if dtype is np.float64:
                 tetra.scalar_diagonal(
                     0, 16, conn, batches, p.interior, p.shared_start, metric, W, bool(add), shares, diagonal
                 )
                 out = np.full((16 * len(cells), 4, 4), np.nan)
-                tetra.scalar_corner_blocks(0, len(cells), 0, metric, out)
+                tetra.scalar_corner_blocks(0, len(cells), 0, metric, metric[:, :0, 0], W[:, None], 0.0, out)
                 for cell, block in zip(cells.ravel(), out, strict=True):
                     if cell >= 0:
                         corners[np.ix_(body.conn[cell, :4], body.conn[cell, :4])] += block
@@ -399,8 +400,8 @@ def test_initial_stress_stiffens_each_component_as_conductivity_would():
     y, buffer = np.zeros_like(moved), np.zeros((3 * p.n_copies, 1))
     parallel.run(
         tetra.scalar_product, tetra.CHUNKS, p.general_conn, p.general_batches, p.interior, p.shared,
-        p.shared_start, metric, W, False, moved.reshape(n, 3), buffer.reshape(-1, 3), y.reshape(n, 3),
-        np.array([0, 3]),
+        p.shared_start, metric, metric[:, :0, 0], np.empty((0, 10)), np.array([*W, 1.0, 0.0]), False,
+        moved.reshape(n, 3), buffer.reshape(-1, 3), y.reshape(n, 3), np.array([0, 3]),
     )  # fmt: skip
     tetra.add_shared(0, p.n_shared, p.copies_start, p.copies, p.n_interior, 3, buffer, y)
     assert_allclose(y.reshape(n, 3)[p.number], wanted, atol=1e-13 * np.abs(wanted).max())
@@ -446,7 +447,7 @@ def test_kernels_compile_to_fused_instructions_on_whole_vectors(name):
     place = [types.int64] * 2 + [array(i, 3)] + [array(i, 1)] * 4
     tables = {"product": [array(f, 3)], "product_general": [array(f, 4)] * 2 + [array(f, 1)]}
     tables["product_of_many"] = tables["product"]
-    tables["scalar_product"] = tables["product_general"][1:]
+    tables["scalar_product"] = [array(f, 4), array(f, 3), array(f, 2), array(f, 1)]
     vectors = [flag] + [array(f, 2)] * 3 + [array(types.int64, 1)]
     fresh = njit(nogil=True)(getattr(tetra, name).py_func)  # what comes from the cache shows no assembly
     fresh.compile(tuple(place + tables[name] + vectors))
