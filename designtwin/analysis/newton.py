@@ -51,11 +51,12 @@ class HeatSolver:
     """Iterations with the set-up when it was new."""
     setups: int = 0
     iterations: int = 0
-    solves: int = 0
+    fallen_back: bool = False
     seconds: dict[str, float] = field(default_factory=lambda: {"set-up": 0.0, "solve": 0.0})
     notes: tuple[str, ...] = ()
     _preconditioner: Preconditioner | None = None
     _systems: dict[float, System] = field(default_factory=dict)
+    _images: dict[float, FloatArray] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -72,12 +73,23 @@ class HeatSolver:
             self._systems[rate] = self.equations.system(u, time, rate)
         return self._systems[rate]
 
+    def fall_back(self) -> None:
+        """Factors from now on."""
+        self.solver, self.fallen_back = Direct(), True
+
     def prepare(self, made: SetUp) -> None:
         """Set up at a state: as `solve` does by itself, or as it did before an interruption."""
         self._set_up(self.system(made.u, made.time, made.rate), made)
 
     def solve(
-        self, r: FloatArray, u: FloatArray, time: float | None, rate: float, enough: Enough | None
+        self,
+        r: FloatArray,
+        u: FloatArray,
+        time: float | None,
+        rate: float,
+        enough: Enough | None,
+        *,
+        balanced: bool = False,
     ) -> FloatArray:
         """x with (tangent at u) x = r, in the unknowns of the equations' map.
 
@@ -87,6 +99,8 @@ class HeatSolver:
             Zero where fixed.
         enough : as in `conjugate_gradients`, optional
             None: until the residual is `_FORCING` of r.
+        balanced : bool
+            Whether what is left of r shall add up to nothing: no heat is lost then.
 
         Raises
         ------
@@ -108,14 +122,26 @@ class HeatSolver:
             found = self._iterate(system, r, u, time, enough)
         except ConvergenceError as reason:
             found = self._again(system, SetUp(rate, time, u.copy()), r, enough, reason)
-        self.solves += 1
         self.iterations += found.iterations
         if stale:
             self.fresh = found.iterations
         elif found.iterations > _SLOW * self.fresh + 5:
             self.made = None  # the next solve sets up anew
         self.seconds["solve"] += clock.perf_counter() - start - (self.seconds["set-up"] - before)
-        return found.x
+        x = found.x
+        if balanced:
+            free = np.where(self.equations.map(time).fixed, 0.0, 1.0)
+            image = self._image(system, rate, free)
+            x = x + float(found.rest.sum()) / float(image.sum()) * free
+        return x
+
+    def _image(self, system: System, rate: float, free: FloatArray) -> FloatArray:
+        """The system times one everywhere."""
+        if not self.equations.constant:
+            return system.apply(free)
+        if rate not in self._images:
+            self._images = {rate: system.apply(free)}
+        return self._images[rate]
 
     def _set_up(self, system: System, made: SetUp) -> None:
         start = clock.perf_counter()
@@ -152,7 +178,7 @@ class HeatSolver:
                 reason = second
         if self.solver is not None:
             raise reason
-        self.solver = Direct()
+        self.fall_back()
         try:
             self._set_up(system, made)
         except ResourceError:

@@ -50,8 +50,6 @@ def solve_thermal(model: Model, *, solver: LinearSolver | None = None) -> Therma
     """
     check_arguments(model, solver)
     cases = thermal_cases(model)
-    for case in cases:
-        refuse_time(model, case)
     notes = [note for case in cases for note in check_thermal(model, case)]
     blocks = cell_blocks(model)
     recovery = Recovery(model.mesh, blocks)
@@ -86,17 +84,6 @@ def thermal_cases(model: Model) -> list[LoadCase]:
             "HeatFlow(on=..., total='20 W') or FixedTemperature(on=..., value='40 degC')"
         )
     return cases
-
-
-def refuse_time(model: Model, case: LoadCase) -> None:
-    """Raise ModelError if anything of a case changes with time."""
-    for item in (*case.heat_loads, *model.heat_supports, *case.heat_supports):
-        if "time" in getattr(item, "varies", ()):
-            raise ModelError(
-                f"case {case.name!r}: {item.said} changes with time, which a steady analysis knows nothing "
-                "of; give the test a duration, as in ThermalTest(model, duration='20 min', initial='23 degC'), "
-                "or a constant value"
-            )
 
 
 def start_temperature(equations: HeatEquations, time: float | None = None) -> float:

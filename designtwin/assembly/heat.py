@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -28,6 +29,7 @@ from designtwin.assembly.matrices import (
     thermal_topology,
 )
 from designtwin.assembly.systems import coarsening_of, system_of, turned
+from designtwin.assembly.tetrahedra import Capacity, HeatTetrahedra
 from designtwin.assembly.topology import Topology
 from designtwin.assembly.unknowns import AffineMap, DofMap
 from designtwin.kernels import surface, volume
@@ -109,9 +111,13 @@ class _ConstantCells:
     @classmethod
     def of(cls, model: Model, blocks: Sequence[CellBlock], *, storing: bool) -> _ConstantCells:
         topology = thermal_topology(model, blocks)
-        if storing:
-            topology = Topology.of(model.mesh, blocks, [""] * len(blocks), bound_nodes(model, heat=True))
         conduction = conductivity_terms(model, topology)
+        if storing and topology.free is not None:
+            capacity = _capacity_of_free(model, topology)
+            conduction = tuple(
+                replace(term, capacity=capacity) if isinstance(term, HeatTetrahedra) else term
+                for term in conduction
+            )
         kept = storing and bool(topology.kept)
         capacity = MatrixTerm(cell_matrix(topology, capacity_of(model), 1)) if kept else None
         return cls(model, topology, conduction, capacity)
@@ -123,8 +129,8 @@ class _ConstantCells:
         above = u - _ZERO_CELSIUS
         out = np.zeros_like(u) if self.capacity is None else self.capacity.apply(above)
         for term in self.conduction:
-            if not isinstance(term, MatrixTerm):
-                out += term.capacity_apply(above)  # type: ignore[attr-defined]
+            if isinstance(term, HeatTetrahedra):
+                out += term.capacity_apply(above)
         return out
 
     def terms(self, u: FloatArray, rate: float) -> tuple[Term, ...]:
@@ -132,9 +138,10 @@ class _ConstantCells:
             return self.conduction
         out: list[Term] = []
         for term in self.conduction:
-            if not isinstance(term, MatrixTerm):
-                out.append(term.with_alpha(rate))  # type: ignore[attr-defined]
+            if isinstance(term, HeatTetrahedra):
+                out.append(term.with_alpha(rate))
                 continue
+            assert isinstance(term, MatrixTerm)
             assert self.capacity is not None
             total = term.values.copy()
             total.data = term.values.data + rate * self.capacity.values.data
@@ -146,6 +153,16 @@ class _ConstantCells:
 
     def skew(self, u: FloatArray) -> MatrixTerm | None:
         return None
+
+
+def _capacity_of_free(model: Model, topology: Topology) -> Capacity:
+    """Capacity of the cells without a matrix, one number a part."""
+    assert topology.free is not None
+    members = topology.free.members
+    values = [float(topology.blocks[i].section.material.heat_capacity()) for i, _ in members]
+    which = [np.full((len(rows), 1), k) for k, (_, rows) in enumerate(members)]
+    assemble = partial(cell_matrix, topology, capacity_of(model), 1, members=members)
+    return Capacity(np.array(values), np.concatenate(which), assemble)
 
 
 @dataclass(frozen=True, eq=False)
@@ -528,6 +545,7 @@ def _changes(block: CellBlock, *, storing: bool) -> bool:
     """Whether conduction or, if it counts, storage of a block changes with temperature."""
     material = block.section.material
     stored = storing and (
-        material.varies_with_temperature("specific_heat") or getattr(material, "latent_heat", None) is not None
+        material.varies_with_temperature("specific_heat")
+        or getattr(material, "latent_heat", None) is not None
     )
     return material.varies_with_temperature("conductivity") or stored

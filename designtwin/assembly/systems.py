@@ -13,8 +13,6 @@ from designtwin.assembly.cells import CellBlock
 from designtwin.assembly.constraints import connected, tied_prolongation
 from designtwin.assembly.matrices import (
     CellMatrices,
-    conductivity_of,
-    conductivity_terms,
     corner_coarsening,
     corner_matrix,
     extra_terms,
@@ -22,7 +20,6 @@ from designtwin.assembly.matrices import (
     static_topology,
     stiffness_of,
     stiffness_terms,
-    thermal_topology,
 )
 from designtwin.assembly.topology import Topology
 from designtwin.assembly.unknowns import AffineMap, DofMap, rigid_modes, static_map

@@ -36,13 +36,13 @@ class Found(NamedTuple):
     ----------
     x : float64[n_dof]
     iterations : int
-    residual : float
-        |f - A x| over the free unknowns.
+    rest : float64[n_dof]
+        f - A x, as the iteration has it.
     """
 
     x: FloatArray
     iterations: int
-    residual: float
+    rest: FloatArray
 
 
 def dot(x: FloatArray, y: FloatArray) -> float:
@@ -78,9 +78,7 @@ class Preconditioner:
         if self._cycle is not None:
             assert isinstance(self._made, MultigridFactorization)
             np.multiply(r, 1.0 / size, out=self._cycle.f[:, 0], casting="same_kind")
-            return np.asarray(
-                self._cycle.run()[:, 0] * (size * self._made.hierarchy.scale), np.float64
-            )
+            return np.asarray(self._cycle.run()[:, 0] * (size * self._made.hierarchy.scale), np.float64)
         if isinstance(self._made, DirectFactorization):
             return np.asarray(self._made.factors.solve((r / size)[:, None])[:, 0] * size)
         return self._made.solve(r).x
@@ -119,11 +117,11 @@ def conjugate_gradients(
     size = first = float(np.sqrt(dot(r, r)))
     for count in range(most + 1):
         if size == 0.0:
-            return Found(x, count, size)
+            return Found(x, count, r)
         z = precondition(r)
         rz = dot(r, z)
         if enough(size, rz):
-            return Found(x, count, size)
+            return Found(x, count, r)
         if not rz > 0.0 or not np.isfinite(rz):
             raise ConvergenceError(f"the preconditioner is not positive definite (r.z = {rz:.2e})")
         p *= rz / before if count else 0.0
@@ -194,4 +192,4 @@ def gmres(
         size = float(np.sqrt(dot(r, r)))
         if count >= most and size > rtol * first:
             raise ConvergenceError(f"GMRES stopped at residual {size / first:.1e} after {count} iterations")
-    return Found(x, count, size)
+    return Found(x, count, r)
