@@ -21,6 +21,7 @@ from designtwin.errors import (
 )
 from designtwin.mesh.mesh import Mesh
 from designtwin.mesh.selections import Region, Selection, select
+from designtwin.model import contact as contact  # so that plain data knows its types
 from designtwin.model.connections import Connection, equations_of
 from designtwin.model.domains import said
 from designtwin.model.heat import HeatLoad
