@@ -37,6 +37,8 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     "model.model": ("Model", "Temperature", "combine"),
     "solvers": ("AutomaticSolver", "Direct", "MultigridCG"),
     "results": ("StaticCase", "StaticResult", "ThermalCase", "ThermalResult"),
+    "results.transfer": ("Transferred", "transfer"),
+    "io.points": ("PointCloud", "read_points"),
     "requirements": (
         "Outcome", "Place", "Quantity", "Requirement", "Value", "brittle_margin", "displacement", "mass",
         "reaction", "stress", "temperature", "yield_margin",

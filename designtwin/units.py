@@ -74,6 +74,7 @@ _DIMENSIONS = {
     "temperature_difference": _Dimension("K", "a temperature difference", "10 K", "dT"),
     "conductivity": _Dimension("W/(m*K)", "a thermal conductivity", "50 W/(m*K)", "W/m/K"),
     "specific_heat": _Dimension("J/(kg*K)", "a specific heat", "460 J/(kg*K)", "J/kg/K"),
+    "latent_heat": _Dimension("J/kg", "a latent heat", "397 kJ/kg", "kJ/kg"),
     "expansion": _Dimension("1/K", "a thermal expansion coefficient", "12e-6 1/K", "µm/m/K"),
     "heat_flux": _Dimension("W/m**2", "a heat flux", "5 kW/m2", "W/m^2"),
     "heat_source": _Dimension("W/m**3", "a volumetric heat source", "2 MW/m3", "W/m^3"),
@@ -592,6 +593,23 @@ def show(value: Any, dimension: str, *, digits: int = 4) -> str:
         text = _number(float(number), digits)
     unit = symbol(dimension)
     return text + ("" if unit in ("", "°") else " ") + unit
+
+
+_CLOCK = (("s", 1.0, 180.0), ("min", 60.0, 3.0 * 3600.0), ("h", 3600.0, 4.0 * 86400.0))
+# unit, seconds in it, longest time it is good for
+
+
+def show_time(time: float, span: float | None = None) -> str:
+    """An instant in words: "35 s", "9.5 min", in the unit that suits a course of `span` seconds."""
+    span = abs(time) if span is None else span
+    name, seconds = next(((n, s) for n, s, longest in _CLOCK if span <= longest), ("d", 86400.0))
+    if span <= 0.0 or not math.isfinite(time):
+        return f"{_number(time, 3)} {name}"
+    # Three digits of the whole course tell its instants apart.
+    places = max(2 - math.floor(math.log10(span / seconds)), 0)
+    text = f"{time / seconds:.{places}f}"
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return f"{'0' if text == '-0' else text} {name}"
 
 
 def _number(x: float, digits: int) -> str:

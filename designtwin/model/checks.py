@@ -23,6 +23,7 @@ from designtwin.errors import (
 from designtwin.mesh.mesh import Mesh
 from designtwin.model.connections import equations_of, joined_pieces, linked_nodes
 from designtwin.model.domains import NodalMatrices, rigid_motions
+from designtwin.model.heat import HeatLoad
 from designtwin.model.loads import Acceleration, Centrifugal, Gravity, Load
 from designtwin.model.sections import Section, Truss
 from designtwin.model.supports import InertiaRelief, Prescribed, Support
@@ -64,30 +65,49 @@ def check_static(model: Model, case: LoadCase) -> tuple[str, ...]:
     return (*_unit_notes(model), *joints, *_load_notes(model, case, supports))
 
 
-def check_thermal(model: Model, case: LoadCase) -> tuple[str, ...]:
-    """Refuse what a steady thermal analysis cannot answer; return notes on what is odd.
+def check_thermal(model: Model, case: LoadCase, *, transient: bool = False) -> tuple[str, ...]:
+    """Refuse what a thermal analysis cannot answer; return notes on what is odd.
+
+    Parameters
+    ----------
+    transient : bool
+        Whether temperatures are followed in time: then heat is stored, and nothing else need fix their level.
 
     Raises
     ------
     MeshError
         Inverted or flat cells.
     MissingPropertyError
-        A material without conductivity.
+        A material without conductivity, or in a transient without density or specific heat.
     ModelError
-        Loads or temperatures on nodes that no cell uses.
+        Loads or temperatures on nodes that no cell uses; in a steady analysis, such as vary in time.
     SingularSystemError
-        A piece without fixed temperature or convection: heat has nowhere to go, its level is undetermined.
+        A piece without fixed temperature, convection or radiation: heat has nowhere to go, its level is
+        undetermined.
     """
     _check_cells(model)
+    needs = {"conductivity": "50 W/(m*K)"}
+    if transient:
+        needs |= {"specific_heat": "460 J/(kg*K)", "density": "7850 kg/m3"}
     for part in model.parts:
-        if not part.section.material.magnitude("conductivity"):
-            raise MissingPropertyError(
-                f"case {case.name!r}: the thermal test needs the conductivity of {_material(part.section)} "
-                f'(part {part.name!r}), which is not stated; add conductivity="50 W/(m*K)" or the like'
-            )
+        for key, example in needs.items():
+            if not part.section.material.magnitude(key):
+                kind = "transient thermal" if transient else "thermal"
+                raise MissingPropertyError(
+                    f"case {case.name!r}: the {kind} test needs the {key} of {_material(part.section)} "
+                    f'(part {part.name!r}), which is not stated; add {key}="{example}" or the like'
+                )
     supports = (*model.heat_supports, *case.heat_supports)
     _check_nodes(model, case.name, case.heat_loads, supports)
-    _check_levels(model, case, supports)
+    if not transient:
+        items: list[Load | Support] = [*case.heat_loads, *supports]
+        for item in items:
+            if "time" in getattr(item, "varies", ()):
+                raise ModelError(
+                    f"case {case.name!r}: {item.said} varies in time, and a steady analysis has none; follow "
+                    "it with ThermalTest(..., duration='20 min', initial='23 degC'), or state one value"
+                )
+        _check_levels(model, case, supports)
     notes = [*_unit_notes(model), *(note for one in model.connections for note in one.notes(model))]
     if not case.heat_loads and not supports:
         notes.append(f"case {case.name!r}: no heat enters or leaves")
@@ -613,6 +633,9 @@ def _check_levels(model: Model, case: LoadCase, supports: Sequence[Support]) -> 
             anchored[one.nodes] = True
     items: list[Load | Support] = [*case.heat_loads, *supports]
     for item in items:
+        if isinstance(item, HeatLoad):
+            anchored[item.level_nodes(model)] = True
+            continue
         for matrices in item.matrices(model):
             anchored[matrices.nodes[np.abs(matrices.values).max(axis=(1, 2)) > 0.0]] = True
     n = int(piece.max()) + 1
@@ -625,9 +648,9 @@ def _check_levels(model: Model, case: LoadCase, supports: Sequence[Support]) -> 
                   np.zeros(3), 1.0, False)._name(cells)  # fmt: skip
     more = f" ({int((~fixed).sum()) - 1} more pieces likewise)" if (~fixed).sum() > 1 else ""
     raise SingularSystemError(
-        f"case {case.name!r}: {name} has neither a fixed temperature nor convection{more}, so its "
-        "temperature is undetermined: heat has nowhere to go. Add FixedTemperature(on=...) or "
-        "Convection(on=...)."
+        f"case {case.name!r}: {name} has neither a fixed temperature nor convection or radiation{more}, "
+        "so its temperature is undetermined: heat has nowhere to go. Add FixedTemperature(on=...), "
+        "Convection(on=...) or Radiation(on=...)."
     )
 
 

@@ -1,6 +1,7 @@
 """Loads: what acts on the part, stated as physics, spread over the mesh so that sums and moments are right.
 
-Every load answers ``nodal_forces(model)`` or ``nodal_heat(model)``; none knows a matrix or an unknown.
+Every load answers ``nodal_forces(model)`` or ``nodal_heat(model)`` (those are in ``heat.py``); none knows a
+matrix or an unknown.
 In plane models a force is the total over the thickness, in axisymmetric models over the whole ring.
 """
 
@@ -19,10 +20,8 @@ from designtwin.model.domains import (
     Domain,
     NodalMatrices,
     Patch,
-    cell_domain,
     cell_patches,
     domain_of,
-    face_matrices,
     faces_of,
     facets_of,
     said,
@@ -36,9 +35,8 @@ if TYPE_CHECKING:
     from designtwin.model.model import Model
 
 __all__ = [
-    "Acceleration", "BearingLoad", "Centrifugal", "Convection", "Force", "Gravity", "HeatFlow", "HeatFlux",
-    "HeatSource", "HydrostaticPressure", "Load", "Moment", "NodalMatrices", "Pressure", "RemoteForce",
-    "Traction", "resultant",
+    "Acceleration", "BearingLoad", "Centrifugal", "Force", "Gravity", "HydrostaticPressure", "Load", "Moment",
+    "NodalMatrices", "Pressure", "RemoteForce", "Traction", "resultant",
 ]  # fmt: skip
 
 On = str | Selection
@@ -95,14 +93,33 @@ def settle(item: Plain, **values: object) -> None:
         object.__setattr__(item, name, value)
 
 
-def values_at(magnitude: MagnitudeLike | None, patch: Patch, model: Model) -> FloatArray:
-    """A magnitude at a patch's points, float64[f, q, ...]."""
+def values_at(
+    magnitude: MagnitudeLike | None,
+    patch: Patch,
+    model: Model,
+    *,
+    temperature: FloatArray | None = None,
+    time: float | None = None,
+) -> FloatArray:
+    """A magnitude at a patch's points, float64[f, q, ...].
+
+    Parameters
+    ----------
+    temperature : float64[f, q], optional
+        K, at the points; for a magnitude that depends on it.
+    time : float, optional
+        s.
+    """
     assert isinstance(magnitude, Magnitude)  # the constructor made it one
     if magnitude.kind == "nodal":
-        nodal = magnitude.at(points=model.mesh.points)
+        nodal = magnitude.at(points=model.mesh.points, time=time)
         return np.asarray(np.einsum("qn,fn...->fq...", patch.shape, nodal[patch.conn]))
-    value = magnitude.at(points=patch.at.reshape(-1, 3))
-    return value.reshape(*patch.measure.shape, *magnitude.shape)
+    if magnitude.depends_on == "temperature":
+        return magnitude.at(temperature=temperature)
+    if magnitude.depends_on == "points":
+        value = magnitude.at(points=patch.at.reshape(-1, 3))
+        return value.reshape(*patch.measure.shape, *magnitude.shape)
+    return np.broadcast_to(magnitude.at(time=time), (*patch.measure.shape, *magnitude.shape))
 
 
 def vector_of(magnitude: MagnitudeLike, who: str) -> FloatArray:
@@ -114,18 +131,18 @@ def vector_of(magnitude: MagnitudeLike, who: str) -> FloatArray:
 
 
 def not_negative(magnitude: MagnitudeLike, otherwise: str) -> None:
-    """Raise ModelError with this sentence if a constant is below zero."""
+    """Raise ModelError with this sentence if a value that was stated is below zero."""
     assert isinstance(magnitude, Magnitude)
-    if magnitude.is_constant and (np.asarray(magnitude.at()) < 0.0).any():
+    if magnitude.values is not None and magnitude.values.min(initial=0.0) < 0.0:
         raise ModelError(f"{otherwise}; give a value of at least 0")
 
 
-def number_of(magnitude: MagnitudeLike | None, who: str) -> float:
-    """A total that is one number."""
+def number_of(magnitude: MagnitudeLike | None, who: str, time: float | None = None) -> float:
+    """A total that is one number, at a time (s) where it varies."""
     assert isinstance(magnitude, Magnitude)
     if magnitude.depends_on == "points":
         raise ModelError(f"{who}: one value is wanted, not a field in space")
-    return float(magnitude.at())
+    return float(magnitude.at(time=time))
 
 
 def _one(value: Any, dimension: str, name: str) -> float:
@@ -648,151 +665,6 @@ class Centrifugal(Load):
             in_plane, across = abs(axis[2]) < 1e-12 and point[2] == 0.0, abs(axis[2]) > 1.0 - 1e-12
             if not (in_plane or across):
                 raise ModelError("Centrifugal: in a plane model the axis is z, or lies in the plane")
-
-
-# Heat
-
-
-class HeatLoad(Load):
-    """A load of a thermal case."""
-
-    physics: ClassVar[str] = "thermal"
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class HeatFlux(HeatLoad):
-    """Heat per area through faces, positive into the body.
-
-    Parameters
-    ----------
-    on : str or Selection
-    magnitude : heat flux
-        Constant or a field, such as ``"5 kW/m2"``.
-    """
-
-    on: On
-    magnitude: MagnitudeLike
-
-    def __post_init__(self) -> None:
-        settle(self, magnitude=Magnitude.of(self.magnitude, "heat_flux", name="HeatFlux magnitude"))
-
-    def nodal_heat(self, model: Model) -> FloatArray:
-        domain = faces_of(model, self.on, self.said)
-        return domain.spread(lambda patch: values_at(self.magnitude, patch, model)[..., None], 1)[:, 0]
-
-    def check(self, model: Model) -> None:
-        facets_of(model, self.on, self.said)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class HeatFlow(HeatLoad):
-    """A total heat, spread evenly over faces (or nodes, or cells), positive into the body.
-
-    Parameters
-    ----------
-    on : str or Selection
-    total : power
-        Such as ``"12 W"``.
-    """
-
-    on: On
-    total: MagnitudeLike
-
-    def __post_init__(self) -> None:
-        settle(self, total=Magnitude.of(self.total, "power", name="HeatFlow total"))
-
-    def nodal_heat(self, model: Model) -> FloatArray:
-        domain = domain_of(model, self.on)
-        density = number_of(self.total, self.said) / domain.measure
-        return domain.spread(lambda patch: np.full((*patch.measure.shape, 1), density), 1)[:, 0]
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class HeatSource(HeatLoad):
-    """Heat made inside cells: per volume, or in total.
-
-    Parameters
-    ----------
-    on : str or Selection
-        Cells.
-    magnitude : heat per volume, optional
-        Constant or a field, such as ``"2 MW/m3"``.
-    total : power, optional
-        Instead of ``magnitude``: spread evenly over the volume.
-    """
-
-    on: On
-    magnitude: MagnitudeLike | None = None
-    total: MagnitudeLike | None = None
-
-    def __post_init__(self) -> None:
-        if (self.magnitude is None) == (self.total is None):
-            raise ModelError(f"{self.said}: say either magnitude= (W/m^3) or total= (W)")
-        if self.magnitude is not None:
-            settle(self, magnitude=Magnitude.of(self.magnitude, "heat_source", name="HeatSource magnitude"))
-        if self.total is not None:
-            settle(self, total=Magnitude.of(self.total, "power", name="HeatSource total"))
-
-    def nodal_heat(self, model: Model) -> FloatArray:
-        cells = model.region(self.on).cells
-        assert cells is not None
-        domain = cell_domain(model, cells)
-        if self.total is not None:
-            density = number_of(self.total, self.said) / domain.measure
-            return domain.spread(lambda patch: np.full((*patch.measure.shape, 1), density), 1)[:, 0]
-        return domain.spread(lambda patch: values_at(self.magnitude, patch, model)[..., None], 1)[:, 0]
-
-    def check(self, model: Model) -> None:
-        cells = model.region(self.on).cells
-        if cells is None or not len(cells):
-            raise ModelError(f"{self.said} acts on cells, and the selection holds none; name a cell group")
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Convection(HeatLoad):
-    """Heat exchanged with a fluid: coefficient times (ambient - surface temperature), into the body.
-
-    Parameters
-    ----------
-    on : str or Selection
-        Faces.
-    coefficient : heat transfer coefficient
-        Such as ``"25 W/(m2*K)"``.
-    ambient : temperature
-        Of the fluid, such as ``"40 degC"``.
-    """
-
-    on: On
-    coefficient: MagnitudeLike
-    ambient: MagnitudeLike
-
-    def __post_init__(self) -> None:
-        settle(
-            self,
-            coefficient=Magnitude.of(self.coefficient, "heat_transfer", name="Convection coefficient"),
-            ambient=Magnitude.of(self.ambient, "temperature", name="Convection ambient"),
-        )
-        not_negative(self.coefficient, f"{self.said}: a coefficient below zero would heat what is hot")
-
-    def nodal_heat(self, model: Model) -> FloatArray:
-        """The ambient's part, the integral of N h T_ambient dA, W; the body's part is in ``matrices``."""
-        domain = faces_of(model, self.on, self.said)
-
-        def density(patch: Patch) -> FloatArray:
-            return (values_at(self.coefficient, patch, model) * values_at(self.ambient, patch, model))[
-                ..., None
-            ]
-
-        return domain.spread(density, 1)[:, 0]
-
-    def matrices(self, model: Model) -> list[NodalMatrices]:
-        return face_matrices(
-            faces_of(model, self.on, self.said),
-            lambda patch: values_at(self.coefficient, patch, model)[..., None, None],
-        )
-
-    def check(self, model: Model) -> None:
-        facets_of(model, self.on, self.said)
 
 
 # What it adds up to

@@ -310,7 +310,7 @@ class Magnitude(Plain):
 
     @property
     def depends_on(self) -> str | None:
-        """None, "temperature", "time" or "points"; "points" also of a nodal history, which needs a time too."""
+        """None, "temperature", "time" or "points"; a nodal history depends on "points", and is over time."""
         return None if self.is_constant else "points" if self.kind == "nodal" else (self.over or "points")
 
     @property
@@ -510,10 +510,9 @@ class Magnitude(Plain):
 
     def _from_function(self, where: FloatArray) -> FloatArray:
         assert self.function is not None
-        if self.over is None:
-            flat, lead, word = where.reshape(-1, 3), where.shape[:-1], "x"
-        else:
-            flat, lead, word = where.reshape(-1), where.shape, self.over
+        word: str = self.over or "x"
+        lead: tuple[int, ...] = where.shape if self.over else where.shape[:-1]
+        flat: FloatArray = where.reshape(-1) if self.over else where.reshape(-1, 3)
         out = np.asarray(self.function(flat), dtype=np.float64)
         if self.over is not None and out.shape == self.shape:  # the same at all times, as lambda t: 5.0
             out = np.broadcast_to(out, (len(flat), *self.shape))

@@ -1,7 +1,7 @@
 """Materials: what a part is made of, stated or taken from the sourced library.
 
 Every property is optional. A test asks for what it needs with `Material.require`, and what is
-missing is named; nothing is guessed. Each property is a constant or a table over temperature.
+missing is named; nothing is guessed. Each property is a constant, or a table or function over temperature.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import dataclasses
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
 from typing import Any, ClassVar
 
@@ -20,10 +20,14 @@ from designtwin.errors import MaterialError, MissingPropertyError
 from designtwin.model.magnitude import Magnitude, MagnitudeLike, Shape
 from designtwin.plain import Plain
 from designtwin.typing import FloatArray
-from designtwin.units import example_of
+from designtwin.units import example_of, show, to_si
 
 ROOM_TEMPERATURE = 293.15
 """K. Handbooks give secant expansion from 20 degC."""
+ZERO_ENTHALPY = 273.15
+"""K. Where the enthalpy is counted from."""
+_PANEL = 10.0
+"""K. The specific heat of a function is integrated in panels of this width, with eight points in each."""
 
 _TITLES = {
     "youngs_modulus": "Young's modulus",
@@ -38,6 +42,7 @@ _TITLES = {
     "expansion": "thermal expansion",
     "conductivity": "thermal conductivity",
     "specific_heat": "specific heat",
+    "latent_heat": "latent heat",
 }
 
 
@@ -52,6 +57,10 @@ class Material(Plain):
     expansion : "12e-6 1/K"
         Secant coefficient, measured from `expansion_reference`.
     conductivity : "50 W/(m*K)"
+    latent_heat : "397 kJ/kg", optional
+        Taken up between the temperatures of `melting`, beyond the specific heat.
+    melting : (solidus, liquidus), optional
+        Such as ``("555 degC", "615 degC")``; a pure substance gets a range of a kelvin or two.
     expansion_reference : temperature
         Where the expansion was measured from, 20 degC in handbooks. The stress-free temperature of
         a test is another thing: it belongs to the load case.
@@ -68,6 +77,8 @@ class Material(Plain):
     expansion_reference: Any = ROOM_TEMPERATURE
     name: str | None = None
     source: str | Mapping[str, str] | None = None
+    latent_heat: MagnitudeLike | None = None
+    melting: Any = None
 
     properties: ClassVar[dict[str, tuple[str, Shape]]] = {}
     """Name to dimension and shape."""
@@ -80,6 +91,7 @@ class Material(Plain):
                 object.__setattr__(self, key, self._read(key, stated, dimension, shape))
         reference = Magnitude.of(self.expansion_reference, "temperature", name="expansion_reference").value
         object.__setattr__(self, "expansion_reference", reference)
+        self._bind_melting()
         if isinstance(self.source, Mapping):
             unknown = [key for key in self.source if key not in self.properties]
             if unknown:
@@ -91,13 +103,42 @@ class Material(Plain):
         magnitude = Magnitude.of(stated, dimension, name=key, shape=shape)
         if magnitude.depends_on not in (None, "temperature"):
             raise MaterialError(
-                f"{key} of {self._who} varies over {magnitude.depends_on}; a property is a constant or a "
-                "table over temperature"
+                f"{key} of {self._who} varies over {magnitude.depends_on}; a property is a constant, or a "
+                "table or function over temperature"
             )
-        assert magnitude.values is not None
-        if key not in self.signed and magnitude.values.min() <= 0.0:
-            raise MaterialError(f"{key} of {self._who} is {magnitude}; it must be positive")
+        if magnitude.values is not None and key not in self.signed and magnitude.values.min() <= 0.0:
+            low = show(float(magnitude.values.min()), dimension)
+            what = str(magnitude) if magnitude.is_constant else f"a {magnitude}, with values down to {low}"
+            raise MaterialError(f"{key} of {self._who} is {what}; it must be positive")
         return magnitude
+
+    def _bind_melting(self) -> None:
+        if (self.latent_heat is None) != (self.melting is None):
+            given, other = ("latent_heat", "melting") if self.melting is None else ("melting", "latent_heat")
+            example = "('555 degC', '615 degC')" if other == "melting" else "'397 kJ/kg'"
+            raise MaterialError(
+                f"{self._who} states {given} and no {other}; a change of phase needs both, as "
+                f"{other}={example}"
+            )
+        if self.latent_heat is None:
+            return
+        latent = Magnitude.of(self.latent_heat, "latent_heat", name="latent_heat")
+        if not latent.is_constant or latent.value <= 0.0:
+            raise MaterialError(f"latent_heat of {self._who} is {latent}; one positive value is wanted")
+        object.__setattr__(self, "latent_heat", latent)
+        ends = np.atleast_1d(to_si(self.melting, "temperature", name=f"melting of {self._who}"))
+        if ends.shape != (2,) or not ends[0] < ends[1]:
+            raise MaterialError(
+                f"melting of {self._who} is {show(ends, 'temperature')}; two rising temperatures are wanted, "
+                "solidus and liquidus. A pure substance gets a range of a kelvin or two, as ('-0.5 degC', "
+                "'0.5 degC')"
+            )
+        object.__setattr__(self, "melting", (float(ends[0]), float(ends[1])))
+
+    def _plain_fields(self) -> dict[str, Any]:
+        fields = super()._plain_fields()
+        # A material that does not melt has the hash it had before there was melting.
+        return {k: v for k, v in fields.items() if v is not None or k not in ("latent_heat", "melting")}
 
     def _check(self) -> None:
         """What the laws of physics ask of this kind of material."""
@@ -145,7 +186,7 @@ class Material(Plain):
         )
 
     def depends_on_temperature(self, what: str) -> bool:
-        """Whether a property is tabulated, or any that the "stiffness" is made of."""
+        """Whether a property is no constant, or any that the "stiffness" is made of."""
         keys = ("youngs_modulus", "poissons_ratio", "shear_modulus") if what == "stiffness" else (what,)
         found = [self.magnitude(key) for key in keys]
         return any(one is not None and not one.is_constant for one in found)
@@ -166,10 +207,26 @@ class Material(Plain):
             SI.
         """
         magnitude = self.require(key, test=test)
-        return dataclasses.replace(magnitude, name=f"{key} of {self._who}").at(temperature=temperature)
+        found = dataclasses.replace(magnitude, name=f"{key} of {self._who}").at(temperature=temperature)
+        if magnitude.kind == "function" and key not in self.signed:
+            self._positive(key, found, temperature)
+        return found
+
+    def _positive(self, key: str, found: FloatArray, temperature: FloatArray | float | None) -> None:
+        """Raise MaterialError if what a function returned cannot be."""
+        if found.size and found.min() <= 0.0:
+            shape = self.properties[key][1]
+            worst = np.unravel_index(int(np.argmin(found)), found.shape)
+            at = np.broadcast_to(np.asarray(temperature), found.shape[: found.ndim - len(shape)])
+            raise MaterialError(
+                f"{key} of {self._who} is {show(float(found[worst]), self.properties[key][0])} at "
+                f"{show(float(at[worst[: at.ndim]]), 'temperature')}; it must be positive"
+            )
 
     def varies_with_temperature(self, what: str) -> bool:
-        """True where a property, or "stiffness" as a whole, is a table over temperature."""
+        """True where a property depends on temperature, or "stiffness" or "heat_capacity" as a whole."""
+        if what == "heat_capacity":
+            return self.latent_heat is not None or self.varies_with_temperature("specific_heat")
         elastic = ("youngs_modulus", "poissons_ratio", "shear_modulus")
         found = [self.magnitude(key) for key in (elastic if what == "stiffness" else (what,))]
         return any(one is not None and one.depends_on == "temperature" for one in found)
@@ -194,6 +251,13 @@ class Material(Plain):
         if self.properties["conductivity"][1] == ():
             values = np.repeat(values[..., None], 3, axis=-1)
         return np.asarray(values[..., None] * np.eye(3))
+
+    def conductivity_slope(self, temperature: FloatArray | float) -> FloatArray:
+        """Derivative of `conductivity_tensor` over temperature, float64[..., 3, 3], W/(m K^2)."""
+        slope = self.require("conductivity", test="heat conduction").slope(temperature=temperature)
+        if self.properties["conductivity"][1] == ():
+            slope = np.repeat(slope[..., None], 3, axis=-1)
+        return np.asarray(slope[..., None] * np.eye(3))
 
     def expansion_vector(
         self, temperature: FloatArray | float | None = None, *, needed_by: str = "thermal strain"
@@ -231,9 +295,129 @@ class Material(Plain):
         return np.asarray(at_warm - at_reference)
 
     def heat_capacity(self, temperature: FloatArray | float | None = None) -> FloatArray:
-        """Heat stored per volume and kelvin, density times specific heat: float64[...], J/(m^3 K)."""
-        test = "stored heat"
-        return self.at("density", temperature, test=test) * self.at("specific_heat", temperature, test=test)
+        """Heat stored per volume and kelvin, the slope of `enthalpy`: float64[...], J/(m^3 K).
+
+        Density at 20 degC times specific heat; between solidus and liquidus also the latent heat over their
+        distance.
+
+        Parameters
+        ----------
+        temperature : float or float64[...], optional
+            K; may be left out where the specific heat is a constant and nothing melts.
+
+        Raises
+        ------
+        MissingPropertyError
+            If the material lacks density or specific heat.
+        """
+        capacity = self._stored_density * self.at("specific_heat", temperature, test="stored heat")
+        if self.latent_heat is None:
+            return np.asarray(capacity)
+        if temperature is None:
+            raise MaterialError(
+                f"the heat capacity of {self._who}, which melts, is asked for without a temperature"
+            )
+        solidus, liquidus, latent = self._melting
+        where = np.asarray(temperature, dtype=np.float64)
+        melts = (where >= solidus) & (where < liquidus)
+        return np.asarray(capacity + np.where(melts, latent / (liquidus - solidus), 0.0))
+
+    def enthalpy(self, temperature: FloatArray | float) -> FloatArray:
+        """Heat stored per volume above 0 degC, the exact integral of `heat_capacity`.
+
+        Mass does not change with temperature: the density counts at 20 degC. Below a table that does not
+        reach to 0 degC its end value counts; that shifts the zero and no difference.
+
+        Parameters
+        ----------
+        temperature : float or float64[...]
+            K.
+
+        Returns
+        -------
+        float64[...]
+            J/m^3, of the shape of `temperature`.
+
+        Raises
+        ------
+        MissingPropertyError
+            If the material lacks density or specific heat.
+        ModelError
+            If a temperature lies outside of the table of the specific heat.
+
+        Source: Voller, Swaminathan & Thomas, Int. J. Numer. Meth. Eng. 30 (1990), 875-898.
+        """
+        where = np.asarray(temperature, dtype=np.float64)
+        heat = self.require("specific_heat", test="stored heat")
+        named = dataclasses.replace(heat, name=f"specific_heat of {self._who}")
+        if heat.is_constant:
+            stored = heat.value * (where - ZERO_ENTHALPY)
+        elif heat.kind == "table":
+            named.at(temperature=where)  # says so where the table ends
+            stored = _table_integral(heat, where) - _table_integral(heat, np.asarray(ZERO_ENTHALPY))
+        else:
+            stored = self._function_integral(named, where)
+        if self.latent_heat is not None:
+            solidus, liquidus, latent = self._melting
+            zero = np.clip((ZERO_ENTHALPY - solidus) / (liquidus - solidus), 0.0, 1.0)
+            melted = np.clip((where - solidus) / (liquidus - solidus), 0.0, 1.0)
+            return np.asarray(self._stored_density * stored + latent * (melted - zero))
+        return np.asarray(self._stored_density * stored)
+
+    def liquid_fraction(self, temperature: FloatArray | float) -> FloatArray:
+        """Share that is melted, 0 up to the solidus and 1 from the liquidus: float64[...]."""
+        where = np.asarray(temperature, dtype=np.float64)
+        if self.latent_heat is None:
+            return np.zeros(where.shape)
+        solidus, liquidus, _ = self._melting
+        return np.asarray(np.clip((where - solidus) / (liquidus - solidus), 0.0, 1.0))
+
+    @property
+    def _stored_density(self) -> float:
+        return float(self.at("density", ROOM_TEMPERATURE, test="stored heat"))
+
+    @property
+    def _melting(self) -> tuple[float, float, float]:
+        """Solidus and liquidus, K; latent heat, J/m^3."""
+        assert isinstance(self.latent_heat, Magnitude)
+        return (*self.melting, self.latent_heat.value * self._stored_density)
+
+    @cached_property
+    def _panels(self) -> dict[str, FloatArray]:
+        """Of a specific heat that is a function: numbers of the first and last panel whose integrals from
+        0 degC are known, and these; filled as wider temperatures are asked for."""
+        return {}
+
+    def _function_integral(self, heat: Magnitude, where: FloatArray) -> FloatArray:
+        """Integral of a function of temperature from 0 degC, float64[...], J/kg."""
+        x, w = np.polynomial.legendre.leggauss(8)
+
+        def within(low: FloatArray, high: FloatArray) -> FloatArray:
+            half = 0.5 * (high - low)
+            at = 0.5 * (high + low)[..., None] + half[..., None] * x
+            found = heat.at(temperature=at)
+            self._positive("specific_heat", found, at)
+            return np.asarray(half * (found @ w))
+
+        panel = np.floor((where - ZERO_ENTHALPY) / _PANEL).astype(np.int64)
+        first, last = min(int(panel.min(initial=0)), 0), max(int(panel.max(initial=0)), 0)
+        known = self._panels.get("known")
+        if known is None or first < known[0] or last > known[1]:
+            if known is not None:
+                first, last = min(first, int(known[0])), max(last, int(known[1]))
+            if last - first > 100_000:
+                raise MaterialError(
+                    f"the enthalpy of {self._who} is asked for at "
+                    f"{show(float(np.abs(where).max()), 'temperature')}: "
+                    "no specific heat reaches that far; the temperatures have run away"
+                )
+            ends: FloatArray = ZERO_ENTHALPY + _PANEL * np.arange(first, last + 1, dtype=np.float64)
+            pieces = within(ends[:-1], ends[1:])
+            sums = np.concatenate([[0.0], np.cumsum(pieces)])
+            known = np.concatenate([[first, last], sums - sums[-first]])
+            self._panels["known"] = known
+        low: FloatArray = np.asarray(ZERO_ENTHALPY + _PANEL * panel, dtype=np.float64)
+        return np.asarray(known[2 + panel - int(known[0])] + within(low, where))
 
     def source_of(self, key: str) -> str:
         """Where a property comes from, "" if unsaid."""
@@ -250,10 +434,33 @@ class Material(Plain):
             value = self.magnitude(key)
             if value is not None:
                 rows.append((_TITLES.get(key, key), str(value), self.source_of(key)))
+        if self.latent_heat is not None:
+            rows.append(
+                (
+                    _TITLES["latent_heat"],
+                    f"{self.latent_heat}, {show(self.melting[0], 'temperature')} to "
+                    f"{show(self.melting[1], 'temperature')}",
+                    "",
+                )
+            )
         widths = [max((len(row[i]) for row in rows), default=0) for i in (0, 1)]
         lines = [f"{self.name or 'unnamed'} ({type(self).__name__})"]
         lines += [f"  {a:<{widths[0]}}  {b:<{widths[1]}}  {c}".rstrip() for a, b, c in rows]
         return "\n".join(lines)
+
+
+def _table_integral(heat: Magnitude, where: FloatArray) -> FloatArray:
+    """Integral of a table from its first row, its end values held beyond: float64[...]."""
+    assert heat.knots is not None
+    assert heat.values is not None
+    knots, values = heat.knots, heat.values
+    sums = np.concatenate([[0.0], np.cumsum(0.5 * np.diff(knots) * (values[1:] + values[:-1]))])
+    inside = np.clip(where, knots[0], knots[-1])
+    piece = np.clip(np.searchsorted(knots, inside, side="right") - 1, 0, len(knots) - 2)
+    up = inside - knots[piece]
+    slope = (np.diff(values) / np.diff(knots))[piece]
+    beyond = values[0] * np.minimum(where - knots[0], 0.0) + values[-1] * np.maximum(where - knots[-1], 0.0)
+    return np.asarray(sums[piece] + up * (values[piece] + 0.5 * slope * up) + beyond)
 
 
 _COMMON: dict[str, tuple[str, Shape]] = {"density": ("density", ()), "specific_heat": ("specific_heat", ())}

@@ -21,8 +21,10 @@ from designtwin.errors import (
 )
 from designtwin.mesh.mesh import Mesh
 from designtwin.mesh.selections import Region, Selection, select
+from designtwin.model import contact as contact  # so that plain data knows its types
 from designtwin.model.connections import Connection, equations_of
 from designtwin.model.domains import said
+from designtwin.model.heat import HeatLoad
 from designtwin.model.loads import Load, place, resultant
 from designtwin.model.magnitude import Magnitude, MagnitudeLike, nodal
 from designtwin.model.materials import ROOM_TEMPERATURE, Material
@@ -696,14 +698,12 @@ class Model:
     def _said(self, item: Item) -> str:
         if isinstance(item, Load) and item.physics == "static":
             return f"{item.said}: {self._resultant([item])}"
-        if isinstance(item, Load):
+        if isinstance(item, HeatLoad):
             try:
-                heat = float(item.nodal_heat(self).sum())
+                heat = item.summary(self)
             except DesignTwinError as error:
                 return f"{item.said}: {error}"
-            if item.matrices(self):
-                return item.said
-            return f"{item.said}: {show(heat, 'power')}"
+            return f"{item.said}: {heat}" if heat else item.said
         return item.said
 
     def _resultant(self, loads: Sequence[Load]) -> str:

@@ -120,6 +120,21 @@ class Section(Plain):
         local = self.material.conductivity_tensor(temperature)
         return local if axes is None else rotate_tensor(local, axes)
 
+    def conductivity_slope(
+        self, temperature: FloatArray | float, axes: FloatArray | None = None
+    ) -> FloatArray:
+        """Derivative of `conductivity_tensor` over temperature in global axes, float64[..., 3, 3]."""
+        local = self.material.conductivity_slope(temperature)
+        return local if axes is None else rotate_tensor(local, axes)
+
+    def enthalpy(self, temperature: FloatArray | float) -> FloatArray:
+        """Heat stored per volume above 0 degC, float64[...], J/m^3; see `Material.enthalpy`."""
+        return self.material.enthalpy(temperature)
+
+    def heat_capacity(self, temperature: FloatArray | float | None = None) -> FloatArray:
+        """Heat stored per volume and kelvin, float64[...], J/(m^3 K); see `Material.heat_capacity`."""
+        return self.material.heat_capacity(temperature)
+
     def full_strain(
         self,
         strain: FloatArray,

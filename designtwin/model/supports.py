@@ -7,7 +7,7 @@ ground. None numbers an unknown. In plane models only x and y are held.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -92,6 +92,20 @@ class Support(Plain):
     def matrices(self, model: Model) -> list[NodalMatrices]:
         """Stiffness to ground, node set by node set, N/m."""
         return []
+
+    @property
+    def varies(self) -> frozenset[str]:
+        """What it depends on besides place: nothing, or "time"."""
+        return frozenset()
+
+    @property
+    def breakpoints(self) -> FloatArray:
+        """Times at which it kinks or jumps, float64[k], s, increasing."""
+        return np.empty(0)
+
+    def at(self, time: float) -> Support:
+        """Itself as it is at a time, s; what does not vary in time returns itself."""
+        return self
 
     def check(self, model: Model) -> None:
         """Raise ModelError if the support makes no sense on this model."""
@@ -596,7 +610,7 @@ class FixedTemperature(Support):
     on : str or Selection
         Nodes, or the nodes of its faces or cells.
     value : temperature
-        Constant or a field, such as ``"85 degC"``.
+        Constant, a field, or over time, such as ``"85 degC"``.
     """
 
     physics: ClassVar[str] = "thermal"
@@ -605,8 +619,39 @@ class FixedTemperature(Support):
 
     def __post_init__(self) -> None:
         settle(self, value=Magnitude.of(self.value, "temperature", name="FixedTemperature value"))
+        if self._value.over == "temperature":
+            raise ModelError(
+                f"{self.said}: its value is the temperature and cannot depend on it; a constant, a field or "
+                "a table over time is wanted"
+            )
+
+    @property
+    def _value(self) -> Magnitude:
+        assert isinstance(self.value, Magnitude)  # the constructor made it one
+        return self.value
+
+    @property
+    def varies(self) -> frozenset[str]:
+        """See `Support.varies`."""
+        return frozenset({"time"}) if self._value.over == "time" else frozenset()
+
+    @property
+    def breakpoints(self) -> FloatArray:
+        """See `Support.breakpoints`."""
+        return self._value.breakpoints
+
+    def at(self, time: float) -> FixedTemperature:
+        """Itself with its value at a time, s.
+
+        Raises
+        ------
+        ModelError
+            If the time lies outside of what was stated.
+        """
+        return replace(self, value=self._value.frozen(time)) if self.varies else self
 
     def prescribed(self, model: Model) -> list[PrescribedTemperature]:
+        """Given temperatures; of a value over time, `at` a time."""
         nodes = _held_nodes(model, self.on, self.said)
         return [PrescribedTemperature(nodes, at_nodes(self.value, model, nodes))]  # type: ignore[arg-type]
 
@@ -623,6 +668,10 @@ def check_compatible(model: Model, supports: Sequence[Support], where: str) -> N
     where : str
         Put before the sentence, such as ``"case 'lift': "``.
     """
+    if any("time" in support.varies for support in supports):
+        for time in _instants(supports):
+            check_compatible(model, [one.at(time) for one in supports], f"{where}at {show(time, 'time')}, ")
+        return
     rows: list[tuple[int, Prescribed]] = []
     heat: dict[int, tuple[IntArray, FloatArray]] = {}
     for i, support in enumerate(supports):
@@ -684,6 +733,30 @@ def _check_skew(
                 model, where, supports[other], supports[i], node, f"displacement along {text}",
                 show(amount - left, "length"), show(amount, "length"),
             )  # fmt: skip
+
+
+_MOST_INSTANTS = 200
+
+
+def _instants(supports: Sequence[Support]) -> list[float]:
+    """Times at which supports that vary are compared: where each of them is stated, rows of tables first.
+
+    Of a long log every so many readings; a transient analysis compares those of its own instants.
+    """
+    varying = [one for one in supports if "time" in one.varies]
+    kinks = [one.breakpoints for one in varying]
+    known = [k for k in kinks if len(k)]
+    if not known:
+        return [0.0]
+    times = np.unique(np.concatenate(known))
+    inside = np.ones(len(times), bool)
+    for one in varying:
+        value = getattr(one, "value", None)
+        if isinstance(value, Magnitude) and value.outside == "raise" and value.kind != "function":
+            inside &= (times >= one.breakpoints[0]) & (times <= one.breakpoints[-1])
+    times = times[inside]
+    step = -(-len(times) // _MOST_INSTANTS)
+    return [float(t) for t in times[:: max(step, 1)]]
 
 
 def _check_temperatures(

@@ -17,6 +17,11 @@
     type = "FixedSupport"
     on = "bolt_holes"
 
+    [[connections]]
+    type = "Tie"
+    a = "lid_face"
+    b = "body_face"
+
     [[cases.lift]]
     type = "Force"
     on = "lug"
@@ -53,7 +58,7 @@ from designtwin.io import read_mesh
 from designtwin.mesh import selections
 from designtwin.mesh.mesh import Mesh
 from designtwin.mesh.selections import Selection
-from designtwin.model import coordinates, loads, magnitude, materials, sections, supports
+from designtwin.model import connections, coordinates, loads, magnitude, materials, sections, supports
 from designtwin.model.model import Model, Temperature, combine
 from designtwin.prototype.tests import PrototypeTest, StrengthTest, ThermalTest
 from designtwin.requirements import Quantity, Requirement
@@ -68,7 +73,9 @@ _QUANTITIES = (
 _LIMITS: dict[str, Callable[[Any, Any], Any]] = {
     "at_most": operator.le, "at_least": operator.ge, "below": operator.lt, "above": operator.gt,
 }  # fmt: skip
-_TOP = ("name", "mesh", "materials", "supports", "cases", "combinations", "requirements", "test")
+_TOP = (
+    "name", "mesh", "materials", "supports", "connections", "cases", "combinations", "requirements", "test",
+)  # fmt: skip
 _SOLVERS = ("auto", "direct", "multigrid")
 
 
@@ -331,6 +338,9 @@ class _Reader:
             for on, given in self.table(data, "materials").items()
         }
         held = [self.item(t, ("supports", i), mesh) for i, t in enumerate(self.array(data, "supports"))]
+        joined = [
+            self.connection(t, ("connections", i), mesh) for i, t in enumerate(self.array(data, "connections"))
+        ]
         cases: dict[str, Any] = {}
         for case in self.table(data, "cases"):
             entries = self.array(data["cases"], case, ("cases",))
@@ -342,7 +352,9 @@ class _Reader:
             if not isinstance(factors, dict):
                 self.fail(at, f"a combination is factors by case, as {{ lift = 1.35 }}; got {factors!r}")
             cases[case] = self.told(at, combine, factors)
-        model = self.told((), Model, mesh, materials=made, supports=held, load_cases=cases, name=name)
+        model = self.told(
+            (), Model, mesh, materials=made, supports=held, load_cases=cases, name=name, connections=joined
+        )
         return Design(name, model, self.tests(model, stated, name))
 
     def mesh(self) -> Mesh:
@@ -397,6 +409,23 @@ class _Reader:
         fields = {k: v for k, v in given.items() if k != "type"}
         if "on" in fields:
             fields["on"] = self.place(fields["on"], (*at, "on"), mesh)
+        return self.build(cls, fields, at)
+
+    def connection(self, given: Any, at: _Path, mesh: Mesh) -> Any:
+        """What joins parts; its places are read as those of loads."""
+        if not isinstance(given, dict):
+            self.fail(at, f"a table with a type is wanted, got {given!r}")
+        cls = self.kind(given, "type", _classes(connections.Connection), at)
+        fields = {k: v for k, v in given.items() if k != "type"}
+        for key in ("on", "a", "b", "node"):
+            if key in fields and (key != "node" or isinstance(fields[key], str)):
+                fields[key] = self.place(fields[key], (*at, key), mesh)
+        if isinstance(fields.get("terms"), list):
+            here = (*at, "terms")
+            fields["terms"] = [
+                (self.place(term[0], here, mesh), *term[1:]) if isinstance(term, list) and term else term
+                for term in fields["terms"]
+            ]
         return self.build(cls, fields, at)
 
     def kind(

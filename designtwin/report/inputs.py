@@ -128,8 +128,8 @@ def _resultant(load: Any, model: Any) -> str:
 
 def _heat(load: Any, model: Any) -> str:
     try:
-        # Heat from a fluid depends on the answer; it stands with the checks.
-        return "" if load.matrices(model) else units.show(float(np.sum(load.nodal_heat(model))), "power")
+        # Heat from a fluid or radiated depends on the answer; it stands with the checks.
+        return str(load.summary(model))
     except DesignTwinError as error:
         return str(error)
 

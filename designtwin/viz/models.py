@@ -512,8 +512,8 @@ class _ModelDrawing:
         try:
             if heat:
                 # What a fluid brings depends on the answer; its share of the load alone would mislead.
-                power = 0.0 if load.matrices(self.model) else float(np.sum(load.nodal_heat(self.model)))
-                return np.zeros(3), f"{said}\n{units.show(power, 'power')}" if power else said
+                power = load.summary(self.model)
+                return np.zeros(3), f"{said}\n{power}" if power else said
             total = np.asarray(load.nodal_forces(self.model)).sum(axis=0)
         except DesignTwinError:
             return np.zeros(3), said
