@@ -83,7 +83,9 @@ class Method:
         """
         if isinstance(stated, str):
             if stated not in METHODS:
-                raise ModelError(f"method is {stated!r}; it may be {', '.join(map(repr, METHODS))} or a theta")
+                raise ModelError(
+                    f"method is {stated!r}; it may be {', '.join(map(repr, METHODS))} or a theta"
+                )
             return cls(stated, METHODS[stated])
         if isinstance(stated, bool) or not 0.5 <= float(stated) <= 1.0:
             raise ModelError(
@@ -182,12 +184,20 @@ class _Plan:
 
     @classmethod
     def of(
-        cls, duration: Any, method: str | float, tolerance: Any, step: Any, max_step: Any, times: Sequence[Any]
+        cls,
+        duration: Any,
+        method: str | float,
+        tolerance: Any,
+        step: Any,
+        max_step: Any,
+        times: Sequence[Any],
     ) -> _Plan:
         total = _positive(duration, "time", "duration")
         fixed = None if step is None else _positive(step, "time", "step")
         if fixed is not None and tolerance is not None:
-            raise ModelError("state step= (fixed steps) or tolerance= (steps that follow their error), not both")
+            raise ModelError(
+                "state step= (fixed steps) or tolerance= (steps that follow their error), not both"
+            )
         if fixed is not None and fixed > total:
             raise ModelError(f"step {show(fixed, 'time')} is longer than the duration {show(total, 'time')}")
         largest = 0.1 * total if max_step is None else _positive(max_step, "time", "max_step")
@@ -230,7 +240,9 @@ def _key(model: Model, case: LoadCase, initial: FloatArray, plan: _Plan, solver:
         what = model.content_hash()
     except DesignTwinError:
         what = f"functions {id(model)}"  # a Python function has no content: it is not found again
-    text = json.dumps([what, case.name, hashlib.sha256(initial.tobytes()).hexdigest(), repr(plan), repr(solver)])
+    text = json.dumps(
+        [what, case.name, hashlib.sha256(initial.tobytes()).hexdigest(), repr(plan), repr(solver)]
+    )
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -330,14 +342,15 @@ class _Run:
         """Instants to be hit: asked for, where loads kink, the end."""
         end = self.plan.duration
         case, model = self.equations.case, self.equations.model
+        tiny = 1e-9 * end
         kinks = [
             float(t)
             for item in (*case.heat_loads, *model.heat_supports, *case.heat_supports)
             for t in getattr(item, "breakpoints", ())
-            if 0.0 < t < end
+            if tiny < t < end - tiny
         ]
+        self._kinks = sorted({0.0, *kinks, end})
         stops = sorted({*kinks, *self.plan.times, end})
-        tiny = 1e-9 * end
         return [t for i, t in enumerate(stops) if i == len(stops) - 1 or stops[i + 1] - t > tiny]
 
     def _expected_spread(self, u: FloatArray) -> float:
@@ -446,7 +459,20 @@ class _Run:
         """Error allowed to the solution of a step's equations, K."""
         if self.plan.step is not None:
             return _SOLVED * self.spread
-        return _SHARE * self.tolerance * size / self.plan.duration
+        return _SHARE * self._allowed(self.state.time, size)
+
+    def _allowed(self, time: float, size: float) -> float:
+        """Error allowed to a step, K: what all steps are allowed, spread evenly over the root of time.
+
+        After a sudden change heat goes as the root of time, and steps of any size make a like error; spread
+        over time itself, the first of them would have to be as small as the cells let them.
+        """
+        begins = max(t for t in self._kinks if t <= time * (1.0 + 1e-12))
+        ends = min(t for t in self._kinks if t > time * (1.0 + 1e-12))
+        span = ends - begins
+        since = max(time - begins, 0.0)
+        share = (np.sqrt(min(since + size, span)) - np.sqrt(since)) / np.sqrt(span)
+        return float(self.tolerance * share * span / self.plan.duration)
 
     def _solve_linear(
         self, u: FloatArray, rest: FloatArray, time: float, rate: float, enough: float
@@ -456,9 +482,7 @@ class _Run:
         # sqrt(r . z) is the error in the norm of the matrix, which is no less than sqrt(rate C).
         allowed = enough**2 * rate * self._total_capacity
         floor = 1e-15 * self._conductance * float(np.abs(u).max(initial=0.0))
-        x = self.heat.solve(
-            r, u, time, rate, lambda norm, rz: rz <= allowed or norm <= floor, balanced=True
-        )
+        x = self.heat.solve(r, u, time, rate, lambda norm, rz: rz <= allowed or norm <= floor, balanced=True)
         return u + (x if map_.transform is None else np.asarray(map_.transform @ x))
 
     def _solve_nonlinear(
@@ -515,29 +539,32 @@ class _Run:
         while True:
             if state.sizes:
                 size = min(size, _GROW * state.sizes[0])
-            size = self._to_stop(state, min(size, plan.max_step), even=True)
+            wanted = min(size, plan.max_step)
+            size = self._to_stop(state, wanted, even=True)
             try:
                 steps, error = self._measured(state, size)
             except ConvergenceError as reason:
                 if size <= _SMALLEST * plan.duration:
                     raise
                 steps, error, why = [], np.inf, reason
-            allowed = self.tolerance * size / plan.duration
+            allowed = self._allowed(state.time, size)
             order = 1 if not state.sizes else self.plan.method.order
             change = _SAFETY * (allowed / max(error, 1e-300)) ** (1.0 / order)
             if error <= allowed:
                 low, high = _HOLD
                 held = 1.0 if low < change < high else float(np.clip(change, _SHRINK, _GROW))
                 # A step cut short by an instant to be hit says nothing against the size before.
-                state.next_size = held * size if held != 1.0 or size >= 0.5 * state.next_size else state.next_size
+                state.next_size = (
+                    held * size if held != 1.0 or size >= 0.5 * state.next_size else state.next_size
+                )
                 return steps
             self.rejected += 1
             size *= float(np.clip(change, _SHRINK, 0.8))
             if size < _SMALLEST * plan.duration:
                 told = f"; the last: {why}" if np.isinf(error) else ""
                 raise ConvergenceError(
-                    f"case {self.equations.case.name!r}: at {show(state.time, 'time')} no step is small enough "
-                    f"for the error of {self.tolerance:.2g} K asked of {show(plan.duration, 'time')}{told}; "
+                    f"case {self.equations.case.name!r}: at {show(state.time, 'time')} no step is small "
+                    f"enough for the error of {self.tolerance:.2g} K in all that is asked{told}; "
                     "allow a larger tolerance, or look for loads that jump"
                 )
 
@@ -589,9 +616,9 @@ class _Run:
         after = self._after(state, trial)
         if not np.isfinite(trial.u).all() or after.worst > _BALANCE:
             raise ConvergenceError(
-                f"case {self.equations.case.name!r}: at {show(after.time, 'time')} heat put in and heat stored "
-                f"differ by {after.worst:.1e} of the heat moved (allowed {_BALANCE:.0e}); take smaller steps, or "
-                "check for cells of poor quality"
+                f"case {self.equations.case.name!r}: at {show(after.time, 'time')} heat put in and heat "
+                f"stored differ by {after.worst:.1e} of the heat moved (allowed {_BALANCE:.0e}); take "
+                "smaller steps, or check for cells of poor quality"
             )
         self._keep(after, trial.held * trial.formula.theta, trial.given, trial.error)
         return after
@@ -642,7 +669,8 @@ class _Run:
         self.state = _State(
             time=known["time"], u=several("u"), e=several("e"), sizes=several("sizes"), flow=known["flow"],
             next_size=known["next_size"], heat=several("heat"), power=known["power"], moved=known["moved"],
-            error=known["error"], worst=known["worst"], damped=int(known["damped"]), residual=known["residual"],
+            error=known["error"], worst=known["worst"], damped=int(known["damped"]),
+            residual=known["residual"],
         )  # fmt: skip
         return self.state
 

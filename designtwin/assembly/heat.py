@@ -4,8 +4,8 @@ With u the temperature of every node in the order of unknowns, E(u) the heat sto
 cells conduct and Q(u, t) what loads put in, heat is conserved where dE/dt + K(u) u = Q(u, t). An analysis
 takes residuals and systems from here; it knows neither cells nor loads.
 
-Source: Bathe, Finite Element Procedures, 2nd ed. (2014), sec. 7.2; enthalpy: Lewis, Nithiarasu and Seetharamu,
-Fundamentals of the Finite Element Method for Heat and Fluid Flow (2004), sec. 6.4.
+Source: Bathe, Finite Element Procedures, 2nd ed. (2014), sec. 7.2; enthalpy: Lewis, Nithiarasu and
+Seetharamu, Fundamentals of the Finite Element Method for Heat and Fluid Flow (2004), sec. 6.4.
 """
 
 from __future__ import annotations
@@ -255,7 +255,7 @@ def _capacity_points(model: Model, block: CellBlock) -> tuple[FloatArray, FloatA
 
 
 def capacity_of(model: Model, temperature: FloatArray | None = None) -> CellMatrices:
-    """Heat capacity matrices of cells, J/K: the integral of N_i rho c N_j; at nodal temperatures, K, if given."""
+    """Heat capacity matrices of cells, the integral of N_i rho c N_j, J/K; at nodal temperatures if given."""
 
     def matrices(block: CellBlock, rows: IntArray) -> FloatArray:
         part = block.take(rows)
