@@ -205,6 +205,12 @@ class CaseResult:
 
         return edge.plot(self, name, **options)
 
+    def animate(self, path: str | Path, name: str = "", **options: Any) -> Any:
+        """Film of a field over time: GIF, WebP, MP4, or a page with a slider; see ``designtwin.viz``."""
+        from designtwin import edge
+
+        return edge.animate(self, path, name, **options)
+
 
 C = TypeVar("C", bound=CaseResult)
 
