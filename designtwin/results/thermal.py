@@ -120,8 +120,10 @@ class ThermalState(CaseResult):
     def field(self, name: str) -> Field:
         """A field by name: temperature, heat_flux (vector), heat_flux_magnitude."""
         if name == "temperature":
-            error = np.full(self.mesh.n_points, self.temperature_error)
-            return Field(name, "Temperature", self.temperature, "temperature", "points", error)
+            return Field(
+                name, "Temperature", self.temperature, "temperature", "points",
+                lambda: np.full(self.mesh.n_points, self.temperature_error),
+            )  # fmt: skip
         if name == "heat_flux":
             return Field(name, "Heat flux", self._nodal, "heat_flux")
         if name == "heat_flux_magnitude":
