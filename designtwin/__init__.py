@@ -36,7 +36,10 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     "model.contact": ("ContactConductance", "HeatPipe", "ThermalInterface"),
     "model.model": ("Model", "Temperature", "combine"),
     "solvers": ("AutomaticSolver", "Direct", "MultigridCG"),
-    "results": ("StaticCase", "StaticResult", "ThermalCase", "ThermalResult"),
+    "results": (
+        "Frames", "Peak", "StaticCase", "StaticResult", "StepRecord", "ThermalCase", "ThermalInstant",
+        "ThermalResult", "TimeHistory", "TransientCase", "TransientResult",
+    ),
     "results.transfer": ("Transferred", "transfer"),
     "io.points": ("PointCloud", "read_points"),
     "requirements": (

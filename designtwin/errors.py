@@ -85,6 +85,10 @@ class ResourceError(DesignTwinError):
     """A step that would need more memory than there is."""
 
 
+class StoreError(DesignTwinError):
+    """Results on disk that cannot be written, read or continued."""
+
+
 class RequirementError(DesignTwinError):
     """A requirement that cannot be judged as written."""
 

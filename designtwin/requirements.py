@@ -28,6 +28,8 @@ from designtwin.errors import (
 from designtwin.mesh.locate import locate
 from designtwin.mesh.selections import Selection, select
 from designtwin.plain import Plain
+from designtwin.results.places import mean_weights, measures, rows_of
+from designtwin.results.places import region_rows as region_rows  # one door for viz
 from designtwin.typing import BoolArray, FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -529,18 +531,7 @@ class FieldQuantity(Quantity):
         RequirementError
             If nothing is left.
         """
-        model = result.model
-        if self.location == "points":
-            keep = np.zeros(model.mesh.n_points, bool)
-            keep[model.mesh.used_nodes if self.on is None else model.region(self.on).nodes] = True
-            if self.excluding is not None:
-                keep[model.region(self.excluding).nodes] = False
-        else:
-            points = result.points
-            keep = np.ones(len(points.node), bool) if self.on is None else region_rows(model, points, self.on)
-            if self.excluding is not None:
-                keep &= ~region_rows(model, points, self.excluding)
-        rows = np.flatnonzero(keep)
+        rows = rows_of(result.model, result.points, self.on, self.location, excluding=self.excluding)
         if not len(rows):
             self._nothing_left()
         return rows
@@ -618,80 +609,6 @@ def read_field(case: Any, name: str, rows: IntArray) -> tuple[FloatArray, FloatA
         return values, nothing, nothing
     error = np.abs(np.asarray(field.error, np.float64))[rows]
     return values, values - error, values + error
-
-
-def region_rows(model: Any, points: Any, on: Selection) -> BoolArray:
-    """Flags bool[k] of the result points on a selection.
-
-    At a border between two materials a node has one result point in each. Where the selection is cells or
-    facets and nothing else, only those of its own cells, or of the cells its facets belong to, are taken;
-    a selection in space takes all.
-    """
-    mesh, region = model.mesh, model.region(on)
-    inside = np.zeros(mesh.n_points, bool)
-    inside[region.nodes] = True
-    flag = np.asarray(inside[points.node])
-    owners: IntArray | None = None
-    if len(region.cells) and np.array_equal(mesh.nodes_of_cells(region.cells), region.nodes):
-        owners = region.cells
-    elif len(region.facets) and np.array_equal(mesh.nodes_of_facets(region.facets), region.nodes):
-        owners = np.unique(region.facets[:, 0])
-    if owners is None:
-        return flag
-    of_owners = np.zeros(len(points.node), bool)
-    for _, ids, rows in points.cells:
-        of_owners[rows[np.isin(ids, owners)].ravel()] = True
-    return flag & of_owners
-
-
-def mean_weights(model: Any, on: Selection | None, nodes: IntArray) -> FloatArray:
-    """Weights float64[k] with sum 1 for the mean of a nodal field over a place.
-
-    By area where the place is a face, by volume where it holds cells, equal where it is nodes alone. Faces
-    and cells with a node outside ``nodes`` (an excluded one) are left out whole.
-    """
-    mesh = model.mesh
-    have = np.zeros(mesh.n_points, bool)
-    have[nodes] = True
-    share = np.zeros(mesh.n_points)
-    region = None if on is None else model.region(on)
-    cells = np.arange(mesh.n_cells) if region is None else region.cells
-    scale = model.cell_scale()
-    if len(cells):
-        for name, rows in mesh.rows_by_block(cells):
-            ids = rows + mesh.block_offsets[name]
-            _add_shares(model, name, mesh.cells[name][rows], scale[ids], have, share)
-    elif region is not None:
-        for block in mesh.facets(region.facets):
-            across = scale[block.cells] if mesh.dimension == 2 else np.ones(len(block.cells))
-            _add_shares(model, block.element, block.conn, across, have, share)
-    weight = share[nodes] / np.maximum(np.bincount(nodes, minlength=mesh.n_points)[nodes], 1)
-    if weight.sum() <= 0.0:
-        weight = np.ones(len(nodes))
-    return np.asarray(weight / weight.sum())
-
-
-def _add_shares(
-    model: Any, element: str, conn: IntArray, scale: FloatArray, have: BoolArray, share: FloatArray
-) -> None:
-    """Add to nodes the integral of their shape function over cells or facets whose nodes are all had."""
-    whole = have[conn].all(axis=1)
-    if whole.any():
-        shape, measure = _measures(model, element, conn[whole])
-        np.add.at(share, conn[whole], np.einsum("cq,c,qn->cn", measure, scale[whole], shape))
-
-
-def _measures(model: Any, element: str, conn: IntArray) -> tuple[FloatArray, FloatArray]:
-    """Shape functions [q, n] and measures [k, q] at points of cells or facets, around an axis of symmetry."""
-    shape, gradient, weight = ELEMENTS[element].tables(ELEMENTS[element].mass_quadrature)
-    at = model.mesh.points[conn]
-    tangent = np.einsum("cna,qnd->cqad", at, gradient)
-    # the measure of a line, surface or solid in space is the root of its Gram determinant
-    gram = np.einsum("cqad,cqae->cqde", tangent, tangent)
-    measure = np.sqrt(np.maximum(np.linalg.det(gram), 0.0)) * weight
-    if model.axisymmetric:
-        measure = measure * 2.0 * np.pi * np.einsum("qn,cn->cq", shape, at[:, :, 0])
-    return shape, measure
 
 
 # ---------------------------------------------------------------------------------------------------
@@ -1051,7 +968,7 @@ def total_mass(model: Any) -> float:
     density = model.cell_density(needed_by="mass") * model.cell_scale()
     total = 0.0
     for name, ids, conn in mesh.blocks():
-        total += float(np.einsum("cq,c->", _measures(model, name, conn)[1], density[ids]))
+        total += float(np.einsum("cq,c->", measures(model, name, conn)[1], density[ids]))
     return total
 
 

@@ -81,18 +81,18 @@ class _Joint(Connection):
 
     def _look(self, model: Model) -> _Found:
         mesh = model.mesh
-        a, b = facing(model, self.a, self.b, self._pair, "joins")
+        a, b = facing(model, self.a, self.b, self.said, "joins")
         swapped = smaller_side(model, a, b) == "b"
         first, second = (b, a) if swapped else (a, b)
         tolerance = self._reach(model, first, second)
         common = overlap(mesh, first, second, tolerance=tolerance, ring=model.axisymmetric)
         if not common.blocks:
             raise apart(
-                model, first, second, common.nearest, tolerance, f"{self._pair}: no heat passes between them"
+                model, first, second, common.nearest, tolerance, f"{self.said}: no heat passes between them"
             )
         if common.layers > _LAYERS:
             raise ModelError(
-                f"{self._pair}: some facets find {common.layers:.2g} times their area opposite, for faces "
+                f"{self.said}: some facets find {common.layers:.2g} times their area opposite, for faces "
                 f"lie behind each other within {show(common.gap, 'length', digits=3)}; give a smaller "
                 "tolerance=, or name only the face that touches"
             )
@@ -129,7 +129,7 @@ class _Joint(Connection):
         if covered > 0.995:
             return []
         return [
-            f"{self._pair}: {100.0 * covered:.3g} % of the smaller face finds the other; no heat passes "
+            f"{self.said}: {100.0 * covered:.3g} % of the smaller face finds the other; no heat passes "
             "through the rest"
         ]
 
@@ -150,16 +150,16 @@ def _exchange(block: OverlapBlock, weight: FloatArray) -> NodalMatrices:
     return NodalMatrices(nodes, values)
 
 
-def _one_of_two(item: Any, kind: str, inverse: str, example: str, other: str) -> FloatArray | None:
-    """Refuse both or neither of conductance and resistance; the resistance in SI if it is given."""
+def _settle_resistance(item: Any, inverse: str, example: str, other: str) -> None:
+    """Refuse both or neither of conductance and resistance; bring the resistance to SI if it is given."""
     if (item.conductance is None) == (item.resistance is None):
-        what = "neither" if item.conductance is None else "both"
+        what = "neither is" if item.conductance is None else "both are"
         raise ModelError(
-            f"{item._pair}: conductance or resistance says how well heat passes, and {what} is given; "
+            f"{item._pair}: conductance or resistance says how well heat passes, and {what} given; "
             f'write conductance="{example}" or resistance="{other}"'
         )
     if item.resistance is None:
-        return None
+        return
     resistance = _number(item.resistance, inverse, f"{item._pair}: resistance")
     if resistance <= 0.0:
         raise ModelError(
@@ -167,7 +167,6 @@ def _one_of_two(item: Any, kind: str, inverse: str, example: str, other: str) ->
             "perfect contact"
         )
     _settle(item, resistance=resistance)
-    return None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -201,7 +200,7 @@ class ContactConductance(_Joint):
 
     def __post_init__(self) -> None:
         self._settle_places()
-        _one_of_two(self, "heat_transfer", "contact_resistance", "5 kW/(m2*K)", "2e-4 m2*K/W")
+        _settle_resistance(self, "contact_resistance", "5 kW/(m2*K)", "2e-4 m2*K/W")
         if self.conductance is None:
             return
         name = f"{self._pair}: conductance"
@@ -216,9 +215,9 @@ class ContactConductance(_Joint):
 
     def _refuse(self, least: float, at: FloatArray | None = None) -> None:
         if least < 0.0:
-            where = "" if at is None else f" at {show(at, 'length')}"
+            who, where = (self._pair, "") if at is None else (self.said, f" at {show(at, 'length')}")
             raise ModelError(
-                f"{self._pair}: the conductance is {show(least, 'heat_transfer')}{where}, so that heat would "
+                f"{who}: the conductance is {show(least, 'heat_transfer')}{where}, so that heat would "
                 "flow from cold to hot; give at least 0"
             )
 
@@ -318,7 +317,7 @@ class HeatPipe(Connection):
 
     def __post_init__(self) -> None:
         _settle(self, a=place(self.a, "HeatPipe a"), b=place(self.b, "HeatPipe b"))
-        _one_of_two(self, "heat_conductance", "heat_resistance", "20 W/K", "0.05 K/W")
+        _settle_resistance(self, "heat_resistance", "20 W/K", "0.05 K/W")
         if self.conductance is not None:
             value = _number(self.conductance, "heat_conductance", f"{self._pair}: conductance")
             if value < 0.0:
@@ -350,22 +349,22 @@ class HeatPipe(Connection):
             weight = domain.spread(lambda patch: np.ones((*patch.measure.shape, 1)), 1)[:, 0]
             total = float(weight.sum())
             if not total > 0.0:
-                raise ModelError(f"{self._pair}: {said(on)} holds nothing that could be warm")
+                raise ModelError(f"{self.said}: {said(on)} holds nothing that could be warm")
             # Corners of straight quadratic triangles have no weight but for rounding.
             weight[np.abs(weight) < 1e-12 * np.abs(weight).max()] = 0.0
             means.append(weight / weight.sum())
         both = (means[0] != 0.0) & (means[1] != 0.0)
         difference = means[0] - means[1]
         if np.abs(difference).max() < 1e-9 * np.abs(means[0]).max():
-            raise ModelError(f"{self._pair}: both ends are the same place; name two")
+            raise ModelError(f"{self.said}: both ends are the same place; name two")
         if both.sum() > 0.5 * min((means[0] != 0.0).sum(), (means[1] != 0.0).sum()):
             raise ModelError(
-                f"{self._pair}: its ends have {int(both.sum()):,} nodes in common; name two places apart"
+                f"{self.said}: its ends have {int(both.sum()):,} nodes in common; name two places apart"
             )
         nodes = np.flatnonzero(difference)
         if len(nodes) > _PIPE_NODES:
             raise ModelError(
-                f"{self._pair}: its ends hold {len(nodes):,} nodes, each of which warms every other; "
+                f"{self.said}: its ends hold {len(nodes):,} nodes, each of which warms every other; "
                 f"{_PIPE_NODES:,} are the most. Name smaller faces (the pads of the pipe), or state several "
                 "pipes side by side over parts of the faces, whose conductances add up"
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from designtwin.mesh.selections import Selection
 
 
-@dataclass(frozen=True, eq=False)
 class Field:
     """A named field over the part.
 
@@ -37,16 +36,23 @@ class Field:
         What ``units.show`` needs.
     location : "points" or "result_points"
         Rows are mesh points, or ``result.points`` (nodes split between parts).
-    error : float64[n], optional
-        Half-width of the interval that holds the exact value, SI.
+    error : float64[n], or what gives it when asked, optional
+        Half-width of the interval that holds the exact value, SI. It often costs more than the values, which
+        a course of many instants asks for alone.
     """
 
-    name: str
-    title: str
-    values: FloatArray
-    dimension: str
-    location: str = "result_points"
-    error: FloatArray | None = None
+    def __init__(
+        self, name: str, title: str, values: FloatArray, dimension: str, location: str = "result_points",
+        error: FloatArray | Callable[[], FloatArray] | None = None,
+    ) -> None:  # fmt: skip
+        self.name, self.title, self.values = name, title, values
+        self.dimension, self.location = dimension, location
+        self._error = error
+
+    @cached_property
+    def error(self) -> FloatArray | None:
+        """Half-width of the interval that holds the exact value, float64[n], SI; None where unknown."""
+        return self._error() if callable(self._error) else self._error
 
 
 @dataclass(frozen=True)
@@ -204,6 +210,12 @@ class CaseResult:
         from designtwin import edge
 
         return edge.plot(self, name, **options)
+
+    def animate(self, path: str | Path, name: str = "", **options: Any) -> Any:
+        """Film of a field over time: GIF, WebP, MP4, or a page with a slider; see ``designtwin.viz``."""
+        from designtwin import edge
+
+        return edge.animate(self, path, name, **options)
 
 
 C = TypeVar("C", bound=CaseResult)

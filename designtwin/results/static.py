@@ -266,36 +266,44 @@ class StaticCase(CaseResult):
         """A field by name: displacement, ux, uy, uz, von_mises, tresca, principal_1..3, safety_factor,
         stress_xx .. stress_xz, strain_xx .. strain_xz, temperature."""
         if name in ("displacement", "ux", "uy", "uz"):
-            error = self.displacement_error
             if name == "displacement":
                 values = self.displacement
                 title = "Displacement"
             else:
                 values = self.displacement[:, "xyz".index(name[1])]
                 title = f"Displacement {name[1]}"
-            return Field(name, title, values, "length", "points", error)
+            return Field(name, title, values, "length", "points", lambda: self.displacement_error)
         if name == "von_mises":
-            return Field(name, "Von Mises stress", self.von_mises(), "pressure", error=self.stress_error())
+            return Field(name, "Von Mises stress", self.von_mises(), "pressure", error=self.stress_error)
         if name == "tresca":
-            error = np.sqrt(2.0) * self._tensor_error
-            return Field(name, "Tresca stress", self.tresca(), "pressure", error=error)
+            return Field(
+                name, "Tresca stress", self.tresca(), "pressure",
+                error=lambda: np.asarray(np.sqrt(2.0) * self._tensor_error),
+            )  # fmt: skip
         if name.startswith("principal_") and name[10:] in ("1", "2", "3"):
             i = int(name[10:])
             values = self.principal()[:, i - 1]
-            return Field(name, f"Principal stress {i}", values, "pressure", error=self._tensor_error)
+            return Field(name, f"Principal stress {i}", values, "pressure", error=lambda: self._tensor_error)
         if name.startswith("stress_") and name[7:] in tensor.COMPONENTS:
             i = tensor.COMPONENTS.index(name[7:])
-            return Field(name, f"Stress {name[7:]}", self._nodal[:, i], "pressure", error=self._tensor_error)
+            return Field(
+                name, f"Stress {name[7:]}", self._nodal[:, i], "pressure", error=lambda: self._tensor_error
+            )
         if name.startswith("strain_") and name[7:] in tensor.COMPONENTS:
             i = tensor.COMPONENTS.index(name[7:])
             strain = self.strain()
             assert isinstance(strain, np.ndarray)
             return Field(name, f"Strain {name[7:]}", strain[:, i], "strain")
         if name == "safety_factor":
-            strength, value, error = self.yield_strength(), self.von_mises(), self.stress_error()
+            strength, value = self.yield_strength(), self.von_mises()
             with np.errstate(divide="ignore", invalid="ignore"):
                 factor = strength / value
-                spread = np.where(value > error, strength / (value - error) - factor, np.inf)
+
+            def spread() -> FloatArray:
+                error = self.stress_error()
+                with np.errstate(divide="ignore", invalid="ignore"):
+                    return np.where(value > error, strength / (value - error) - factor, np.inf)
+
             return Field(name, "Safety factor to yield", factor, "dimensionless", error=spread)
         if name == "temperature" and self.case is not None and self.case.temperature is not None:
             values = self.case.temperature.at_nodes(self.model)

@@ -1,4 +1,4 @@
-"""Temperature, heat flux and heat balance of thermal load cases."""
+"""Temperature, heat flux and heat balance of thermal load cases: steady ones, and any instant of a course."""
 
 from __future__ import annotations
 
@@ -22,41 +22,15 @@ if TYPE_CHECKING:
     from designtwin.mesh.selections import Selection
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class ThermalCase(CaseResult):
-    """Answer of one thermal load case.
+class ThermalState(CaseResult):
+    """A temperature field and what follows from it: flux, heat through places, errors.
 
-    Parameters
-    ----------
-    name : str
-    model : Model
-    recovery : Recovery
-    temperature : float64[n_points]
-        K.
-    reactions : float64[n_points]
-        Heat that prescribed temperatures and convection put into the part, W.
-    held : float64[n_points]
-        The share of prescribed temperatures in it, W.
-    applied : float
-        Heat that fluxes and sources put in, W.
-    residual : float
-        Unbalanced heat over heat moved, at free unknowns.
-    imbalance : float
-        Heat in less heat out over heat moved.
-    info : SolveInfo
-    case : LoadCase
+    ``ThermalCase`` is the steady one, ``ThermalInstant`` one of a course in time.
     """
 
-    name: str
-    model: Model
-    recovery: Recovery
     temperature: FloatArray
-    reactions: FloatArray
     held: FloatArray
     applied: float
-    residual: float
-    imbalance: float
-    info: SolveInfo
     case: LoadCase
 
     def _sampled(self) -> FloatArray:
@@ -93,15 +67,16 @@ class ThermalCase(CaseResult):
         total = 0.0
         for load in self.case.heat_loads:
             place = getattr(load, "on", None)
-            if place is None or not load.matrices(self.model):
+            if place is None or not exchanges(load, self.model):
                 continue
             shared = faces & {(int(c), int(f)) for c, f in self.model.region(place).facets}
-            if shared:
-                exchange: Any = load
-                part = replace(exchange, on=ids(facets=sorted(shared)))
-                total += float(part.nodal_heat(self.model).sum())
-                for one in part.matrices(self.model):
-                    total -= float(np.einsum("kij,kj->", one.values, self.temperature[one.nodes]))
+            if shared and hasattr(load, "bind"):
+                # Its faces see one another: a share of them is no such load. Their nodes answer.
+                nodes = self.model.region(ids(facets=sorted(shared))).nodes
+                total += float(self._put_in(load)[nodes].sum())
+            elif shared:
+                part: Any = load
+                total += float(self._put_in(replace(part, on=ids(facets=sorted(shared)))).sum())
         held = np.zeros(self.mesh.n_points, bool)
         for support in (*self.model.heat_supports, *self.case.heat_supports):
             other = self.model.region(getattr(support, "on", everything()))
@@ -109,6 +84,13 @@ class ThermalCase(CaseResult):
                 continue
             held[np.intersect1d(region.nodes, other.nodes)] = True
         return total + float(self.held[held].sum())
+
+    def _put_in(self, load: Any) -> FloatArray:
+        """Heat that a load puts into the nodes, float64[n_points], W."""
+        time = getattr(self, "time", None)
+        if hasattr(load, "bind"):
+            return np.asarray(load.bind(self.model).nodal_heat(self.temperature, time), np.float64)
+        return np.asarray(load.heat_at(self.model, self.temperature, time), np.float64)
 
     @cached_property
     def energy_error(self) -> float:
@@ -124,8 +106,12 @@ class ThermalCase(CaseResult):
     @cached_property
     def temperature_error(self) -> float:
         """Half-width of the interval of any temperature, K."""
-        used = self.temperature[self.mesh.used_nodes]
-        return 4.0 * self.energy_error**2 * float(np.ptp(used))
+        return self._space_error
+
+    @property
+    def _space_error(self) -> float:
+        """What the mesh leaves open of any temperature, K."""
+        return 4.0 * self.energy_error**2 * float(np.ptp(self.temperature[self.mesh.used_nodes]))
 
     @property
     def field_names(self) -> tuple[str, ...]:
@@ -134,13 +120,53 @@ class ThermalCase(CaseResult):
     def field(self, name: str) -> Field:
         """A field by name: temperature, heat_flux (vector), heat_flux_magnitude."""
         if name == "temperature":
-            error = np.full(self.mesh.n_points, self.temperature_error)
-            return Field(name, "Temperature", self.temperature, "temperature", "points", error)
+            return Field(
+                name, "Temperature", self.temperature, "temperature", "points",
+                lambda: np.full(self.mesh.n_points, self.temperature_error),
+            )  # fmt: skip
         if name == "heat_flux":
             return Field(name, "Heat flux", self._nodal, "heat_flux")
         if name == "heat_flux_magnitude":
             return Field(name, "Heat flux", np.linalg.norm(self._nodal, axis=1), "heat_flux")
         raise DesignTwinError(f"there is no field {name!r}; there are: {', '.join(self.field_names)}")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ThermalCase(ThermalState):
+    """Answer of one thermal load case.
+
+    Parameters
+    ----------
+    name : str
+    model : Model
+    recovery : Recovery
+    temperature : float64[n_points]
+        K.
+    reactions : float64[n_points]
+        Heat that prescribed temperatures and convection put into the part, W.
+    held : float64[n_points]
+        The share of prescribed temperatures in it, W.
+    applied : float
+        Heat that fluxes and sources put in, W.
+    residual : float
+        Unbalanced heat over heat moved, at free unknowns.
+    imbalance : float
+        Heat in less heat out over heat moved.
+    info : SolveInfo
+    case : LoadCase
+    """
+
+    name: str
+    model: Model
+    recovery: Recovery
+    temperature: FloatArray
+    reactions: FloatArray
+    held: FloatArray
+    applied: float
+    residual: float
+    imbalance: float
+    info: SolveInfo
+    case: LoadCase
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -161,3 +187,8 @@ class ThermalResult(Result[ThermalCase]):
                 f"    temperature {show(used.min(), 'temperature')} to {show(used.max(), 'temperature')}",
             ]
         return "\n".join(lines)
+
+
+def exchanges(load: Any, model: Model) -> bool:
+    """Whether a load's heat depends on the temperature of the part, as that of convection does."""
+    return bool(len(load.level_nodes(model)))
