@@ -69,11 +69,20 @@ class Given(NamedTuple):
 class HeatCells(Protocol):
     """Conduction and storage of all cells; u is float64[n_dof], in the order of unknowns."""
 
-    topology: Topology
-    constant: bool
-    """Whether properties do not change with temperature."""
-    skewed: bool
-    """Whether the tangent has a part that is not symmetric."""
+    @property
+    def topology(self) -> Topology:
+        """Numbers of nodes."""
+        ...
+
+    @property
+    def constant(self) -> bool:
+        """Whether properties do not change with temperature."""
+        ...
+
+    @property
+    def skewed(self) -> bool:
+        """Whether the tangent has a part that is not symmetric."""
+        ...
 
     def conducted(self, u: FloatArray) -> FloatArray:
         """K(u) u, W."""
@@ -113,9 +122,9 @@ class _ConstantCells:
         topology = thermal_topology(model, blocks)
         conduction = conductivity_terms(model, topology)
         if storing and topology.free is not None:
-            capacity = _capacity_of_free(model, topology)
+            stored = _capacity_of_free(model, topology)
             conduction = tuple(
-                replace(term, capacity=capacity) if isinstance(term, HeatTetrahedra) else term
+                replace(term, capacity=stored) if isinstance(term, HeatTetrahedra) else term
                 for term in conduction
             )
         kept = storing and bool(topology.kept)
@@ -309,6 +318,7 @@ class _Loads:
     """Heat by the loads of a case; nodal values are in the mesh's own order."""
 
     def __init__(self, model: Model, case: LoadCase, topology: Topology) -> None:
+        load: Any
         self._model, self._topology, self._dofs = model, topology, topology.dofs(1)
         n = model.mesh.n_points
         self._applied, self._inflow = np.zeros(n), np.zeros(n)
@@ -317,7 +327,7 @@ class _Loads:
         self._bent: list[_Bent] = []
         self._enclosures: list[Any] = []
         for load in case.heat_loads:
-            varies = getattr(load, "varies", frozenset())
+            varies = getattr(load, "varies", ())
             if hasattr(load, "bind"):
                 self._enclosures.append(load.bind(model))
             elif "temperature" in varies:
@@ -480,8 +490,7 @@ class HeatEquations:
         fixed[linked_nodes(model, heat=True)] = False
         value = np.zeros(dofs.n_points)
         for support in (*model.heat_supports, *self.case.heat_supports):
-            now = support.at(time) if "time" in getattr(support, "varies", ()) else support
-            for held in now.prescribed(model):
+            for held in (support if time is None else support.at(time)).prescribed(model):
                 fixed[held.nodes] = True
                 value[held.nodes] = held.value
         return connected(model, dofs, AffineMap(dofs.gather(fixed), dofs.gather(value)))
