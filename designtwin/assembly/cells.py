@@ -217,7 +217,8 @@ def thermal_strain(model: Model, block: CellBlock, at: PointTables, case: LoadCa
     if local is None:
         local = np.einsum("qn,cn->cq", at.shape, nodal[block.conn])
     axes = _axes(model, block, at)
-    free = block.section.thermal_strain(local.ravel(), case.temperature.reference_kelvin, axes)
+    reference = float(case.temperature.references(model)[block.part])
+    free = block.section.thermal_strain(local.ravel(), reference, axes)
     return np.asarray(free).reshape(*local.shape, 6)
 
 
