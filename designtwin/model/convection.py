@@ -60,7 +60,7 @@ class _Fluid(NamedTuple):
     prandtl: FloatArray
 
 
-# Incropera et al. (2011), table A.4, air at atmospheric pressure:
+# Incropera et al. (2011), table A.4, air; its densities are those of an ideal gas at 100 kPa:
 # K, density kg/m3, specific heat kJ/(kg K), viscosity 1e-7 Pa s, conductivity 1e-3 W/(m K)
 _AIR = np.array([
     (100, 3.5562, 1.032, 71.1, 9.34), (150, 2.3364, 1.012, 103.4, 13.8), (200, 1.7458, 1.007, 132.5, 18.1),
@@ -85,8 +85,8 @@ _WATER = np.array([
 
 def _air(temperature: FloatArray, pressure: float) -> _Fluid:
     """Air as a gas whose density alone feels the pressure."""
-    T, rho, cp, mu, k = _rows(_AIR, temperature, "air")
-    density = rho * T / temperature * pressure / ATMOSPHERE  # between rows as an ideal gas
+    _, rho, cp, mu, k = _rows(_AIR, temperature, "air")
+    density = rho * pressure / 1e5
     return _Fluid(k * 1e-3, mu * 1e-7, mu * 1e-7 / density, cp * mu * 0.1 / k)
 
 
@@ -107,9 +107,8 @@ def _rows(data: FloatArray, temperature: FloatArray, what: str) -> FloatArray:
             f"{show(high, 'temperature')}; {show(worst, 'temperature')} is outside"
         )
     columns = [np.interp(at, data[:, 0], column) for column in data.T]
-    if what == "air":  # density times temperature is what varies slowly
+    if what == "air":  # of a gas, density times temperature is what varies slowly
         columns[1] = np.interp(at, data[:, 0], data[:, 0] * data[:, 1]) / at
-        columns[0] = at
     return np.array(columns)
 
 
@@ -304,7 +303,7 @@ def natural_convection(
     h[near] = max(h[near - 1], h[near + 1])
     holds = Ra <= kind.most
     if shape == "vertical cylinder":
-        # Thick enough to be a plate, Incropera et al. (2011), sec. 9.6.2; judged where heat flows, 20 to 200 K.
+        # Thick enough to be a plate, Incropera et al. (2011), sec. 9.6.2; judged at 20 to 200 K.
         thick = sizes["diameter"] / sizes["length"] >= 35.0 / (Ra / air.prandtl) ** 0.25
         if not (thick | (difference < 20.0) | (surface < 200.0) | (surface > still + 200.0)).all():
             raise ModelError(
