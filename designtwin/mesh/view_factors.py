@@ -87,10 +87,10 @@ class ViewFactors:
         full += np.tril(full, -1).T
         out = np.empty_like(full)
         out[np.ix_(self.order, self.order)] = full
-        return out / self.area[:, None]
+        return np.asarray(out / self.area[:, None])
 
 
-def product(packed: Packed, x: FloatArray) -> FloatArray:
+def product(packed: Packed | FloatArray, x: FloatArray) -> FloatArray:
     """G x with a symmetric matrix stored as its lower half by rows; float64[n]."""
     from designtwin.kernels import radiation
 
@@ -411,13 +411,12 @@ def _shifted(kernel: Any, by: int) -> Any:
 
 def _sampled(n: int, most: int) -> IntArray:
     """Pairs (a, b), b <= a, int64[k, 2]: all where there are few, else evenly many of all and neighbors."""
-    a, b = np.tril_indices(n) if n * (n + 1) // 2 <= most else (None, None)
-    if a is None:
-        rng = np.random.default_rng(0)
-        one, other = rng.integers(0, n, (2, most))
-        near = np.arange(0, n, max(1, n // (most // 4)))
-        a = np.concatenate([np.maximum(one, other), near])
-        b = np.concatenate([np.minimum(one, other), np.maximum(near - 1, 0)])
+    if n * (n + 1) // 2 <= most:
+        return np.ascontiguousarray(np.column_stack(np.tril_indices(n)).astype(np.int64))
+    one, other = np.random.default_rng(0).integers(0, n, (2, most))
+    near = np.arange(0, n, max(1, n // (most // 4)))
+    a = np.concatenate([np.maximum(one, other), near])
+    b = np.concatenate([np.minimum(one, other), np.maximum(near - 1, 0)])
     return np.ascontiguousarray(np.column_stack([a, b]).astype(np.int64))
 
 
