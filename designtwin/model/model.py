@@ -800,7 +800,10 @@ class Model:
             for part in self.parts
         ]
         lines += [f"  support  {item.said}" for item in (*self.supports, *self.heat_supports)]
-        lines += [f"  joined   {item.said}" for item in self.connections]
+        lines += [
+            f"  joined   {item.said}" + (f", {item.amount}" if item.amount else "")
+            for item in self.connections
+        ]
         for case in self.cases.values():
             lines.append(f"  case {case.name!r}")
             lines += [f"    {self._said(item)}" for item in case.items]
