@@ -27,6 +27,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
         "Acceleration", "BearingLoad", "Centrifugal", "Force", "Gravity", "HydrostaticPressure", "Moment",
         "Pressure", "RemoteForce", "Traction", "resultant",
     ),
+    "model.convection": ("forced_convection", "natural_convection", "optimal_fin_spacing"),
     "model.heat": ("Convection", "HeatFlow", "HeatFlux", "HeatSource", "Radiation"),
     "model.supports": (
         "ElasticFoundation", "FixedSupport", "FixedTemperature", "InertiaRelief", "PointMass",

@@ -154,13 +154,13 @@ def _warmth(
 ) -> FloatArray | None:
     """Temperature at table points, float64[n_cells, q], K, where a property is a table over it.
 
-    Held within that of the cell's nodes: a quadratic cell overshoots between them, and tables end.
+    Held within that of the nodes: a quadratic cell overshoots between them, and tables end.
     """
     if temperature is None or not block.section.material.varies_with_temperature(what):
         return None
     nodal = temperature[block.conn]
     between = np.einsum("qn,cn->cq", at.shape, nodal)
-    return np.asarray(np.clip(between, nodal.min(axis=1)[:, None], nodal.max(axis=1)[:, None]))
+    return np.asarray(np.clip(between, temperature.min(), temperature.max()))
 
 
 def axes_at(model: Model, block: CellBlock, at: PointTables) -> FloatArray | None:
@@ -217,7 +217,8 @@ def thermal_strain(model: Model, block: CellBlock, at: PointTables, case: LoadCa
     if local is None:
         local = np.einsum("qn,cn->cq", at.shape, nodal[block.conn])
     axes = axes_at(model, block, at)
-    free = block.section.thermal_strain(local.ravel(), case.temperature.reference_kelvin, axes)
+    reference = float(case.temperature.references(model)[block.part])
+    free = block.section.thermal_strain(local.ravel(), reference, axes)
     return np.asarray(free).reshape(*local.shape, 6)
 
 

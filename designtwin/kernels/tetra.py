@@ -1387,9 +1387,20 @@ def tensors_general(start, stop, cells, tensor, tensor_of, out):
 
 
 @njit(nogil=True, fastmath=_FAST, forceinline=True)
-def _scalar_cells_at_once(metric, step, weights, at):
-    """weights[3] times the flow of a batch, in the place of its values at[10, 16]; scratch behind."""
+def _flow(m11, m12, m13, m22, m23, m33, x, y, z):
+    """Symmetric matrix on a vector, and the sum of the three."""
+    a, b, c = m11 * x + m12 * y + m13 * z, m12 * x + m22 * y + m23 * z, m13 * x + m23 * y + m33 * z
+    return a, b, c, -(a + b + c)
+
+
+@njit(nogil=True, fastmath=_FAST, forceinline=True)
+def _conducted(metric, weights, at):
+    """weights[3] times the flow of a batch with values at[10, 16], into the ten rows behind.
+
+    All in one array: what is known not to overlap needs no check before lanes are joined to vectors.
+    """
     base, own, mid = weights[0], weights[1], weights[2]
+    base_out, own_out, mid_out = weights[3] * base, weights[3] * own, weights[3] * mid
     for w in range(16):
         u0, u1, u2, u3 = at[w], at[16 + w], at[32 + w], at[48 + w]
         u01, u12, u20 = at[64 + w], at[80 + w], at[96 + w]
@@ -1398,89 +1409,225 @@ def _scalar_cells_at_once(metric, step, weights, at):
         d1 = base * u1 + mid * (u01 + u12 + u13) - d0
         d2 = base * u2 + mid * (u20 + u12 + u23) - d0
         d3 = base * u3 + mid * (u03 + u13 + u23) - d0
-        at[160 + w] = d1 + own * (u01 - u0)
-        at[176 + w] = d2 + own * (u20 - u0)
-        at[192 + w] = d3 + own * (u03 - u0)
-        at[208 + w] = d1 + own * (u1 - u01)
-        at[224 + w] = d2 + own * (u12 - u01)
-        at[240 + w] = d3 + own * (u13 - u01)
-        at[256 + w] = d1 + own * (u12 - u20)
-        at[272 + w] = d2 + own * (u2 - u20)
-        at[288 + w] = d3 + own * (u23 - u20)
-        at[304 + w] = d1 + own * (u13 - u03)
-        at[320 + w] = d2 + own * (u23 - u03)
-        at[336 + w] = d3 + own * (u3 - u03)
-    for q in range(4):
-        m, t = metric[q * step : q * step + 96], at[160 + 48 * q : 208 + 48 * q]
-        for w in range(16):
-            x, y, z = t[w], t[16 + w], t[32 + w]
-            t[w] = m[w] * x + m[16 + w] * y + m[32 + w] * z
-            t[16 + w] = m[16 + w] * x + m[48 + w] * y + m[64 + w] * z
-            t[32 + w] = m[32 + w] * x + m[64 + w] * y + m[80 + w] * z
-    for w in range(16):
-        a1, a2, a3 = at[160 + w], at[176 + w], at[192 + w]
-        b1, b2, b3 = at[208 + w], at[224 + w], at[240 + w]
-        c1, c2, c3 = at[256 + w], at[272 + w], at[288 + w]
-        e1, e2, e3 = at[304 + w], at[320 + w], at[336 + w]
-        a0, b0, c0, e0 = -(a1 + a2 + a3), -(b1 + b2 + b3), -(c1 + c2 + c3), -(e1 + e2 + e3)
+        m11, m12, m13 = metric[w], metric[16 + w], metric[32 + w]
+        m22, m23, m33 = metric[48 + w], metric[64 + w], metric[80 + w]
+        a1, a2, a3, a0 = _flow(
+            m11, m12, m13, m22, m23, m33, d1 + own * (u01 - u0), d2 + own * (u20 - u0), d3 + own * (u03 - u0)
+        )
+        b1, b2, b3, b0 = _flow(
+            m11,
+            m12,
+            m13,
+            m22,
+            m23,
+            m33,
+            d1 + own * (u1 - u01),
+            d2 + own * (u12 - u01),
+            d3 + own * (u13 - u01),
+        )
+        c1, c2, c3, c0 = _flow(
+            m11,
+            m12,
+            m13,
+            m22,
+            m23,
+            m33,
+            d1 + own * (u12 - u20),
+            d2 + own * (u2 - u20),
+            d3 + own * (u23 - u20),
+        )
+        e1, e2, e3, e0 = _flow(
+            m11,
+            m12,
+            m13,
+            m22,
+            m23,
+            m33,
+            d1 + own * (u13 - u03),
+            d2 + own * (u23 - u03),
+            d3 + own * (u3 - u03),
+        )
         t0, t1, t2, t3 = a0 + b0 + c0 + e0, a1 + b1 + c1 + e1, a2 + b2 + c2 + e2, a3 + b3 + c3 + e3
-        base, own, mid = weights[3] * weights[0], weights[3] * weights[1], weights[3] * weights[2]
-        at[w] = base * t0 + own * a0
-        at[16 + w] = base * t1 + own * b1
-        at[32 + w] = base * t2 + own * c2
-        at[48 + w] = base * t3 + own * e3
-        at[64 + w] = mid * (t0 + t1) + own * (b0 + a1)
-        at[80 + w] = mid * (t1 + t2) + own * (c1 + b2)
-        at[96 + w] = mid * (t2 + t0) + own * (a2 + c0)
-        at[112 + w] = mid * (t0 + t3) + own * (e0 + a3)
-        at[128 + w] = mid * (t1 + t3) + own * (e1 + b3)
-        at[144 + w] = mid * (t2 + t3) + own * (e2 + c3)
+        at[160 + w] = base_out * t0 + own_out * a0
+        at[176 + w] = base_out * t1 + own_out * b1
+        at[192 + w] = base_out * t2 + own_out * c2
+        at[208 + w] = base_out * t3 + own_out * e3
+        at[224 + w] = mid_out * (t0 + t1) + own_out * (b0 + a1)
+        at[240 + w] = mid_out * (t1 + t2) + own_out * (c1 + b2)
+        at[256 + w] = mid_out * (t2 + t0) + own_out * (a2 + c0)
+        at[272 + w] = mid_out * (t0 + t3) + own_out * (e0 + a3)
+        at[288 + w] = mid_out * (t1 + t3) + own_out * (e1 + b3)
+        at[304 + w] = mid_out * (t2 + t3) + own_out * (e2 + c3)
 
 
 @njit(nogil=True, fastmath=_FAST, forceinline=True)
-def _stored_at_once(capacity, factor, at, out):
-    """Capacity of straight cells, rho c V / 420 each, times at[10, 16], times factor, into out[10, 16]."""
+def _conducted_general(metric, weights, at):
+    """As ``_conducted``, from metric[4, 6, 16] at the points of the rule."""
+    base, own, mid = weights[0], weights[1], weights[2]
+    base_out, own_out, mid_out = weights[3] * base, weights[3] * own, weights[3] * mid
     for w in range(16):
         u0, u1, u2, u3 = at[w], at[16 + w], at[32 + w], at[48 + w]
         u01, u12, u20 = at[64 + w], at[80 + w], at[96 + w]
         u03, u13, u23 = at[112 + w], at[128 + w], at[144 + w]
-        m = capacity[w] * factor
-        two = m + m
-        corners, x, y, z = u0 + u1 + u2 + u3, u01 + u23, u12 + u03, u20 + u13
-        mids = x + y + z
-        ends = m * (corners - 6 * mids)
-        sides = m * (16 * mids - 6 * corners)
-        out[w] = ends + m * (5 * u0 + 2 * (u01 + u20 + u03))
-        out[16 + w] = ends + m * (5 * u1 + 2 * (u01 + u12 + u13))
-        out[32 + w] = ends + m * (5 * u2 + 2 * (u20 + u12 + u23))
-        out[48 + w] = ends + m * (5 * u3 + 2 * (u03 + u13 + u23))
-        out[64 + w] = sides + two * (u0 + u1 + 8 * u01 - 4 * u23)
-        out[80 + w] = sides + two * (u1 + u2 + 8 * u12 - 4 * u03)
-        out[96 + w] = sides + two * (u2 + u0 + 8 * u20 - 4 * u13)
-        out[112 + w] = sides + two * (u0 + u3 + 8 * u03 - 4 * u12)
-        out[128 + w] = sides + two * (u1 + u3 + 8 * u13 - 4 * u20)
-        out[144 + w] = sides + two * (u2 + u3 + 8 * u23 - 4 * u01)
+        d0 = base * u0 + mid * (u01 + u20 + u03)
+        d1 = base * u1 + mid * (u01 + u12 + u13) - d0
+        d2 = base * u2 + mid * (u20 + u12 + u23) - d0
+        d3 = base * u3 + mid * (u03 + u13 + u23) - d0
+        a1, a2, a3, a0 = _flow(
+            metric[w], metric[16 + w], metric[32 + w], metric[48 + w], metric[64 + w], metric[80 + w],
+            d1 + own * (u01 - u0), d2 + own * (u20 - u0), d3 + own * (u03 - u0),
+        )  # fmt: skip
+        b1, b2, b3, b0 = _flow(
+            metric[96 + w], metric[112 + w], metric[128 + w],
+            metric[144 + w], metric[160 + w], metric[176 + w],
+            d1 + own * (u1 - u01), d2 + own * (u12 - u01), d3 + own * (u13 - u01),
+        )  # fmt: skip
+        c1, c2, c3, c0 = _flow(
+            metric[192 + w], metric[208 + w], metric[224 + w],
+            metric[240 + w], metric[256 + w], metric[272 + w],
+            d1 + own * (u12 - u20), d2 + own * (u2 - u20), d3 + own * (u23 - u20),
+        )  # fmt: skip
+        e1, e2, e3, e0 = _flow(
+            metric[288 + w], metric[304 + w], metric[320 + w],
+            metric[336 + w], metric[352 + w], metric[368 + w],
+            d1 + own * (u13 - u03), d2 + own * (u23 - u03), d3 + own * (u3 - u03),
+        )  # fmt: skip
+        t0, t1, t2, t3 = a0 + b0 + c0 + e0, a1 + b1 + c1 + e1, a2 + b2 + c2 + e2, a3 + b3 + c3 + e3
+        at[160 + w] = base_out * t0 + own_out * a0
+        at[176 + w] = base_out * t1 + own_out * b1
+        at[192 + w] = base_out * t2 + own_out * c2
+        at[208 + w] = base_out * t3 + own_out * e3
+        at[224 + w] = mid_out * (t0 + t1) + own_out * (b0 + a1)
+        at[240 + w] = mid_out * (t1 + t2) + own_out * (c1 + b2)
+        at[256 + w] = mid_out * (t2 + t0) + own_out * (a2 + c0)
+        at[272 + w] = mid_out * (t0 + t3) + own_out * (e0 + a3)
+        at[288 + w] = mid_out * (t1 + t3) + own_out * (e1 + b3)
+        at[304 + w] = mid_out * (t2 + t3) + own_out * (e2 + c3)
 
 
 @njit(nogil=True, fastmath=_FAST, forceinline=True)
-def _stored_general_at_once(capacity, shape, factor, at, out):
-    """As ``_stored_at_once``, from capacity[q, 16] at points where functions are shape[q, 10].
+def _stored(capacity, factor, at):
+    """Adds factor times capacity[16] of straight cells, rho c V / 420, on at[10, 16] to the rows behind."""
+    number = at.dtype.type  # a plain number would turn single precision into double
+    two, four, five, six = number(2.0), number(4.0), number(5.0), number(6.0)
+    eight, sixteen = number(8.0), number(16.0)
+    for w in range(16):
+        u0, u1, u2, u3 = at[w], at[16 + w], at[32 + w], at[48 + w]
+        u01, u12, u20 = at[64 + w], at[80 + w], at[96 + w]
+        u03, u13, u23 = at[112 + w], at[128 + w], at[144 + w]
+        m = factor * capacity[w]
+        twice = m + m
+        corners = u0 + u1 + u2 + u3
+        mids = u01 + u12 + u20 + u03 + u13 + u23
+        ends = m * (corners - six * mids)
+        sides = m * (sixteen * mids - six * corners)
+        at[160 + w] += ends + m * (five * u0 + two * (u01 + u20 + u03))
+        at[176 + w] += ends + m * (five * u1 + two * (u01 + u12 + u13))
+        at[192 + w] += ends + m * (five * u2 + two * (u20 + u12 + u23))
+        at[208 + w] += ends + m * (five * u3 + two * (u03 + u13 + u23))
+        at[224 + w] += sides + twice * (u0 + u1 + eight * u01 - four * u23)
+        at[240 + w] += sides + twice * (u1 + u2 + eight * u12 - four * u03)
+        at[256 + w] += sides + twice * (u2 + u0 + eight * u20 - four * u13)
+        at[272 + w] += sides + twice * (u0 + u3 + eight * u03 - four * u12)
+        at[288 + w] += sides + twice * (u1 + u3 + eight * u13 - four * u20)
+        at[304 + w] += sides + twice * (u2 + u3 + eight * u23 - four * u01)
 
-    The 16 numbers behind out[10, 16] are scratch.
+
+@njit(nogil=True, fastmath=_FAST, forceinline=True)
+def _near_corners(capacity, factor, n, at):
+    """Adds what four points, one near each corner, hold; n[10]: functions at the point near corner 0.
+
+    A point's value is that of all corners and edges alike, plus something of its corner and its edges.
     """
-    out[:160] = 0
-    for q in range(shape.shape[0]):
-        n, m = shape[q], capacity[16 * q : 16 * q + 16]
-        here = out[160:176]
-        for w in range(16):
-            here[w] = (
-                n[0] * at[w] + n[1] * at[16 + w] + n[2] * at[32 + w] + n[3] * at[48 + w] + n[4] * at[64 + w]
-                + n[5] * at[80 + w] + n[6] * at[96 + w] + n[7] * at[112 + w] + n[8] * at[128 + w]
-                + n[9] * at[144 + w]
-            ) * m[w] * factor  # fmt: skip
-        for a in range(10):
-            for w in range(16):
-                out[16 * a + w] += n[a] * here[w]
+    corner, edge = n[0] - n[1], n[4] - n[5]
+    other, rest = n[1], n[5]
+    for w in range(16):
+        u0, u1, u2, u3 = at[w], at[16 + w], at[32 + w], at[48 + w]
+        u01, u12, u20 = at[64 + w], at[80 + w], at[96 + w]
+        u03, u13, u23 = at[112 + w], at[128 + w], at[144 + w]
+        alike = other * (u0 + u1 + u2 + u3) + rest * (u01 + u12 + u20 + u03 + u13 + u23)
+        v0 = factor * capacity[w] * (alike + corner * u0 + edge * (u01 + u20 + u03))
+        v1 = factor * capacity[16 + w] * (alike + corner * u1 + edge * (u01 + u12 + u13))
+        v2 = factor * capacity[32 + w] * (alike + corner * u2 + edge * (u20 + u12 + u23))
+        v3 = factor * capacity[48 + w] * (alike + corner * u3 + edge * (u03 + u13 + u23))
+        total = v0 + v1 + v2 + v3
+        ends, sides = other * total, rest * total
+        at[160 + w] += ends + corner * v0
+        at[176 + w] += ends + corner * v1
+        at[192 + w] += ends + corner * v2
+        at[208 + w] += ends + corner * v3
+        at[224 + w] += sides + edge * (v0 + v1)
+        at[240 + w] += sides + edge * (v1 + v2)
+        at[256 + w] += sides + edge * (v2 + v0)
+        at[272 + w] += sides + edge * (v0 + v3)
+        at[288 + w] += sides + edge * (v1 + v3)
+        at[304 + w] += sides + edge * (v2 + v3)
+
+
+@njit(nogil=True, fastmath=_FAST, forceinline=True)
+def _near_edges(capacity, factor, n, at):
+    """Adds what six points hold, near edges 03 02 01 23 13 12; n[10]: functions at the point near edge 03.
+
+    A point's value is that of all alike, plus something of its edge, the one across, and its two corners.
+    """
+    corner, edge, across = n[0] - n[1], n[7] - n[4], n[5] - n[4]
+    other, rest = n[1], n[4]
+    for w in range(16):
+        u0, u1, u2, u3 = at[w], at[16 + w], at[32 + w], at[48 + w]
+        u01, u12, u20 = at[64 + w], at[80 + w], at[96 + w]
+        u03, u13, u23 = at[112 + w], at[128 + w], at[144 + w]
+        alike = other * (u0 + u1 + u2 + u3) + rest * (u01 + u12 + u20 + u03 + u13 + u23)
+        v03 = factor * capacity[w] * (alike + corner * (u0 + u3) + edge * u03 + across * u12)
+        v20 = factor * capacity[16 + w] * (alike + corner * (u2 + u0) + edge * u20 + across * u13)
+        v01 = factor * capacity[32 + w] * (alike + corner * (u0 + u1) + edge * u01 + across * u23)
+        v23 = factor * capacity[48 + w] * (alike + corner * (u2 + u3) + edge * u23 + across * u01)
+        v13 = factor * capacity[64 + w] * (alike + corner * (u1 + u3) + edge * u13 + across * u20)
+        v12 = factor * capacity[80 + w] * (alike + corner * (u1 + u2) + edge * u12 + across * u03)
+        total = v03 + v20 + v01 + v23 + v13 + v12
+        ends, sides = other * total, rest * total
+        at[160 + w] += ends + corner * (v01 + v20 + v03)
+        at[176 + w] += ends + corner * (v01 + v12 + v13)
+        at[192 + w] += ends + corner * (v20 + v12 + v23)
+        at[208 + w] += ends + corner * (v03 + v13 + v23)
+        at[224 + w] += sides + edge * v01 + across * v23
+        at[240 + w] += sides + edge * v12 + across * v03
+        at[256 + w] += sides + edge * v20 + across * v13
+        at[272 + w] += sides + edge * v03 + across * v12
+        at[288 + w] += sides + edge * v13 + across * v20
+        at[304 + w] += sides + edge * v23 + across * v01
+
+
+@njit(nogil=True)
+def _take_scalars(first, n_own, shared, begin, end, column, add, x, buffer, y, u, f):
+    """A chunk's values from column of x into u; f zero, or what is in y and buffer."""
+    n = n_own + end - begin
+    if x.shape[1] == 1:  # flat: the machine copies whole vectors
+        u[:n_own] = x.reshape(x.size)[first : first + n_own]
+    else:
+        for i in range(n_own):
+            u[i] = x[first + i, column]
+    for i in range(begin, end):
+        u[n_own + i - begin] = x[shared[i], column]
+    if add:
+        for i in range(n_own):
+            f[i] = y[first + i, column]
+        for i in range(begin, end):
+            f[n_own + i - begin] = buffer[i, column]
+    else:
+        f[:n] = 0
+
+
+@njit(nogil=True)
+def _give_scalars(first, n_own, begin, end, column, f, buffer, y):
+    """A chunk's sums to its rows of y and of the buffer."""
+    if y.shape[1] == 1:
+        y.reshape(y.size)[first : first + n_own] = f[:n_own]
+        buffer.reshape(buffer.size)[begin:end] = f[n_own : n_own + end - begin]
+    else:
+        for i in range(n_own):
+            y[first + i, column] = f[i]
+        for i in range(begin, end):
+            buffer[i, column] = f[n_own + i - begin]
 
 
 @njit(cache=True, nogil=True)
@@ -1502,10 +1649,11 @@ def scalar_product(
         Of ``Plan``; conn and batches may be the general ones.
     metric : float[n_batches, 4 or 1, 6, LANES], or [n_batches, 0, 6, LANES]: capacity alone
         From ``metric``.
-    capacity : float[n_batches, n_q or 1, LANES], or [n_batches, 0, LANES]: conductivity alone
+    capacity : float[n_batches, 14 or 1, LANES], or [n_batches, 0, LANES]: conductivity alone
         From ``capacity``.
-    shape : float[n_q, 10]
-        Shape functions at the points of capacity; not read where it has one.
+    shape : float[14, 10]
+        Shape functions at the points of capacity: twice four near corners 0 to 3, six near edges 03 02 01 23
+        13 12, each set alike but for turns; not read where capacity has one point or none.
     weights : float[5]
         POINT_WEIGHTS, factor of conductivity, factor of capacity.
     add : bool
@@ -1518,49 +1666,38 @@ def scalar_product(
         First and last + 1 of the columns done.
     """
     flat, size = metric.reshape(metric.size), 96 * metric.shape[1]
-    step = 96 if metric.shape[1] == 4 else 0
     stored, room = capacity.reshape(capacity.size), 16 * capacity.shape[1]
     most = _most_nodes(start, stop, interior, shared_start)
     u, f = np.empty(most, x.dtype), np.empty(most, x.dtype)
-    at, more = np.empty(352, x.dtype), np.empty(176, x.dtype)
+    at = np.zeros(320, x.dtype)
     for chunk in range(start, stop):
         first, n_own = np.int64(interior[chunk]), np.int64(interior[chunk + 1] - interior[chunk])
         begin, end = np.int64(shared_start[chunk]), np.int64(shared_start[chunk + 1])
         if batches[chunk] == batches[chunk + 1] and add:
             continue
         for column in range(columns[0], columns[1]):
-            f[:] = 0
-            for i in range(n_own):
-                u[i] = x[first + i, column]
-            for i in range(begin, end):
-                u[n_own + i - begin] = x[shared[i], column]
-            if add:
-                for i in range(n_own):
-                    f[i] = y[first + i, column]
-                for i in range(begin, end):
-                    f[n_own + i - begin] = buffer[i, column]
+            _take_scalars(first, n_own, shared, begin, end, column, add, x, buffer, y, u, f)
             for b in range(batches[chunk], batches[chunk + 1]):
                 for a in range(10):
                     for w in range(16):
                         at[16 * a + w] = u[np.uint32(conn[b, a, w])]
+                if size == 96:
+                    _conducted(flat[96 * b : 96 * b + 96], weights, at)
+                elif size > 0:
+                    _conducted_general(flat[384 * b : 384 * b + 384], weights, at)
+                else:
+                    at[160:] = 0
                 if room == 16:
-                    _stored_at_once(stored[16 * b : 16 * b + 16], weights[4], at, more)
+                    _stored(stored[16 * b : 16 * b + 16], weights[4], at)
                 elif room > 0:
-                    here = stored[room * b : room * (b + 1)]
-                    _stored_general_at_once(here, shape, weights[4], at, more)
-                if size > 0:
-                    _scalar_cells_at_once(flat[size * b : size * (b + 1)], step, weights, at)
-                    if room > 0:
-                        for i in range(160):
-                            more[i] += at[i]
-                total = more if room > 0 else at
-                for a in range(10):
-                    for w in range(16):
-                        f[np.uint32(conn[b, a, w])] += total[16 * a + w]
-            for i in range(n_own):
-                y[first + i, column] = f[i]
-            for i in range(begin, end):
-                buffer[i, column] = f[n_own + i - begin]
+                    here = stored[224 * b : 224 * b + 224]
+                    _near_corners(here[:64], weights[4], shape[0], at)
+                    _near_corners(here[64:128], weights[4], shape[4], at)
+                    _near_edges(here[128:], weights[4], shape[8], at)
+                for w in range(16):  # cells one by one: neighbors share nodes, and a sum waits for the one before
+                    for a in range(10):
+                        f[np.uint32(conn[b, a, w])] += at[160 + 16 * a + w]
+            _give_scalars(first, n_own, begin, end, column, f, buffer, y)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

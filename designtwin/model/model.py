@@ -19,6 +19,7 @@ from designtwin.errors import (
     SelectionError,
     did_you_mean,
 )
+from designtwin.io.points import PointCloud
 from designtwin.mesh.mesh import Mesh
 from designtwin.mesh.selections import Region, Selection, select
 from designtwin.model import contact as contact  # so that plain data knows its types
@@ -44,41 +45,144 @@ class Temperature(Plain):
     Parameters
     ----------
     value : temperature, field, array float64[n_points] in K, or a thermal case
-        What solved it may be given as it is: ``Temperature(solve_thermal(model)["hot"])``.
-    reference : temperature
-        At which the part is free of stress.
+        What solved it may be given as it is: ``Temperature(solve_thermal(model)["hot"])``, and so may what
+        ``transfer`` brought from another mesh. A transient case, ``nodal(values, times)`` or a table over
+        time makes the load case a history: it is solved at every instant.
+    reference : temperature, or a mapping of part to temperature
+        At which the part is free of stress; where parts differ ``{"die": "183 degC", "base": "23 degC"}``, by
+        the names that the model's materials go by.
     """
 
     value: Any
     reference: Any = 293.15
+    _mesh: Mesh | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        value = getattr(self.value, "temperature", self.value)
-        if isinstance(value, np.ndarray) and value.ndim == 1:
-            value = nodal(value)
-        reference = to_si(self.reference, "temperature", name="Temperature reference")
-        if not isinstance(reference, float):
-            raise ModelError(f"Temperature reference: one temperature is wanted, got {self.reference!r}")
-        object.__setattr__(self, "value", Magnitude.of(value, "temperature", name="Temperature value"))
+        object.__setattr__(self, "_mesh", getattr(self.value, "mesh", None))
+        object.__setattr__(self, "value", _temperatures(self.value))
+        if isinstance(self.reference, Mapping):
+            if not self.reference or not all(isinstance(part, str) for part in self.reference):
+                raise ModelError("Temperature reference: parts go by name, as {'die': '23 degC'}")
+            reference: Any = {part: self._free_at(one) for part, one in self.reference.items()}
+        else:
+            reference = self._free_at(self.reference)
         object.__setattr__(self, "reference", reference)
 
+    def _free_at(self, given: Any) -> float:
+        reference = to_si(given, "temperature", name="Temperature reference")
+        if not isinstance(reference, float):
+            raise ModelError(f"Temperature reference: one temperature is wanted, got {given!r}")
+        return reference
+
+    @property
+    def times(self) -> FloatArray:
+        """Instants of a history, float64[k], s, ascending; none of a steady state."""
+        if self.value.over != "time":
+            return np.empty(0)
+        knots: FloatArray = self.value.knots
+        return knots
+
+    def at(self, time: float) -> Temperature:
+        """The state at one time, s; linear between the instants of a history."""
+        if not len(self.times):
+            return self
+        out = replace(self, value=self.value.frozen(time))
+        object.__setattr__(out, "_mesh", self._mesh)
+        return out
+
     def at_nodes(self, model: Model) -> FloatArray:
-        """Temperature of every mesh point, float64[n_points], K."""
+        """Temperature of every mesh point, float64[n_points], K.
+
+        Raises
+        ------
+        ModelError
+            If it is a history: ``at(time)`` is steady.
+        """
         return np.broadcast_to(self.value.at(points=model.mesh.points), (model.mesh.n_points,)).copy()
 
     def check(self, model: Model) -> None:
-        """Raise ModelError if the values do not fit the model's mesh."""
-        self.at_nodes(model)
+        """Raise ModelError if the values do not fit the model's mesh, or a part has no reference."""
+        other = self._mesh
+        if other is not None and other is not model.mesh and not _same_nodes(other, model.mesh):
+            raise ModelError(
+                f"its values belong to another mesh ({other.n_points:,} nodes; the model's has "
+                f"{model.mesh.n_points:,}, or elsewhere): bring them over with "
+                "Temperature(dtw.transfer(case, model.mesh))"
+            )
+        self.at(float(self.times[0]) if len(self.times) else 0.0).at_nodes(model)
+        self.references(model)
 
-    @property
-    def reference_kelvin(self) -> float:
-        """Stress-free temperature, K."""
-        return float(self.reference)
+    def references(self, model: Model) -> FloatArray:
+        """Stress-free temperature of each part, float64[n_parts], K.
+
+        Raises
+        ------
+        ModelError
+            If the reference goes by parts and names one the model lacks, or leaves one out.
+        """
+        names = [part.name for part in model.parts]
+        if not isinstance(self.reference, Mapping):
+            return np.full(len(names), float(self.reference))
+        for name in self.reference:
+            if name not in names:
+                raise ModelError(
+                    f"reference names the part {name!r}{did_you_mean(name, names)}; parts go by the names in "
+                    f"materials: {', '.join(map(repr, names))}"
+                )
+        for name in names:
+            if name not in self.reference:
+                raise ModelError(f"reference leaves out the part {name!r}; state where it is free of stress")
+        return np.array([self.reference[name] for name in names])
 
     @property
     def said(self) -> str:
         """The state in a sentence."""
+        if isinstance(self.reference, Mapping):
+            each = [f"{show(one, 'temperature')} ({part})" for part, one in self.reference.items()]
+            return f"Temperature {self.value}, free of stress at {', '.join(each)}"
         return f"Temperature {self.value}, free of stress at {show(self.reference, 'temperature')}"
+
+
+def _temperatures(given: Any) -> Magnitude:
+    """What a user gave for a temperature as a magnitude; a solved history without copies of it."""
+    times = getattr(given, "times", None)
+    if times is not None and hasattr(given, "frames"):
+        # A transient case: instants are read one by one, as they may lie on disk.
+        values = np.empty((len(times), given.mesh.n_points))
+        for row, frame in zip(values, given.frames, strict=True):
+            row[:] = frame.temperature
+        given, times = (values[0], None) if len(times) == 1 else (values, times)
+    elif hasattr(given, "temperature"):
+        given = given.temperature
+    elif isinstance(given, PointCloud):
+        raise ModelError("Temperature value is a point cloud; bring it to the mesh: transfer(cloud, mesh)")
+    elif getattr(given, "by_case", None):
+        raise ModelError(
+            f"Temperature value: a result of {len(given.by_case)} cases; say which: "
+            f"result[{next(iter(given.by_case))!r}]"
+        )
+    if isinstance(given, np.ndarray) and given.ndim == 1:
+        given = nodal(given)
+    elif isinstance(given, np.ndarray) and given.ndim == 2 and times is not None:
+        for array in (given, times):
+            array.setflags(write=False)
+        return Magnitude(
+            dimension="temperature", kind="nodal", values=given, over="time", knots=times,
+            name="Temperature value",
+        )  # fmt: skip
+    value = Magnitude.of(given, "temperature", name="Temperature value")
+    if value.depends_on == "temperature":
+        raise ModelError("Temperature value is stated over temperature; over time is what makes sense here")
+    if value.over == "time" and value.kind == "function":
+        raise ModelError(
+            "Temperature value is a function of time, which has no instants at which to look at the stress; "
+            "state it as table(over='time', ...) or nodal(values, times)"
+        )
+    return value
+
+
+def _same_nodes(a: Mesh, b: Mesh) -> bool:
+    return a.points.shape == b.points.shape and bool((a.points == b.points).all())
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,6 +268,15 @@ class LoadCase:
     def is_static(self) -> bool:
         """Anything mechanical in it, or nothing at all."""
         return bool(self.loads or self.supports or self.temperature) or not self.is_thermal
+
+    @property
+    def times(self) -> FloatArray:
+        """Instants at which a history is solved, float64[k], s; none of a steady case."""
+        return np.empty(0) if self.temperature is None else self.temperature.times
+
+    def at(self, time: float) -> LoadCase:
+        """The case at one time, s: its temperature as it is then."""
+        return self if self.temperature is None else replace(self, temperature=self.temperature.at(time))
 
     def setup_key(self) -> str:
         """Equal for cases of equal supports and stiffness, which can share one factorization."""
@@ -444,6 +557,13 @@ class Model:
                         "not add; state one case with all the heat, or strain the part by what was solved: "
                         f"dtw.Temperature(dtw.solve_thermal(model)[{case!r}])"
                     )
+            courses = [case for case in flat[name] if len(self.cases[case].times)]
+            for case in courses[1:]:
+                if not np.array_equal(self.cases[case].times, self.cases[courses[0]].times):
+                    raise ModelError(
+                        f"combination {name!r} adds {courses[0]!r} and {case!r}, whose temperatures are "
+                        "known at different instants; give both at the same ones"
+                    )
             keys = {case: self._held(self.cases[case]) for case in flat[name]}
             if len(set(keys.values())) > 1:
                 a, b = next((a, b) for a in keys for b in keys if keys[a] != keys[b])
@@ -680,7 +800,10 @@ class Model:
             for part in self.parts
         ]
         lines += [f"  support  {item.said}" for item in (*self.supports, *self.heat_supports)]
-        lines += [f"  joined   {item.said}" for item in self.connections]
+        lines += [
+            f"  joined   {item.said}" + (f", {item.amount}" if item.amount else "")
+            for item in self.connections
+        ]
         for case in self.cases.values():
             lines.append(f"  case {case.name!r}")
             lines += [f"    {self._said(item)}" for item in case.items]

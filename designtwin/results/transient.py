@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -271,8 +271,119 @@ class Instants(Sequence[ThermalInstant]):
             yield self._kept.get(i) or self._course._instant(i)  # a walk through all keeps none
 
 
+class Course(CaseResult):
+    """An answer over time: instants in order, and numbers over them."""
+
+    _habitual: ClassVar[str] = "temperature"
+    """The field that a history is of where none is named."""
+    _totals: ClassVar[Mapping[str, tuple[str, str]]] = {}
+    """Numbers of the whole part, in words and by dimension."""
+
+    @property
+    def times(self) -> FloatArray:
+        """Instants kept, float64[k], s, ascending."""
+        raise NotImplementedError
+
+    def _total(self, name: str) -> FloatArray:
+        """A number of the whole part over the instants, float64[k]."""
+        raise NotImplementedError
+
+    def history(
+        self,
+        on: str | Selection | Sequence[Any] | None = None,
+        *,
+        over: str = "max",
+        name: str = "",
+    ) -> TimeHistory:
+        """A number over time: an extreme or the mean of a field over a place, its value at a point, or heat.
+
+        Parameters
+        ----------
+        on : group name, selection, or point (x, y, z), optional
+            The whole part unless given.
+        over : str
+            "max", "min" or "mean" (by area where the place is a face, by volume where it is cells); a point
+            has none.
+        name : str
+            A field: "temperature" (the habitual one of heat), "heat_flux_magnitude"; "von_mises" (that of
+            statics), "displacement" by its length, "stress_xx". Of heat in the whole part ``"applied"``,
+            ``"exchanged"``, ``"held"`` (W), ``"heat_in"``, ``"stored_energy"`` (J).
+
+        Raises
+        ------
+        DesignTwinError
+            If there is no such field, place or ``over``.
+        """
+        name = name or self._habitual
+        if name in self._totals:
+            if on is not None:
+                raise DesignTwinError(f"history of {name!r} is of the whole part; leave on= out")
+            label, dimension = self._totals[name]
+            return TimeHistory(self.times, self._total(name), label, dimension, self.name)
+        field_names = self.frames[0].field_names
+        if name not in field_names:
+            known = (*field_names, *self._totals)
+            hint = did_you_mean(name, known, n=2) or f"; there are: {', '.join(known)}"
+            raise DesignTwinError(f"there is no {name!r} over time{hint}")
+        if over not in OVER_PLACE:
+            raise DesignTwinError(f"history over={over!r}: say one of {', '.join(OVER_PLACE)}")
+        first = self.frames[0].field(name)
+        if first.values.ndim > 1 and name + "_magnitude" in field_names:
+            raise DesignTwinError(f"{name!r} is a vector; ask for the history of {name + '_magnitude'!r}")
+        words = {"max": "largest ", "min": "smallest ", "mean": "mean "}[over] + first.title.lower()
+        if _is_point(on):
+            return self._at_point(on, name, first)
+        rows, weights, place = self._place(on, first.location)
+        values = np.empty(len(self.times))
+        for i, shown in enumerate(self._each(name, rows)):
+            if over == "mean":
+                values[i] = weights @ shown
+            else:
+                values[i] = shown.max() if over == "max" else shown.min()
+        return TimeHistory(self.times, values, f"{words}{place}", first.dimension, self.name)
+
+    def peak(self, on: str | Selection | None = None, *, over: str = "max", name: str = "") -> Peak:
+        """The largest (or, with ``over="min"``, smallest) value over a place and all instants."""
+        if over not in ("max", "min"):
+            raise DesignTwinError(f"peak over={over!r}: say 'max' or 'min'")
+        history = self.history(on, over=over, name=name)
+        i = int(np.argmax(history.values) if over == "max" else np.argmin(history.values))
+        field = self.frames[i].field(name or self._habitual)
+        rows, _, _ = self._place(on, field.location)
+        pick = np.argmax if over == "max" else np.argmin
+        row = int(rows[int(pick(_sizes(field.values)[rows]))])
+        node = int(row if field.location == "points" else self.points.node[row])
+        x, y, z = (float(c) for c in self.mesh.points[node])
+        return Peak(float(history.values[i]), float(self.times[i]), node, (x, y, z), history.dimension)
+
+    def _each(self, name: str, rows: IntArray | None) -> Iterator[FloatArray]:
+        """Values of a field at rows, instant by instant."""
+        for frame in self.frames:
+            values = _sizes(frame.field(name).values)
+            yield values if rows is None else values[rows]
+
+    def _place(self, on: Any, location: str) -> tuple[IntArray, FloatArray, str]:
+        """Rows of a place, weights of a mean over it, and the place in words."""
+        selection = None if on is None else select(on)
+        rows = rows_of(self.model, self.points, selection, location)
+        nodes = rows if location == "points" else self.points.node[rows]
+        words = "" if selection is None else f" on {selection}"
+        return rows, mean_weights(self.model, selection, nodes), words
+
+    def _at_point(self, at: Any, name: str, first: Field) -> TimeHistory:
+        xyz = np.asarray(to_si(at, "length", name="on"), np.float64)
+        place = locate(self.mesh, xyz[None])[0]
+        weights = ELEMENTS[place.element].shape(place.xi)[0]
+        rows = self._rows_of_cells[place.cell]
+        if first.location == "points":
+            rows = self.points.node[rows]
+        values = np.array([float(weights @ shown) for shown in self._each(name, rows)])
+        label = f"{first.title.lower()} at {show(xyz, 'length')}"
+        return TimeHistory(self.times, values, label, first.dimension, self.name)
+
+
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
-class TransientCase(CaseResult):
+class TransientCase(Course):
     """Answer of one load case over time.
 
     Fields by name, probes and pictures without a time are those of the last instant; ``at`` gives any other.
@@ -306,6 +417,8 @@ class TransientCase(CaseResult):
     imbalance: float
     time_error: FloatArray
     steps: StepRecord
+
+    _totals: ClassVar[Mapping[str, tuple[str, str]]] = HEAT
 
     def __post_init__(self) -> None:
         assert len(self.stored), "a transient answer has at least its start"
@@ -380,112 +493,22 @@ class TransientCase(CaseResult):
 
     # Over time
 
-    def history(
-        self,
-        on: str | Selection | Sequence[Any] | None = None,
-        *,
-        over: str = "max",
-        name: str = "temperature",
-    ) -> TimeHistory:
-        """A number over time: an extreme or the mean of a field over a place, its value at a point, or heat.
-
-        Parameters
-        ----------
-        on : group name, selection, or point (x, y, z), optional
-            The whole part unless given.
-        over : str
-            "max", "min" or "mean" (by area where the place is a face, by volume where it is cells); a point
-            has none.
-        name : str
-            A field ("temperature", "heat_flux_magnitude"), or of the whole part ``"applied"``,
-            ``"exchanged"``, ``"held"`` (W), ``"heat_in"``, ``"stored_energy"`` (J).
-
-        Raises
-        ------
-        DesignTwinError
-            If there is no such field, place or ``over``.
-        """
-        if name in HEAT:
-            if on is not None:
-                raise DesignTwinError(f"history of {name!r} is of the whole part; leave on= out")
-            label, dimension = HEAT[name]
-            return TimeHistory(self.times, self._heat(name), label, dimension, self.name)
-        field_names = self.frames[0].field_names
-        if name not in field_names:
-            known = (*field_names, *HEAT)
-            hint = did_you_mean(name, known, n=2) or f"; there are: {', '.join(known)}"
-            raise DesignTwinError(f"there is no {name!r} over time{hint}")
-        if over not in OVER_PLACE:
-            raise DesignTwinError(f"history over={over!r}: say one of {', '.join(OVER_PLACE)}")
-        first = self.frames[0].field(name)
-        if first.values.ndim > 1:
-            raise DesignTwinError(f"{name!r} is a vector; ask for the history of {name + '_magnitude'!r}")
-        words = {"max": "largest ", "min": "smallest ", "mean": "mean "}[over] + first.title.lower()
-        if _is_point(on):
-            return self._at_point(on, name, first)
-        rows, weights, place = self._place(on, first.location)
-        values = np.empty(len(self.times))
-        for i, shown in enumerate(self._each(name, rows)):
-            if over == "mean":
-                values[i] = weights @ shown
-            else:
-                values[i] = shown.max() if over == "max" else shown.min()
-        return TimeHistory(self.times, values, f"{words}{place}", first.dimension, self.name)
-
-    def peak(
-        self, on: str | Selection | None = None, *, over: str = "max", name: str = "temperature"
-    ) -> Peak:
-        """The largest (or, with ``over="min"``, smallest) value over a place and all instants."""
-        if over not in ("max", "min"):
-            raise DesignTwinError(f"peak over={over!r}: say 'max' or 'min'")
-        history = self.history(on, over=over, name=name)
-        i = int(np.argmax(history.values) if over == "max" else np.argmin(history.values))
-        field = self.frames[i].field(name)
-        rows, _, _ = self._place(on, field.location)
-        pick = np.argmax if over == "max" else np.argmin
-        row = int(rows[int(pick(field.values[rows]))])
-        node = int(row if field.location == "points" else self.points.node[row])
-        x, y, z = (float(c) for c in self.mesh.points[node])
-        return Peak(float(history.values[i]), float(self.times[i]), node, (x, y, z), history.dimension)
-
     @cached_property
     def balance(self) -> FloatArray:
         """Heat put in less heat stored since the start, float64[k], J."""
         return self.stored.series("heat_in") - self.stored.series("stored_energy")
 
-    def _heat(self, name: str) -> FloatArray:
+    def _total(self, name: str) -> FloatArray:
         if name == "held":
             return np.array([self.stored.array(i, "held").sum() for i in range(len(self.stored))])
         return self.stored.series(name)
 
     def _each(self, name: str, rows: IntArray | None) -> Iterator[FloatArray]:
-        """Values of a field at rows, instant by instant."""
-        if name == "temperature":
-            for i in range(len(self.stored)):
-                yield self.stored.array(i, "temperature", rows)
+        if name != "temperature":
+            yield from super()._each(name, rows)
             return
-        for frame in self.frames:
-            values = frame.field(name).values
-            yield values if rows is None else values[rows]
-
-    def _place(self, on: Any, location: str) -> tuple[IntArray, FloatArray, str]:
-        """Rows of a place, weights of a mean over it, and the place in words."""
-        selection = None if on is None else select(on)
-        rows = rows_of(self.model, self.points, selection, location)
-        nodes = rows if location == "points" else self.points.node[rows]
-        words = "" if selection is None else f" on {selection}"
-        return rows, mean_weights(self.model, selection, nodes), words
-
-    def _at_point(self, at: Any, name: str, first: Field) -> TimeHistory:
-        xyz = np.asarray(to_si(at, "length", name="on"), np.float64)
-        place = locate(self.mesh, xyz[None])[0]
-        weights = ELEMENTS[place.element].shape(place.xi)[0]
-        rows = self._rows_of_cells[place.cell]
-        if first.location == "points":
-            rows = self.points.node[rows]
-        values = np.array([float(weights @ shown) for shown in self._each(name, rows)])
-        label = f"{first.title.lower()} at {show(xyz, 'length')}"
-        return TimeHistory(self.times, values, label, first.dimension, self.name)
+        for i in range(len(self.stored)):
+            yield self.stored.array(i, "temperature", rows)
 
     # As a state: the last instant
 
@@ -533,6 +556,11 @@ class TransientResult(Result[TransientCase]):
                 f"{show(hot.value, 'temperature')} at {show_time(hot.time, span)}",
             ]
         return "\n".join(lines)
+
+
+def _sizes(values: FloatArray) -> FloatArray:
+    """Numbers as they are, vectors by their length."""
+    return values if values.ndim == 1 else np.asarray(np.linalg.norm(values, axis=1))
 
 
 # Interpolation in time

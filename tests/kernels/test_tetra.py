@@ -350,7 +350,7 @@ def test_heat_gives_the_assembled_conductivity_its_diagonal_and_its_corners(kind
             )
             parallel.run(
                 tetra.scalar_product, tetra.CHUNKS, conn, batches, p.interior, p.shared, p.shared_start,
-                metric, metric[:, :0, 0], np.empty((0, 10), dtype), np.array([*W, 1.0, 0.0], dtype),
+                metric, metric[:, :0, 0], np.empty((14, 10), dtype), np.array([*W, 1.0, 0.0], dtype),
                 bool(add), moved, buffer, y, np.array([0, 2]),
             )  # fmt: skip
             if dtype is np.float64:
@@ -400,7 +400,7 @@ def test_initial_stress_stiffens_each_component_as_conductivity_would():
     y, buffer = np.zeros_like(moved), np.zeros((3 * p.n_copies, 1))
     parallel.run(
         tetra.scalar_product, tetra.CHUNKS, p.general_conn, p.general_batches, p.interior, p.shared,
-        p.shared_start, metric, metric[:, :0, 0], np.empty((0, 10)), np.array([*W, 1.0, 0.0]), False,
+        p.shared_start, metric, metric[:, :0, 0], np.empty((14, 10)), np.array([*W, 1.0, 0.0]), False,
         moved.reshape(n, 3), buffer.reshape(-1, 3), y.reshape(n, 3), np.array([0, 3]),
     )  # fmt: skip
     tetra.add_shared(0, p.n_shared, p.copies_start, p.copies, p.n_interior, 3, buffer, y)

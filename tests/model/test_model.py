@@ -101,7 +101,7 @@ def test_temperature_takes_a_number_a_field_an_array_or_a_thermal_case():
         (Solved(), values),
     ):
         assert_allclose(dtw.Temperature(given, reference="20 degC").at_nodes(model), wanted)
-    assert_allclose(dtw.Temperature(300.0, reference="20 degC").reference_kelvin, 293.15)
+    assert_allclose(dtw.Temperature(300.0, reference="20 degC").reference, 293.15)
 
 
 def test_temperature_of_another_mesh_is_refused():

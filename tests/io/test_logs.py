@@ -1,0 +1,94 @@
+"""Sensor logs: what loggers write becomes a table over time; what cannot be read is named by its line."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+
+import designtwin as dtw
+from designtwin.errors import DesignTwinError, ModelError, UnitError
+from designtwin.model.magnitude import Magnitude
+
+
+def written(tmp_path, text, name="log.csv"):
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_column_stands_where_a_table_over_time_may(tmp_path):
+    path = written(tmp_path, "t,power,inlet,state\n0,1,20,on\n1.5,2,21,on\n3,5,25,off\n")
+    log = dtw.read_log(path, time="t", units={"power": "kW", "inlet": "degC"})
+    assert list(log) == ["power", "inlet"]
+    assert len(log) == 3
+    load = dtw.HeatFlow(on="face", total=log["power"])
+    assert_allclose(load.total.at(time=np.array([0.0, 0.75, 3.0])), [1000.0, 1500.0, 5000.0])
+    assert_array_equal(load.breakpoints, [0.0, 1.5, 3.0])
+    assert load.varies == {"time"}
+    inlet = Magnitude.of(log["inlet"], "temperature", name="ambient")
+    assert_allclose(inlet.at(time=3.0), 298.15)
+    assert dtw.HeatFlow.from_dict(load.to_dict()) == load
+
+
+def test_time_may_be_in_minutes_and_units_in_the_header(tmp_path):
+    path = written(tmp_path, "# logger 7\n\ntime [min];power [W]\n0;1,5\n2;3,5\n")
+    log = dtw.read_log(path, time="time")
+    assert_array_equal(log.times, [0.0, 120.0])
+    assert_array_equal(log["power"].si("power", name="total"), [1.5, 3.5])
+    assert str(log["power"]) == "power: 2 readings, 0 s to 120 s, W"
+
+
+def test_dates_count_from_the_first(tmp_path):
+    path = written(
+        tmp_path, "when\tT\n2026-05-01 12:00:00\t300\n2026-05-01 12:00:05.5\t301\n2026-05-02T12:00:00\t302\n"
+    )
+    assert_array_equal(dtw.read_log(path, time="when").times, [0.0, 5.5, 86400.0])
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("t,p\n0,1\n2,3\n1,4\n", r"line 4: time must increase; '1' follows '2' of line 3"),
+        ("t,p\n0,1\n0,3\n", "line 3: time must increase"),
+        ("t,p\n0,1\n1,oops\n", "line 3: column 'p' holds 'oops', no finite number"),
+        ("t,p\n0,1\n1,\n", "line 3: column 'p' is empty"),
+        ("t,p\n0,1\n\n1,nan\n", "line 4: column 'p' holds 'nan'"),
+        ("t,p\n0,1\n1,2,3\n", "line 3: 3 fields where 2 columns are named"),
+        ("0,1\n1,2\n", "the first row names the columns"),
+        ("t,p,p\n0,1,1\n1,2,2\n", "two columns are named 'p'"),
+        ("t,p\n0,1\n", "at least two rows"),
+        ("", "is empty"),
+        ("time,p\n0,1\n1,2\n", "has no column 't'"),
+        ("t,p\nnoon,1\none,2\n", "line 2: column 't' holds 'noon', neither"),
+    ],
+)
+def test_what_cannot_be_read_is_named_by_its_line(tmp_path, text, words):
+    with pytest.raises(ModelError, match=words):
+        dtw.read_log(written(tmp_path, text), time="t")
+
+
+def test_missing_files_columns_and_wrong_units_are_named(tmp_path):
+    path = written(tmp_path, "t,power\n0,1\n1,2\n")
+    with pytest.raises(ModelError, match=r"did you mean 'log.csv'"):
+        dtw.read_log(tmp_path / "logs.csv", time="t")
+    with pytest.raises(ModelError, match="did you mean 'power'"):
+        dtw.read_log(path, time="t", units={"powr": "W"})
+    log = dtw.read_log(path, time="t", units={"power": "N"})
+    with pytest.raises(ModelError, match="did you mean 'power'"):
+        log["pover"]
+    with pytest.raises(UnitError, match=r"HeatFlow total, column 'power' of .*log.csv: .* is a force"):
+        dtw.HeatFlow(on="face", total=log["power"])
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.text(alphabet='t,p;\n0123456789.e-+ \t"#[]na', max_size=60))
+def test_no_text_breaks_the_reader(tmp_path_factory, text):
+    path = written(tmp_path_factory.mktemp("logs"), "t,p\n" + text)
+    try:
+        log = dtw.read_log(path, time="t")
+    except DesignTwinError:
+        return
+    assert (np.diff(log.times) > 0.0).all()
