@@ -328,6 +328,7 @@ class _Run:
         self._stops = self._all_stops()
         diagonal = equations.system(first, 0.0, 1.0).diagonal() - equations.system(first, 0.0).diagonal()
         self._weights = diagonal / diagonal.sum()  # positive, as row sums of quadratic cells are not
+        self._melts = any(part.section.material.latent_heat is not None for part in equations.model.parts)
         self.spread = self._expected_spread(first)
         self.tolerance = plan.tolerance or _TOLERANCE * self.spread
         self.state = self._begin(first)
@@ -403,17 +404,19 @@ class _Run:
         error = size**3 / 12.0 if order == 2 else (theta - 0.5) * size**2
         return _Formula(size, rate, (-rate,), before, theta, order, error)
 
-    def _predict(self, state: _State, size: float, order: int) -> tuple[FloatArray, float]:
-        """Temperature extrapolated by a polynomial of an order, and what its next derivative is times there.
+    def _predict(
+        self, state: _State, past: list[FloatArray], size: float, order: int
+    ) -> tuple[FloatArray, float]:
+        """Instants extrapolated by a polynomial of an order, and what its next derivative is times there.
 
         The second number is nan where there are too few instants for the order.
         """
-        known = min(order + 1, len(state.u))
+        known = min(order + 1, len(past))
         back = -np.concatenate([[0.0], np.cumsum(state.sizes[: known - 1])])
-        guess = np.zeros_like(state.u[0])
+        guess = np.zeros_like(past[0])
         for i in range(known):
             others = np.delete(back, i)
-            guess += float(np.prod((size - others) / (back[i] - others))) * state.u[i]
+            guess += float(np.prod((size - others) / (back[i] - others))) * past[i]
         if known <= order:
             return guess, np.nan
         return guess, float(np.prod(size - back)) / (2.0 if order == 1 else 6.0)
@@ -435,7 +438,7 @@ class _Run:
         if formula.before:
             history = history + formula.before * state.flow
         map_ = equations.map(time)
-        guess, reach = self._predict(state, size, formula.order)
+        guess, reach = self._predict(state, state.u, size, formula.order)
         u = map_.expand(np.where(map_.fixed, 0.0, guess))
 
         def residual(u: FloatArray) -> FloatArray:
@@ -451,8 +454,13 @@ class _Run:
         rest = rate * e + history + flow
         error = float("nan")
         if not np.isnan(reach):
-            local = formula.error / (formula.error + reach) * (u - guess)
-            error = self._size(local)
+            part = formula.error / (formula.error + reach)
+            if self._melts:
+                # Where something melts temperature kinks in time; the heat stored there does not.
+                change = part * (e - self._predict(state, state.e, size, formula.order)[0])
+                error = float(np.sqrt(dot(change, change / self._weights))) / self._total_capacity
+            else:
+                error = self._size(part * (u - guess))
         return _Trial(formula, time, u, e, flow, given, map_.lift(rest), rest, error)
 
     def _solved(self, size: float) -> float:
@@ -604,7 +612,7 @@ class _Run:
         free = np.where(self.equations.map(trial.time).fixed, 0.0, trial.rest)
         residual = float(np.abs(free).max(initial=0.0)) * f.size / moved
         return _State(
-            time=trial.time, u=[trial.u, *state.u[:2]], e=[trial.e, *state.e[:1]],
+            time=trial.time, u=[trial.u, *state.u[:2]], e=[trial.e, *state.e[:2]],
             sizes=[f.size, *state.sizes[:1]], flow=trial.flow, next_size=state.next_size,
             heat=[heat, *state.heat[:1]], power=given, moved=moved,
             error=state.error + (0.0 if np.isnan(trial.error) else trial.error),

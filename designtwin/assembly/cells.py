@@ -152,15 +152,30 @@ def _truss_tensors(block: CellBlock, points: FloatArray, modulus: FloatArray) ->
 def _warmth(
     block: CellBlock, at: PointTables, temperature: FloatArray | None, what: str
 ) -> FloatArray | None:
-    """Temperature at table points, float64[n_cells, q], K, where a property is a table over it.
-
-    Held within that of the nodes: a quadratic cell overshoots between them, and tables end.
-    """
+    """Temperature at table points, float64[n_cells, q], K, where a property is a table over it."""
     if temperature is None or not block.section.material.varies_with_temperature(what):
         return None
-    nodal = temperature[block.conn]
-    between = np.einsum("qn,cn->cq", at.shape, nodal)
-    return np.asarray(np.clip(between, temperature.min(), temperature.max()))
+    return warmth_at(block, at.shape, temperature)
+
+
+def warmth_at(block: CellBlock, shape: FloatArray, temperature: FloatArray) -> FloatArray:
+    """Temperature at points of cells, float64[n_cells, q], K, from that of the nodes [n_points].
+
+    Between nodes a quadratic cell overshoots a little; that does not count as beyond the end of a table.
+    """
+    between = temperature[block.conn] @ shape.T
+    ends = [
+        (float(one.knots[0]), float(one.knots[-1]))
+        for key in block.section.material.properties
+        if (one := block.section.material.magnitude(key)) is not None
+        and one.over == "temperature"
+        and one.knots is not None
+    ]
+    low, high = float(temperature.min()), float(temperature.max())
+    for first, last in ends:
+        if first <= low and high <= last:
+            np.clip(between, first, last, out=between)
+    return np.asarray(between)
 
 
 def axes_at(model: Model, block: CellBlock, at: PointTables) -> FloatArray | None:

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from designtwin import parallel
-from designtwin.assembly.cells import CellBlock, applied, axes_at, conductivity_tensors, tables
+from designtwin.assembly.cells import CellBlock, applied, axes_at, conductivity_tensors, tables, warmth_at
 from designtwin.assembly.constraints import connected
 from designtwin.assembly.matrices import (
     CellMatrices,
@@ -211,7 +211,7 @@ class _ChangingCells:
         out = np.zeros((len(warm), 1))
         for block in self.topology.blocks:
             shape, measure = _capacity_points(self.model, block)
-            local = _between(shape, block.conn, warm)
+            local = warmth_at(block, shape, warm)
             heat = block.section.material.enthalpy(local) * measure
             surface.scatter(block.conn, shape, np.ascontiguousarray(heat[:, :, None]), out)
         return self.topology.dofs(1).gather(out[:, 0])
@@ -242,11 +242,6 @@ def _both(conduction: CellMatrices, capacity: CellMatrices, rate: float) -> Cell
     return matrices
 
 
-def _between(shape: FloatArray, conn: IntArray, nodal: FloatArray) -> FloatArray:
-    """Nodal values at points of cells [k, q]; a quadratic cell overshoots between nodes, and tables end."""
-    return np.asarray(np.clip(nodal[conn] @ shape.T, nodal.min(), nodal.max()))
-
-
 def _capacity_points(model: Model, block: CellBlock) -> tuple[FloatArray, FloatArray]:
     """Shape functions [q, n] at the points that integrate storage, and what volume each stands for [k, q]."""
     shape, gradient, weight = block.element.tables(block.element.mass_quadrature)
@@ -268,7 +263,7 @@ def capacity_of(model: Model, temperature: FloatArray | None = None) -> CellMatr
     def matrices(block: CellBlock, rows: IntArray) -> FloatArray:
         part = block.take(rows)
         shape, measure = _capacity_points(model, part)
-        local = None if temperature is None else _between(shape, part.conn, temperature)
+        local = None if temperature is None else warmth_at(part, shape, temperature)
         stored = part.section.material.heat_capacity(local) * measure
         out = np.empty((len(part.conn), part.element.n_nodes, part.element.n_nodes))
         value = np.ascontiguousarray(stored[:, :, None, None])
@@ -290,7 +285,7 @@ def _flux_change_of(model: Model, temperature: FloatArray) -> CellMatrices:
         at = tables(part)
         grad = np.empty((len(part.conn), len(at.xi), 3))
         volume.scalar_gradient(model.mesh.points, part.conn, at.gradient, temperature, grad)
-        local = _between(at.shape, part.conn, temperature)
+        local = warmth_at(part, at.shape, temperature)
         axes = axes_at(model, part, at)
         slope = np.asarray(part.section.conductivity_slope(local.ravel(), axes)).reshape(*local.shape, 3, 3)
         flux = np.ascontiguousarray(np.einsum("cqij,cqj->cqi", slope, grad))
