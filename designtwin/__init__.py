@@ -29,6 +29,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "model.convection": ("forced_convection", "natural_convection", "optimal_fin_spacing"),
     "model.heat": ("Convection", "HeatFlow", "HeatFlux", "HeatSource", "Radiation"),
+    "model.enclosure": ("Enclosure",),
     "model.supports": (
         "ElasticFoundation", "FixedSupport", "FixedTemperature", "InertiaRelief", "PointMass",
         "PrescribedDisplacement", "Spring", "Symmetry",
