@@ -39,8 +39,8 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     "model.model": ("Model", "Temperature", "combine"),
     "solvers": ("AutomaticSolver", "Direct", "MultigridCG"),
     "results": (
-        "Frames", "Peak", "StaticCase", "StaticResult", "StepRecord", "ThermalCase", "ThermalInstant",
-        "ThermalResult", "TimeHistory", "TransientCase", "TransientResult",
+        "Frames", "Peak", "StaticCase", "StaticHistory", "StaticResult", "StepRecord", "ThermalCase",
+        "ThermalInstant", "ThermalResult", "TimeHistory", "TransientCase", "TransientResult",
     ),
     "results.transfer": ("Transferred", "transfer"),
     "io.points": ("PointCloud", "read_points"),
