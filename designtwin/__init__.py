@@ -45,8 +45,8 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     "results.transfer": ("Transferred", "transfer"),
     "io.points": ("PointCloud", "read_points"),
     "requirements": (
-        "Outcome", "Place", "Quantity", "Requirement", "Value", "brittle_margin", "displacement", "mass",
-        "reaction", "stress", "temperature", "yield_margin",
+        "Outcome", "Place", "Quantity", "Requirement", "Value", "brittle_margin", "displacement", "heat",
+        "heat_balance", "mass", "reaction", "stress", "temperature", "time_to", "yield_margin",
     ),
     "criteria": ("FailureZone", "Verdict", "failure_zones", "utilization"),
     "prototype": ("StrengthTest", "ThermalTest", "read_design"),
