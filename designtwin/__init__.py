@@ -29,6 +29,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "model.convection": ("forced_convection", "natural_convection", "optimal_fin_spacing"),
     "model.heat": ("Convection", "HeatFlow", "HeatFlux", "HeatSource", "Radiation"),
+    "model.enclosure": ("Enclosure",),
     "model.supports": (
         "ElasticFoundation", "FixedSupport", "FixedTemperature", "InertiaRelief", "PointMass",
         "PrescribedDisplacement", "Spring", "Symmetry",
@@ -38,14 +39,14 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     "model.model": ("Model", "Temperature", "combine"),
     "solvers": ("AutomaticSolver", "Direct", "MultigridCG"),
     "results": (
-        "Frames", "Peak", "StaticCase", "StaticResult", "StepRecord", "ThermalCase", "ThermalInstant",
-        "ThermalResult", "TimeHistory", "TransientCase", "TransientResult",
+        "Frames", "Peak", "StaticCase", "StaticHistory", "StaticResult", "StepRecord", "ThermalCase",
+        "ThermalInstant", "ThermalResult", "TimeHistory", "TransientCase", "TransientResult",
     ),
     "results.transfer": ("Transferred", "transfer"),
     "io.points": ("PointCloud", "read_points"),
     "requirements": (
-        "Outcome", "Place", "Quantity", "Requirement", "Value", "brittle_margin", "displacement", "mass",
-        "reaction", "stress", "temperature", "yield_margin",
+        "Outcome", "Place", "Quantity", "Requirement", "Value", "brittle_margin", "displacement", "heat",
+        "heat_balance", "mass", "reaction", "stress", "temperature", "time_to", "yield_margin",
     ),
     "criteria": ("FailureZone", "Verdict", "failure_zones", "utilization"),
     "prototype": ("StrengthTest", "ThermalTest", "read_design"),

@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from designtwin.requirements import Quantity
+    from designtwin.viz.animation import Animation
     from designtwin.viz.picture import Picture
 
 __all__ = [
-    "compare", "plot", "plot_check", "plot_history", "plot_mesh", "plot_model", "plot_verdict", "report",
-    "write_report",
+    "animate", "compare", "plot", "plot_check", "plot_heat_balance", "plot_history", "plot_mesh",
+    "plot_model", "plot_times", "plot_verdict", "report", "write_report",
 ]  # fmt: skip
 
 
@@ -27,6 +28,29 @@ def plot(source: Any, name: str | Quantity = "von_mises", **options: Any) -> Pic
     from designtwin.viz import plot_field
 
     return plot_field(source, name, **options)
+
+
+def animate(
+    source: Any, path: str | os.PathLike[str], name: str | Quantity = "", **options: Any
+) -> Animation:
+    """Show a field over time as GIF, WebP, MP4 or a page with a slider; see `designtwin.viz.animate`."""
+    from designtwin.viz import animate as draw
+
+    return draw(source, path, name, **options)
+
+
+def plot_times(histories: Any, **options: Any) -> Picture:
+    """Draw one or several histories over time; see `designtwin.viz.plot_times`."""
+    from designtwin.viz import plot_times as draw
+
+    return draw(histories, **options)
+
+
+def plot_heat_balance(case: Any, **options: Any) -> Picture:
+    """Draw heat in, out and stored over time; see `designtwin.viz.plot_heat_balance`."""
+    from designtwin.viz import plot_heat_balance as draw
+
+    return draw(case, **options)
 
 
 def plot_verdict(verdict: Any, name: str | Quantity = "", **options: Any) -> Picture:

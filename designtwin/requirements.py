@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import numpy as np
@@ -30,6 +31,7 @@ from designtwin.mesh.selections import Selection, select
 from designtwin.plain import Plain
 from designtwin.results.places import mean_weights, measures, rows_of
 from designtwin.results.places import region_rows as region_rows  # one door for viz
+from designtwin.results.transient import hermite
 from designtwin.typing import BoolArray, FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -78,6 +80,8 @@ class Value:
         Half-width of the interval, its larger side where it is lopsided; nan where none could be estimated.
     place, case
         Where, and in which load case; None where the question has no meaning (mass, a mean).
+    instant : float, optional
+        When, s, in a case that has a course in time.
     note : str
         What else a reader should know.
     low, high : float, optional
@@ -91,6 +95,7 @@ class Value:
     note: str = ""
     low: float = math.nan
     high: float = math.nan
+    instant: float | None = None
 
     def __post_init__(self) -> None:
         if math.isnan(self.error):
@@ -103,14 +108,22 @@ class Value:
     @classmethod
     def between(
         cls, value: float, low: float, high: float, *, place: Place | None = None, case: str | None = None,
-        note: str = "",
+        note: str = "", instant: float | None = None,
     ) -> Value:  # fmt: skip
         """A value with a lopsided interval; the error follows from it."""
         low, high = min(low, value), max(high, value)  # nan stays nan: min and max keep their first argument
         error = max(_distance(high, value), _distance(value, low))
         if math.isnan(low) or math.isnan(high):
             error = low = high = math.nan
-        return cls(value=value, error=error, place=place, case=case, note=note, low=low, high=high)
+        return cls(
+            value=value, error=error, place=place, case=case, note=note, low=low, high=high, instant=instant
+        )
+
+    @property
+    def case_text(self) -> str:
+        """The load case, and the instant where it has one: "full power at 9 min"."""
+        when = "" if self.instant is None else f"at {units.show_time(self.instant)}"
+        return f"{self.case or ''} {when}".strip()
 
 
 def show_value(value: Value, dimension: str) -> str:
@@ -231,8 +244,46 @@ class Quantity(Plain):
         """The value in each load case asked for."""
         raise NotImplementedError
 
+    def extremes(self, result: Any, *, largest: bool) -> list[Value]:
+        """The largest (or smallest) value over time in each load case asked for.
+
+        Which instant governs is found by values alone; the interval is estimated there, and widened by what
+        may lie between it and the instants before and after. Where no case has a course in time this is
+        ``by_case``.
+        """
+        if self.needs == "model" or not any(len(_frames(case)) > 1 for case in self.cases_of(result)):
+            return self.by_case(result)
+        return [self._over_time(result, case, largest) for case in self.cases_of(result)]
+
+    def _over_time(self, result: Any, case: Any, largest: bool) -> Value:
+        frames = _frames(case)
+        if len(frames) < 2:
+            return self._of_state(result, case)
+        course = np.empty(len(frames))
+        for i, frame in enumerate(frames):
+            course[i] = self._number(result, frame)
+        broken = np.flatnonzero(np.isnan(course))
+        i = int(broken[0]) if len(broken) else int(np.argmax(course) if largest else np.argmin(course))
+        frame = frames[i]
+        found = replace(self._of_state(result, frame), case=case.name, instant=float(frame.time))
+        if 0 < i < len(course) - 1 and np.isfinite(course[i - 1 : i + 2]).all():
+            times = [float(frames[k].time) for k in (i - 1, i, i + 1)]
+            beyond = _beyond(times, course[i - 1 : i + 2])
+            if largest:
+                return replace(found, high=found.high + beyond, error=found.error + beyond)
+            return replace(found, low=found.low - beyond, error=found.error + beyond)
+        return found
+
+    def _of_state(self, result: Any, state: Any) -> Value:
+        """The value in one state: a case without a course, or one instant of one with."""
+        return self.by_case(replace(result, by_case={state.name: state}))[0]
+
+    def _number(self, result: Any, state: Any) -> float:
+        """The value in one state without its interval, which may cost much more."""
+        return self._of_state(result, state).value
+
     def evaluate(self, result: Any) -> Value:
-        """The value over all load cases asked for, with its interval, place and governing case.
+        """The value over all load cases asked for, with its interval, place, governing case and instant.
 
         Raises
         ------
@@ -241,7 +292,7 @@ class Quantity(Plain):
         MissingPropertyError
             If a material does not state the strength that is needed.
         """
-        return worst(self.by_case(result), largest=self.largest_governs)
+        return worst(self.extremes(result, largest=self.largest_governs), largest=self.largest_governs)
 
     def check(self, model: Model) -> None:
         """Find what is wrong with the quantity on this model before anything is solved.
@@ -259,7 +310,7 @@ class Quantity(Plain):
         kind = _kind(result)
         call = {
             "static": "StrengthTest or solve_static(model)",
-            "thermal": "ThermalTest or solve_thermal(model)",
+            "thermal": "ThermalTest, solve_thermal(model) or solve_transient(model, ...)",
         }
         raise RequirementError(
             f"{self.label} needs a {self.needs} result, and this is "
@@ -315,7 +366,8 @@ _SIGNS = {"<=": "≤", "<": "<", ">=": "≥", ">": ">"}
 class Requirement(Plain):
     """A quantity, a relation and a limit: ``yield_margin() >= 1.5``.
 
-    It must hold in every load case asked for, so the case farthest on the wrong side governs.
+    It must hold in every load case asked for, at every instant of a course in time, so the case and the
+    instant farthest on the wrong side govern.
 
     Parameters
     ----------
@@ -392,9 +444,13 @@ class Requirement(Plain):
             return PASS
         return CANNOT_TELL if self.met(good) else FAIL
 
+    def by_case(self, result: Any) -> list[Value]:
+        """The quantity in each case asked for, at the instant farthest on the wrong side of the limit."""
+        return self.quantity.extremes(result, largest=self.is_upper)
+
     def evaluate(self, result: Any) -> Value:
         """The quantity over its cases, the one farthest on the wrong side of the limit governing."""
-        return worst(self.quantity.by_case(result), largest=self.is_upper)
+        return worst(self.by_case(result), largest=self.is_upper)
 
     def judge(self, result: Any) -> Outcome:
         """Decide on a result (errors as `Quantity.evaluate`)."""
@@ -418,9 +474,14 @@ class Requirement(Plain):
             return f"no error could be estimated for {self.quantity.label}"
         show, dimension = units.show, self.quantity.dimension
         where = f" {value.place.near}" if value.place is not None and value.place.near else ""
+        narrows = f"a finer mesh{where} narrows this"
+        if value.instant is not None:
+            narrows = f"a finer mesh{where} or a smaller tolerance in time narrows this"
+        if isinstance(self.quantity, TimeTo) and math.isinf(value.high):
+            narrows = "a longer duration tells"
         return (
             f"the limit {show(self.limit, dimension)} lies within "
-            f"{show(value.low, dimension)} to {show(value.high, dimension)}; a finer mesh{where} narrows this"
+            f"{show(value.low, dimension)} to {show(value.high, dimension)}; {narrows}"
         )
 
     def __bool__(self) -> NoReturn:
@@ -450,8 +511,38 @@ def worst(values: Sequence[Value], *, largest: bool) -> Value:
     if any(map(math.isnan, lows + highs)):
         return replace(governing, error=math.nan, low=math.nan, high=math.nan)
     return Value.between(
-        extreme, pick(lows), pick(highs), place=governing.place, case=governing.case, note=governing.note
-    )
+        extreme, pick(lows), pick(highs), place=governing.place, case=governing.case, note=governing.note,
+        instant=governing.instant,
+    )  # fmt: skip
+
+
+def _frames(case: Any) -> Sequence[Any]:
+    """The instants of a case, or itself where it has no course in time."""
+    return getattr(case, "frames", None) or (case,)
+
+
+def _beyond(times: Sequence[float], values: FloatArray) -> float:
+    """How far the parabola through three instants goes beyond the middle one, the extreme of them."""
+    a, b = times[1] - times[0], times[2] - times[1]
+    left, right = (values[1] - values[0]) / a, (values[2] - values[1]) / b
+    bend = (right - left) / (a + b)
+    if bend == 0.0:
+        return 0.0
+    slope = (left * b + right * a) / (a + b)
+    return float(abs(slope * slope / (4.0 * bend)))
+
+
+class ValuesAlone:
+    """A state whose fields have no error: for finding the governing instant among many."""
+
+    def __init__(self, state: Any) -> None:
+        self._state = state
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._state, name)
+
+    def field(self, name: str) -> Any:
+        return SimpleNamespace(values=self._state.field(name).values, error=None)
 
 
 # ---------------------------------------------------------------------------------------------------
@@ -553,8 +644,23 @@ class FieldQuantity(Quantity):
             self._nothing_left()
 
     def by_case(self, result: Any) -> list[Value]:
-        cases = self.cases_of(result)
-        return [self._reduce(result, case) for case in cases]
+        return [self._over_time(result, case, self.largest_governs) for case in self.cases_of(result)]
+
+    def states_of(self, case: Any) -> Sequence[Any]:
+        """The states of a case that count: its instants, or itself."""
+        return _frames(case)
+
+    def _of_state(self, result: Any, state: Any) -> Value:
+        return self._reduce(result, state)
+
+    def _number(self, result: Any, state: Any) -> float:
+        band = self.band(result, ValuesAlone(state))
+        if self.over == "mean":
+            nodes = band.rows if band.location == "points" else result.points.node[band.rows]
+            return float(mean_weights(result.model, self.on, nodes) @ band.values)
+        if self.over == "max_abs":
+            return float(np.abs(band.values).max())
+        return float(band.values.min() if self.over == "min" else band.values.max())
 
     def _reduce(self, result: Any, case: Any) -> Value:
         band = self.band(result, case)
@@ -703,10 +809,23 @@ class TemperatureQuantity(FieldQuantity):
 
     needs: ClassVar[str] = "thermal"
     dimension: ClassVar[str] = "temperature"
+    time: float | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         one_of(self.over, ("max", "min", "mean"), "over")
+        object.__setattr__(self, "time", _instant(self.time, type(self).__name__))
+
+    def _over_time(self, result: Any, case: Any, largest: bool) -> Value:
+        if self.time is None:
+            return super()._over_time(result, case, largest)
+        (state,) = self.states_of(case)
+        return replace(self._reduce(result, state), case=case.name, instant=self.time)
+
+    def states_of(self, case: Any) -> Sequence[Any]:
+        if self.time is None:
+            return super().states_of(case)
+        return (_state_at(case, self.time, self.label),)
 
     @property
     def location(self) -> str:
@@ -714,7 +833,8 @@ class TemperatureQuantity(FieldQuantity):
 
     @property
     def label(self) -> str:
-        return f"{_over_word(self.over, 'max')}temperature{self._place_words('of')}"
+        when = "" if self.time is None else f" at {units.show_time(self.time)}"
+        return f"{_over_word(self.over, 'max')}temperature{self._place_words('of')}{when}"
 
     def _field(self, case: Any, rows: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         return read_field(case, "temperature", rows)
@@ -769,6 +889,11 @@ class StressQuantity(FieldQuantity):
 
     def _field(self, case: Any, rows: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         return read_field(case, _STRESS_FIELD.get(self.component, self.component), rows)
+
+    def _number(self, result: Any, state: Any) -> float:
+        if self.at is None:
+            return super()._number(result, state)
+        return self._reduce(result, ValuesAlone(state)).value
 
     def _reduce(self, result: Any, case: Any) -> Value:
         if self.at is None:
@@ -1003,18 +1128,27 @@ class ReactionQuantity(Quantity):
         model.region(self.on)
 
     def by_case(self, result: Any) -> list[Value]:
-        return [self._of_case(result.model, case) for case in self.cases_of(result)]
+        return [self._over_time(result, case, self.largest_governs) for case in self.cases_of(result)]
 
-    def _of_case(self, model: Any, case: Any) -> Value:
-        nodes = model.region(self.on).nodes
+    def _number(self, result: Any, state: Any) -> float:
+        force = np.asarray(state.reaction(self.on), np.float64)
+        if self.component == "magnitude":
+            return float(np.linalg.norm(force))
+        value = float(force["xyz".index(self.component)])
+        return abs(value) if self.over == "max_abs" else value
+
+    def _of_state(self, result: Any, state: Any) -> Value:
+        case, nodes = state, result.model.region(self.on).nodes
         force = np.asarray(case.reaction(self.on), np.float64)
         forces = np.asarray(case.reactions, np.float64)
         largest = max(float(np.linalg.norm(case.applied)), float(np.linalg.norm(force)))
         half = float(abs(case.imbalance)) * largest
         elsewhere = np.delete(forces, nodes, axis=0)
         if elsewhere.size and np.abs(elsewhere).max() > 1e-9 * np.abs(forces).max():
-            # With other supports the share of this one is computed: as exact as the displacements are.
-            half += float(case.displacement_error) * float(np.linalg.norm(np.abs(forces[nodes]).sum(axis=0)))
+            # With other supports the share of this one is computed; what the whole mesh leaves open of it
+            # goes with the energy error squared, as it does for displacements.
+            share = min(4.0 * float(case.energy_error) ** 2, 1.0)
+            half += share * float(np.linalg.norm(np.abs(forces[nodes]).sum(axis=0)))
         value, note = float(np.linalg.norm(force)), ""
         if self.component != "magnitude":
             value = float(force["xyz".index(self.component)])
@@ -1024,6 +1158,197 @@ class ReactionQuantity(Quantity):
         if self.over == "max_abs" or self.component == "magnitude":
             low = max(low, 0.0)
         return Value.between(value, low, value + half, case=case.name, note=note)
+
+
+# ---------------------------------------------------------------------------------------------------
+# Heat
+# ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeatBalance(Quantity):
+    """Heat that is put in and not found again; see `heat_balance`."""
+
+    needs: ClassVar[str] = "thermal"
+    dimension: ClassVar[str] = "share"
+    case: str | None = None
+
+    @property
+    def label(self) -> str:
+        return "heat balance" + ("" if self.case is None else f" in case '{self.case}'")
+
+    def extremes(self, result: Any, *, largest: bool) -> list[Value]:
+        return self.by_case(result)
+
+    def by_case(self, result: Any) -> list[Value]:
+        return [Value(value=abs(float(case.imbalance)), case=case.name) for case in self.cases_of(result)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeatQuantity(Quantity):
+    """Heat that flows in through a place; see `heat`."""
+
+    needs: ClassVar[str] = "thermal"
+    dimension: ClassVar[str] = "power"
+    on: Selection
+    over: str = "max_abs"
+    case: str | None = None
+    time: float | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "on", select(self.on))
+        one_of(self.over, ("max_abs", "max", "min"), "over")
+        object.__setattr__(self, "time", _instant(self.time, type(self).__name__))
+
+    @property
+    def largest_governs(self) -> bool:
+        return self.over != "min"
+
+    @property
+    def label(self) -> str:
+        case = "" if self.case is None else f" in case '{self.case}'"
+        when = "" if self.time is None else f" at {units.show_time(self.time)}"
+        return f"{_over_word(self.over, 'max_abs')}heat through {self.on}{case}{when}"
+
+    def check(self, model: Model) -> None:
+        super().check(model)
+        model.region(self.on)
+
+    def by_case(self, result: Any) -> list[Value]:
+        return [self._over_time(result, case, self.largest_governs) for case in self.cases_of(result)]
+
+    def _over_time(self, result: Any, case: Any, largest: bool) -> Value:
+        if self.time is None:
+            return super()._over_time(result, case, largest)
+        state = _state_at(case, self.time, self.label)
+        return replace(self._of_state(result, state), case=case.name, instant=self.time)
+
+    def _number(self, result: Any, state: Any) -> float:
+        value = float(state.heat(self.on))
+        return abs(value) if self.over == "max_abs" else value
+
+    def _of_state(self, result: Any, state: Any) -> Value:
+        value = float(state.heat(self.on))
+        # What the mesh leaves open of heat goes with the energy error squared, as that of temperatures does.
+        moved = max(abs(value), abs(float(state.applied)))
+        spread = float(np.ptp(state.temperature[result.model.mesh.used_nodes]))
+        late = float(getattr(state, "time_error", 0.0)) / max(spread, 1e-300)
+        half = min(4.0 * float(state.energy_error) ** 2 + late, 1.0) * moved + abs(state.imbalance) * moved
+        note, low = "", value - half
+        if self.over == "max_abs":
+            note = f"magnitude; it is {units.show(value, self.dimension)}" if value < 0.0 else ""
+            value = abs(value)
+            low = max(value - half, 0.0)
+        return Value.between(value, low, value + half, case=state.name, note=note)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimeTo(FieldQuantity):
+    """When a place reaches a temperature; see `time_to`."""
+
+    needs: ClassVar[str] = "thermal"
+    dimension: ClassVar[str] = "time"
+    zoned: ClassVar[bool] = False
+    temperature: float = math.nan
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        one_of(self.over, ("max", "min", "mean"), "over")
+        level = units.to_si(self.temperature, "temperature", name="time_to temperature")
+        if not isinstance(level, float):
+            raise RequirementError(f"time_to: one temperature is wanted, got {self.temperature!r}")
+        object.__setattr__(self, "temperature", level)
+
+    @property
+    def location(self) -> str:
+        return "points"
+
+    @property
+    def largest_governs(self) -> bool:
+        return False
+
+    @property
+    def label(self) -> str:
+        what = f"{_over_word(self.over, 'max')}temperature{self._place_words('of')}"
+        return f"time until {what} is {units.show(self.temperature, 'temperature')}"
+
+    def extremes(self, result: Any, *, largest: bool) -> list[Value]:
+        return self.by_case(result)
+
+    def by_case(self, result: Any) -> list[Value]:
+        return [self._reached(result, case) for case in self.cases_of(result)]
+
+    def _field(self, case: Any, rows: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        return read_field(case, "temperature", rows)
+
+    def _reached(self, result: Any, case: Any) -> Value:
+        frames = _frames(case)
+        if len(frames) < 2 or not hasattr(case, "at"):
+            raise RequirementError(
+                f"{self.label}: case {case.name!r} is steady and has no course in time; give "
+                "ThermalTest(..., duration='20 min', initial='23 degC')"
+            )
+        times = np.asarray(case.times, np.float64)
+        course = np.array([self._number(result, frame) for frame in frames])
+        rising = bool(course[0] < self.temperature)
+        reached = first_crossing(times, course, self.temperature, rising=rising)
+        end = float(times[-1])
+        state = case.at(end if math.isinf(reached) else reached)
+        half = float(state.temperature_error)
+        # A course that is warmer by its error gets there sooner, a cooler one later.
+        early, late = (
+            first_crossing(times, course + sign * half, self.temperature, rising=rising)
+            for sign in ((1.0, -1.0) if rising else (-1.0, 1.0))
+        )
+        if math.isinf(reached):
+            show, span = units.show, units.show_time(end)
+            extreme = float(course.max() if rising else course.min())
+            note = f"not reached in {span}, when it had come to {show(extreme, 'temperature')}"
+            return Value.between(end, min(early, end), math.inf, case=case.name, note=note)
+        found = self._reduce(result, state)
+        return Value.between(
+            reached, early, late, place=found.place, case=case.name, instant=reached, note=found.note
+        )
+
+
+def first_crossing(times: FloatArray, values: FloatArray, level: float, *, rising: bool) -> float:
+    """When a course first reaches a level, s; inf if it does not. Between instants it is a cubic."""
+    sign = 1.0 if rising else -1.0
+    there = np.flatnonzero(sign * (values - level) >= 0.0)
+    if not len(there):
+        return math.inf
+    i = int(there[0])
+    if i == 0:
+        return float(times[0])
+    low, high = float(times[i - 1]), float(times[i])
+    for _ in range(60):  # the cubic is monotone between two instants
+        middle = 0.5 * (low + high)
+        some, value = hermite(times, middle)
+        if sign * (float(value(values[some])) - level) >= 0.0:
+            high = middle
+        else:
+            low = middle
+    return high
+
+
+def _instant(time: Any, what: str) -> float | None:
+    """A time of a requirement, s; None stays."""
+    if time is None:
+        return None
+    si = units.to_si(time, "time", name="time")
+    if not isinstance(si, float) or si < 0.0:
+        raise RequirementError(f"{what}: time={time!r} is no instant after the start, such as '10 min'")
+    return si
+
+
+def _state_at(case: Any, time: float, what: str) -> Any:
+    """A case at an instant."""
+    if len(_frames(case)) < 2 or not hasattr(case, "at"):
+        raise RequirementError(
+            f"{what}: case {case.name!r} is steady and has no instants; leave time= out, or give "
+            "ThermalTest(..., duration='20 min', initial='23 degC')"
+        )
+    return case.at(time)
 
 
 # ---------------------------------------------------------------------------------------------------
@@ -1064,9 +1389,75 @@ def temperature(
     over: str = "max",
     case: str | None = None,
     excluding: str | Selection | None = None,
+    time: Any = None,
 ) -> TemperatureQuantity:
-    """Temperature over a place, K; arguments as `displacement`, over "max", "min" or "mean"."""
-    return TemperatureQuantity(on=on, over=over, case=case, excluding=excluding)  # type: ignore[arg-type]
+    """Temperature over a place, K; in a test over time at every instant, the worst of which is named.
+
+    Parameters
+    ----------
+    on, case, excluding
+        As `displacement`.
+    over : str
+        "max", "min" or "mean".
+    time : time, optional
+        At this instant alone, such as "10 min".
+    """
+    return TemperatureQuantity(on=on, over=over, case=case, excluding=excluding, time=time)  # type: ignore[arg-type]
+
+
+def heat_balance(*, case: str | None = None) -> HeatBalance:
+    """Heat put in less heat taken out and stored, over the heat moved; the largest over time.
+
+    A result that solves its equations balances to rounding. What is left tells how far to trust it.
+    """
+    return HeatBalance(case=case)
+
+
+def heat(
+    on: str | Selection, *, over: str = "max_abs", case: str | None = None, time: Any = None
+) -> HeatQuantity:
+    """Heat that prescribed temperatures, convection and radiation put in through a place, W.
+
+    Parameters
+    ----------
+    on : group name or selection
+        Faces (or nodes of prescribed temperature); see ``ThermalCase.heat``.
+    over : str
+        "max_abs", the largest magnitude over cases and time; "max" and "min" keep signs: heat into the part
+        is positive.
+    case : str, optional
+        One load case; the envelope of all unless given.
+    time : time, optional
+        At this instant alone, such as "10 min".
+    """
+    return HeatQuantity(on=on, over=over, case=case, time=time)  # type: ignore[arg-type]
+
+
+def time_to(
+    on: str | Selection | None = None,
+    temperature: Any = None,
+    *,
+    over: str = "max",
+    case: str | None = None,
+    excluding: str | Selection | None = None,
+) -> TimeTo:
+    """Time from the start until a place has a temperature, s: ``time_to("die", "95 degC") >= "5 min"``.
+
+    It is first reached from below where the place starts colder, from above where it starts warmer. Where it
+    is not reached in the time that was computed, the value is that time and the interval has no upper end.
+
+    Parameters
+    ----------
+    on, case, excluding
+        As `displacement`.
+    temperature : temperature
+    over : str
+        "max": when the first point of the place gets there on warming, the last on cooling; "min": the other
+        way round; "mean".
+    """
+    if temperature is None:
+        raise RequirementError("time_to lacks a temperature; write time_to('die', '95 degC') >= '5 min'")
+    return TimeTo(on=on, temperature=temperature, over=over, case=case, excluding=excluding)  # type: ignore[arg-type]
 
 
 def stress(

@@ -43,6 +43,7 @@ class _Dimension:
 
 _DIMENSIONS = {
     "dimensionless": _Dimension("", "a plain number", "0.3", ""),
+    "share": _Dimension("", "a share", "0.1 %", "%"),
     "strain": _Dimension("", "a strain", "500 ue", "µε"),
     "angle": _Dimension("rad", "an angle", "30 deg", "deg"),
     "length": _Dimension("m", "a length", "5 mm", "L"),
@@ -91,7 +92,7 @@ DIMENSIONS: tuple[str, ...] = tuple(_DIMENSIONS)
 
 # Radians carry no dimension in pint, so 3000 rpm would pass for 314 Hz and 30 deg for a Poisson's
 # ratio. Where such a swap is possible the count of radians is checked as well.
-_RADIANS = {"dimensionless": 0, "strain": 0, "angle": 1, "frequency": 0, "angular_velocity": 1,
+_RADIANS = {"dimensionless": 0, "share": 0, "strain": 0, "angle": 1, "frequency": 0, "angular_velocity": 1,
             "angular_acceleration": 1}  # fmt: skip
 
 # What people write and what they mean, tried when the first reading fails.
@@ -466,7 +467,7 @@ _POWERS = {1: "", 2: "²", 3: "³", 4: "⁴"}
 # so that printing in the usual units does not load pint
 _FAMILIAR = {"mm": 1e-3, "m": 1.0, "cm": 1e-2, "µm": 1e-6, "N": 1.0, "kN": 1e3, "MPa": 1e6, "K": 1.0,
              "s": 1.0, "Hz": 1.0, "kg": 1.0, "J": 1.0, "MJ": 1e6, "W": 1.0, "rad": 1.0,
-             "deg": math.pi / 180.0, "rpm": math.pi / 30.0, "µε": 1e-6}  # fmt: skip
+             "deg": math.pi / 180.0, "%": 1e-2, "rpm": math.pi / 30.0, "µε": 1e-6}  # fmt: skip
 
 
 def display_units(

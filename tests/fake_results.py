@@ -105,7 +105,7 @@ class FakeCase:
     parts = ()
     case = None
     residual = imbalance = 1e-12
-    displacement_error = energy_error = 0.1
+    energy_error = 0.1
     info = SimpleNamespace(solver="fake", n_dof=12, iterations=3, seconds={}, notes=())
 
     def __init__(self, result: StaticResult, name: str, fields: dict[str, Any]) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from designtwin.assembly import (
     Assembled,
     CellBlock,
+    Topology,
     assemble_static,
     cell_blocks,
     static_topology,
@@ -19,8 +21,8 @@ from designtwin.errors import ConvergenceError, ModelError, SingularSystemError
 from designtwin.memory import Peak
 from designtwin.model.checks import check_static
 from designtwin.model.model import LoadCase, Model
-from designtwin.progress import track
-from designtwin.results import Recovery, SolveInfo, StaticCase, StaticResult
+from designtwin.progress import Progress, track
+from designtwin.results import Frames, Recovery, SolveInfo, StaticCase, StaticHistory, StaticResult
 from designtwin.solvers.choice import choose_solver
 from designtwin.solvers.direct import Direct
 from designtwin.solvers.solution import Factorization, LinearSolver
@@ -82,42 +84,138 @@ def solve_static(model: Model, *, solver: LinearSolver | None = None) -> StaticR
             'prescribed displacements act: load_cases={"moved": []}'
         )
     notes = [note for case in cases for note in check_static(model, case)]
-    blocks = cell_blocks(model)
-    recovery = Recovery(model.mesh, blocks)
-    answers: dict[str, StaticCase] = {}
+    work = _Work(model, solver)
     groups = _equal_setups(cases)
-    with track("static analysis", total=2 * len(groups) + len(cases)) as progress:
-        start, peak = time.perf_counter(), Peak()
-        topology = static_topology(model, blocks)
-        seconds = {"number": time.perf_counter() - start}
+    courses = {case.name: _Course(case) for case in cases if len(case.times)}
+    answers: dict[str, StaticCase | StaticHistory] = {}
+    with track(
+        "static analysis", total=2 * len(groups) + sum(max(len(c.times), 1) for c in cases)
+    ) as progress:
+        work.number()
         for group in groups:
-            progress.step("assemble")
-            start = time.perf_counter()
-            assembled = assemble_static(model, group[0], blocks, topology)
-            seconds["assemble"] = time.perf_counter() - start
-            progress.step(f"set up {assembled.dofs.n_dof:,} unknowns")
-            try:
-                chosen = solver or choose_solver(assembled.system, len(group))
-                factorization = chosen.factorize(assembled.system)
-                at_once = _CASES_AT_ONCE[isinstance(chosen, Direct)]
-                for first in range(0, len(group), at_once):
-                    some = group[first : first + at_once]
-                    progress.step(f"solve load case {some[0].name!r}", len(some))
-                    answers.update(
-                        _solve(model, some, blocks, assembled, factorization, recovery, seconds, peak)
-                    )
-            except SingularSystemError as error:
-                raise _named(model, assembled, error) from error
+            for case, answer in work.solve(group, progress):
+                if case.name in courses:
+                    courses[case.name].add(answer)
+                else:
+                    answers[case.name] = answer
+    for name, course in courses.items():
+        answers[name] = course.answer(work)
     for name, factors in model.combinations.items():
         if all(part in answers for part in factors):
-            answers[name] = _superpose(model, name, factors, answers)
+            answers[name] = _superposed(model, name, [(f, answers[part]) for part, f in factors.items()])
     ordered = {name: answers[name] for name in (*model.cases, *model.combinations) if name in answers}
     notes += [note for case in ordered.values() for note in _doubtful_motion(case)]
     return StaticResult(model, ordered, tuple(dict.fromkeys(notes)))
 
 
-def _doubtful_motion(case: StaticCase) -> list[str]:
+class _Work:
+    """What all cases of one analysis share."""
+
+    def __init__(self, model: Model, solver: LinearSolver | None) -> None:
+        self.model, self.solver = model, solver
+        self.blocks = cell_blocks(model)
+        self.recovery = Recovery(model.mesh, self.blocks)
+        self.peak = Peak()
+        self.seconds: dict[str, float] = {}
+
+    def number(self) -> None:
+        """Number the unknowns."""
+        start = time.perf_counter()
+        self.topology: Topology = static_topology(self.model, self.blocks)
+        self.seconds["number"] = time.perf_counter() - start
+
+    def solve(self, group: _Group, progress: Progress | None = None) -> Iterator[tuple[LoadCase, StaticCase]]:
+        """Solve cases of one set-up; histories instant by instant.
+
+        Raises
+        ------
+        SingularSystemError
+            With the node and direction that nothing holds.
+        """
+        first, n = group.first, group.size
+
+        def step(what: str, by: int = 1) -> None:
+            if progress is not None:
+                progress.step(what, by)
+
+        step("assemble")
+        start = time.perf_counter()
+        assembled = assemble_static(self.model, first, self.blocks, self.topology)
+        seconds = {**self.seconds, "assemble": time.perf_counter() - start}
+        step(f"set up {assembled.dofs.n_dof:,} unknowns")
+        try:
+            chosen = self.solver or choose_solver(assembled.system, n)
+            factorization = chosen.factorize(assembled.system)
+            for some in group.batches(isinstance(chosen, Direct)):
+                step(f"solve load case {some[0].name!r}", len(some))
+                yield from _solve(
+                    self.model, some, self.blocks, assembled, factorization, self.recovery, seconds, self.peak
+                )
+        except SingularSystemError as error:
+            raise _named(self.model, assembled, error) from error
+
+    def between(self, case: LoadCase, at: float) -> StaticCase:
+        """A history at a time between its instants."""
+        frozen = case.at(at)
+        ((_, answer),) = self.solve(_Group([frozen], None))
+        return replace(answer, time=at)
+
+
+class _Course:
+    """Instants of one history as they are solved."""
+
+    def __init__(self, case: LoadCase) -> None:
+        self.case = case
+        self.stored = Frames.create(None, case.name)
+        self.some: StaticCase | None = None
+        self.residual = self.imbalance = 0.0
+
+    def add(self, answer: StaticCase) -> None:
+        """Keep an instant; only displacements and reactions, as stress follows from them."""
+        self.stored.append(
+            float(self.case.times[len(self.stored)]), np.empty(0),
+            displacement=answer.displacement, reactions=answer.reactions,
+        )  # fmt: skip
+        self.residual = max(self.residual, answer.residual)
+        self.imbalance = max(self.imbalance, answer.imbalance)
+        self.some = answer
+
+    def answer(self, work: _Work) -> StaticHistory:
+        """All instants together."""
+        assert self.some is not None
+        case, some, model = self.case, self.some, work.model
+        linear = not any(
+            part.section.material.varies_with_temperature(what)
+            for part in model.parts for what in ("stiffness", "expansion")
+        )  # fmt: skip
+        return StaticHistory(
+            name=case.name, model=model, recovery=work.recovery, instants=case.times, info=some.info,
+            residual=self.residual, imbalance=self.imbalance, applied=some.applied,
+            applied_moment=some.applied_moment, stored=self.stored, case=case,
+            between=None if linear else lambda at: work.between(case, at),
+        )  # fmt: skip
+
+
+def _superposed(
+    model: Model, name: str, parts: Sequence[tuple[float, StaticCase | StaticHistory]]
+) -> StaticCase | StaticHistory:
+    """A linear combination of cases; a history where one of them is."""
+    steady = [(factor, case) for factor, case in parts if isinstance(case, StaticCase)]
+    courses = [case for _, case in parts if isinstance(case, StaticHistory)]
+    if not courses:
+        return StaticCase.superposed(name, model, steady)
+    return StaticHistory(
+        name=name, model=model, recovery=courses[0].recovery, instants=courses[0].times, info=courses[0].info,
+        residual=max(case.residual for _, case in parts), imbalance=max(case.imbalance for _, case in parts),
+        applied=np.asarray(sum(f * c.applied for f, c in parts)),
+        applied_moment=np.asarray(sum(f * c.applied_moment for f, c in parts)), parts=tuple(parts),
+    )  # fmt: skip
+
+
+def _doubtful_motion(case: StaticCase | StaticHistory) -> list[str]:
     """A note where loads move nothing, or too much, as after a slip in a unit."""
+    if isinstance(case, StaticHistory):
+        case = case.frames[int(np.argmax(case.largest))]
     if np.any(case.applied) and not np.any(case.displacement):
         return [
             f"case {case.name!r}: nothing moves: its loads act where the supports hold; load another place"
@@ -133,12 +231,56 @@ def _doubtful_motion(case: StaticCase) -> list[str]:
     ]
 
 
-def _equal_setups(cases: Sequence[LoadCase]) -> list[list[LoadCase]]:
-    """Cases grouped by supports and, where stiffness may depend on it, temperature."""
+@dataclass(frozen=True)
+class _Group:
+    """Cases of equal set-up: whole ones, or one history at one of its instants."""
+
+    cases: Sequence[LoadCase]
+    instant: float | None
+
+    @property
+    def first(self) -> LoadCase:
+        """A case whose temperature is that of the set-up."""
+        case = self.cases[0]
+        at = self.instant if self.instant is not None or not len(case.times) else float(case.times[0])
+        return case if at is None else case.at(at)
+
+    @property
+    def size(self) -> int:
+        """Right-hand sides."""
+        return 1 if self.instant is not None else sum(max(len(case.times), 1) for case in self.cases)
+
+    def batches(self, direct: bool) -> Iterator[list[LoadCase]]:
+        """Cases that are solved at once, histories at their instants."""
+        batch: list[LoadCase] = []
+        for case in self._each():
+            batch.append(case)
+            if len(batch) == _CASES_AT_ONCE[direct]:
+                yield batch
+                batch = []
+        if batch:
+            yield batch
+
+    def _each(self) -> Iterator[LoadCase]:
+        for case in self.cases:
+            if self.instant is not None:
+                yield case.at(self.instant)
+            elif len(case.times):
+                yield from (case.at(float(at)) for at in case.times)
+            else:
+                yield case
+
+
+def _equal_setups(cases: Sequence[LoadCase]) -> list[_Group]:
+    """Cases grouped by supports and, where stiffness depends on it, temperature."""
     groups: dict[str, list[LoadCase]] = {}
+    single = []
     for case in cases:
-        groups.setdefault(case.setup_key(), []).append(case)
-    return list(groups.values())
+        if case.stiffness_varies and len(case.times):
+            single += [_Group([case], float(at)) for at in case.times]
+        else:
+            groups.setdefault(case.setup_key(), []).append(case)
+    return [*(_Group(group, None) for group in groups.values()), *single]
 
 
 def _load_vector(
@@ -160,7 +302,7 @@ def _solve(
     recovery: Recovery,
     seconds: Mapping[str, float],
     peak: Peak,
-) -> dict[str, StaticCase]:
+) -> Iterator[tuple[LoadCase, StaticCase]]:
     """Solve some cases of one set-up at once."""
     dofs = assembled.dofs
     right = np.empty((dofs.n_dof, len(cases)))
@@ -180,10 +322,8 @@ def _solve(
         seconds={**seconds, **solution.seconds}, notes=solution.notes,
         residual=float(solution.residual.max(initial=0.0)), peak_bytes=peak.bytes,
     )  # fmt: skip
-    return {
-        case.name: _answer(model, case, blocks, assembled, recovery, info, solution.x[:, column])
-        for column, case in enumerate(cases)
-    }
+    for column, case in enumerate(cases):
+        yield case, _answer(model, case, blocks, assembled, recovery, info, solution.x[:, column])
 
 
 def _answer(
@@ -243,26 +383,6 @@ def _answer(
         applied=applied, applied_moment=np.cross(model.mesh.points, external).sum(axis=0),
         residual=free / scale, imbalance=imbalance, info=info, case=case,
     )  # fmt: skip
-
-
-def _superpose(
-    model: Model, name: str, factors: dict[str, float], answers: dict[str, StaticCase]
-) -> StaticCase:
-    """A linear combination of cases; costs no solve."""
-    parts = tuple((factor, answers[case]) for case, factor in factors.items())
-    return StaticCase(
-        name=name,
-        model=model,
-        recovery=parts[0][1].recovery,
-        displacement=np.asarray(sum(f * c.displacement for f, c in parts)),
-        reactions=np.asarray(sum(f * c.reactions for f, c in parts)),
-        applied=np.asarray(sum(f * c.applied for f, c in parts)),
-        applied_moment=np.asarray(sum(f * c.applied_moment for f, c in parts)),
-        residual=max(c.residual for _, c in parts),
-        imbalance=max(c.imbalance for _, c in parts),
-        info=parts[0][1].info,
-        parts=parts,
-    )
 
 
 def _named(model: Model, assembled: Assembled, error: SingularSystemError) -> SingularSystemError:

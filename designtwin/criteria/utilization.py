@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from designtwin.requirements import BrittleMargin, FieldQuantity, YieldMargin, one_of
+from designtwin.requirements import BrittleMargin, FieldQuantity, ValuesAlone, YieldMargin, one_of
 from designtwin.typing import FloatArray, IntArray
 
 CRITERIA = ("von_mises", "tresca", "rankine", "mohr_coulomb")
@@ -34,7 +34,7 @@ class Utilization:
 
 
 def utilization(result: Any, criterion: str = "von_mises", *, case: str | None = None) -> Utilization:
-    """Utilization of a static result by a strength criterion.
+    """Utilization of a static result by a strength criterion, the largest over the instants of each case.
 
     Parameters
     ----------
@@ -57,8 +57,12 @@ def utilization(result: Any, criterion: str = "von_mises", *, case: str | None =
     else:
         margin = BrittleMargin(criterion=criterion, case=case)
     cases = margin.cases_of(result)
-    with np.errstate(divide="ignore"):
-        values = np.array([1.0 / margin.band(result, one).values for one in cases])
+    values = np.zeros((len(cases), len(margin.rows(result))))
+    for over_time, one in zip(values, cases, strict=True):
+        for state in margin.states_of(one):
+            with np.errstate(divide="ignore"):
+                now = 1.0 / margin.band(result, ValuesAlone(state)).values
+            np.maximum(over_time, now, out=over_time)
     governing = np.argmax(values, axis=0)
     return Utilization(
         criterion=criterion,

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from designtwin import units
 from designtwin.criteria.zones import FailureZone, failure_zones
 from designtwin.requirements import CANNOT_TELL, FAIL, PASS, Outcome, Quantity, show_margin, show_value
 from designtwin.typing import PlainData
@@ -29,7 +30,7 @@ class Verdict:
     ----------
     rows : tuple of Outcome
         One per requirement, in the order stated.
-    result : StaticResult or ThermalResult
+    result : StaticResult, ThermalResult or TransientResult
     test : str
         The kind of test: "strength test".
     name : str
@@ -81,6 +82,8 @@ class Verdict:
             "imbalance": max((abs(float(case.imbalance)) for case in cases), default=0.0),
             "energy_error": max(energy, default=None),
             "cases": list(result.cases),
+            "steps": {case.name: str(case.steps) for case in cases if hasattr(case, "steps")},
+            "instants": max((len(getattr(case, "frames", None) or (case,)) for case in cases), default=0),
             "seconds": self.seconds,
         }
 
@@ -162,7 +165,7 @@ class Verdict:
                 Text(show_value(row.value, quantity.dimension)),
                 Text(show_margin(row)),
                 Text(row.status, style=_STYLES[row.status]),
-                Text(row.value.case or ""),
+                Text(row.value.case_text),
                 Text("" if row.value.place is None else str(row.value.place)),
             ]
             table.add_row(*cells, *([Text(row.excluded)] if excluded else []))
@@ -177,12 +180,16 @@ class Verdict:
             "" if checks["energy_error"] is None else f", energy error {100 * checks['energy_error']:.2g} %"
         )
         source = Path(checks["mesh"]["source"]).name or "unnamed"
+        balanced = (
+            "heat put in and stored balance to" if checks["steps"] else "loads and reactions balance to"
+        )
         lines = [
             f"mesh {source}: {checks['mesh']['points']:,} points, {cells}; {checks['n_dof']:,} unknowns",
             f"solver {checks['solver']}{steps}, {self.seconds:.1f} s in all",
-            f"residual {checks['residual']:.1e}, loads and reactions balance to "
-            f"{checks['imbalance']:.1e}{energy}",
+            f"residual {checks['residual']:.1e}, {balanced} {checks['imbalance']:.1e}{energy}",
         ]
+        of_case = {name: f"case {name}: " for name in checks["steps"]} if len(checks["cases"]) > 1 else {}
+        lines += [f"time {of_case.get(name, '')}{steps}" for name, steps in checks["steps"].items()]
         lines += [f"{row.status}: {row.reason}" for row in self.rows if row.reason]
         lines += [
             f"note: {row.requirement.quantity.label}: {row.value.note}" for row in self.rows if row.value.note
@@ -228,6 +235,7 @@ def _row_data(row: Outcome) -> PlainData:
         "margin_is_relative": requirement.margin_is_relative,
         "status": row.status,
         "case": value.case,
+        "instant": value.instant,
         "place": None
         if place is None
         else {"point": list(place.point), "node": place.node, "near": place.near},
@@ -239,6 +247,7 @@ def _row_data(row: Outcome) -> PlainData:
             "value": show_value(value, quantity.dimension),
             "margin": show_margin(row),
             "place": "" if place is None else str(place),
+            "instant": "" if value.instant is None else units.show_time(value.instant),
         },
     }
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from designtwin import units
-from designtwin.requirements import FieldQuantity, Place, Requirement, magnitude, place_of_node
+from designtwin.requirements import FieldQuantity, Place, Requirement, ValuesAlone, place_of_node
 from designtwin.typing import BoolArray, FloatArray, IntArray, PlainData
 
 
@@ -31,6 +31,8 @@ class FailureZone:
         Where the peak is.
     case : str
         The load case of the peak.
+    instant : float, optional
+        Its time, s, in a case that has a course in time.
     cases : tuple of str
         All cases in which some of the zone fails.
     volume : float
@@ -57,6 +59,7 @@ class FailureZone:
     centroid: tuple[float, float, float]
     rows: IntArray
     location: str
+    instant: float | None = None
 
     @property
     def n_points(self) -> int:
@@ -88,6 +91,7 @@ class FailureZone:
             "margin": self.margin if math.isfinite(self.margin) else str(self.margin),
             "place": {"point": list(self.place.point), "node": self.place.node, "near": self.place.near},
             "case": self.case,
+            "instant": self.instant,
             "cases": list(self.cases),
             "volume": self.volume,
             "area": self.area,
@@ -105,9 +109,10 @@ class FailureZone:
             over = f"{times:.3g} times what is allowed"
         points = "1 point" if self.n_points == 1 else f"{self.n_points:,} points"
         size = f"about {self.size_text}, {points}" if self.size_text else points
+        when = "" if self.instant is None else f" at {units.show_time(self.instant)}"
         return (
             f"zone {self.number}: {quantity.label} is {units.show(self.peak, quantity.dimension)} "
-            f"({limit} required) at {self.place}; load case {self.case}, {over}; {size}"
+            f"({limit} required) at {self.place}; load case {self.case}{when}, {over}; {size}"
         )
 
 
@@ -122,8 +127,9 @@ def failure_zones(requirements: Sequence[Requirement], result: Any) -> tuple[Fai
     ----------
     requirements : sequence of Requirement
         Those on a local field (stress, margins, temperature) have zones; the rest have none.
-    result : StaticResult or ThermalResult
-        A point fails if it fails in any load case asked for; what a requirement excludes is left out.
+    result : StaticResult, ThermalResult or TransientResult
+        A point fails if it fails in any load case asked for, at any instant; what a requirement excludes is
+        left out.
 
     Returns
     -------
@@ -147,19 +153,55 @@ def has_zones(requirement: Requirement) -> bool:
     return quantity.over in (("max", "max_abs") if requirement.is_upper else ("min",))
 
 
-def worst_over_cases(
-    requirement: Requirement, result: Any
-) -> tuple[IntArray, FloatArray, FloatArray, tuple[str, ...]]:
-    """Rows int64[k] of the place, worst value float64[k], values float64[n_cases, k], names of the cases."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Worst:
+    """The worst of a required field at each of its points.
+
+    Parameters
+    ----------
+    rows : int64[k]
+        The place.
+    worst : float64[k]
+        Over all cases and instants.
+    values : float64[n_cases, k]
+        Over the instants of each case.
+    instants : float64[n_cases, k]
+        When that is, s; nan in cases without a course in time.
+    cases : tuple of str
+    """
+
+    rows: IntArray
+    worst: FloatArray
+    values: FloatArray
+    instants: FloatArray
+    cases: tuple[str, ...]
+
+
+def worst_over_cases(requirement: Requirement, result: Any) -> Worst:
+    """The worst value at each point of the place of a requirement that has zones."""
     quantity = requirement.quantity
     assert isinstance(quantity, FieldQuantity)
     cases = quantity.cases_of(result)
-    bands = [quantity.band(result, case) for case in cases]
-    values = np.array([b.values for b in bands])
-    if quantity.over == "max_abs":
-        values = magnitude(values, values, values)[0]
+    rows = quantity.rows(result)
+    values, instants = np.empty((2, len(cases), len(rows)))
+    for found, when, case in zip(values, instants, cases, strict=True):
+        found[:], when[:] = np.nan, np.nan
+        states = quantity.states_of(case)
+        for i, state in enumerate(states):
+            now = quantity.band(result, ValuesAlone(state)).values
+            if quantity.over == "max_abs":
+                now = np.abs(now)
+            if i == 0:
+                found[:] = now
+                if state is not case:
+                    when[:] = state.time
+                continue
+            worse = now > found if requirement.is_upper else now < found
+            found[worse], when[worse] = now[worse], state.time
     worst = values.max(axis=0) if requirement.is_upper else values.min(axis=0)
-    return bands[0].rows, worst, values, tuple(case.name for case in cases)
+    return Worst(
+        rows=rows, worst=worst, values=values, instants=instants, cases=tuple(case.name for case in cases)
+    )
 
 
 def _zones(requirement: Requirement, result: Any) -> list[FailureZone]:
@@ -167,7 +209,8 @@ def _zones(requirement: Requirement, result: Any) -> list[FailureZone]:
         return []
     quantity = requirement.quantity
     assert isinstance(quantity, FieldQuantity)
-    rows, worst, values, names = worst_over_cases(requirement, result)
+    over = worst_over_cases(requirement, result)
+    rows, worst, values, names = over.rows, over.worst, over.values, over.cases
     beyond = ~requirement.met_by(values)
     bad = beyond.any(axis=0)
     if not bad.any():
@@ -203,7 +246,8 @@ def _zones(requirement: Requirement, result: Any) -> list[FailureZone]:
         at = column[inside]
         peak = int(np.argmax(worst[at]) if requirement.is_upper else np.argmin(worst[at]))
         value = float(worst[at[peak]])
-        case = names[int(np.argmax(values[:, at[peak]] == value))]
+        which = int(np.argmax(values[:, at[peak]] == value))
+        when = float(over.instants[which, at[peak]])
         centroid = mesh.points[np.unique(node_of[inside])].mean(axis=0)
         zones.append(
             FailureZone(
@@ -212,7 +256,8 @@ def _zones(requirement: Requirement, result: Any) -> list[FailureZone]:
                 peak=value,
                 margin=requirement.margin(value),
                 place=place_of_node(mesh, int(node_of[inside[peak]])),
-                case=case,
+                case=names[which],
+                instant=None if math.isnan(when) else when,
                 cases=tuple(name for name, row in zip(names, beyond[:, at], strict=True) if row.any()),
                 volume=float(volume[k]),
                 area=float(area[k]),
@@ -265,4 +310,4 @@ def _areas(mesh: Any, label: IntArray, node: IntArray | None, count: int) -> Flo
     return out
 
 
-__all__ = ["FailureZone", "failure_zones", "has_zones", "worst_over_cases"]
+__all__ = ["FailureZone", "Worst", "failure_zones", "has_zones", "worst_over_cases"]

@@ -838,6 +838,108 @@ def may_hide(start, stop, wall, corner, count, flat, out):
         out[k] = below and above
 
 
+# What leaves through openings
+
+
+@njit(cache=True, nogil=True)
+def _first_hit(ox, oy, oz, dx, dy, dz, p, wall, own, tree, leaf, stack):
+    """The piece that a ray from piece p (o to o + d) meets first, or -1."""
+    first_leaf = (tree.shape[0] - 1) // 2
+    ix = 1.0 / dx if dx != 0.0 else 1e300
+    iy = 1.0 / dy if dy != 0.0 else 1e300
+    iz = 1.0 / dz if dz != 0.0 else 1e300
+    found, least = -1, 1.0
+    stack[0] = 0
+    top = 1
+    while top > 0:
+        top -= 1
+        node = stack[top]
+        a, b = (tree[node, 0] - ox) * ix, (tree[node, 3] - ox) * ix
+        t0, t1 = min(a, b), max(a, b)
+        a, b = (tree[node, 1] - oy) * iy, (tree[node, 4] - oy) * iy
+        t0, t1 = max(t0, min(a, b)), min(t1, max(a, b))
+        a, b = (tree[node, 2] - oz) * iz, (tree[node, 5] - oz) * iz
+        t0, t1 = max(t0, min(a, b)), min(t1, max(a, b))
+        if t0 > t1 or t1 < 0.0 or t0 > least:
+            continue
+        if node < first_leaf:
+            stack[top], stack[top + 1] = 2 * node + 1, 2 * node + 2
+            top += 2
+            continue
+        for k in range(leaf[node - first_leaf], leaf[node - first_leaf + 1]):
+            if own[k] == p:
+                continue
+            along = wall[k, 0] * dx + wall[k, 1] * dy + wall[k, 2] * dz
+            gap = wall[k, 3] - (wall[k, 0] * ox + wall[k, 1] * oy + wall[k, 2] * oz)
+            if along == 0.0:
+                continue
+            t = gap / along
+            if t <= 1e-12 or t >= least:
+                continue
+            x, y, z = ox + t * dx, oy + t * dy, oz + t * dz
+            inside = True
+            for s in range(4, 20, 4):
+                if wall[k, s] * x + wall[k, s + 1] * y + wall[k, s + 2] * z < wall[k, s + 3]:
+                    inside = False
+                    break
+            if inside:
+                found, least = k, t
+    return found
+
+
+@njit(cache=True, nogil=True)
+def open_shares(start, stop, first, hot, corner, wall, own, tree, leaf, reach, n_rays, out):
+    """Share of what each facet sees that is none of the facets: rays over the hemisphere, weighed by cosine.
+
+    Parameters
+    ----------
+    start, stop : int
+        Facets.
+    first, hot, corner, wall, own, tree, leaf
+        As in ``exchange_in_space``; here walls are all there are.
+    reach : float
+        Length beyond which there is nothing, m.
+    n_rays : int
+        Per facet.
+    out : float64[n]
+        Overwritten.
+    """
+    stack = np.empty(128, np.int64)
+    for i in range(start, stop):
+        area = free = 0.0
+        seed = np.uint64(i)
+        seed, u0 = _mixed(seed)
+        seed, u1 = _mixed(seed)
+        seed, u2 = _mixed(seed)
+        seed, u3 = _mixed(seed)
+        r = 0
+        for p in range(first[i], first[i + 1]):
+            nx, ny, nz = hot[p, 3], hot[p, 4], hot[p, 5]
+            # Two directions square to the normal (Duff et al., JCGT 6 (2017)).
+            sign = 1.0 if nz >= 0.0 else -1.0
+            a = -1.0 / (sign + nz)
+            b = nx * ny * a
+            ux, uy, uz = 1.0 + sign * nx * nx * a, sign * b, -sign * nx
+            vx, vy, vz = b, sign + ny * ny * a, -ny
+            n = -(-n_rays // (first[i + 1] - first[i]))
+            count = 0
+            for _ in range(n):
+                ox, oy, oz = _place(corner[p], hot[p, 8], (u0 + r * _A1) % 1.0, (u1 + r * _A2) % 1.0)
+                sine2, turn = (u2 + r * _A3) % 1.0, 2.0 * math.pi * ((u3 + r * _A4) % 1.0)
+                r += 1
+                c, s = math.sqrt(sine2) * math.cos(turn), math.sqrt(sine2) * math.sin(turn)
+                w = math.sqrt(1.0 - sine2)
+                dx = reach * (c * ux + s * vx + w * nx)
+                dy = reach * (c * uy + s * vy + w * ny)
+                dz = reach * (c * uz + s * vz + w * nz)
+                k = _first_hit(ox, oy, oz, dx, dy, dz, p, wall, own, tree, leaf, stack)
+                if k < 0 or own[k] < 0:
+                    count += 1
+            area += hot[p, 6]
+            free += hot[p, 6] * count / n
+        out[i] = free / area
+
+
 # Products with a packed symmetric matrix
 
 

@@ -1694,7 +1694,7 @@ def scalar_product(
                     _near_corners(here[:64], weights[4], shape[0], at)
                     _near_corners(here[64:128], weights[4], shape[4], at)
                     _near_edges(here[128:], weights[4], shape[8], at)
-                for w in range(16):  # cells one by one: neighbors share nodes, and a sum waits for the one before
+                for w in range(16):  # cells one by one: neighbors in a row would add to one node in a row
                     for a in range(10):
                         f[np.uint32(conn[b, a, w])] += at[160 + 16 * a + w]
             _give_scalars(first, n_own, begin, end, column, f, buffer, y)

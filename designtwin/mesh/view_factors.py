@@ -25,9 +25,11 @@ _WARP = 1e-4  # distance of a quadrilateral's corners from a plane over its size
 _PER_RAY = 1e4  # rays per view factor: one ray stands for no more than 1e-4
 _MOST_RAYS = 256
 _BLOCKS = 32  # of a product; their sums are added in order
+_RAYS_OUT = 1024  # of a facet, to find what it sees through openings
 _KEPT_BYTES = 1.0e9
 
 _STORE: OrderedDict[bytes, ViewFactors] = OrderedDict()
+_OPEN: OrderedDict[bytes, FloatArray] = OrderedDict()
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +100,7 @@ def product(packed: Packed | FloatArray, x: FloatArray) -> FloatArray:
     bound = np.round(n * np.sqrt(np.arange(_BLOCKS + 1) / _BLOCKS)).astype(np.int64)
     part = np.empty((_BLOCKS, n))
     parallel.run(radiation.product, _BLOCKS, bound, packed, np.ascontiguousarray(x), part)
-    out = part[0].copy()
+    out: FloatArray = part[0].copy()
     for one in part[1:]:
         out += one
     return out
@@ -129,20 +131,7 @@ def view_factors(mesh: Mesh, facets: IntArray, *, occlusion: bool = True) -> Vie
 
     Source: see ``kernels/radiation.py``.
     """
-    facets = np.asarray(facets, np.int64).reshape(-1, 2)
-    if not len(facets):
-        raise MeshError("view factors need facets; the list is empty")
-    own = _pieces(mesh, facets)
-    others = _nothing(own)
-    if occlusion:
-        known = set(map(tuple, facets.tolist()))
-        rest = np.array([f for f in mesh.exterior.tolist() if tuple(f) not in known], np.int64)
-        others = _pieces(mesh, rest.reshape(-1, 2)) if len(rest) else others
-    digest = hashlib.sha256(f"{mesh.dimension} {occlusion}".encode())
-    for part in (own, others):
-        for array in (part.corner, part.count, part.facet):
-            digest.update(array.tobytes())
-    key = digest.digest()
+    own, others, key = _scene(mesh, facets, occlusion)
     if key in _STORE:
         _STORE.move_to_end(key)
         return _STORE[key]
@@ -152,6 +141,58 @@ def view_factors(mesh: Mesh, facets: IntArray, *, occlusion: bool = True) -> Vie
         held -= _STORE.popitem(last=False)[1].nbytes
     _STORE[key] = (_in_space if mesh.dimension == 3 else _in_plane)(own, others, len(facets), occlusion)
     return _STORE[key]
+
+
+def open_shares(mesh: Mesh, facets: IntArray, factors: ViewFactors, *, occlusion: bool = True) -> FloatArray:
+    """Share of what each facet sees that is none of the facets, float64[n].
+
+    In space by rays, independent of the view factors and exactly 0 where nothing is open; in the plane what
+    is missing in the sum of a facet's view factors.
+    """
+    if mesh.dimension < 3:
+        return np.maximum(1.0 - factors.row_sums, 0.0)
+    from designtwin.kernels import radiation
+
+    own, others, key = _scene(mesh, facets, occlusion)
+    if key in _OPEN:
+        return _OPEN[key]
+    n = len(facets)
+    own, first = _by_facet(own, np.arange(n))
+    hot, _ = _shape(own)
+    walls, name = _joined(own, others, np.ones(len(own.count) + len(others.count), bool))
+    low, high = _extents(walls)
+    size = float(np.linalg.norm(high.max(axis=0) - low.min(axis=0)))
+    tree = _tree(low, high, _LEAF)
+    out = np.empty(n)
+    with track("openings") as progress:
+        progress.step(f"{n:,} facets")
+        parallel.run(
+            radiation.open_shares, n, first, hot, own.corner, _walls(walls.taken(tree.order), size),
+            name[tree.order], tree.box, tree.leaf, 2.0 * size, _RAYS_OUT, out, grain=4,
+        )  # fmt: skip
+    out.setflags(write=False)
+    _OPEN[key] = out
+    if len(_OPEN) > 20:
+        _OPEN.popitem(last=False)
+    return out
+
+
+def _scene(mesh: Mesh, facets: IntArray, occlusion: bool) -> tuple[_Pieces, _Pieces, bytes]:
+    """Flat pieces of the facets and of what else may stand in the way, and a key of that geometry."""
+    facets = np.asarray(facets, np.int64).reshape(-1, 2)
+    if not len(facets):
+        raise MeshError("view factors need facets; the list is empty")
+    own = _pieces(mesh, facets)
+    others = own.taken(np.empty(0, np.int64))
+    if occlusion:
+        known = set(map(tuple, facets.tolist()))
+        rest = np.array([f for f in mesh.exterior.tolist() if tuple(f) not in known], np.int64)
+        others = _pieces(mesh, rest.reshape(-1, 2)) if len(rest) else others
+    digest = hashlib.sha256(f"{mesh.dimension} {occlusion}".encode())
+    for part in (own, others):
+        for array in (part.corner, part.count, part.facet):
+            digest.update(array.tobytes())
+    return own, others, digest.digest()
 
 
 # Flat pieces of facets
@@ -167,10 +208,6 @@ class _Pieces:
 
     def taken(self, rows: IntArray | BoolArray) -> _Pieces:
         return _Pieces(self.corner[rows], self.count[rows], self.facet[rows])
-
-
-def _nothing(like: _Pieces) -> _Pieces:
-    return like.taken(np.empty(0, np.int64))
 
 
 def _pieces(mesh: Mesh, facets: IntArray) -> _Pieces:
@@ -281,6 +318,11 @@ def _bounds(pieces: _Pieces, n_facets: int) -> tuple[FloatArray, FloatArray]:
     return low, high
 
 
+def _extents(pieces: _Pieces) -> tuple[FloatArray, FloatArray]:
+    """Box of each piece, float64[k, 3] twice; corners beyond those that count repeat the first."""
+    return pieces.corner.min(axis=1), pieces.corner.max(axis=1)
+
+
 def _by_facet(pieces: _Pieces, order: IntArray) -> tuple[_Pieces, IntArray]:
     """Pieces with facets in a new order, and the first piece of each."""
     place = np.empty(len(order), np.int64)
@@ -375,8 +417,7 @@ def _in_space(own: _Pieces, others: _Pieces, n: int, occlusion: bool) -> ViewFac
         planes = _walls(all_, size)
         parallel.run(radiation.may_hide, n_walls, planes, own.corner, own.count, flat, hides, grain=64)
     walls, name = _joined(own, others, hides)
-    least = np.where(np.arange(4)[:, None] < walls.count[:, None, None], walls.corner, np.inf).min(axis=1)
-    most = np.where(np.arange(4)[:, None] < walls.count[:, None, None], walls.corner, -np.inf).max(axis=1)
+    least, most = _extents(walls)
     tree = _tree(least, most, _LEAF)
     walls, name = walls.taken(tree.order), name[tree.order]
     wall_box = np.column_stack([least, most])[tree.order]

@@ -632,7 +632,12 @@ def _check_levels(model: Model, case: LoadCase, supports: Sequence[Support]) -> 
         for one in support.prescribed(model):
             anchored[one.nodes] = True
     items: list[Load | Support] = [*case.heat_loads, *supports]
+    joined: list[IntArray] = []
     for item in items:
+        if hasattr(item, "joined_nodes"):  # a closed enclosure warms one part by another
+            joined.append(item.joined_nodes(model))
+            if len(joined[-1]):
+                continue
         if isinstance(item, HeatLoad):
             anchored[item.level_nodes(model)] = True
             continue
@@ -641,6 +646,10 @@ def _check_levels(model: Model, case: LoadCase, supports: Sequence[Support]) -> 
     n = int(piece.max()) + 1
     fixed = np.zeros(n, bool)
     fixed[piece_of_node[anchored & (piece_of_node >= 0)]] = True
+    for _ in joined:  # as many rounds as there are enclosures in a row
+        for nodes in joined:
+            pieces = piece_of_node[nodes]
+            fixed[pieces] |= fixed[pieces].any()
     if fixed.all():
         return
     cells = np.flatnonzero(piece == np.flatnonzero(~fixed)[0])

@@ -94,6 +94,11 @@ class Connection(Plain):
         on = getattr(self, "on", None)
         return type(self).__name__ if on is None else f"{type(self).__name__} on {said(on)}"
 
+    @property
+    def amount(self) -> str:
+        """How much, where there is something to say: ``5000 W/(m²·K)``, ``x 0.1 mm``."""
+        return ""
+
 
 _KNOWN: weakref.WeakKeyDictionary[Mesh, dict[tuple[Any, ...], Any]] = weakref.WeakKeyDictionary()
 
@@ -450,6 +455,10 @@ class RigidLink(Connection):
     def __post_init__(self) -> None:
         _settle_motions(self)
 
+    @property
+    def amount(self) -> str:
+        return _motions_said(self)
+
     def equations(self, model: Model) -> Equations:
         return _once(  # type: ignore[no-any-return]
             model, ("rigid", self.content_key()), lambda: self._equations(model)
@@ -515,6 +524,14 @@ def _settle_motions(link: Any) -> None:
             _settle(link, **{name: _number(getattr(link, name), kind, f"{link.said}: {name}")})
 
 
+def _motions_said(link: Any) -> str:
+    """Motions that are prescribed, in words."""
+    given = [(name, getattr(link, name)) for name in _MOTIONS if getattr(link, name) is not None]
+    return ", ".join(
+        f"{name} {show(value, 'length' if len(name) == 1 else 'angle')}" for name, value in given
+    )
+
+
 def _given(link: Any, model: Model, turns: bool) -> list[tuple[int, float]]:
     """Motions that are prescribed: number among the model's rigid motions, and value."""
     names = (
@@ -576,6 +593,10 @@ class SpreadLink(Connection):
             _settle(self, node=place(self.node, f"{self.said}: node"))
         elif all(getattr(self, name) is None for name in _MOTIONS):
             raise ModelError(f"{self.said} joins nothing: give node=, or one of {', '.join(_MOTIONS)}")
+
+    @property
+    def amount(self) -> str:
+        return _motions_said(self)
 
     def equations(self, model: Model) -> Equations:
         return _once(  # type: ignore[no-any-return]

@@ -55,16 +55,16 @@ class _Joint(Connection):
     tolerance: Any
 
     @property
-    def _pair(self) -> str:
+    def said(self) -> str:
         return f"{type(self).__name__} of {said(self.a)} and {said(self.b)}"
 
     def _settle_places(self) -> None:
         who = type(self).__name__
         _settle(self, a=place(self.a, f"{who} a"), b=place(self.b, f"{who} b"))
         if self.tolerance is not None:
-            tolerance = _number(self.tolerance, "length", f"{self._pair}: tolerance")
+            tolerance = _number(self.tolerance, "length", f"{self.said}: tolerance")
             if tolerance < 0.0:
-                raise ModelError(f"{self._pair}: a tolerance below zero bridges nothing; give a length")
+                raise ModelError(f"{self.said}: a tolerance below zero bridges nothing; give a length")
             _settle(self, tolerance=tolerance)
 
     def _coefficient(self, model: Model, block: OverlapBlock) -> FloatArray:
@@ -155,15 +155,15 @@ def _settle_resistance(item: Any, inverse: str, example: str, other: str) -> Non
     if (item.conductance is None) == (item.resistance is None):
         what = "neither is" if item.conductance is None else "both are"
         raise ModelError(
-            f"{item._pair}: conductance or resistance says how well heat passes, and {what} given; "
+            f"{item.said}: conductance or resistance says how well heat passes, and {what} given; "
             f'write conductance="{example}" or resistance="{other}"'
         )
     if item.resistance is None:
         return
-    resistance = _number(item.resistance, inverse, f"{item._pair}: resistance")
+    resistance = _number(item.resistance, inverse, f"{item.said}: resistance")
     if resistance <= 0.0:
         raise ModelError(
-            f"{item._pair}: the resistance is {show(resistance, inverse)}; give one above zero, or a Tie for "
+            f"{item.said}: the resistance is {show(resistance, inverse)}; give one above zero, or a Tie for "
             "perfect contact"
         )
     _settle(item, resistance=resistance)
@@ -203,7 +203,7 @@ class ContactConductance(_Joint):
         _settle_resistance(self, "contact_resistance", "5 kW/(m2*K)", "2e-4 m2*K/W")
         if self.conductance is None:
             return
-        name = f"{self._pair}: conductance"
+        name = f"{self.said}: conductance"
         conductance = Magnitude.of(self.conductance, "heat_transfer", name=name)
         if conductance.over is not None:
             raise ModelError(
@@ -215,17 +215,17 @@ class ContactConductance(_Joint):
 
     def _refuse(self, least: float, at: FloatArray | None = None) -> None:
         if least < 0.0:
-            who, where = (self._pair, "") if at is None else (self.said, f" at {show(at, 'length')}")
+            where = "" if at is None else f" at {show(at, 'length')}"
             raise ModelError(
-                f"{who}: the conductance is {show(least, 'heat_transfer')}{where}, so that heat would "
+                f"{self.said}: the conductance is {show(least, 'heat_transfer')}{where}, so that heat would "
                 "flow from cold to hot; give at least 0"
             )
 
     @property
-    def said(self) -> str:
+    def amount(self) -> str:
         if self.conductance is None:
-            return f"{self._pair}, {show(self.resistance, 'contact_resistance')}"
-        return f"{self._pair}, {self.conductance}"
+            return show(self.resistance, "contact_resistance")
+        return str(self.conductance)
 
     def _coefficient(self, model: Model, block: OverlapBlock) -> FloatArray:
         n = len(block.pair)
@@ -273,15 +273,14 @@ class ThermalInterface(_Joint):
     def __post_init__(self) -> None:
         self._settle_places()
         for name, kind in (("thickness", "length"), ("conductivity", "conductivity")):
-            value = _number(getattr(self, name), kind, f"{self._pair}: {name}")
+            value = _number(getattr(self, name), kind, f"{self.said}: {name}")
             if value <= 0.0:
-                raise ModelError(f"{self._pair}: the {name} is {show(value, kind)}; give one above zero")
+                raise ModelError(f"{self.said}: the {name} is {show(value, kind)}; give one above zero")
             _settle(self, **{name: value})
 
     @property
-    def said(self) -> str:
-        layer = f"{show(self.thickness, 'length')} of {show(self.conductivity, 'conductivity')}"
-        return f"{self._pair}, {layer}"
+    def amount(self) -> str:
+        return f"{show(self.thickness, 'length')} of {show(self.conductivity, 'conductivity')}"
 
     def _reach(self, model: Model, a: IntArray, b: IntArray) -> float | None:
         if self.tolerance is not None:
@@ -319,23 +318,23 @@ class HeatPipe(Connection):
         _settle(self, a=place(self.a, "HeatPipe a"), b=place(self.b, "HeatPipe b"))
         _settle_resistance(self, "heat_resistance", "20 W/K", "0.05 K/W")
         if self.conductance is not None:
-            value = _number(self.conductance, "heat_conductance", f"{self._pair}: conductance")
+            value = _number(self.conductance, "heat_conductance", f"{self.said}: conductance")
             if value < 0.0:
                 raise ModelError(
-                    f"{self._pair}: the conductance is {show(value, 'heat_conductance')}, so that heat would "
+                    f"{self.said}: the conductance is {show(value, 'heat_conductance')}, so that heat would "
                     "flow from cold to hot; give at least 0"
                 )
             _settle(self, conductance=value)
 
     @property
-    def _pair(self) -> str:
+    def said(self) -> str:
         return f"HeatPipe from {said(self.a)} to {said(self.b)}"
 
     @property
-    def said(self) -> str:
+    def amount(self) -> str:
         if self.conductance is None:
-            return f"{self._pair}, {show(self.resistance, 'heat_resistance')}"
-        return f"{self._pair}, {show(self.conductance, 'heat_conductance')}"
+            return show(self.resistance, "heat_resistance")
+        return show(self.conductance, "heat_conductance")
 
     def _difference(self, model: Model) -> tuple[IntArray, FloatArray]:
         """Nodes of both ends, and what their temperatures count in the difference of the means."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from designtwin.errors import ConvergenceError, ModelError
 from designtwin.mesh.mesh import Mesh
-from designtwin.mesh.view_factors import ViewFactors, product, view_factors
+from designtwin.mesh.view_factors import ViewFactors, open_shares, product, view_factors
 from designtwin.model.domains import Domain, NodalMatrices, Patch, facet_domain, facets_of
 from designtwin.model.heat import STEFAN_BOLTZMANN, HeatLoad, check_emissivity, refuse_celsius
 from designtwin.model.loads import On, settle
@@ -74,9 +74,9 @@ class Enclosure(HeatLoad):
     def __post_init__(self) -> None:
         if self.emissivity is None:
             raise ModelError(
-                "Enclosure lacks its emissivity, which no one can guess: about 0.05 for polished metal, 0.8 for "
-                "oxidized steel, 0.9 for paint of any color; state emissivity=0.9, or one for each group of "
-                "faces: emissivity={'lid': 0.9, 'tray': 0.05}"
+                "Enclosure lacks its emissivity, which no one can guess: about 0.05 for polished metal, 0.8 "
+                "for oxidized steel, 0.9 for paint of any color; state emissivity=0.9, or one for each group "
+                "of faces: emissivity={'lid': 0.9, 'tray': 0.05}"
             )
         on: Any = self.on
         if isinstance(self.emissivity, Mapping):
@@ -189,9 +189,12 @@ class Enclosure(HeatLoad):
             facets = facets_of(model, self.on, self.said)
             factors = view_factors(model.mesh, facets, occlusion=self.occlusion)
             self._check_sums(model.mesh, facets, factors)
+            open_ = np.zeros(len(facets))
+            if self.ambient is not None:
+                open_ = open_shares(model.mesh, facets, factors, occlusion=self.occlusion)
             known[key] = _bound(
                 facet_domain(model, facets), [block.rows for block in model.mesh.facets(facets)], factors,
-                self._emissivities(model, facets), self.ambient, self.said,
+                open_, self._emissivities(model, facets), self.ambient, self.said,
             )  # fmt: skip
         return known[key]
 
@@ -206,9 +209,9 @@ class Enclosure(HeatLoad):
                 "seen through openings, as ambient='25 degC'"
             )
         if self.ambient is None and sums[worst] < 1.0 - HOLE:
-            open_ = int((sums < 1.0 - HOLE).sum())
+            n_open = int((sums < 1.0 - HOLE).sum())
             raise ModelError(
-                f"{self.said}: the enclosure has a hole: {open_} of {len(facets)} facets see less than "
+                f"{self.said}: the enclosure has a hole: {n_open} of {len(facets)} facets see less than "
                 f"{1 - HOLE:g} of all around them; the worst is {_placed(mesh, facets[worst])}, whose view "
                 f"factors add up to {sums[worst]:.4f}. Add the faces that are missing, or state what is seen "
                 "through the hole, as ambient='25 degC'"
@@ -257,11 +260,13 @@ class EnclosureReport:
         m^2.
     lowest, highest, mean : float
         Of the row sums, the sum over j of F_ij; 1 if closed.
+    closure : float
+        Largest distance of a row sum, with what is seen through openings (found by rays), from 1.
     reciprocity : float
         Sum of |A_i F_ij - A_j F_ji| over that of A_i F_ij, each computed alone, over ``pairs`` pairs.
     pairs : int
     opening : float
-        Area through which the ambient is seen, m^2: the sum of A_i (1 - row sum); 0 without ambient.
+        Exchange area with the ambient, m^2; 0 without one.
     self_seen : float
         Largest share of a row that scaling could not close and a facet now sees of itself.
     """
@@ -271,6 +276,7 @@ class EnclosureReport:
     lowest: float
     highest: float
     mean: float
+    closure: float
     reciprocity: float
     pairs: int
     opening: float
@@ -283,7 +289,10 @@ class EnclosureReport:
             f"A_j F_ji by {self.reciprocity:.1e} of their sum ({self.pairs:,} pairs)"
         )
         if self.opening > 0.0:
-            return text + f"; the ambient is seen through {show(self.opening, 'area')}"
+            return text + (
+                f"; with the ambient, of which {show(self.opening, 'area')} are seen, they close to "
+                f"{self.closure:.1e}; both are enforced"
+            )
         return text + "; both are enforced"
 
 
@@ -453,26 +462,26 @@ class BoundEnclosure:
 
 
 def _bound(
-    domain: Domain, rows: list[IntArray], factors: ViewFactors, emissivity: FloatArray,
+    domain: Domain, rows: list[IntArray], factors: ViewFactors, open_: FloatArray, emissivity: FloatArray,
     ambient: MagnitudeLike | None, who: str,
 ) -> BoundEnclosure:  # fmt: skip
-    """Close the view factors: into the facets themselves, or into the ambient."""
+    """Close the view factors: exchange areas of a facet and its share of the ambient add up to its area."""
     area = np.empty(len(factors))
     for patch, of in zip(domain.patches, rows, strict=True):
         area[of] = patch.measure.sum(axis=1)
-    scale = np.sqrt(area / factors.area)
-    if ambient is None:
-        scale = _closing(factors, area, scale)
+    seen = area * (1.0 - open_)
+    scale = _closing(factors, seen, np.sqrt(area / factors.area))
     sums = scale * factors.apply(scale)
-    scale = scale * np.minimum(1.0, area / sums.clip(1e-300))
+    scale = scale * np.minimum(1.0, seen / np.maximum(sums, 1e-300))
+    # What scaling could not close goes to the ambient where some is seen, else to the facet itself.
     left = area - scale * factors.apply(scale)
-    none = np.zeros_like(area)
-    own, opening = (left, none) if ambient is None else (none, left)
+    opening = np.where(open_ > 0.0, left, 0.0)
+    own = left - opening
     sums = factors.row_sums
     report = EnclosureReport(
         len(factors), float(area.sum()), float(sums.min()), float(sums.max()),
-        float(np.average(sums, weights=factors.area)), factors.reciprocity, factors.pairs,
-        float(opening.sum()), float((own / area).max()),
+        float(np.average(sums, weights=factors.area)), float(np.abs(sums + open_ - 1.0).max()),
+        factors.reciprocity, factors.pairs, float(opening.sum()), float((own / area).max()),
     )  # fmt: skip
     assert ambient is None or isinstance(ambient, Magnitude)
     return BoundEnclosure(
@@ -482,7 +491,7 @@ def _bound(
 
 
 def _closing(factors: ViewFactors, area: FloatArray, scale: FloatArray) -> FloatArray:
-    """Symmetric scaling after which rows of exchange areas add up to the areas, float64[n].
+    """Symmetric scaling after which rows of exchange areas add up to what they should, float64[n].
 
     Newton's method on s_i sum_j A_i F_ij s_j = A_i; each step is a product with a symmetric matrix inverted
     by conjugate gradients. Where no scaling does it (two plates of different areas that see nothing else) the
@@ -493,11 +502,12 @@ def _closing(factors: ViewFactors, area: FloatArray, scale: FloatArray) -> Float
         return s * factors.apply(s)
 
     row = sums(scale)
-    error = float(np.abs(area - row).max() / area.max())
+    most = float(area.max(initial=0.0))
+    error = float(np.abs(area - row).max()) / most if most > 0.0 else 0.0
     for _ in range(10):
         if error < 1e-14:
             break
-        diagonal = row.copy()
+        diagonal = np.maximum(row, 1e-12 * most)
         rest = area - row
         x, z = np.zeros_like(rest), rest / diagonal
         direction, rz = z, float(rest @ z)
@@ -516,7 +526,7 @@ def _closing(factors: ViewFactors, area: FloatArray, scale: FloatArray) -> Float
             direction = z + (rz / before) * direction
         better = scale * (1.0 + x.clip(-0.3, 0.3))
         row = sums(better)
-        now = float(np.abs(area - row).max() / area.max())
+        now = float(np.abs(area - row).max()) / most
         if now >= error:
             break
         scale, error = better, now

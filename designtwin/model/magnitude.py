@@ -371,6 +371,8 @@ class Magnitude(Plain):
             "temperature": None if temperature is None else np.asarray(temperature, dtype=np.float64),
             "time": None if time is None else np.asarray(time, dtype=np.float64),
         }
+        if self.kind == "nodal" and given["time"] is not None and given["time"].ndim:
+            raise ModelError(f"{self._who} is given at nodes: ask it at one time, not at several")
         lead: tuple[int, ...] = ()
         for key, array in given.items():
             if array is not None:
@@ -382,9 +384,6 @@ class Magnitude(Plain):
             if where is None:
                 raise ModelError(self._missing())
             if self.kind == "nodal":
-                if given["time"] is not None and given["time"].ndim and self.over == "time":
-                    raise ModelError(f"{self._who} is a history at nodes: ask it at one time, not at several")
-                lead = where.shape[:-1]
                 result = self._from_nodes(where, given["time"])
             else:
                 result = {"table": self._from_table, "field": self._from_field,

@@ -587,12 +587,13 @@ class Orthotropic(Material):
         if E is None or nu is None:
             return
         knots = [m.knots for m in (E, nu) if m.knots is not None]
+        temperature: FloatArray | None = None
         if knots:
             low, high = max(k[0] for k in knots), min(k[-1] for k in knots)
             every = np.unique(np.concatenate(knots))
-            temperature: FloatArray | None = every[(every >= low) & (every <= high)]
-        else:
-            temperature = None
+            temperature = every[(every >= low) & (every <= high)]
+        elif "temperature" in (E.over, nu.over):
+            temperature = np.array([ROOM_TEMPERATURE])  # of a function: where it surely is defined
         compliance = _normal_compliance(E.at(temperature=temperature), nu.at(temperature=temperature))
         # scaled to a unit diagonal, so that stiff and soft axes weigh the same
         scale = np.sqrt(np.einsum("...ii->...i", compliance))

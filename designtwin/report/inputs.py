@@ -18,7 +18,7 @@ Block = dict[str, Any]
 def statement_key(model: Any) -> str:
     """Equal for models that state the same on whatever mesh."""
     parts = [part.name + part.section.content_hash() for part in model.parts]
-    parts += [item.content_hash() for item in (*model.supports, *model.heat_supports)]
+    parts += [item.content_hash() for item in (*model.supports, *model.heat_supports, *model.connections)]
     for case in model.cases.values():
         parts += [case.name, *(item.content_hash() for item in case.items)]
     parts += [f"{name} {factors}" for name, factors in model.combinations.items()]
@@ -26,8 +26,9 @@ def statement_key(model: Any) -> str:
 
 
 def model_blocks(model: Any) -> list[Block]:
-    """Materials, supports and load cases."""
-    return [*_material_blocks(model), _support_block(model), _case_block(model)]
+    """Materials, supports, connections if there are any, and load cases."""
+    joints = [_joint_block(model)] if model.connections else []
+    return [*_material_blocks(model), _support_block(model), *joints, _case_block(model)]
 
 
 def _material_blocks(model: Any) -> list[Block]:
@@ -72,6 +73,19 @@ def _support_block(model: Any) -> Block:
     for case in model.cases.values():
         rows += [[case.name, s.said, _magnitudes(s)] for s in (*case.supports, *case.heat_supports)]
     return {"kind": "table", "title": "Supports", "head": ["load case", "support", "value"], "rows": rows}
+
+
+def _joint_block(model: Any) -> Block:
+    """What joins parts, and what is odd about it on this mesh."""
+    rows = []
+    for joint in model.connections:
+        try:
+            notes = "; ".join(joint.notes(model))
+        except DesignTwinError as error:
+            notes = str(error)
+        rows.append([joint.said, joint.amount, notes.replace(f"{joint.said}: ", "")])
+    head = ["connection", "value", "to be noted"]
+    return {"kind": "table", "title": "Connections", "head": head, "rows": rows}
 
 
 def _case_block(model: Any) -> Block:

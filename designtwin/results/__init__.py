@@ -2,8 +2,9 @@
 
 from designtwin.results.common import CaseResult, Field, Result, SolveInfo
 from designtwin.results.frames import Frames, case_folder
+from designtwin.results.history import StaticHistory, StaticResult
 from designtwin.results.recovery import Recovery, ResultPoints
-from designtwin.results.static import StaticCase, StaticResult
+from designtwin.results.static import StaticCase
 from designtwin.results.thermal import ThermalCase, ThermalResult
 from designtwin.results.transient import (
     Peak,
@@ -24,6 +25,7 @@ __all__ = [
     "ResultPoints",
     "SolveInfo",
     "StaticCase",
+    "StaticHistory",
     "StaticResult",
     "StepRecord",
     "ThermalCase",

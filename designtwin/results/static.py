@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,10 +14,9 @@ from designtwin.elements import ELEMENTS, sampling
 from designtwin.errors import DesignTwinError
 from designtwin.model.model import LoadCase, Model
 from designtwin.results import stress as tensor
-from designtwin.results.common import CaseResult, Field, Result, SolveInfo
+from designtwin.results.common import CaseResult, Field, SolveInfo
 from designtwin.results.recovery import Recovery
 from designtwin.typing import FloatArray, IntArray
-from designtwin.units import show
 
 if TYPE_CHECKING:
     from designtwin.mesh.selections import Selection
@@ -51,6 +50,8 @@ class StaticCase(CaseResult):
         What was solved; None for a combination.
     parts : tuple of (factor, StaticCase)
         What a combination superposes.
+    time : float, optional
+        The instant of a history, s.
     """
 
     name: str
@@ -65,6 +66,27 @@ class StaticCase(CaseResult):
     info: SolveInfo
     case: LoadCase | None = None
     parts: tuple[tuple[float, StaticCase], ...] = field(default=())
+    time: float | None = None
+
+    @classmethod
+    def superposed(
+        cls, name: str, model: Model, parts: Sequence[tuple[float, StaticCase]], *, time: float | None = None
+    ) -> StaticCase:
+        """A linear combination of cases; costs no solve."""
+        return StaticCase(
+            name=name,
+            model=model,
+            recovery=parts[0][1].recovery,
+            displacement=np.asarray(sum(f * c.displacement for f, c in parts)),
+            reactions=np.asarray(sum(f * c.reactions for f, c in parts)),
+            applied=np.asarray(sum(f * c.applied for f, c in parts)),
+            applied_moment=np.asarray(sum(f * c.applied_moment for f, c in parts)),
+            residual=max(c.residual for _, c in parts),
+            imbalance=max(c.imbalance for _, c in parts),
+            info=parts[0][1].info,
+            parts=tuple(parts),
+            time=time,
+        )
 
     def _sampled(self, *, strain: bool = False) -> FloatArray:
         """Stress (or strain) at all sampling points, float64[s, 6]; not kept, as it is the largest field."""
@@ -111,6 +133,9 @@ class StaticCase(CaseResult):
 
     @cached_property
     def _nodal(self) -> FloatArray:
+        return self._recovered_to_nodes()
+
+    def _recovered_to_nodes(self) -> FloatArray:
         return self.recovery.nodal(self._sampled())
 
     def stress(self, at: str = "points") -> FloatArray | Sequence[FloatArray]:
@@ -328,25 +353,3 @@ class StaticCase(CaseResult):
         share = self.recovery.largest_around(1.25 * per_cell[:, 2:3] * per_cell[:, 3:4])[:, 0]
         np.maximum.at(out, self.points.node, share)
         return out + 4.0 * self.energy_error**2 * largest
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class StaticResult(Result[StaticCase]):
-    """Answers of a static analysis, case by case."""
-
-    physics: ClassVar[str] = "static"
-
-    def __str__(self) -> str:
-        lines = ["static result"]
-        for name, case in self.by_case.items():
-            size = np.linalg.norm(case.displacement, axis=1).max()
-            lines += [
-                f"  {name}",
-                f"    applied     {show(case.applied, 'force')}, moment about the origin "
-                f"{show(case.applied_moment, 'moment')}",
-                f"    reactions   {show(case.reactions.sum(axis=0), 'force')}; they balance to "
-                f"{case.imbalance:.1e}, residual {case.residual:.1e}",
-                f"    largest     displacement {show(size, 'length')}, von Mises stress "
-                f"{show(case.von_mises().max(), 'pressure')}",
-            ]
-        return "\n".join(lines)

@@ -120,7 +120,7 @@ class TimeHistory:
         DesignTwinError
             If the time lies outside.
         """
-        t = _time_within(time, self.times, self.label)
+        t = time_within(time, self.times, self.label)
         some, weights = hermite(self.times, t)
         return float(weights(self.values[some]))
 
@@ -449,7 +449,7 @@ class TransientCase(Course):
         DesignTwinError
             If the time lies outside the course.
         """
-        t = _time_within(time, self.times, f"case {self.name!r}")
+        t = time_within(time, self.times, f"case {self.name!r}")
         some, weights = hermite(self.times, t)
         if len(some) == 1:
             return self.frames[int(some[0])]
@@ -623,7 +623,14 @@ def _slope(h: FloatArray, chord: FloatArray, i: int) -> Any:
     return np.where((a * b <= 0.0) & (np.abs(slope) > np.abs(3.0 * a)), 3.0 * a, slope)
 
 
-def _time_within(time: Any, times: FloatArray, what: str) -> float:
+def time_within(time: Any, times: FloatArray, what: str) -> float:
+    """A time as a user writes it, s, checked to lie within the instants of a course.
+
+    Raises
+    ------
+    DesignTwinError
+        If it lies outside.
+    """
     t = to_si(time, "time", name="time")
     if not isinstance(t, float):
         raise DesignTwinError(f"{what}: one time is wanted, got {time!r}")

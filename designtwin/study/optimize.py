@@ -403,7 +403,7 @@ class _Search:
                 requirement = row.requirement
                 status[str(requirement)] = row.status
                 readings[str(requirement)] = row.value.value
-                for value in requirement.quantity.by_case(verdict.result):
+                for value in requirement.by_case(verdict.result):
                     bad = value.high if requirement.is_upper else value.low
                     slack = requirement.slack(bad)
                     label = str(requirement) + (f" | {value.case}" if value.case else "")

@@ -3,6 +3,8 @@
 `designtwin.edge` is the door; nothing above it in the house imports this package.
 """
 
+from designtwin.viz.animation import Animation, animate
+from designtwin.viz.course import plot_heat_balance, plot_times
 from designtwin.viz.fields import compare, default_name, field_name, plot_field
 from designtwin.viz.history import plot_history
 from designtwin.viz.models import plot_check, plot_mesh, plot_model
@@ -10,7 +12,9 @@ from designtwin.viz.picture import Picture
 from designtwin.viz.screen import graphics, has_screen
 
 __all__ = [
+    "Animation",
     "Picture",
+    "animate",
     "compare",
     "default_name",
     "field_name",
@@ -18,7 +22,9 @@ __all__ = [
     "has_screen",
     "plot_check",
     "plot_field",
+    "plot_heat_balance",
     "plot_history",
     "plot_mesh",
     "plot_model",
+    "plot_times",
 ]

@@ -27,10 +27,11 @@ from designtwin.requirements import (
     TemperatureQuantity,
     Value,
     YieldMargin,
-    region_rows,
     show_value,
 )
+from designtwin.results.places import region_rows
 from designtwin.typing import BoolArray, FloatArray, IntArray
+from designtwin.viz import flow
 from designtwin.viz.geometry import (
     Sampler,
     Segments,
@@ -42,13 +43,15 @@ from designtwin.viz.geometry import (
     section,
     tubes,
 )
-from designtwin.viz.page import Box, Page, compose
+from designtwin.viz.instants import instant, times_of, worst_instant
+from designtwin.viz.page import Box, Page, compose, format_ticks
 from designtwin.viz.picture import Picture, check_path, finish
-from designtwin.viz.scene import ALARM, FAINT, INK, Body, Callout, Line, Scale, Scene
+from designtwin.viz.scene import ALARM, FAINT, INK, Body, Callout, Line, Scale, Scene, nice_step
 from designtwin.viz.view import look_at
 
 Size = tuple[int, int]
 Path_ = str | os.PathLike[str]
+Isotherms = bool | int | Sequence[Any] | None
 
 STRESS = "#eef2f6:#a9cfe6:#63b4cf:#74c48a:#f3d64a:#f59b33:#de4a2a:#8c0f2e"
 MOVED = "#eef2f6:#bfe0e0:#79c2c9:#3f97b5:#2a649b:#33307a"
@@ -79,6 +82,8 @@ class Shown:
         The case result.
     outcome : Outcome, optional
         The requirement on this field that governs.
+    span : float
+        How long the course in time is that the case is an instant of, s; 0 where there is none.
     """
 
     name: str
@@ -91,6 +96,17 @@ class Shown:
     judged: BoolArray
     case: Any
     outcome: Outcome | None = None
+    span: float = 0.0
+
+    @property
+    def time(self) -> float | None:
+        """The instant drawn, s; None for a state without a course in time."""
+        return getattr(self.case, "time", None) if self.span > 0.0 else None
+
+    @property
+    def clock(self) -> str:
+        """The instant in words, "" where there is none."""
+        return "" if self.time is None else units.show_time(self.time, self.span)
 
     @property
     def excluded(self) -> str:
@@ -111,6 +127,9 @@ def plot_field(
     window_size: Size = (1600, 1200),
     camera: str | Sequence[float] | None = None,
     limits: tuple[float, float] | None = None,
+    at: Any = None,
+    isotherms: Isotherms = None,
+    arrows: bool | int = False,
     show: bool | None = None,
     title: str | None = None,
 ) -> Picture:
@@ -142,6 +161,13 @@ def plot_field(
         the worst place.
     limits : (low, high), optional
         Ends of the color bar in display units.
+    at : time, optional
+        The instant of a case that has a course in time, such as "10 min"; by default the worst.
+    isotherms : bool, int or sequence of temperatures, optional
+        Lines of equal temperature: about so many, or these, such as ["60 degC", "95 degC"]; False for none.
+        By default at the ticks of the color bar.
+    arrows : bool or int
+        Arrows along the heat flux, about 500 or so many over the whole skin; of a cut those in its plane.
     show : bool, optional
         True opens a window (or an interactive view in a notebook) if there is a screen; False shows nothing.
         By default: a window if there is a screen and no screenshot, else a static picture.
@@ -159,7 +185,7 @@ def plot_field(
     if screenshot is not None:
         check_path(screenshot)
     result, verdict = unwrap(source)
-    shown = read(result, name, case, verdict)
+    shown = read(result, name, case, verdict, at=at)
     scene = field_scene(
         result,
         shown,
@@ -169,6 +195,8 @@ def plot_field(
         mesh_edges=mesh_edges,
         cut_plane=cut_plane,
         limits=limits,
+        isotherms=isotherms,
+        arrows=arrows,
         title=title,
     )
     return deliver(
@@ -177,7 +205,7 @@ def plot_field(
         window_size=window_size,
         camera=camera,
         show=show,
-        file_name=f"{part_name(result, verdict)} {shown.name} {shown.case.name}",
+        file_name=f"{part_name(result, verdict)} {shown.name} {shown.case.name} {shown.clock}".rstrip(),
     )
 
 
@@ -265,8 +293,8 @@ def default_name(verdict: Any) -> str | Quantity:
     )
 
 
-def read(result: Any, name: str | Quantity, case: str | None, verdict: Any) -> Shown:
-    """The field in the case asked for, or in the case where it is worst."""
+def read(result: Any, name: str | Quantity, case: str | None, verdict: Any, *, at: Any = None) -> Shown:
+    """The field in the case and at the instant asked for, or where it is worst."""
     cases = cases_of(result)
     outcomes = matching(verdict, name)
     outcome = outcomes[0] if outcomes else None
@@ -275,9 +303,57 @@ def read(result: Any, name: str | Quantity, case: str | None, verdict: Any) -> S
     if case is None and outcome is not None and outcome.value.case in cases:
         case = outcome.value.case
     if case is None:
-        found = {key: _read_case(result, name, one, outcome) for key, one in cases.items()}
+        found = {key: _read_instant(result, name, one, outcome, at) for key, one in cases.items()}
         return max(found.values(), key=_badness)
-    return _read_case(result, name, cases[case], outcome)
+    return _read_instant(result, name, cases[case], outcome, at)
+
+
+def _read_instant(result: Any, name: str | Quantity, case: Any, outcome: Outcome | None, at: Any) -> Shown:
+    times = times_of(case)
+    if times is None:
+        if at is not None:
+            instant(case, at)  # says that there is none
+        return _read_case(result, name, case, outcome)
+    judged = None if outcome is None or outcome.value.case != case.name else _judged_at(outcome)
+    if at is not None or judged is not None:
+        one = instant(case, judged if at is None else at)
+    elif name in ("temperature", "displacement"):
+        # The primary fields need no recovery at every instant.
+        one = worst_instant(case, lambda frame: float(np.nanmax(_size(getattr(frame, str(name))))))
+    else:
+        one = worst_instant(case, lambda frame: _badness(_read_case(result, name, frame, None)))
+    return replace(_read_case(result, name, one, outcome), span=float(times[-1] - times[0]))
+
+
+def _judged_at(outcome: Outcome) -> float | None:
+    """The instant at which a requirement was worst, s."""
+    time = getattr(outcome.value, "instant", None)
+    return None if time is None or math.isnan(time) else float(time)
+
+
+def _size(values: FloatArray) -> FloatArray:
+    return np.asarray(values if values.ndim == 1 else np.linalg.norm(values, axis=1))
+
+
+def read_one(result: Any, name: str | Quantity, case: Any, verdict: Any, *, span: float) -> Shown:
+    """The field of one instant of a course of `span` seconds; temperatures without their error."""
+    outcomes = matching(verdict, name)
+    outcome = outcomes[0] if outcomes else None
+    if name != "temperature" or (outcome is not None and outcome.requirement.quantity.excluded):
+        return replace(_read_case(result, name, case, outcome), span=span)
+    return Shown(
+        name="temperature",
+        title="Temperature",
+        dimension="temperature",
+        values=np.asarray(units.from_si(case.temperature, "temperature"), np.float64),
+        error=None,  # it needs a recovery of the flux at every instant, and no word of the picture tells it
+        node=np.arange(case.mesh.n_points),
+        cells=tuple(case.mesh.blocks()),
+        judged=np.ones(case.mesh.n_points, bool),
+        case=case,
+        outcome=outcome,
+        span=span,
+    )
 
 
 def _badness(shown: Shown) -> float:
@@ -433,6 +509,42 @@ def scale_of(shown: Shown, limits: tuple[float, float] | None = None) -> Scale:
     return scale
 
 
+def isotherm_levels(shown: Shown, scale: Scale, asked: Isotherms) -> FloatArray:
+    """Temperatures to draw lines at, display units."""
+    if shown.dimension != "temperature":
+        if asked is None or asked is False:
+            return np.empty(0)
+        raise PictureError(f"isotherms= are lines on the temperature; this picture shows {shown.title!r}")
+    if asked is False:
+        return np.empty(0)
+    levels: FloatArray
+    if asked is None or asked is True:
+        levels = scale.ticks()
+    elif isinstance(asked, int):
+        if not 1 <= asked <= 200:
+            raise PictureError(f"isotherms={asked}: between 1 and 200 lines are wanted, or temperatures")
+        step = nice_step((scale.high - scale.low) / (asked + 1))
+        first, last = math.ceil(scale.low / step), math.floor(scale.high / step)
+        levels = np.asarray(step * np.arange(first, last + 1), np.float64)
+    else:
+        if isinstance(asked, str):
+            asked = [asked]
+        given = [float(np.asarray(units.to_si(t, "temperature", name="isotherms"))) for t in asked]
+        return np.sort(np.asarray(units.from_si(np.array(given), "temperature"), np.float64))
+    slack = 1e-6 * (scale.high - scale.low)
+    return np.asarray(levels[(levels > scale.low + slack) & (levels < scale.high - slack)], np.float64)
+
+
+def _levels_text(levels: FloatArray, dimension: str) -> str:
+    """Lines of equal temperature in words."""
+    symbol = units.symbol(dimension)
+    step = np.diff(levels)
+    if len(levels) > 2 and np.allclose(step, step[0], rtol=1e-6):
+        # A difference of temperatures in °C is one in K.
+        return f"equal temperature, {step[0]:g} {symbol.replace('°C', 'K')} apart"
+    return f"equal temperature, {', '.join(format_ticks(levels))} {symbol}"
+
+
 def deformation_scale(displacement: FloatArray, size: float, asked: bool | float) -> float:
     """How much displacements are enlarged: the number asked for, or a round one that shows them well."""
     if asked is False:
@@ -456,6 +568,24 @@ def deformation_scale(displacement: FloatArray, size: float, asked: bool | float
 # The scene
 
 
+@dataclass(frozen=True, eq=False)
+class Common:
+    """What several pictures of one field share.
+
+    Parameters
+    ----------
+    scale : Scale
+    levels : float64[k]
+        Temperatures with a line, display units.
+    largest_flux : float
+        What the longest arrow stands for, W/m^2.
+    """
+
+    scale: Scale
+    levels: FloatArray
+    largest_flux: float = 0.0
+
+
 def field_scene(
     result: Any,
     shown: Shown,
@@ -466,6 +596,9 @@ def field_scene(
     mesh_edges: bool = False,
     cut_plane: tuple[Any, Any] | str | None = None,
     limits: tuple[float, float] | None = None,
+    isotherms: Isotherms = None,
+    arrows: bool | int = False,
+    common: Common | None = None,
     title: str | None = None,
 ) -> Scene:
     """Everything that belongs on a picture of one field of one case."""
@@ -477,16 +610,13 @@ def field_scene(
     factor = 0.0 if displacement is None else deformation_scale(displacement, mesh.size, deformed)
     rest = mesh.points[shown.node]
     xyz = rest + factor * displacement[shown.node] if factor and displacement is not None else rest
-    scale = scale_of(shown, limits)
+    scale = scale_of(shown, limits) if common is None else common.scale
     skin = Skin(mesh, shown.node, shown.cells)
     draw = _Drawing(skin, shown, xyz, scale)
     notes: list[str] = []
     worst = _extremes(shown)
     if cut_plane is not None:
-        normal, origin = _plane(cut_plane, mesh, xyz[worst[0][1]] if worst else xyz.mean(axis=0))
-        if isinstance(cut_plane, str) and cut_plane in ("x", "y", "z"):
-            # The larger piece stays.
-            normal = normal if (origin - mesh.extents.mean(axis=0)) @ normal >= 0 else -normal
+        normal, origin = settled_plane(cut_plane, mesh, xyz[worst[0][1]] if worst else xyz.mean(axis=0))
         draw.cut(normal, origin)
         notes.append(f"cut at {_plane_text(normal, origin, mesh.size)}")
     lines = draw.outlines(mesh_edges)
@@ -501,11 +631,21 @@ def field_scene(
             lines.insert(0, Line(undeformed, color="#8b98a5", width=1.3, opacity=0.75, lift=0.5))
             notes.append("gray lines: undeformed")
     callouts = _callouts(shown, worst, xyz)
-    if shown.dimension == "temperature":
-        slack = 1e-6 * (scale.high - scale.low)
-        ticks = scale.ticks()
-        lines += draw.isolines(ticks[(ticks > scale.low + slack) & (ticks < scale.high - slack)])
-        notes.append("lines: equal temperature")
+    levels = isotherm_levels(shown, scale, isotherms) if common is None else common.levels
+    if len(levels):
+        lines += draw.isolines(levels)
+        notes.append(f"lines: {_levels_text(levels, shown.dimension)}")
+        if isotherms is not None:
+            scale = replace(scale, lines=tuple(levels))
+    if arrows:
+        plane = None if draw.normal is None else (draw.normal, draw.origin)
+        about = flow.ABOUT if arrows is True else int(arrows)
+        found = flow.heat_flow(shown.case, plane, about=about)
+        longest = found.largest if common is None else common.largest_flux
+        body = found.body(longest)
+        if body is not None:
+            draw.more.append(body)
+            notes.append(flow.note(longest))
     wanted = _zones_for(verdict, shown, zones)
     zone_lines, zone_callouts, zone_notes = _zone_marks(result, wanted, shown, draw, xyz)
     lines += zone_lines
@@ -518,7 +658,7 @@ def field_scene(
         lines=tuple(lines),
         callouts=tuple(callouts),
         scale=scale,
-        title=title if title is not None else _title(shown),
+        title=title if title is not None else title_of(shown),
         subtitle=_subtitle(result, verdict, shown),
         notes=(*notes, _mesh_note(mesh)),
         flat=skin.flat,
@@ -539,6 +679,7 @@ class _Drawing:
         self.pale = _facets_where(skin, ~shown.judged)
         self.normal: FloatArray | None = None
         self.origin = np.zeros(3)
+        self.more: list[Body] = []
         parts: list[tuple[Triangles, FloatArray, bool]] = []
         if len(self.triangles.conn):
             faded = self.pale[self.triangles.facet]
@@ -568,7 +709,8 @@ class _Drawing:
     def bodies(self) -> list[Body]:
         """What to draw."""
         thin = not self.skin.sets
-        return [Body(tri, values, faded=faded, hides=not thin) for tri, values, faded in self.parts]
+        own = [Body(tri, values, faded=faded, hides=not thin) for tri, values, faded in self.parts]
+        return own + self.more
 
     def cut(self, normal: FloatArray, origin: FloatArray) -> None:
         """Take away what is in front of a plane, and close the cut with a face."""
@@ -830,6 +972,20 @@ def _merged(marks: list[Callout], zones: list[Callout]) -> list[Callout]:
     return out + left
 
 
+def settled_plane(
+    asked: tuple[Any, Any] | str, mesh: Mesh, through: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Normal and point of a cut; a letter alone cuts through a given point, and the larger piece stays."""
+    normal, origin = _plane(asked, mesh, through)
+    if (
+        isinstance(asked, str)
+        and asked in ("x", "y", "z")
+        and (origin - mesh.extents.mean(axis=0)) @ normal < 0
+    ):
+        normal = -normal
+    return normal, origin
+
+
 def _plane(asked: tuple[Any, Any] | str, mesh: Mesh, through: FloatArray) -> tuple[FloatArray, FloatArray]:
     if isinstance(asked, str):
         sign = -1.0 if asked.startswith("-") else 1.0
@@ -857,8 +1013,10 @@ def _plane_text(normal: FloatArray, origin: FloatArray, size: float) -> str:
     return f"{units.show(origin, 'length')}, normal ({', '.join(f'{n:.2g}' for n in normal)})"
 
 
-def _title(shown: Shown) -> str:
+def title_of(shown: Shown) -> str:
     text = shown.title[:1].upper() + shown.title[1:]
+    if shown.clock:
+        text += f" at {shown.clock}"
     return f"{text}, load case {shown.case.name}" if shown.case.name else text
 
 
@@ -931,7 +1089,7 @@ def compare(
     )
     page = Page(window_size)
     page.header(
-        title if title is not None else f"{_title(first)}: {headings[0]} and {headings[1]}",
+        title if title is not None else f"{title_of(first)}: {headings[0]} and {headings[1]}",
         part_name(pairs[1][0], pairs[1][1]),
     )
     notes = [n for n in scenes[0].notes[:-1] if n in scenes[1].notes]

@@ -45,6 +45,12 @@ class Triangles:
     conn: IntArray
     facet: IntArray
 
+    @staticmethod
+    def none() -> Triangles:
+        return Triangles(
+            np.empty((0, 3)), np.empty((0, 3)), np.empty((0, 3), np.int64), np.empty(0, np.int64)
+        )
+
     def keeping(self, triangles: BoolArray) -> Triangles:
         """Those triangles alone; points stay."""
         return replace(self, conn=self.conn[triangles], facet=self.facet[triangles])
@@ -177,9 +183,7 @@ class Skin:
             carry.append((facets.conn, table))
             first += k * q
         if not points:
-            return Triangles(
-                np.empty((0, 3)), np.empty((0, 3)), np.empty((0, 3), np.int64), np.empty(0, np.int64)
-            ), Sampler([])
+            return Triangles.none(), Sampler([])
         joined = Triangles(
             np.concatenate(points), np.concatenate(normals), np.concatenate(conn), np.concatenate(facet)
         )
@@ -606,8 +610,11 @@ def tubes(
     return Triangles(grid, normal, faces, np.repeat(np.arange(k), len(pattern))), owner
 
 
-def arrows(tips: FloatArray, vectors: FloatArray, *, thickness: float = 0.045) -> Triangles:
-    """Arrows that end at `tips` and point along `vectors`, float64[k, 3], whose lengths they have."""
+def arrows(tips: FloatArray, vectors: FloatArray, *, thickness: float | FloatArray = 0.045) -> Triangles:
+    """Arrows that end at `tips` and point along `vectors`, float64[k, 3], whose lengths they have.
+
+    `thickness` is the radius of the shaft over the length, one for all or float64[k].
+    """
     length = np.linalg.norm(vectors, axis=1)
     d = vectors / np.maximum(length, 1e-300)[:, None]
     head = 0.34

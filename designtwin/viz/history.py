@@ -129,7 +129,7 @@ def _objective(page: Page, axes: Any, history: Any, designs: Sequence[Any], x: F
             label="failed to evaluate",
         )
         page.texts.append("failed to evaluate")
-    _ylabel(page, axes, _with_unit(history.objective.label, dimension))
+    _ylabel(page, axes, with_unit(history.objective.label, dimension))
     axes.margins(y=0.12)
     axes.legend(
         fontsize=page.points(17),
@@ -203,7 +203,7 @@ def _slack_lines(
     axes.set_ylim(min(lowest * 1.15, -0.12 * max(highest, 0.1)), max(highest * 1.15, 0.05))
     axes.yaxis.set_major_formatter(lambda v, _: f"{100 * v:+.0f} %".replace("-", "−").replace("+0 %", "0 %"))
     _ylabel(page, axes, "margin, error included")
-    _end_labels(page, axes, ends)
+    end_labels(page, axes, ends)
 
 
 def _variable_lines(page: Page, axes: Any, history: Any, designs: Sequence[Any], x: FloatArray) -> None:
@@ -219,7 +219,7 @@ def _variable_lines(page: Page, axes: Any, history: Any, designs: Sequence[Any],
     axes.set_yticks([0, 0.5, 1])
     axes.set_yticklabels(["lowest", "", "highest"])
     _ylabel(page, axes, "variables")
-    _end_labels(page, axes, ends)
+    end_labels(page, axes, ends)
 
 
 def _ylabel(page: Page, axes: Any, text: str) -> None:
@@ -228,7 +228,7 @@ def _ylabel(page: Page, axes: Any, text: str) -> None:
     page.texts.append(text)
 
 
-def _end_labels(page: Page, axes: Any, ends: list[tuple[float, str, str]]) -> None:
+def end_labels(page: Page, axes: Any, ends: list[tuple[float, str, str]]) -> None:
     """Names at the right end of lines, moved apart where they would touch."""
     low, high = axes.get_ylim()
     height = axes.get_position().height * page.height
@@ -282,7 +282,7 @@ def _two_lines(text: str, width: int) -> tuple[str, int]:
     return "\n".join(lines), len(lines)
 
 
-def _with_unit(label: str, dimension: str) -> str:
+def with_unit(label: str, dimension: str) -> str:
     symbol = units.symbol(dimension)
     return f"{label}, {symbol}" if symbol else label
 

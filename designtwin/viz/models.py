@@ -12,6 +12,7 @@ from designtwin import units
 from designtwin.elements import ELEMENTS
 from designtwin.errors import DesignTwinError, PictureError
 from designtwin.mesh import Group, Mesh
+from designtwin.model.contact import HeatPipe
 from designtwin.typing import BoolArray, FloatArray, IntArray
 from designtwin.viz.fields import _mesh_note, deliver
 from designtwin.viz.geometry import (
@@ -47,6 +48,7 @@ TINTS = ("#c9d1d9", "#e3d9c6", "#cfdfd0", "#dccfdd", "#c8dde3", "#e2cfc9")
 HELD = "#2a649b"
 PUSHED = ALARM
 HOT = "#d9581f"
+JOINED = "#1f7a4d"
 MOST_GROUPS = 14
 _MAGNITUDES = ("magnitude", "coefficient", "ambient", "speed")
 WARN = "#e08a2c"
@@ -195,7 +197,7 @@ def plot_model(
     show: bool | None = None,
     title: str | None = None,
 ) -> Picture:
-    """Draw what holds a part (blue) and what acts on it (red arrows, orange for heat).
+    """Draw what holds a part (blue), what joins its pieces (green) and what acts (red, orange for heat).
 
     Parameters
     ----------
@@ -218,6 +220,8 @@ def plot_model(
     draw = _ModelDrawing(model)
     for support in (*model.supports, *model.heat_supports):
         draw.support(support, "")
+    for joint in model.connections:
+        draw.joint(joint)
     for one in cases:
         prefix = f"{one.name}: " if len(cases) > 1 else ""
         for support in (*one.supports, *one.heat_supports):
@@ -227,6 +231,7 @@ def plot_model(
         if one.temperature is not None:
             draw.notes.append(f"{prefix}{one.temperature.said}")
     what = f", load case {case}" if case is not None else ""
+    joints = ", connections" if model.connections else ""
     parts = [f"{part.name}: {_material(part)}" for part in model.parts]
     return deliver(
         Scene(
@@ -237,7 +242,9 @@ def plot_model(
             legend=tuple((TINTS[i % len(TINTS)], text) for i, text in enumerate(parts))
             if len(parts) > 1
             else (),
-            title=title if title is not None else f"{model.name or _name(mesh)}: supports and loads{what}",
+            title=title
+            if title is not None
+            else f"{model.name or _name(mesh)}: supports{joints} and loads{what}",
             subtitle="   ·   ".join(parts) if len(parts) == 1 else _mesh_note(mesh),
             notes=(*draw.colors, *draw.notes),
         ),
@@ -473,6 +480,77 @@ class _ModelDrawing:
             said += f", {support.value}"
         self._name(prefix + said, centers, color)
 
+    def joint(self, joint: Any) -> None:
+        """The rim of joined faces, spokes of a link, a tube between ends of a pipe; seen through the part."""
+        self.colors["green: joined"] = None
+        sides = [getattr(joint, side, None) for side in ("a", "b")]
+        if isinstance(joint, HeatPipe):
+            places = [self._points(on) for on in sides]
+            for on in sides:
+                self._tint(on, JOINED)
+            self._chain(places)
+            at = np.concatenate([p.mean(axis=0)[None] for p in places]).mean(axis=0)[None]
+        elif None not in sides:
+            at = self._rims(*(self.model.region(on).facets for on in sides))
+        elif getattr(joint, "terms", None) is not None:
+            places = [self._points(on) for on, *_ in joint.terms]
+            self._chain(places)
+            at = np.concatenate(places)
+        elif getattr(joint, "on", None) is not None:
+            at = self._spokes(joint)
+        else:
+            self.notes.append(f"{joint.said} {joint.amount}".strip())
+            return
+        self._name(_words(joint), at, JOINED)
+
+    def _points(self, on: Any) -> FloatArray:
+        """Where a place is: the middles of its faces, or its nodes."""
+        region = self.model.region(on)
+        return self._place(on)[0] if len(region.facets) or len(region.nodes) else (
+            self.mesh.cell_centers[region.cells]
+        )  # fmt: skip
+
+    def _rims(self, a: IntArray, b: IntArray) -> FloatArray:
+        """The outline of the smaller of two faces, where it is."""
+        area = [np.linalg.norm(self.mesh.facet_vectors(one)[0], axis=1).sum() for one in (a, b)]
+        facets = a if area[0] <= area[1] else b
+        if self.mesh.dimension < 3:
+            segments = _edge_segments(self.mesh, facets)
+            self.lines.append(Line(segments, color=JOINED, width=6.0, lift=3.0))
+            return segments.points
+        points, conn = _rim(self.mesh, facets)
+        if len(conn):
+            radius = np.full(len(conn), 0.003 * self.size)
+            self.bodies.append(Body(tubes(points, conn, radius)[0], color=JOINED, hides=False, on_top=True))
+            return np.asarray(points[conn].mean(axis=1))
+        return self.mesh.facet_vectors(facets)[1]  # closed in itself
+
+    def _spokes(self, link: Any) -> FloatArray:
+        """From the hub of a link to nodes that it joins; a rigid one has thicker spokes."""
+        points = self.mesh.points[self.model.region(link.on).nodes]
+        hub = points.mean(axis=0) if link.at is None else np.array(link.at)
+        node = getattr(link, "node", None)
+        if node is not None:
+            hub = self.mesh.points[self.model.region(node).nodes[0]]
+        ends = points[_spread(points, 24)]
+        conn = np.column_stack([np.zeros(len(ends), np.int64), 1 + np.arange(len(ends))])
+        thin = 0.0022 if type(link).__name__ == "RigidLink" else 0.0012
+        both = np.concatenate([hub[None], ends])
+        spokes = tubes(both, conn, np.full(len(conn), thin * self.size))[0]
+        ball = balls(hub[None], np.array([0.009 * self.size]))
+        self.bodies.append(Body(_joined([spokes, ball]), color=JOINED, hides=False, on_top=True))
+        return hub[None]
+
+    def _chain(self, places: Sequence[FloatArray]) -> None:
+        """A tube through the middles of places, with a ball at each."""
+        middles = np.array([place.mean(axis=0) for place in places])
+        parts = [balls(middles, np.full(len(middles), 0.010 * self.size))]
+        ends = np.arange(len(middles) - 1)
+        if len(ends):
+            conn = np.column_stack([ends, ends + 1])
+            parts.append(tubes(middles, conn, np.full(len(conn), 0.005 * self.size))[0])
+        self.bodies.append(Body(_joined(parts), color=JOINED, hides=False, on_top=True))
+
     def load(self, load: Any, prefix: str) -> None:
         """Arrows along what acts, with the total in words."""
         heat = load.physics != "static"
@@ -529,6 +607,29 @@ class _ModelDrawing:
 
     def _name(self, text: str, at: FloatArray, color: str) -> None:
         self.callouts.append(Callout(_middle(at), text, "name", color, among=at))
+
+
+def _rim(mesh: Mesh, facets: IntArray) -> tuple[FloatArray, IntArray]:
+    """Edges of which only one facet has them, as points and segments; curved ones in two pieces."""
+    edges = []
+    for block in mesh.facets(facets):
+        element = ELEMENTS[block.element]
+        for i, (a, b) in enumerate(element.corner_edges):
+            mid = block.conn[:, element.corners + i] if element.degree > 1 else block.conn[:, a]
+            edges.append(np.stack([block.conn[:, a], block.conn[:, b], mid], axis=1))
+    every = np.concatenate(edges)
+    pair = np.sort(every[:, :2], axis=1)
+    _, first, count = np.unique(pair, axis=0, return_index=True, return_counts=True)
+    a, b, mid = every[first[count == 1]].T
+    conn = np.concatenate([np.column_stack([a, mid]), np.column_stack([mid, b])])
+    return mesh.points, conn[conn[:, 0] != conn[:, 1]]
+
+
+def _words(joint: Any) -> str:
+    """A connection in a label: how much, and each term but the first, on lines of their own."""
+    text = str(joint.said)
+    text = text.replace(" + ", "\n+ ") if getattr(joint, "terms", None) is not None else text
+    return f"{text}\n{joint.amount}" if joint.amount else text
 
 
 def _said(item: Any) -> str:

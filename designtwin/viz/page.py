@@ -106,6 +106,12 @@ class Page:
         bar.outline.set_linewidth(0.6)
         bar.outline.set_edgecolor(FAINT)
         axes.tick_params(length=self.points(6), width=0.6, color=FAINT)
+        for line in scale.lines:
+            share = (line - scale.low) / (scale.high - scale.low)
+            if 0.0 < share < 1.0:
+                axes.plot(
+                    [0, 1], [share, share], transform=axes.transAxes, color=INK, linewidth=self.points(1.2)
+                )
         name, _, unit = scale.title.rpartition(", ")
         top = box.bottom + box.height + 0.05 * box.height
         lines = [*wrap(name or scale.title, 15), unit] if name else wrap(scale.title, 15)

@@ -78,6 +78,8 @@ class Scale:
         True where values exist beyond the ends; the bar then ends in a point.
     mark : float, optional
         A value to point out on the bar, such as the limit, with `mark_text`.
+    lines : tuple of float
+        Values whose lines are drawn on the part; the bar shows them too.
     """
 
     title: str
@@ -89,6 +91,7 @@ class Scale:
     mark: float | None = None
     mark_text: str = ""
     steps: int = 256
+    lines: tuple[float, ...] = ()
 
     def ticks(self, about: int = 9) -> FloatArray:
         """Round values between low and high, with both ends where they fit."""

@@ -433,7 +433,7 @@ def test_any_distorted_body_has_the_assembled_product(seed, n, kind, stretch):
     assert np.abs(body.product(x) - wanted).max() < 1e-12 * np.abs(wanted).max()
 
 
-_PACKED = {"product": 200, "product_of_many": 200, "product_general": 90, "scalar_product": 20}
+_PACKED = {"product": 200, "product_of_many": 200, "product_general": 90, "scalar_product": 150}
 
 
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="reads x86 instructions")

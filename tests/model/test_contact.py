@@ -45,7 +45,7 @@ def test_joints_are_plain_data_and_say_what_they_pass(one):
     again = Plain.from_dict(one.to_dict())
     assert again == one
     assert again.to_dict() == one.to_dict()
-    assert any(word in one.said for word in ("5000 W/(m²·K)", "0.0002", "0.1 mm of 3", "20 W/K", "0.05 K/W"))
+    assert any(word in one.amount for word in ("5000 W/(m²·K)", "0.0002", "0.1 mm of 3", "20 W/K", "0.05 K/W"))
 
 
 def test_the_model_says_and_keeps_its_joints():

@@ -392,7 +392,7 @@ def test_temperatures_have_degrees_and_isotherms():
     scene = scene_of(result, "temperature")
     assert scene.scale.title == "Temperature, °C"
     assert_allclose([scene.scale.low, scene.scale.high], [20, 80], atol=1e-6)
-    assert "lines: equal temperature" in scene.notes
+    assert "lines: equal temperature, 10 K apart" in scene.notes
     iso = scene.lines[-1].segments
     x = iso.points[iso.conn].reshape(-1, 3)[:, 0]
     levels = np.unique(np.round(20 + 600 * x, 3))
