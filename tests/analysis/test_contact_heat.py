@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 import designtwin as dtw
-from designtwin.assembly import assemble_thermal, cell_blocks
+from designtwin.assembly import HeatEquations, cell_blocks, heat_cells
 from designtwin.elements import ELEMENTS
 
 IRON = dtw.LinearElastic(conductivity=50.0)
@@ -307,8 +307,8 @@ def test_a_heat_pipe_takes_the_mean_of_uneven_faces():
     temperature = np.where(np.arange(len(x)) < own, 300.0 + 60.0 * x**2 + 5.0 * y, 290.0)
     assert pipe.heat(model, temperature) == pytest.approx(2.0 * (300.0 + 20.0 + 2.5 - 290.0), rel=1e-12)
     cold = model.with_(load_cases={"c": [dtw.FixedTemperature(on="a_zmin", value=COLD)]})
-    system = assemble_thermal(cold, cold.cases["c"], cell_blocks(cold))
-    into = system.dofs.scatter(-sum(term.apply(system.dofs.gather(temperature)) for term in system.extra))
+    heat = HeatEquations(cold, cold.cases["c"], heat_cells(cold, cell_blocks(cold)))
+    into = heat.dofs.scatter(-sum(term.apply(heat.dofs.gather(temperature)) for term in heat.joints))
     assert into.sum() == pytest.approx(0.0, abs=1e-9)
     assert into[own:].sum() == pytest.approx(pipe.heat(model, temperature), rel=1e-12)
 
