@@ -50,7 +50,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "criteria": ("FailureZone", "Verdict", "failure_zones", "utilization"),
     "prototype": ("StrengthTest", "ThermalTest", "read_design"),
-    "analysis": ("solve_static", "solve_thermal"),
+    "analysis": ("solve_static", "solve_thermal", "solve_transient"),
     "study": ("Study", "variable"),
     "edge": ("compare", "plot", "plot_check", "plot_history", "plot_mesh", "plot_model", "write_report"),
     "io": ("read_mesh", "write_mesh"),

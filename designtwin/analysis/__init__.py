@@ -2,5 +2,6 @@
 
 from designtwin.analysis.static import solve_static
 from designtwin.analysis.thermal import solve_thermal
+from designtwin.analysis.transient import solve_transient
 
-__all__ = ["solve_static", "solve_thermal"]
+__all__ = ["solve_static", "solve_thermal", "solve_transient"]

@@ -16,6 +16,7 @@ from designtwin.assembly.cells import (
     thermal_strain,
     thermal_stress_force,
 )
+from designtwin.assembly.heat import Given, HeatCells, HeatEquations, heat_cells
 from designtwin.assembly.matrices import (
     conductivity_matrix,
     corner_coarsening,
@@ -24,7 +25,7 @@ from designtwin.assembly.matrices import (
     stiffness_terms,
     thermal_topology,
 )
-from designtwin.assembly.systems import Assembled, assemble_static, assemble_thermal
+from designtwin.assembly.systems import Assembled, assemble_static
 from designtwin.assembly.topology import NodePattern, Topology
 from designtwin.assembly.unknowns import AffineMap, DofMap, rigid_modes, static_map
 
@@ -33,17 +34,20 @@ __all__ = [
     "Assembled",
     "CellBlock",
     "DofMap",
+    "Given",
+    "HeatCells",
+    "HeatEquations",
     "NodePattern",
     "PointTables",
     "Topology",
     "applied",
     "assemble_static",
-    "assemble_thermal",
     "cell_blocks",
     "conductivity_matrix",
     "conductivity_tensors",
     "corner_coarsening",
     "elastic_tensors",
+    "heat_cells",
     "rigid_modes",
     "static_map",
     "static_topology",

@@ -152,18 +152,33 @@ def _truss_tensors(block: CellBlock, points: FloatArray, modulus: FloatArray) ->
 def _warmth(
     block: CellBlock, at: PointTables, temperature: FloatArray | None, what: str
 ) -> FloatArray | None:
-    """Temperature at table points, float64[n_cells, q], K, where a property is a table over it.
-
-    Held within that of the cell's nodes: a quadratic cell overshoots between them, and tables end.
-    """
+    """Temperature at table points, float64[n_cells, q], K, where a property is a table over it."""
     if temperature is None or not block.section.material.varies_with_temperature(what):
         return None
-    nodal = temperature[block.conn]
-    between = np.einsum("qn,cn->cq", at.shape, nodal)
-    return np.asarray(np.clip(between, nodal.min(axis=1)[:, None], nodal.max(axis=1)[:, None]))
+    return warmth_at(block, at.shape, temperature)
 
 
-def _axes(model: Model, block: CellBlock, at: PointTables) -> FloatArray | None:
+def warmth_at(block: CellBlock, shape: FloatArray, temperature: FloatArray) -> FloatArray:
+    """Temperature at points of cells, float64[n_cells, q], K, from that of the nodes [n_points].
+
+    Between nodes a quadratic cell overshoots a little; that does not count as beyond the end of a table.
+    """
+    between = temperature[block.conn] @ shape.T
+    ends = [
+        (float(one.knots[0]), float(one.knots[-1]))
+        for key in block.section.material.properties
+        if (one := block.section.material.magnitude(key)) is not None
+        and one.over == "temperature"
+        and one.knots is not None
+    ]
+    low, high = float(temperature.min()), float(temperature.max())
+    for first, last in ends:
+        if first <= low and high <= last:
+            np.clip(between, first, last, out=between)
+    return np.asarray(between)
+
+
+def axes_at(model: Model, block: CellBlock, at: PointTables) -> FloatArray | None:
     """Axes of the material at table points, float64[n_cells * q, 3, 3]; None where they are global."""
     section = block.section
     if type(section).axes is Section.axes or getattr(section, "orientation", section) is None:
@@ -187,7 +202,7 @@ def elastic_tensors(
         modulus = np.broadcast_to(section.axial_modulus(mean), (n_cells,))
         tensors = _truss_tensors(block, model.mesh.points, modulus)
         return tensors, np.repeat(np.arange(n_cells)[:, None], n_q, axis=1)
-    axes = _axes(model, block, at)
+    axes = axes_at(model, block, at)
     tensors = np.asarray(section.stiffness(local, axes), np.float64)
     if tensors.ndim == 2:
         return tensors[None], np.zeros((n_cells, n_q), np.int64)
@@ -201,7 +216,7 @@ def conductivity_tensors(
     n_cells, n_q = len(block.conn), len(at.xi)
     warm = _warmth(block, at, temperature, "conductivity")
     local = None if warm is None else warm.ravel()
-    axes = _axes(model, block, at)
+    axes = axes_at(model, block, at)
     tensors = np.asarray(block.section.conductivity_tensor(local, axes), np.float64)
     if tensors.ndim == 2:
         return tensors[None], np.zeros((n_cells, n_q), np.int64)
@@ -216,7 +231,7 @@ def thermal_strain(model: Model, block: CellBlock, at: PointTables, case: LoadCa
     local = _warmth(block, at, nodal, "expansion")
     if local is None:
         local = np.einsum("qn,cn->cq", at.shape, nodal[block.conn])
-    axes = _axes(model, block, at)
+    axes = axes_at(model, block, at)
     reference = float(case.temperature.references(model)[block.part])
     free = block.section.thermal_strain(local.ravel(), reference, axes)
     return np.asarray(free).reshape(*local.shape, 6)
@@ -280,6 +295,6 @@ def strain_at(
     free = thermal_strain(model, block, at, case)
     stress = applied(local, local_of, strain if free is None else strain - free)
     warm = _warmth(block, at, temperature, "stiffness")
-    axes = _axes(model, block, at)
+    axes = axes_at(model, block, at)
     axes = None if axes is None else axes.reshape(*strain.shape[:2], 3, 3)
     return block.section.full_strain(strain, temperature=warm, axes=axes, thermal=free), stress

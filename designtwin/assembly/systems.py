@@ -13,8 +13,6 @@ from designtwin.assembly.cells import CellBlock
 from designtwin.assembly.constraints import connected, tied_prolongation
 from designtwin.assembly.matrices import (
     CellMatrices,
-    conductivity_of,
-    conductivity_terms,
     corner_coarsening,
     corner_matrix,
     extra_terms,
@@ -22,7 +20,6 @@ from designtwin.assembly.matrices import (
     static_topology,
     stiffness_of,
     stiffness_terms,
-    thermal_topology,
 )
 from designtwin.assembly.topology import Topology
 from designtwin.assembly.unknowns import AffineMap, DofMap, rigid_modes, static_map
@@ -80,7 +77,7 @@ class Assembled:
         return np.repeat(nodes, self.dofs.components)
 
 
-def _turned(terms: Sequence[Term], map_: AffineMap, components: int) -> tuple[Term, ...]:
+def turned(terms: Sequence[Term], map_: AffineMap, components: int) -> tuple[Term, ...]:
     """Terms in the map's unknowns, T^T A T; tetrahedra without a matrix keep away from what T mixes."""
     if map_.transform is None:
         return tuple(terms)
@@ -93,7 +90,7 @@ def _turned(terms: Sequence[Term], map_: AffineMap, components: int) -> tuple[Te
     )
 
 
-def _coarsening(
+def coarsening_of(
     model: Model, topology: Topology, cell_matrices: CellMatrices, terms: Sequence[Term],
     extra: Sequence[Term], map_: AffineMap,
 ) -> Coarsening | None:  # fmt: skip
@@ -119,7 +116,7 @@ def _coarsening(
     return replace(plain, prolongation=weights, matrix=None if topology.free is None else matrix)
 
 
-def _system(
+def system_of(
     model: Model, topology: Topology, dofs: DofMap, terms: Sequence[Term], map_: AffineMap,
     coarse: Coarsening | None,
 ) -> System:  # fmt: skip
@@ -145,36 +142,7 @@ def assemble_static(
     contributions = [m for s in (*model.supports, *case.supports) for m in s.matrices(model)]
     extra = extra_terms(contributions, topology, dofs.components)
     map_ = connected(model, dofs, static_map(model, case, dofs, linked_nodes(model)))
-    terms = _turned((*cells, *extra), map_, dofs.components)
-    coarse = _coarsening(model, topology, stiffness_of(model, temperature), terms, extra, map_)
-    system = _system(model, topology, dofs, terms, map_, coarse)
+    terms = turned((*cells, *extra), map_, dofs.components)
+    coarse = coarsening_of(model, topology, stiffness_of(model, temperature), terms, extra, map_)
+    system = system_of(model, topology, dofs, terms, map_, coarse)
     return Assembled(dofs, cells, extra, map_, system)
-
-
-def assemble_thermal(
-    model: Model,
-    case: LoadCase,
-    blocks: Sequence[CellBlock],
-    temperature: FloatArray | None = None,
-    topology: Topology | None = None,
-) -> Assembled:
-    """Conductivity, convection and prescribed temperatures of a load case."""
-    topology = topology or thermal_topology(model, blocks)
-    dofs = topology.dofs(1)
-    cells = conductivity_terms(model, topology, temperature)
-    contributions = [m for load in case.heat_loads for m in load.matrices(model)]
-    contributions += [m for s in (*model.heat_supports, *case.heat_supports) for m in s.matrices(model)]
-    contributions += [m for joint in model.connections for m in joint.heat_matrices(model)]
-    extra = extra_terms(contributions, topology, 1)
-    fixed = np.ones(dofs.n_points, bool)
-    fixed[model.mesh.used_nodes] = False
-    fixed[linked_nodes(model, heat=True)] = False
-    value = np.zeros(dofs.n_points)
-    for support in (*model.heat_supports, *case.heat_supports):
-        for held in support.prescribed(model):
-            fixed[held.nodes] = True
-            value[held.nodes] = held.value
-    map_ = connected(model, dofs, AffineMap(dofs.gather(fixed), dofs.gather(value)))
-    terms = _turned((*cells, *extra), map_, 1)
-    coarse = _coarsening(model, topology, conductivity_of(model, temperature), terms, extra, map_)
-    return Assembled(dofs, cells, extra, map_, _system(model, topology, dofs, terms, map_, coarse))

@@ -512,6 +512,65 @@ def conductivity(points, conn, shape, gradient, weight, kind, scale, tensor, ten
 
 
 @njit(cache=True, nogil=True)
+def flux_divergence(points, conn, shape, gradient, weight, kind, scale, flux, out):
+    """Add what a flux carries away from the nodes, the integral of grad N_a . f.
+
+    Parameters
+    ----------
+    flux : float64[n_cells, q, 3]
+        k grad T, W/m^2.
+    out : float64[n_points, 1]
+        Added to, W.
+
+    Other parameters as in ``stiffness``.
+    """
+    n = shape.shape[1]
+    x, grad = np.empty((n, 3)), np.empty((n, 3))
+    for c in range(conn.shape[0]):
+        _gather(points, conn[c], x)
+        for q in range(weight.shape[0]):
+            dv = weight[q] * scale[c] * _map_gradients(x, gradient[q], grad)
+            if kind == 1:
+                dv *= 2.0 * math.pi * _radius(x, shape[q])
+            for a in range(n):
+                out[conn[c, a], 0] += dv * (
+                    grad[a, 0] * flux[c, q, 0] + grad[a, 1] * flux[c, q, 1] + grad[a, 2] * flux[c, q, 2]
+                )
+
+
+@njit(cache=True, nogil=True)
+def flux_change(points, conn, shape, gradient, weight, kind, scale, flux, out):
+    """Matrices of a flux that changes with the nodal value there, the integral of grad N_a . f N_b.
+
+    Together with ``conductivity`` it is the tangent of conduction where conductivity depends on temperature.
+
+    Parameters
+    ----------
+    flux : float64[n_cells, q, 3]
+        dk/dT grad T, W/(m^2 K).
+    out : float64[n_cells, n, n]
+        Overwritten, W/K; not symmetric.
+
+    Other parameters as in ``stiffness``.
+    """
+    n = shape.shape[1]
+    x, grad = np.empty((n, 3)), np.empty((n, 3))
+    for c in range(conn.shape[0]):
+        _gather(points, conn[c], x)
+        out[c] = 0.0
+        for q in range(weight.shape[0]):
+            dv = weight[q] * scale[c] * _map_gradients(x, gradient[q], grad)
+            if kind == 1:
+                dv *= 2.0 * math.pi * _radius(x, shape[q])
+            for a in range(n):
+                along = dv * (
+                    grad[a, 0] * flux[c, q, 0] + grad[a, 1] * flux[c, q, 1] + grad[a, 2] * flux[c, q, 2]
+                )
+                for b in range(n):
+                    out[c, a, b] += along * shape[q, b]
+
+
+@njit(cache=True, nogil=True)
 def scalar_gradient(points, conn, gradient, values, out):
     """Gradient of a nodal scalar at the table's points of the cells.
 

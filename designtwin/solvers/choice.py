@@ -100,6 +100,16 @@ class WatchedFactorization:
         except ConvergenceError as reason:
             self._give_way(reason, time.perf_counter() - started)
 
+    @property
+    def active(self) -> MultigridFactorization | DirectFactorization:
+        """What would solve now."""
+        return self._active
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What switches there were."""
+        return self._notes
+
     def solve(self, f: FloatArray) -> Solution:
         """Solve A x = f for f[n_dof] or f[n_dof, n_rhs]; `notes` tell of a switch.
 

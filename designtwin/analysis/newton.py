@@ -1,0 +1,258 @@
+"""Newton's method on the heat balance, and the linear solves in it.
+
+Source: Deuflhard, Newton Methods for Nonlinear Problems (2011), sec. 3.1: residual-based damping.
+"""
+
+from __future__ import annotations
+
+import time as clock
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from designtwin.assembly import HeatEquations
+from designtwin.errors import ConvergenceError, ModelError, ResourceError
+from designtwin.solvers.direct import Direct
+from designtwin.solvers.krylov import Found, Preconditioner, conjugate_gradients, dot, gmres
+from designtwin.solvers.solution import LinearSolver
+from designtwin.solvers.system import System
+from designtwin.typing import FloatArray
+
+_STEPS = 60  # of Newton
+_HALVINGS = 12
+_FORCING = 1e-5  # residual of the linear systems in Newton's method, over that of the balance
+_STALE = (0.25, 4.0)  # rates, over that of the set-up, for which it serves as preconditioner
+_SLOW = 2  # times the iterations of a fresh set-up after which it is made anew
+
+Enough = Callable[[float, float], bool]
+
+
+@dataclass(frozen=True)
+class SetUp:
+    """What a preconditioner was made of; enough to make it again, digit by digit."""
+
+    rate: float
+    time: float | None
+    u: FloatArray
+
+
+@dataclass(eq=False)
+class HeatSolver:
+    """Linear systems of one set of equations at many rates, times and temperatures.
+
+    Factors or levels are kept as preconditioner while they serve.
+    """
+
+    equations: HeatEquations
+    solver: LinearSolver | None = None
+    made: SetUp | None = None
+    fresh: int = 0
+    """Iterations with the set-up when it was new."""
+    setups: int = 0
+    iterations: int = 0
+    fallen_back: bool = False
+    seconds: dict[str, float] = field(default_factory=lambda: {"set-up": 0.0, "solve": 0.0})
+    notes: tuple[str, ...] = ()
+    _preconditioner: Preconditioner | None = None
+    _systems: dict[float, System] = field(default_factory=dict)
+    _images: dict[float, FloatArray] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """What solves, for people."""
+        return "" if self._preconditioner is None else self._preconditioner.title
+
+    def system(self, u: FloatArray, time: float | None, rate: float) -> System:
+        """The tangent's symmetric part; kept where nothing but the rate changes it."""
+        if not self.equations.constant:
+            return self.equations.system(u, time, rate)
+        if rate not in self._systems:
+            if len(self._systems) >= 4:
+                self._systems.pop(next(iter(self._systems)))
+            self._systems[rate] = self.equations.system(u, time, rate)
+        return self._systems[rate]
+
+    def fall_back(self) -> None:
+        """Factors from now on."""
+        self.solver, self.fallen_back = Direct(), True
+
+    def prepare(self, made: SetUp) -> None:
+        """Set up at a state: as `solve` does by itself, or as it did before an interruption."""
+        self._set_up(self.system(made.u, made.time, made.rate), made)
+
+    def solve(
+        self,
+        r: FloatArray,
+        u: FloatArray,
+        time: float | None,
+        rate: float,
+        enough: Enough | None,
+        *,
+        balanced: bool = False,
+    ) -> FloatArray:
+        """x with (tangent at u) x = r, in the unknowns of the equations' map.
+
+        Parameters
+        ----------
+        r : float64[n_dof]
+            Zero where fixed.
+        enough : as in `conjugate_gradients`, optional
+            None: until the residual is `_FORCING` of r.
+        balanced : bool
+            Whether what is left of r shall add up to nothing: no heat is lost then.
+
+        Raises
+        ------
+        ConvergenceError
+            If no solver gets there.
+        """
+        start = clock.perf_counter()
+        system = self.system(u, time, rate)
+        made = self.made
+        stale = made is None or not (
+            made.rate == rate or (made.rate > 0.0 and _STALE[0] <= rate / made.rate <= _STALE[1])
+        )
+        now = SetUp(rate, time, u.copy()) if stale else made
+        if stale:
+            assert now is not None
+            self._set_up(system, now)
+        before = self.seconds["set-up"]
+        try:
+            found = self._iterate(system, r, u, time, enough)
+        except ConvergenceError as reason:
+            found = self._again(system, SetUp(rate, time, u.copy()), r, enough, reason)
+        self.iterations += found.iterations
+        if stale:
+            self.fresh = found.iterations
+        elif found.iterations > _SLOW * self.fresh + 5:
+            self.made = None  # the next solve sets up anew
+        self.seconds["solve"] += clock.perf_counter() - start - (self.seconds["set-up"] - before)
+        x = found.x
+        if balanced:
+            free = np.where(self.equations.map(time).fixed, 0.0, 1.0)
+            image = self._image(system, rate, free)
+            x = x + float(found.rest.sum()) / float(image.sum()) * free
+        return x
+
+    def _image(self, system: System, rate: float, free: FloatArray) -> FloatArray:
+        """The system times one everywhere."""
+        if not self.equations.constant:
+            return system.apply(free)
+        if rate not in self._images:
+            self._images = {rate: system.apply(free)}
+        return self._images[rate]
+
+    def _set_up(self, system: System, made: SetUp) -> None:
+        start = clock.perf_counter()
+        self._preconditioner = Preconditioner(system, self.solver)
+        self.notes = tuple(dict.fromkeys((*self.notes, *self._preconditioner.notes)))
+        self.made, self.setups = made, self.setups + 1
+        self.seconds["set-up"] += clock.perf_counter() - start
+
+    def _iterate(
+        self, system: System, r: FloatArray, u: FloatArray, time: float | None, enough: Enough | None
+    ) -> Found:
+        assert self._preconditioner is not None
+        product = self.equations.product(system, u, time)
+        if not self.equations.symmetric:
+            return gmres(product, self._preconditioner, r, rtol=_FORCING)
+        if enough is None:
+            size = float(np.sqrt(dot(r, r)))
+
+            def enough(norm: float, _: float) -> bool:
+                return norm <= _FORCING * size
+
+        return conjugate_gradients(product, self._preconditioner, r, enough=enough)
+
+    def _again(
+        self, system: System, made: SetUp, r: FloatArray, enough: Enough | None, reason: ConvergenceError
+    ) -> Found:
+        """With a set-up of this very system; then with factors, which always serve."""
+        assert self.made is not None
+        if self.made.rate != made.rate or not np.array_equal(self.made.u, made.u):
+            self._set_up(system, made)
+            try:
+                return self._iterate(system, r, made.u, made.time, enough)
+            except ConvergenceError as second:
+                reason = second
+        if self.solver is not None:
+            raise reason
+        self.fall_back()
+        try:
+            self._set_up(system, made)
+        except ResourceError:
+            raise reason from None
+        self.notes = (*self.notes, f"Direct took over: {reason}")
+        return self._iterate(system, r, made.u, made.time, enough)
+
+
+def newton(
+    solver: HeatSolver,
+    residual: Callable[[FloatArray], FloatArray],
+    u: FloatArray,
+    time: float | None,
+    rate: float,
+    *,
+    small: Callable[[FloatArray, FloatArray, FloatArray], bool],
+    who: str,
+) -> FloatArray:
+    """Solve residual(u) = 0 from u, prescribed temperatures in place.
+
+    Parameters
+    ----------
+    residual : function
+        Heat that is missing at the nodes, float64[n_dof], W, from u.
+    small : function of (u, residual, last step or infinity)
+        Whether u will do; all float64[n_dof].
+
+    Returns
+    -------
+    float64[n_dof]
+
+    Raises
+    ------
+    ConvergenceError
+        If steps run out; the message tells how far it came.
+    """
+    map_ = solver.equations.map(time)
+
+    def restricted(rest: FloatArray) -> FloatArray:
+        return np.where(map_.fixed, 0.0, map_.restrict(rest))
+
+    rest = residual(u)
+    r = restricted(rest)
+    size = float(np.sqrt(dot(r, r)))
+    history = [size]
+    step = np.full_like(u, np.inf)
+    for _ in range(_STEPS):
+        if small(u, rest, step):
+            return u
+        x = solver.solve(-r, u, time, rate, None)
+        step = x if map_.transform is None else np.asarray(map_.transform @ x)
+        share = 1.0
+        for halving in range(_HALVINGS):
+            try:
+                trial = u + share * step
+                rest = residual(trial)
+            except ModelError:  # beyond the end of a table
+                if halving == _HALVINGS - 1:
+                    raise
+                share *= 0.5
+                continue
+            r_trial = restricted(rest)
+            size_trial = float(np.sqrt(dot(r_trial, r_trial)))
+            if np.isfinite(size_trial) and size_trial <= (1.0 - 1e-4 * share) * size:
+                break
+            if halving == _HALVINGS - 1:
+                break  # a kink, or rounding: take the small step and look again
+            share *= 0.5
+        u, r, size, step = trial, r_trial, size_trial, share * step
+        history.append(size)
+    if small(u, rest, step):
+        return u
+    shown = ", ".join(f"{one:.1e}" for one in history[-6:])
+    raise ConvergenceError(
+        f"{who}: Newton's method does not converge (unbalanced heat {shown} W in the last steps); check "
+        "tables for jumps, start closer (initial=) or take smaller steps"
+    )

@@ -1,0 +1,554 @@
+"""Heat as equations: what cells conduct and store, and what loads give, at a temperature and a time.
+
+With u the temperature of every node in the order of unknowns, E(u) the heat stored at the nodes, K(u) u what
+cells conduct and Q(u, t) what loads put in, heat is conserved where dE/dt + K(u) u = Q(u, t). An analysis
+takes residuals and systems from here; it knows neither cells nor loads.
+
+Source: Bathe, Finite Element Procedures, 2nd ed. (2014), sec. 7.2; enthalpy: Lewis, Nithiarasu and
+Seetharamu, Fundamentals of the Finite Element Method for Heat and Fluid Flow (2004), sec. 6.4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from designtwin import parallel
+from designtwin.assembly.cells import CellBlock, applied, axes_at, conductivity_tensors, tables, warmth_at
+from designtwin.assembly.constraints import connected
+from designtwin.assembly.matrices import (
+    CellMatrices,
+    cell_matrix,
+    conductivity_of,
+    conductivity_terms,
+    extra_terms,
+    thermal_topology,
+)
+from designtwin.assembly.systems import coarsening_of, system_of, turned
+from designtwin.assembly.tetrahedra import Capacity, HeatTetrahedra
+from designtwin.assembly.topology import Topology
+from designtwin.assembly.unknowns import AffineMap, DofMap
+from designtwin.kernels import surface, volume
+from designtwin.model.connections import bound_nodes, linked_nodes
+from designtwin.model.domains import Domain, NodalMatrices, face_matrices
+from designtwin.model.model import LoadCase, Model
+from designtwin.solvers.system import MatrixTerm, System, Term
+from designtwin.typing import FloatArray, IntArray
+
+Spread = Callable[[FloatArray], FloatArray]
+"""A product over nodal values of the mesh, float64[n_points]."""
+
+
+class Given(NamedTuple):
+    """Heat into the nodes by loads, float64[n_dof] each, W.
+
+    Parameters
+    ----------
+    applied : whatever the part's temperature
+        Fluxes, sources.
+    exchanged : with the surroundings, by its temperature
+        Convection, radiation.
+    """
+
+    applied: FloatArray
+    exchanged: FloatArray
+
+    @property
+    def total(self) -> FloatArray:
+        """Both, float64[n_dof], W."""
+        return self.applied + self.exchanged
+
+
+# Cells
+
+
+class HeatCells(Protocol):
+    """Conduction and storage of all cells; u is float64[n_dof], in the order of unknowns."""
+
+    @property
+    def topology(self) -> Topology:
+        """Numbers of nodes."""
+        ...
+
+    @property
+    def constant(self) -> bool:
+        """Whether properties do not change with temperature."""
+        ...
+
+    @property
+    def skewed(self) -> bool:
+        """Whether the tangent has a part that is not symmetric."""
+        ...
+
+    def conducted(self, u: FloatArray) -> FloatArray:
+        """K(u) u, W."""
+        ...
+
+    def stored(self, u: FloatArray) -> FloatArray:
+        """E(u), J above 0 degC."""
+        ...
+
+    def terms(self, u: FloatArray, rate: float) -> tuple[Term, ...]:
+        """Symmetric part of the tangent K + rate C, W/K."""
+        ...
+
+    def matrices(self, u: FloatArray, rate: float) -> CellMatrices:
+        """The same cell by cell."""
+        ...
+
+    def skew(self, u: FloatArray) -> MatrixTerm | None:
+        """What conductivity that changes with temperature adds to the tangent, not symmetric."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class _ConstantCells:
+    """Properties that do not change: terms are made once, and only the rate changes."""
+
+    model: Model
+    topology: Topology
+    conduction: tuple[Term, ...]
+    capacity: MatrixTerm | None
+    """Of the cells that are assembled."""
+    constant: bool = True
+    skewed: bool = False
+
+    @classmethod
+    def of(cls, model: Model, blocks: Sequence[CellBlock], *, storing: bool) -> _ConstantCells:
+        topology = thermal_topology(model, blocks)
+        conduction = conductivity_terms(model, topology)
+        if storing and topology.free is not None:
+            stored = _capacity_of_free(model, topology)
+            conduction = tuple(
+                replace(term, capacity=stored) if isinstance(term, HeatTetrahedra) else term
+                for term in conduction
+            )
+        kept = storing and bool(topology.kept)
+        capacity = MatrixTerm(cell_matrix(topology, capacity_of(model), 1)) if kept else None
+        return cls(model, topology, conduction, capacity)
+
+    def conducted(self, u: FloatArray) -> FloatArray:
+        return np.asarray(sum(term.apply(u) for term in self.conduction))
+
+    def stored(self, u: FloatArray) -> FloatArray:
+        above = u - _ZERO_CELSIUS
+        out = np.zeros_like(u) if self.capacity is None else self.capacity.apply(above)
+        for term in self.conduction:
+            if isinstance(term, HeatTetrahedra):
+                out += term.capacity_apply(above)
+        return out
+
+    def terms(self, u: FloatArray, rate: float) -> tuple[Term, ...]:
+        if rate == 0.0:
+            return self.conduction
+        out: list[Term] = []
+        for term in self.conduction:
+            if isinstance(term, HeatTetrahedra):
+                out.append(term.with_alpha(rate))
+                continue
+            assert isinstance(term, MatrixTerm)
+            assert self.capacity is not None
+            total = term.values.copy()
+            total.data = term.values.data + rate * self.capacity.values.data
+            out.append(MatrixTerm(total))
+        return tuple(out)
+
+    def matrices(self, u: FloatArray, rate: float) -> CellMatrices:
+        return _both(conductivity_of(self.model), capacity_of(self.model), rate)
+
+    def skew(self, u: FloatArray) -> MatrixTerm | None:
+        return None
+
+
+def _capacity_of_free(model: Model, topology: Topology) -> Capacity:
+    """Capacity of the cells without a matrix, one number a part."""
+    assert topology.free is not None
+    members = topology.free.members
+    values = [float(topology.blocks[i].section.material.heat_capacity()) for i, _ in members]
+    which = [np.full((len(rows), 1), k) for k, (_, rows) in enumerate(members)]
+    assemble = partial(cell_matrix, topology, capacity_of(model), 1, members=members)
+    return Capacity(np.array(values), np.concatenate(which), assemble)
+
+
+@dataclass(frozen=True, eq=False)
+class _ChangingCells:
+    """Properties over temperature: everything is assembled, anew for every temperature."""
+
+    model: Model
+    topology: Topology
+    skewed: bool
+    constant: bool = False
+
+    @classmethod
+    def of(cls, model: Model, blocks: Sequence[CellBlock]) -> _ChangingCells:
+        topology = Topology.of(model.mesh, blocks, [""] * len(blocks), bound_nodes(model, heat=True))
+        skewed = any(block.section.material.varies_with_temperature("conductivity") for block in blocks)
+        return cls(model, topology, skewed)
+
+    def _nodal(self, u: FloatArray) -> FloatArray:
+        return self.topology.dofs(1).scatter(u)
+
+    def conducted(self, u: FloatArray) -> FloatArray:
+        warm = self._nodal(u)
+        out = np.zeros((len(warm), 1))
+        for block in self.topology.blocks:
+            at = tables(block)
+            grad = np.empty((len(block.conn), len(at.xi), 3))
+            volume.scalar_gradient(self.model.mesh.points, block.conn, at.gradient, warm, grad)
+            k, k_of = conductivity_tensors(self.model, block, at, warm)
+            volume.flux_divergence(
+                self.model.mesh.points, block.conn, at.shape, at.gradient, at.weight, block.kind, block.scale,
+                applied(k, k_of, grad), out,
+            )  # fmt: skip
+        return self.topology.dofs(1).gather(out[:, 0])
+
+    def stored(self, u: FloatArray) -> FloatArray:
+        warm = self._nodal(u)
+        out = np.zeros((len(warm), 1))
+        for block in self.topology.blocks:
+            shape, measure = _capacity_points(self.model, block)
+            local = warmth_at(block, shape, warm)
+            heat = block.section.material.enthalpy(local) * measure
+            surface.scatter(block.conn, shape, np.ascontiguousarray(heat[:, :, None]), out)
+        return self.topology.dofs(1).gather(out[:, 0])
+
+    def terms(self, u: FloatArray, rate: float) -> tuple[Term, ...]:
+        return (MatrixTerm(cell_matrix(self.topology, self.matrices(u, rate), 1)),)
+
+    def matrices(self, u: FloatArray, rate: float) -> CellMatrices:
+        warm = self._nodal(u)
+        return _both(conductivity_of(self.model, warm), capacity_of(self.model, warm), rate)
+
+    def skew(self, u: FloatArray) -> MatrixTerm | None:
+        if not self.skewed:
+            return None
+        return MatrixTerm(cell_matrix(self.topology, _flux_change_of(self.model, self._nodal(u)), 1))
+
+
+_ZERO_CELSIUS = 273.15
+
+
+def _both(conduction: CellMatrices, capacity: CellMatrices, rate: float) -> CellMatrices:
+    def matrices(block: CellBlock, rows: IntArray) -> FloatArray:
+        out = conduction(block, rows)
+        if rate != 0.0:
+            out += rate * capacity(block, rows)
+        return out
+
+    return matrices
+
+
+def _capacity_points(model: Model, block: CellBlock) -> tuple[FloatArray, FloatArray]:
+    """Shape functions [q, n] at the points that integrate storage, and what volume each stands for [k, q]."""
+    shape, gradient, weight = block.element.tables(block.element.mass_quadrature)
+    measure = np.empty((len(block.conn), len(weight)))
+
+    def cells(start: int, stop: int) -> None:
+        volume.measures(
+            model.mesh.points, block.conn[start:stop], shape, gradient, weight, block.kind,
+            block.scale[start:stop], measure[start:stop],
+        )  # fmt: skip
+
+    parallel.run(cells, len(block.conn), grain=1024)
+    return shape, measure
+
+
+def capacity_of(model: Model, temperature: FloatArray | None = None) -> CellMatrices:
+    """Heat capacity matrices of cells, the integral of N_i rho c N_j, J/K; at nodal temperatures if given."""
+
+    def matrices(block: CellBlock, rows: IntArray) -> FloatArray:
+        part = block.take(rows)
+        shape, measure = _capacity_points(model, part)
+        local = None if temperature is None else warmth_at(part, shape, temperature)
+        stored = part.section.material.heat_capacity(local) * measure
+        out = np.empty((len(part.conn), part.element.n_nodes, part.element.n_nodes))
+        value = np.ascontiguousarray(stored[:, :, None, None])
+
+        def cells(start: int, stop: int) -> None:
+            surface.facet_matrices(shape, value[start:stop], out[start:stop])
+
+        parallel.run(cells, len(out), grain=128)
+        return out
+
+    return matrices
+
+
+def _flux_change_of(model: Model, temperature: FloatArray) -> CellMatrices:
+    """The integral of grad N_i . k'(T) grad T N_j of cells, W/K."""
+
+    def matrices(block: CellBlock, rows: IntArray) -> FloatArray:
+        part = block.take(rows)
+        at = tables(part)
+        grad = np.empty((len(part.conn), len(at.xi), 3))
+        volume.scalar_gradient(model.mesh.points, part.conn, at.gradient, temperature, grad)
+        local = warmth_at(part, at.shape, temperature)
+        axes = axes_at(model, part, at)
+        slope = np.asarray(part.section.conductivity_slope(local.ravel(), axes)).reshape(*local.shape, 3, 3)
+        flux = np.ascontiguousarray(np.einsum("cqij,cqj->cqi", slope, grad))
+        out = np.empty((len(part.conn), part.element.n_nodes, part.element.n_nodes))
+        volume.flux_change(
+            model.mesh.points, part.conn, at.shape, at.gradient, at.weight, part.kind, part.scale, flux, out
+        )
+        return out
+
+    return matrices
+
+
+# Loads
+
+
+class _Bent(NamedTuple):
+    """A load that is not linear in temperature, and where it acts."""
+
+    load: Any
+    domain: Domain
+
+
+class _Loads:
+    """Heat by the loads of a case; nodal values are in the mesh's own order."""
+
+    def __init__(self, model: Model, case: LoadCase, topology: Topology) -> None:
+        load: Any
+        self._model, self._topology, self._dofs = model, topology, topology.dofs(1)
+        n = model.mesh.n_points
+        self._applied, self._inflow = np.zeros(n), np.zeros(n)
+        fixed: list[NodalMatrices] = []
+        self._timed: list[Any] = []
+        self._bent: list[_Bent] = []
+        self._enclosures: list[Any] = []
+        for load in case.heat_loads:
+            varies = getattr(load, "varies", ())
+            if hasattr(load, "bind"):
+                self._enclosures.append(load.bind(model))
+            elif "temperature" in varies:
+                self._bent.append(_Bent(load, load.domain(model)))
+            elif "time" in varies:
+                self._timed.append(load)
+            else:
+                heat, matrices = load.nodal_heat(model), load.matrices(model)
+                if matrices:
+                    self._inflow += heat
+                else:
+                    self._applied += heat
+                fixed += matrices
+        for support in (*model.heat_supports, *case.heat_supports):
+            fixed += support.matrices(model)
+        self._film = extra_terms(fixed, topology, 1)
+        self._at: tuple[float | None, FloatArray, FloatArray, tuple[Term, ...]] | None = None
+
+    @property
+    def linear(self) -> bool:
+        """Whether heat by loads is linear in temperature."""
+        return not self._bent and not self._enclosures
+
+    @property
+    def far_reaching(self) -> bool:
+        """Whether heat at one place depends on the temperature of another."""
+        return bool(self._enclosures)
+
+    @property
+    def film_varies(self) -> bool:
+        """Whether what they add to the matrix changes with time."""
+        return any(load.matrices(self._model, 0.0) for load in self._timed)
+
+    def _linear_at(self, time: float | None) -> tuple[FloatArray, FloatArray, tuple[Term, ...]]:
+        """Applied heat, inflow at 0 K, and film of the loads that are linear in temperature."""
+        if not self._timed:
+            return self._applied, self._inflow, self._film
+        if self._at is None or self._at[0] != time:
+            applied_, inflow, found = self._applied.copy(), self._inflow.copy(), []
+            for load in self._timed:
+                heat, matrices = load.nodal_heat(self._model, time), load.matrices(self._model, time)
+                if matrices:
+                    inflow += heat
+                else:
+                    applied_ += heat
+                found += matrices
+            self._at = (time, applied_, inflow, (*self._film, *extra_terms(found, self._topology, 1)))
+        return self._at[1:]
+
+    def _density(self, bent: _Bent, warm: FloatArray, time: float | None, patch: Any) -> tuple[Any, Any]:
+        local = warm[patch.conn] @ patch.shape.T
+        heat, slope = bent.load.density(self._model, patch, local, time)
+        return np.broadcast_to(heat, local.shape), np.broadcast_to(slope, local.shape)
+
+    def given(self, u: FloatArray, time: float | None) -> Given:
+        applied_, inflow, film = self._linear_at(time)
+        exchanged = inflow.copy()
+        if self._bent or self._enclosures:
+            warm = self._dofs.scatter(u)
+            for bent in self._bent:
+                for patch in bent.domain.patches:
+                    heat, _ = self._density(bent, warm, time, patch)
+                    one = replace(bent.domain, patches=(patch,))
+                    exchanged += one.spread(lambda patch, heat=heat: heat[..., None], 1)[:, 0]  # type: ignore[misc]
+            for enclosure in self._enclosures:
+                exchanged += enclosure.nodal_heat(warm, time)
+        out = self._dofs.gather(exchanged)
+        for term in film:
+            out -= term.apply(u)
+        return Given(self._dofs.gather(applied_), out)
+
+    def film(self, u: FloatArray, time: float | None) -> tuple[Term, ...]:
+        """-dQ/dT but for what enclosures carry from face to face."""
+        film = self._linear_at(time)[2]
+        if self.linear:
+            return film
+        warm = self._dofs.scatter(u)
+        found: list[NodalMatrices] = []
+        for bent in self._bent:
+            for patch in bent.domain.patches:
+                _, slope = self._density(bent, warm, time, patch)
+                one = replace(bent.domain, patches=(patch,))
+                found += face_matrices(one, lambda patch, slope=slope: -slope[..., None, None])  # type: ignore[misc]
+        for enclosure in self._enclosures:
+            found += enclosure.matrices(warm, time)
+        return (*film, *extra_terms(found, self._topology, 1))
+
+    def far(self, u: FloatArray, time: float | None) -> Spread | None:
+        """The rest of -dQ/dT: what enclosures carry from face to face, as a product of unknowns."""
+        if not self._enclosures:
+            return None
+        warm = self._dofs.scatter(u)
+        whole = [enclosure.tangent(warm, time) for enclosure in self._enclosures]
+        near = [m for enclosure in self._enclosures for m in enclosure.matrices(warm, time)]
+        local = extra_terms(near, self._topology, 1)
+
+        def product(x: FloatArray) -> FloatArray:
+            nodal = self._dofs.scatter(x)
+            out = self._dofs.gather(np.asarray(sum(one(nodal) for one in whole)))
+            for term in local:
+                out -= term.apply(x)
+            return out
+
+        return product
+
+
+# Both
+
+
+def heat_cells(model: Model, blocks: Sequence[CellBlock], *, storing: bool = False) -> HeatCells:
+    """Conduction and, if wanted, storage of all cells; serves every load case of a model."""
+    changing = any(_changes(block, storing=storing) for block in blocks)
+    if changing:
+        return _ChangingCells.of(model, blocks)
+    return _ConstantCells.of(model, blocks, storing=storing)
+
+
+class HeatEquations:
+    """Heat in one load case.
+
+    Parameters
+    ----------
+    model : Model
+    case : LoadCase
+    cells : HeatCells
+        Of the model; see `heat_cells`.
+    """
+
+    def __init__(self, model: Model, case: LoadCase, cells: HeatCells) -> None:
+        self.model, self.case, self._cells = model, case, cells
+        self.topology = cells.topology
+        self.dofs: DofMap = self.topology.dofs(1)
+        inner = [m for one in model.connections for m in one.heat_matrices(model)]
+        self._inner = extra_terms(inner, self.topology, 1)
+        self._loads = _Loads(model, case, self.topology)
+        self._maps: dict[float | None, AffineMap] = {}
+        supports = (*model.heat_supports, *case.heat_supports)
+        self._timed_supports = any("time" in getattr(s, "varies", ()) for s in supports)
+        self.linear = cells.constant and self._loads.linear
+        """Whether heat is linear in temperature."""
+        self.symmetric = not cells.skewed and not self._loads.far_reaching
+        """Whether the tangent is symmetric."""
+        self.constant = self.linear and not self._loads.film_varies
+        """Whether the tangent is the same at all temperatures and times."""
+
+    # Prescribed temperatures
+
+    def map(self, time: float | None = None) -> AffineMap:
+        """Prescribed temperatures at a time, s, and what connections make follow."""
+        key = time if self._timed_supports else None
+        if key not in self._maps:
+            self._maps.clear()
+            self._maps[key] = self._map(time)
+        return self._maps[key]
+
+    def _map(self, time: float | None) -> AffineMap:
+        model, dofs = self.model, self.dofs
+        fixed = np.ones(dofs.n_points, bool)
+        fixed[model.mesh.used_nodes] = False
+        fixed[linked_nodes(model, heat=True)] = False
+        value = np.zeros(dofs.n_points)
+        for support in (*model.heat_supports, *self.case.heat_supports):
+            for held in (support if time is None else support.at(time)).prescribed(model):
+                fixed[held.nodes] = True
+                value[held.nodes] = held.value
+        return connected(model, dofs, AffineMap(dofs.gather(fixed), dofs.gather(value)))
+
+    # What is conserved
+
+    def conducted(self, u: FloatArray) -> FloatArray:
+        """K(u) u, float64[n_dof], W; across joints too."""
+        out = self._cells.conducted(u)
+        for term in self._inner:
+            out = out + term.apply(u)
+        return out
+
+    def stored(self, u: FloatArray) -> FloatArray:
+        """E(u), float64[n_dof], J above 0 degC."""
+        return self._cells.stored(u)
+
+    def given(self, u: FloatArray, time: float | None = None) -> Given:
+        """Heat by loads, W."""
+        return self._loads.given(u, time)
+
+    # Tangent
+
+    def system(self, u: FloatArray, time: float | None = None, rate: float = 0.0) -> System:
+        """Symmetric part of the tangent, rate C + K - dQ/dT, in the unknowns of `map`.
+
+        Parameters
+        ----------
+        rate : float
+            1/s: what the time step makes of heat stored.
+        """
+        map_ = self.map(time)
+        extra = (*self._inner, *self._loads.film(u, time))
+        terms = turned((*self._cells.terms(u, rate), *extra), map_, 1)
+        cells = self._cells.matrices(u, rate)
+        coarse = coarsening_of(self.model, self.topology, cells, terms, extra, map_)
+        return system_of(self.model, self.topology, self.dofs, terms, map_, coarse)
+
+    def product(self, system: System, u: FloatArray, time: float | None = None) -> Spread:
+        """The whole tangent at u times x of the unknowns of `map`; fixed rows and columns left out."""
+        skew, far, map_ = self._cells.skew(u), self._loads.far(u, time), self.map(time)
+        if skew is None and far is None:
+            return system.apply
+        transform = map_.transform
+
+        def product(x: FloatArray) -> FloatArray:
+            out = system.apply(x)
+            free = np.where(map_.fixed, 0.0, x)
+            wide = free if transform is None else np.asarray(transform @ free)
+            more = np.zeros_like(wide)
+            if skew is not None:
+                more += skew.apply(wide)
+            if far is not None:
+                more += far(wide)
+            return out + np.where(map_.fixed, 0.0, map_.restrict(more))
+
+        return product
+
+
+def _changes(block: CellBlock, *, storing: bool) -> bool:
+    """Whether conduction or, if it counts, storage of a block changes with temperature."""
+    material = block.section.material
+    stored = storing and (
+        material.varies_with_temperature("specific_heat")
+        or getattr(material, "latent_heat", None) is not None
+    )
+    return material.varies_with_temperature("conductivity") or stored
