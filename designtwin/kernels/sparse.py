@@ -57,6 +57,12 @@ def product(
                     a1 += m[o + 3] * x0 + m[o + 4] * x1 + m[o + 5] * x2
                     a2 += m[o + 6] * x0 + m[o + 7] * x1 + m[o + 8] * x2
                 w[3 * i], w[3 * i + 1], w[3 * i + 2] = a0, a1, a2
+        elif rows == 1 and columns == 1:
+            for i in range(start, stop):
+                total = w[i] if add else zero
+                for p in range(indptr[i], indptr[i + 1]):
+                    total += m[p] * v[np.uint32(indices[p])]
+                w[i] = total
         elif columns == 6:
             for i in range(start, stop):
                 if not add:
@@ -143,6 +149,14 @@ def transposed_product(
                 a1 += value * x[j, 1]
                 a2 += value * x[j, 2]
             y[i, 0], y[i, 1], y[i, 2] = a0, a1, a2
+        return
+    if rows == 1 and columns == 1 and n_rhs == 1:
+        v, w = x.reshape(x.size), y.reshape(y.size)
+        for i in range(start, stop):
+            total = zero
+            for p in range(indptr[i], indptr[i + 1]):
+                total += m[np.uint32(entry[p])] * v[np.uint32(source[p])]
+            w[i] = total
         return
     if columns == 6 and n_rhs == 1:
         v, w = x.reshape(x.size), y.reshape(y.size)
@@ -275,6 +289,28 @@ def smoothing_step(
             else:
                 xx[j], xx[j + 1], xx[j + 2] = xx[j] + size * d0, xx[j + 1] + size * d1, xx[j + 2] + size * d2
         return
+    if x.shape[1] == 1 and b == 1:
+        m = inverse.reshape(inverse.size)
+        s, w = source.reshape(source.size), image.reshape(image.size)
+        rr, dd, xx = r.reshape(r.size), d.reshape(d.size), x.reshape(x.size)
+        for i in range(start, stop):  # a question in the loop would keep it from whole vectors: four passes
+            rr[i] = s[i]
+        if subtract:
+            for i in range(start, stop):
+                rr[i] -= w[i]
+        if first:
+            for i in range(start, stop):
+                dd[i] = new * m[i] * rr[i]
+        else:
+            for i in range(start, stop):
+                dd[i] = old * dd[i] + new * m[i] * rr[i]
+        if fresh:
+            for i in range(start, stop):
+                xx[i] = size * dd[i]
+        else:
+            for i in range(start, stop):
+                xx[i] += size * dd[i]
+        return
     n_rhs = x.shape[1]
     for i in range(start, stop):
         for a in range(b * i, b * i + b):
@@ -297,6 +333,15 @@ def free_difference(
 ) -> None:
     """r = f - image where free, 0 elsewhere, for unknowns start to stop; free bool[n], empty if all are."""
     masked = free.shape[0] > 0
+    if f.shape[1] == 1:
+        ff, ii, rr = f.reshape(f.size), image.reshape(image.size), r.reshape(r.size)
+        for i in range(start, stop):
+            rr[i] = ff[i] - ii[i]
+        if masked:
+            for i in range(start, stop):
+                if not free[i]:
+                    rr[i] = 0.0
+        return
     for i in range(start, stop):
         for k in range(f.shape[1]):
             r[i, k] = 0.0 if masked and not free[i] else f[i, k] - image[i, k]

@@ -5,13 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from designtwin.criteria.verdict import Verdict
 from designtwin.errors import ModelError, RequirementError
 from designtwin.model.model import Model
 from designtwin.progress import track
-from designtwin.requirements import Quantity, Requirement
+from designtwin.requirements import Quantity, Requirement, TimeTo
+from designtwin.units import show_time, to_si
 
 if TYPE_CHECKING:
     from designtwin.solvers.solution import LinearSolver
@@ -156,11 +158,82 @@ class StrengthTest(PrototypeTest):
 
 @dataclass(frozen=True, eq=False)
 class ThermalTest(PrototypeTest):
-    """Steady temperatures in all load cases; see `PrototypeTest`."""
+    """Temperatures in all load cases, steady or over time; see `PrototypeTest`.
+
+    With a duration every requirement must hold at every instant, and the worst one is said.
+
+    Parameters
+    ----------
+    duration : time, optional
+        How long, such as "20 min"; steady unless given. What follows is of a test over time alone.
+    initial : temperature, field, or a thermal case
+        At the start, such as "23 degC"; required.
+    method : str or number
+        "BDF2", "Crank-Nicolson", "backward Euler", or theta from 0.5 to 1.
+    tolerance : temperature difference, optional
+        Error that all steps in time together may make; see `solve_transient`.
+    step, max_step : time, optional
+        A fixed step; the largest step.
+    times : sequence of times
+        Instants to be hit exactly.
+    store : path, optional
+        Folder of instants and checkpoints: an interrupted test goes on from there.
+    """
+
+    duration: Any = None
+    initial: Any = None
+    method: str | float = "BDF2"
+    tolerance: Any = None
+    step: Any = None
+    max_step: Any = None
+    times: Sequence[Any] = ()
+    store: str | Path | None = None
 
     kind: ClassVar[str] = "thermal test"
     physics: ClassVar[str] = "thermal"
     loads: ClassVar[str] = "heat or given temperatures"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.duration is None:
+            stray = [
+                name
+                for name, usual in _OVER_TIME.items()
+                if (given := getattr(self, name)) is not usual
+                and not (isinstance(given, str) and given == usual)
+            ]
+            if stray:
+                raise ModelError(
+                    f"ThermalTest: {' and '.join(f'{name}=' for name in stray)} belong to a test over time; "
+                    "give duration='20 min' too, or leave them out for a steady one"
+                )
+            for requirement in self.requirements:
+                self._check_steady(requirement)
+            return
+        end = to_si(self.duration, "time", name="duration")
+        if not isinstance(end, float) or end <= 0.0:
+            raise ModelError(f"duration is {self.duration!r}; one time above zero is wanted, as '20 min'")
+        if self.initial is None:
+            raise ModelError(
+                "ThermalTest: a test over time needs the temperature at its start: initial='23 degC', a "
+                "field, or a thermal case"
+            )
+        for requirement in self.requirements:
+            when = getattr(requirement.quantity, "time", None)
+            if when is not None and when > end:
+                raise RequirementError(
+                    f"{requirement} is asked after the end of the test, {show_time(end)}; give a longer "
+                    "duration"
+                )
+
+    def _check_steady(self, requirement: Requirement) -> None:
+        quantity = requirement.quantity
+        if getattr(quantity, "time", None) is None and not isinstance(quantity, TimeTo):
+            return
+        raise RequirementError(
+            f"{requirement} is a question of time, and this test is steady; give "
+            "ThermalTest(..., duration='20 min', initial='23 degC')"
+        )
 
     def _cases(self) -> list[str]:
         return [
@@ -168,9 +241,22 @@ class ThermalTest(PrototypeTest):
         ]
 
     def _solve(self) -> Any:
-        from designtwin.analysis import solve_thermal
+        from designtwin import analysis
 
-        return solve_thermal(self.model, solver=self.solver)
+        if self.duration is None:
+            return analysis.solve_thermal(self.model, solver=self.solver)
+        return analysis.solve_transient(
+            self.model, duration=self.duration, initial=self.initial, method=self.method,
+            tolerance=self.tolerance, step=self.step, max_step=self.max_step, times=self.times,
+            store=self.store, solver=self.solver,
+        )  # fmt: skip
+
+
+_OVER_TIME: dict[str, Any] = {
+    "initial": None, "method": "BDF2", "tolerance": None, "step": None, "max_step": None, "times": (),
+    "store": None,
+}  # fmt: skip
+"""Options of a test over time alone, and what they are unless given."""
 
 
 def _doubts(result: Any) -> list[str]:

@@ -35,6 +35,13 @@
     [combinations]
     both = { lift = 1.35, brake = 1.5 }
 
+Amounts may vary, and coefficients come from correlations:
+
+    total = { over = "time", at = ["0 s", "2 min"], values = ["0 W", "40 W"], outside = "hold" }
+    total = { log = "drive.csv", time = "t", column = "power", unit = "kW" }    # beside this file
+    coefficient = { natural_convection = "vertical plate", length = "0.1 m", ambient = "25 degC" }
+    coefficient = { forced_convection = "cylinder", diameter = "9 mm", speed = "2 m/s", ambient = "25 degC" }
+
 Types and keys are those of Python. Places and requirements are read by a small grammar of their own: public
 names, strings, numbers; nothing is ever evaluated.
 """
@@ -55,10 +62,21 @@ from designtwin import requirements as quantities
 from designtwin.criteria.verdict import Verdict, overall
 from designtwin.errors import DesignTwinError, ModelError, did_you_mean
 from designtwin.io import read_mesh
+from designtwin.io.logs import Signal, read_log
 from designtwin.mesh import selections
 from designtwin.mesh.mesh import Mesh
 from designtwin.mesh.selections import Selection
-from designtwin.model import connections, coordinates, loads, magnitude, materials, sections, supports
+from designtwin.model import (
+    connections,
+    convection,
+    coordinates,
+    enclosure,
+    loads,
+    magnitude,
+    materials,
+    sections,
+    supports,
+)
 from designtwin.model.model import Model, Temperature, combine
 from designtwin.prototype.tests import PrototypeTest, StrengthTest, ThermalTest
 from designtwin.requirements import Quantity, Requirement
@@ -339,7 +357,8 @@ class _Reader:
         }
         held = [self.item(t, ("supports", i), mesh) for i, t in enumerate(self.array(data, "supports"))]
         joined = [
-            self.connection(t, ("connections", i), mesh) for i, t in enumerate(self.array(data, "connections"))
+            self.connection(t, ("connections", i), mesh)
+            for i, t in enumerate(self.array(data, "connections"))
         ]
         cases: dict[str, Any] = {}
         for case in self.table(data, "cases"):
@@ -372,12 +391,40 @@ class _Reader:
         return self.told(at, parse_place, text, mesh)
 
     def value(self, given: Any) -> Any:
-        """A magnitude of the file: text and numbers stay, tables become tables and fields."""
-        if isinstance(given, dict) and {"over", "at", "values"} <= given.keys():
+        """An amount of the file: text and numbers stay, tables become tables, fields, logs, coefficients."""
+        if isinstance(given, list):
+            return tuple(given)
+        if not isinstance(given, dict):
+            return given
+        if {"over", "at", "values"} <= given.keys():
             return magnitude.table(**given)
-        if isinstance(given, dict) and {"points", "values"} <= given.keys():
+        if {"points", "values"} <= given.keys():
             return magnitude.field(**given)
-        return tuple(given) if isinstance(given, list) else given
+        if "log" in given:
+            return self.signal(given)
+        for function in (convection.natural_convection, convection.forced_convection):
+            if function.__name__ in given:
+                rest = {key: entry for key, entry in given.items() if key != function.__name__}
+                return function(shape=given[function.__name__], **rest)
+        return given
+
+    def signal(self, given: Mapping[str, Any]) -> Signal:
+        """A column of a sensor log, whose file is looked for beside this one."""
+        needs, may = ("log", "column", "time"), ("unit", "time_unit")
+        for key, entry in given.items():
+            if key not in (*needs, *may):
+                raise ModelError(f"unknown key {key!r} in a log{_nearest(key, (*needs, *may))}")
+            if not isinstance(entry, str):
+                raise ModelError(f"{key} of a log is text; got {entry!r}")
+        missing = [key for key in needs if key not in given]
+        if missing:
+            raise ModelError(
+                f"a log lacks {', '.join(map(repr, missing))}; write it as "
+                "{ log = 'drive.csv', time = 't', column = 'power' }"
+            )
+        units = {given["column"]: given.get("unit"), given["time"]: given.get("time_unit")}
+        stated = {name: unit for name, unit in units.items() if unit is not None}
+        return read_log(self.path.parent / given["log"], time=given["time"], units=stated)[given["column"]]
 
     def material(self, given: Any, at: _Path) -> Any:
         if isinstance(given, str):
@@ -404,7 +451,12 @@ class _Reader:
         """A load, support or temperature."""
         if not isinstance(given, dict):
             self.fail(at, f"a table with a type is wanted, got {given!r}")
-        known = {**_classes(loads.Load), **_classes(supports.Support), "Temperature": Temperature}
+        known = {
+            **_classes(loads.Load),
+            **_classes(supports.Support),
+            "Enclosure": enclosure.Enclosure,
+            "Temperature": Temperature,
+        }
         cls = self.kind(given, "type", known, at)
         fields = {k: v for k, v in given.items() if k != "type"}
         if "on" in fields:

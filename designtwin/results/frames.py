@@ -536,7 +536,9 @@ class Frames:
 
     def get(self, i: int, name: str) -> FloatArray | float:
         """An array or a number of instant i, as it was given."""
-        return self.series(name)[i].item() if name in self._scalars else self.array(i, name)
+        if name in self._scalars:
+            return self._scalars[name][range(len(self._times))[i]]
+        return self.array(i, name)
 
     def array(self, i: int, name: str, rows: IntArray | None = None) -> FloatArray:
         """An array of instant i, float64[n]; only some of its entries if rows are given.

@@ -96,7 +96,7 @@ def test_smoothing_step(b, n_rhs):
 
 
 @pytest.mark.parametrize("n_rhs", [1, 2])
-@pytest.mark.parametrize("b", [2, 3])
+@pytest.mark.parametrize("b", [1, 2, 3])
 def test_a_first_step_reads_neither_image_nor_direction_nor_iterate(b, n_rhs):
     inverse, f = random_spd(2, b), np.ones((2 * b, n_rhs))
     image, r, d, x = (np.full((2 * b, n_rhs), np.nan) for _ in range(4))
