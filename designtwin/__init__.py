@@ -52,7 +52,10 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     "prototype": ("StrengthTest", "ThermalTest", "read_design"),
     "analysis": ("solve_static", "solve_thermal", "solve_transient"),
     "study": ("Study", "variable"),
-    "edge": ("compare", "plot", "plot_check", "plot_history", "plot_mesh", "plot_model", "write_report"),
+    "edge": (
+        "animate", "compare", "plot", "plot_check", "plot_heat_balance", "plot_history", "plot_mesh",
+        "plot_model", "plot_times", "write_report",
+    ),
     "io": ("read_mesh", "write_mesh"),
     "io.logs": ("SensorLog", "read_log"),
     "mesh": (

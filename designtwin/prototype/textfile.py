@@ -42,6 +42,13 @@ Amounts may vary, and coefficients come from correlations:
     coefficient = { natural_convection = "vertical plate", length = "0.1 m", ambient = "25 degC" }
     coefficient = { forced_convection = "cylinder", diameter = "9 mm", speed = "2 m/s", ambient = "25 degC" }
 
+A thermal test over time says how long, from where, and if need be how to step:
+
+    [test]
+    duration = "20 min"
+    initial = "23 degC"
+    store = "heat"                        # a folder beside this file: an interrupted test goes on from there
+
 Types and keys are those of Python. Places and requirements are read by a small grammar of their own: public
 names, strings, numbers; nothing is ever evaluated.
 """
@@ -86,7 +93,8 @@ _SELECTIONS = (
     "group",
 )  # fmt: skip
 _QUANTITIES = (
-    "displacement", "temperature", "stress", "yield_margin", "brittle_margin", "mass", "reaction",
+    "displacement", "temperature", "stress", "yield_margin", "brittle_margin", "mass", "reaction", "heat",
+    "heat_balance", "time_to",
 )  # fmt: skip
 _LIMITS: dict[str, Callable[[Any, Any], Any]] = {
     "at_most": operator.le, "at_least": operator.ge, "below": operator.lt, "above": operator.gt,
@@ -95,6 +103,7 @@ _TOP = (
     "name", "mesh", "materials", "supports", "connections", "cases", "combinations", "requirements", "test",
 )  # fmt: skip
 _SOLVERS = ("auto", "direct", "multigrid")
+_OVER_TIME = ("duration", "initial", "method", "tolerance", "step", "max_step", "times", "store")
 
 
 @dataclass(frozen=True, eq=False)
@@ -546,8 +555,17 @@ class _Reader:
 
     def tests(self, model: Model, stated: Sequence[Requirement], name: str) -> tuple[PrototypeTest, ...]:
         options = self.table(self.data, "test")
-        self.known(options, ("solver",), ("test",), "[test]")
+        self.known(options, ("solver", *_OVER_TIME), ("test",), "[test]")
         solver = self.solver(options.get("solver", "auto"))
+        over_time = {
+            key: self.told(("test", key), self.value, options[key]) for key in _OVER_TIME if key in options
+        }
+        if "store" in over_time:
+            if not isinstance(over_time["store"], str):
+                self.fail(
+                    ("test", "store"), f"store is a folder beside this file, got {over_time['store']!r}"
+                )
+            over_time["store"] = self.path.parent / over_time["store"]
         by_need: dict[str, list[Requirement]] = {}
         for requirement in stated:
             by_need.setdefault(requirement.quantity.needs, []).append(requirement)
@@ -558,13 +576,20 @@ class _Reader:
         by_need[home] = (
             [r for r in stated if r.quantity.needs in (home, "model")] if of_model else by_need[home]
         )
-        kinds: dict[str, type[PrototypeTest]] = {"static": StrengthTest, "thermal": ThermalTest}
-        at = ("requirements",)
-        return tuple(
-            self.told(at, kind, model, requirements=by_need[need], solver=solver, name=name)
-            for need, kind in kinds.items()
-            if need in by_need
-        )
+        if over_time and "thermal" not in by_need:
+            self.fail(
+                ("test", next(iter(over_time))),
+                "a test over time is a thermal one, and no requirement asks for one; add e.g. "
+                "'temperature() <= \"95 degC\"'",
+            )
+        made: list[PrototypeTest] = []
+        stated_for = {need: by_need[need] for need in ("static", "thermal") if need in by_need}
+        for need, asked in stated_for.items():
+            at: _Path = ("test",) if need == "thermal" and over_time else ("requirements",)
+            kind: Callable[..., PrototypeTest] = ThermalTest if need == "thermal" else StrengthTest
+            options = over_time if need == "thermal" else {}
+            made.append(self.told(at, kind, model, requirements=asked, solver=solver, name=name, **options))
+        return tuple(made)
 
     def solver(self, name: Any) -> Any:
         if name not in _SOLVERS:

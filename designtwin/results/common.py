@@ -293,9 +293,5 @@ class Result(Generic[C]):
                 field = case.field(key)
                 label = key if len(self.by_case) == 1 else f"{name}: {key}"
                 data[label] = case.on_result_points(field)
-        cells: dict[str, list[IntArray]] = {}
-        for element, _, rows in self.points.cells:
-            cells.setdefault(element, []).append(rows)
-        joined = {element: np.concatenate(parts) for element, parts in cells.items()}
-        write_vtu(path, self.points.xyz, joined, point_data=data)
+        write_vtu(path, self.points.xyz, self.points.by_element, point_data=data)
         return Path(path)

@@ -132,6 +132,7 @@ class StaticHistory(Course):
     _stress: _Stress = dataclasses.field(default_factory=_Stress, init=False)
 
     _habitual: ClassVar[str] = "von_mises"
+    _written: ClassVar[tuple[str, ...]] = ("displacement", "von_mises")
 
     @property
     def times(self) -> FloatArray:

@@ -51,6 +51,14 @@ class ResultPoints:
     def __len__(self) -> int:
         return len(self.node)
 
+    @property
+    def by_element(self) -> dict[str, IntArray]:
+        """Connectivity in rows, int64[n, n_nodes] for each element name."""
+        found: dict[str, list[IntArray]] = {}
+        for element, _, rows in self.cells:
+            found.setdefault(element, []).append(rows)
+        return {element: np.concatenate(parts) for element, parts in found.items()}
+
     def rows_at(self, nodes: IntArray) -> IntArray:
         """Rows that stand at the given mesh points, one per part."""
         return np.flatnonzero(np.isin(self.node, nodes))

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, overload
+from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
 from designtwin import units
 from designtwin.elements import ELEMENTS
-from designtwin.errors import DesignTwinError, did_you_mean
+from designtwin.errors import DesignTwinError, StoreError, did_you_mean
 from designtwin.io.files import atomic
 from designtwin.mesh.locate import locate
 from designtwin.mesh.selections import Selection, select
@@ -278,6 +279,8 @@ class Course(CaseResult):
     """The field that a history is of where none is named."""
     _totals: ClassVar[Mapping[str, tuple[str, str]]] = {}
     """Numbers of the whole part, in words and by dimension."""
+    _written: ClassVar[tuple[str, ...]] = ("temperature",)
+    """The fields that files get where none are named."""
 
     @property
     def times(self) -> FloatArray:
@@ -380,6 +383,82 @@ class Course(CaseResult):
         values = np.array([float(weights @ shown) for shown in self._each(name, rows)])
         label = f"{first.title.lower()} at {show(xyz, 'length')}"
         return TimeHistory(self.times, values, label, first.dimension, self.name)
+
+    def to_pvd(self, path: str | Path, fields: Sequence[str] | None = None) -> Path:
+        """Write fields at all instants as VTU files and the index of them that ParaView opens.
+
+        Parameters
+        ----------
+        path : path
+            ``heat.pvd``; the files go into the folder ``heat`` beside it.
+        fields : sequence of str, optional
+            Names of ``field_names``; unless given, "temperature" of heat, "displacement" and "von_mises" of
+            statics.
+
+        Raises
+        ------
+        StoreError
+            If a file cannot be written.
+        """
+        from designtwin.io.results import write_vtu
+
+        path = Path(path)
+        names = self._fields_to_write(fields)
+        folder = path.with_suffix("") if path.suffix else path.with_name(path.name + "-instants")
+        try:
+            folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"{folder}: cannot be made: {error.strerror or error}") from error
+        part = self.points.part.astype(np.float64)
+        digits, lines = max(4, len(str(len(self.times)))), []
+        for i, (time, data) in enumerate(zip(self.times, self._data(names), strict=True)):
+            file = folder / f"{folder.name}_{i:0{digits}d}.vtu"
+            write_vtu(file, self.points.xyz, self.points.by_element, {"part": part, **data})
+            name = quoteattr(f"{folder.name}/{file.name}")
+            lines.append(f'<DataSet timestep="{float(time)!r}" group="" part="0" file={name}/>\n')
+        with atomic(path, error=StoreError) as stream:
+            stream.write(
+                '<?xml version="1.0"?>\n<VTKFile type="Collection" version="0.1" '
+                f'byte_order="LittleEndian">\n<Collection>\n{"".join(lines)}</Collection>\n</VTKFile>\n'.encode()
+            )
+        return path
+
+    def to_vtkhdf(self, path: str | Path, fields: Sequence[str] | None = None) -> Path:
+        """Write fields at all instants to one VTKHDF file that ParaView opens and steps through.
+
+        Parameters
+        ----------
+        path : path
+            ``heat.vtkhdf``.
+        fields : sequence of str, optional
+            As `to_pvd`.
+
+        Raises
+        ------
+        StoreError
+            If the file cannot be written.
+        """
+        from designtwin.io.vtkhdf import write_vtkhdf
+
+        write_vtkhdf(
+            path, self.points.xyz, self.points.by_element, self.times,
+            self._data(self._fields_to_write(fields)), point_data={"part": self.points.part},
+        )  # fmt: skip
+        return Path(path)
+
+    def _fields_to_write(self, fields: Sequence[str] | None) -> tuple[str, ...]:
+        names = self._written if fields is None else (fields,) if isinstance(fields, str) else tuple(fields)
+        known = self.frames[0].field_names
+        for name in names:
+            if name not in known:
+                hint = did_you_mean(name, known, n=2) or f"; there are: {', '.join(known)}"
+                raise DesignTwinError(f"there is no field {name!r}{hint}")
+        return names
+
+    def _data(self, names: Sequence[str]) -> Iterator[dict[str, FloatArray]]:
+        """Fields at the rows of ``points``, instant by instant."""
+        for frame in self.frames:
+            yield {name: frame.on_result_points(frame.field(name)) for name in names}
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
