@@ -275,6 +275,64 @@ def test_iteration_and_factors_meet_at_a_contact_of_high_contrast(solver):
     assert case.info.iterations < 30
 
 
+@pytest.mark.parametrize(
+    "solver", [dtw.MultigridCG(rtol=1e-10), dtw.Direct()], ids=lambda s: type(s).__name__
+)
+def test_a_bond_a_contact_and_a_layer_in_one_stack(solver):
+    parts = [
+        box("tetra10", n, (1.0, 1.0, 0.5), origin=(0.0, 0.0, 0.5 * i)) for i, n in enumerate((4, 3, 4, 5))
+    ]
+    mesh = apart(*(named(part, word) for part, word in zip(parts, "abcd", strict=True)))
+    model = dtw.Model(
+        mesh,
+        materials={"a_body": IRON, "b_body": SALT, "c_body": IRON, "d_body": SALT},
+        supports=[
+            dtw.FixedTemperature(on="a_zmin", value=HOT),
+            dtw.FixedTemperature(on="d_zmax", value=COLD),
+        ],
+        connections=[
+            dtw.ContactConductance(a="a_zmax", b="b_zmin", conductance=H),
+            dtw.Tie(a="b_zmax", b="c_zmin"),
+            dtw.ThermalInterface(a="c_zmax", b="d_zmin", thickness="1 mm", conductivity="0.1 W/(m*K)"),
+        ],
+        load_cases={"heat": []},
+    )
+    case = dtw.solve_thermal(model, solver=solver)["heat"]
+    flux = (HOT - COLD) / (0.5 / 50.0 + 1.0 / H + 0.5 / 5.0 + 0.5 / 50.0 + 0.01 + 0.5 / 5.0)
+    for joint in (model.connections[0], model.connections[2]):
+        assert joint.heat(model, case.temperature) == pytest.approx(flux, rel=1e-8)
+    middle = case.temperature[
+        np.isin(np.arange(mesh.n_points), mesh.nodes_of_facets(mesh.group("c_zmax").facets))
+    ]
+    assert_allclose(middle, COLD + flux * (0.01 + 0.5 / 5.0), rtol=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["contact", "pipe"])
+def test_two_warm_lumps_even_out_exponentially_and_keep_their_heat(kind):
+    heavy = dtw.LinearElastic(conductivity=1e6, density=8000.0, specific_heat=500.0)
+    light = dtw.LinearElastic(conductivity=1e6, density=2000.0, specific_heat=1000.0)
+    mesh, own = pair("tetra10", 2, "hexahedron20", 3)
+    joint = (
+        dtw.ContactConductance(a="a_zmax", b="b_zmin", conductance=2000.0)
+        if kind == "contact"
+        else dtw.HeatPipe(a="a_body", b="b_body", conductance=2000.0)
+    )
+    model = dtw.Model(
+        mesh, materials={"a_body": heavy, "b_body": light}, connections=[joint],
+        load_cases={"rest": [dtw.HeatFlow(on="a_zmin", total="0 W")]},
+    )  # fmt: skip
+    start = np.where(np.arange(mesh.n_points) < own, HOT, COLD)
+    case = dtw.solve_transient(model, duration="25 min", initial=start, step="10 s")["rest"]
+    assert case.imbalance < 1e-9
+    stored = 8000.0 * 500.0 * 1.0, 2000.0 * 1000.0 * 0.5
+    for time in (300.0, 1500.0):
+        warm = case.at(time).temperature
+        means = warm[:own].mean(), warm[own:].mean()
+        left = (HOT - COLD) * np.exp(-2000.0 * sum(1.0 / one for one in stored) * time)
+        assert means[0] - means[1] == pytest.approx(left, rel=5e-3)
+        assert np.dot(stored, means) / sum(stored) == pytest.approx(380.0, abs=2e-3)
+
+
 # Heat pipes
 
 
