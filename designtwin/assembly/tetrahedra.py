@@ -405,11 +405,15 @@ class _HeatGeometry:
 
     @cached_property
     def _double(self) -> _HeatTables:
-        return self._tables(np.float64)
+        return self._tables()
 
     @cached_property
     def _single(self) -> _HeatTables:
-        return self._tables(np.float32)
+        (k, k_general), (c, c_general), shape = self._double
+        k, k_general, c, c_general, shape = (
+            t.astype(np.float32) for t in (k, k_general, c, c_general, shape)
+        )
+        return _HeatTables((k, k_general), (c, c_general), shape)
 
     @cached_property
     def diagonal(self) -> FloatArray:
@@ -428,7 +432,7 @@ class _HeatGeometry:
         self.cells.add_shared(1, buffer, out)
         return out.ravel()
 
-    def _tables(self, dtype: Dtype) -> _HeatTables:
+    def _tables(self) -> _HeatTables:
         cells, straight = self.cells, not self.cells.curved
         points = (1, 1 if straight and self.tensors.constant else 4)
         constant = self.capacity is not None and self.capacity.constant
@@ -438,20 +442,20 @@ class _HeatGeometry:
             rooms = (1 if constant else n_q, 1 if straight and constant else n_q)
         metrics, capacities = [], []
         for i, members in enumerate((cells.plan.cells, cells.plan.general_cells)):
-            metric = np.empty((len(members), points[i], 6, tetra.LANES), dtype)
+            metric = np.empty((len(members), points[i], 6, tetra.LANES))
             parallel.run(
                 tetra.metric, len(members), cells.conn, members, cells.points, self.tensors.values,
                 self.tensors.which, np.array(tetra.POINT_WEIGHTS), metric, grain=64,
             )  # fmt: skip
             metrics.append(metric)
-            stored = np.empty((len(members), rooms[i], tetra.LANES), dtype)
+            stored = np.empty((len(members), rooms[i], tetra.LANES))
             if self.capacity is not None:
                 parallel.run(
                     tetra.capacity, len(members), cells.conn, members, cells.points, self.capacity.values,
                     self.capacity.which, _TETRA10.gradient(_RULE[0]), _RULE[1], stored, grain=64,
                 )  # fmt: skip
             capacities.append(stored)
-        shape = np.ascontiguousarray(_TETRA10.shape(_RULE[0]), dtype)
+        shape = np.ascontiguousarray(_TETRA10.shape(_RULE[0]))
         return _HeatTables((metrics[0], metrics[1]), (capacities[0], capacities[1]), shape)
 
 

@@ -350,10 +350,23 @@ def _spread(k, begin, end, wall, corner, count):
 
 
 @njit(cache=True, nogil=True)
+def _box_spread(k, box, wall):
+    """Lowest and highest distance of the points of a box from the plane of piece k."""
+    low = high = -wall[k, 3]
+    for x in range(3):
+        n = wall[k, x]
+        if n > 0.0:
+            low, high = low + n * box[x], high + n * box[x + 3]
+        else:
+            low, high = low + n * box[x + 3], high + n * box[x]
+    return low, high
+
+
+@njit(cache=True, nogil=True)
 def _between(
     begin, end, begin2, end2, box, box2, corner, count, wall, wall_box, tree, leaf, flat, plane, stack, found
 ):
-    """List the pieces that may stand between two clusters of pieces; how many."""
+    """List pieces that may stand between two clusters of pieces, as many as there is room for; how many."""
     low, high = np.empty(3), np.empty(3)
     for x in range(3):
         low[x], high[x] = min(box[x], box2[x]), max(box[x + 3], box2[x + 3])
@@ -373,14 +386,20 @@ def _between(
         for k in range(leaf[node - first_leaf], leaf[node - first_leaf + 1]):
             if _outside(wall_box[k], low, high, plane, n_planes):
                 continue
-            # It has to have some of one on one side and some of the other on the other.
-            low1, high1 = _spread(k, begin, end, wall, corner, count)
-            if low1 >= -flat and high1 <= flat:
+            # It has to have some of one on one side and some of the other on the other: by boxes first.
+            low1, high1 = _box_spread(k, box, wall)
+            low2, high2 = _box_spread(k, box2, wall)
+            if not ((low1 < -flat and high2 > flat) or (low2 < -flat and high1 > flat)):
                 continue
-            low2, high2 = _spread(k, begin2, end2, wall, corner, count)
+            if low1 < -flat and high1 > flat:
+                low1, high1 = _spread(k, begin, end, wall, corner, count)
+            if low2 < -flat and high2 > flat:
+                low2, high2 = _spread(k, begin2, end2, wall, corner, count)
             if (low1 < -flat and high2 > flat) or (low2 < -flat and high1 > flat):
                 found[m] = k
                 m += 1
+                if m == found.shape[0]:
+                    return m
     return m
 
 
@@ -418,7 +437,7 @@ def _block(
                         n_rays = max(1, min(n_rays, most))
                         m = n_found
                         listed = found
-                        if n_rays >= 4:
+                        if n_rays >= 4 and n_found < found.shape[0]:
                             m = 0
                             listed = some
                             for c in range(n_found):
@@ -433,7 +452,7 @@ def _block(
                         if m > 0:
                             seed = np.uint64(one) * np.uint64(0x100000001B3) + np.uint64(other)
                             share, last = _seen(
-                                one, other, n_rays, hot, corner, wall, own, tree, leaf, listed, m, 64, stack,
+                                one, other, n_rays, hot, corner, wall, own, tree, leaf, listed, m, 32, stack,
                                 seed, last,
                             )  # fmt: skip
                             value *= share
@@ -489,7 +508,7 @@ def exchange_in_space(
     packed : float32[n (n + 1) / 2]
         Overwritten for these pairs: A_i F_ij at i (i + 1) / 2 + j, j <= i, m^2.
     """
-    found, some = np.empty(wall.shape[0] + 1, np.int64), np.empty(wall.shape[0] + 1, np.int64)
+    found, some = np.empty(256, np.int64), np.empty(256, np.int64)
     stack, plane, buffer = np.empty(128, np.int64), np.empty((12, 5)), np.empty((2, 8, 3))
     largest = 0
     for a in range(cluster.shape[0] - 1):
@@ -531,7 +550,7 @@ def asymmetry_in_space(
 
     The rest as in ``exchange_in_space``.
     """
-    found, some = np.empty(wall.shape[0] + 1, np.int64), np.empty(wall.shape[0] + 1, np.int64)
+    found, some = np.empty(256, np.int64), np.empty(256, np.int64)
     stack, plane, buffer = np.empty(128, np.int64), np.empty((12, 5)), np.empty((2, 8, 3))
     largest = 0
     for a in range(cluster.shape[0] - 1):

@@ -1781,11 +1781,13 @@ def metric(start, stop, conn, cells, points, tensor, tensor_of, weights, out):
     for b in range(start, stop):
         for w in range(16):
             cell = cells[b, w]
+            if cell < 0:
+                out[b, :, :, w] = 0
+                continue
+            if out.shape[1] == 1:
+                _straight_metric(points, conn[cell], tensor[tensor_of[cell, 0]], b, w, out)
+                continue
             for q in range(out.shape[1]):
-                if cell < 0:
-                    for i in range(6):
-                        out[b, q, i, w] = 0
-                    continue
                 volume = _point_gradients(points, conn[cell], q, weights, grad) / 24.0
                 k, slot = tensor[tensor_of[cell, q]], 0
                 for p in range(1, 4):
@@ -1796,6 +1798,32 @@ def metric(start, stop, conn, cells, points, tensor, tensor_of, weights, out):
                                 value += grad[p, i] * k[i, j] * grad[r, j]
                         out[b, q, slot, w] = volume * value
                         slot += 1
+
+
+@njit(nogil=True, error_model="numpy", forceinline=True)
+def _straight_metric(points, nodes, k, b, w, out):
+    """As ``metric``, from the corners of a straight cell."""
+    o, i, j, n = nodes[0], nodes[1], nodes[2], nodes[3]
+    ox, oy, oz = points[o, 0], points[o, 1], points[o, 2]
+    ax, ay, az = points[i, 0] - ox, points[i, 1] - oy, points[i, 2] - oz
+    bx, by, bz = points[j, 0] - ox, points[j, 1] - oy, points[j, 2] - oz
+    cx, cy, cz = points[n, 0] - ox, points[n, 1] - oy, points[n, 2] - oz
+    # Gradients times the determinant: normals of the faces.
+    px, py, pz = by * cz - bz * cy, bz * cx - bx * cz, bx * cy - by * cx
+    qx, qy, qz = cy * az - cz * ay, cz * ax - cx * az, cx * ay - cy * ax
+    rx, ry, rz = ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx
+    factor = 1.0 / (24.0 * (ax * px + ay * py + az * pz))
+    xx, xy, xz = factor * k[0, 0], factor * k[0, 1], factor * k[0, 2]
+    yy, yz, zz = factor * k[1, 1], factor * k[1, 2], factor * k[2, 2]
+    fx, fy, fz = xx * px + xy * py + xz * pz, xy * px + yy * py + yz * pz, xz * px + yz * py + zz * pz
+    gx, gy, gz = xx * qx + xy * qy + xz * qz, xy * qx + yy * qy + yz * qz, xz * qx + yz * qy + zz * qz
+    hx, hy, hz = xx * rx + xy * ry + xz * rz, xy * rx + yy * ry + yz * rz, xz * rx + yz * ry + zz * rz
+    out[b, 0, 0, w] = fx * px + fy * py + fz * pz
+    out[b, 0, 1, w] = fx * qx + fy * qy + fz * qz
+    out[b, 0, 2, w] = fx * rx + fy * ry + fz * rz
+    out[b, 0, 3, w] = gx * qx + gy * qy + gz * qz
+    out[b, 0, 4, w] = gx * rx + gy * ry + gz * rz
+    out[b, 0, 5, w] = hx * rx + hy * ry + hz * rz
 
 
 # ---- blocks of the diagonal, and the matrix that the corners see
@@ -1944,8 +1972,19 @@ def scalar_diagonal(start, stop, conn, batches, interior, shared_start, metric, 
         first, n_own = interior[chunk], interior[chunk + 1] - interior[chunk]
         for b in range(batches[chunk], batches[chunk + 1]):
             for w in range(16):
+                if metric.shape[1] == 1:  # straight: the sum over the points is known
+                    _full_metric(metric, b, 0, w, m)
+                    for p in range(4):
+                        for r in range(p, 4):
+                            i = np.int64(conn[b, _NODE[p, r], w])
+                            value = 2.4 * m[p, p] if p == r else 6.4 * (m[p, p] + m[r, r] + m[p, r])
+                            if i < n_own:
+                                out[first + i, 0] += value
+                            else:
+                                buffer[shared_start[chunk] + i - n_own, 0] += value
+                    continue
                 for q in range(4):
-                    _full_metric(metric, b, min(q, metric.shape[1] - 1), w, m)
+                    _full_metric(metric, b, q, w, m)
                     for p in range(4):
                         for r in range(p, 4):
                             shares, row = _row(

@@ -7,7 +7,7 @@ supported on their own.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,8 +26,14 @@ if TYPE_CHECKING:
 
 __all__ = ["ContactConductance", "HeatPipe", "ThermalInterface"]
 
-_PIPE_NODES = 3000
-"""Nodes at both ends of a heat pipe together, each of which warms every other: 9 million entries."""
+_DENSE = 2000
+"""Nodes at both ends of a heat pipe together up to which each may warm every other: four million entries."""
+_PAIRS = 60_000
+"""Pairs of pieces that a longer one has about, each a small matrix."""
+_SPREAD = 8
+"""Places of the other end, at least, between which the partners of a piece are spread."""
+_GOLDEN = 0.5 * (5.0**0.5 - 1.0)
+"""Multiples of it fill the unit interval evenly, whatever their number."""
 _LAYERS = 1.5
 """How many times over a facet may be covered before another face must lie behind the one opposite."""
 
@@ -292,12 +298,113 @@ class ThermalInterface(_Joint):
         return np.full(len(block.pair), float(self.conductivity) / float(self.thickness))
 
 
+@dataclass(frozen=True, eq=False)
+class _End:
+    """One end of a heat pipe, piece by piece: facets, cells or nodes, in the order of a curve through space.
+
+    nodes int64[k, n] and share float64[k, n], 1 in all, say what the mean temperature of a piece is; one of
+    fewer nodes repeats its last with share 0. weight float64[k] is its part of the end, 1 in all.
+    """
+
+    nodes: IntArray
+    share: FloatArray
+    weight: FloatArray
+
+    @property
+    def mean(self) -> tuple[IntArray, FloatArray]:
+        """Nodes of the end, and what each counts in the mean temperature; 1 in all."""
+        used = self.share != 0.0
+        nodes, which = np.unique(self.nodes[used], return_inverse=True)
+        counts = np.bincount(which, (self.share * self.weight[:, None])[used])
+        return nodes, counts / counts.sum()
+
+    @classmethod
+    def of(cls, model: Model, on: On, who: str) -> _End:
+        from designtwin.kernels.pattern import curve_keys
+
+        domain = domain_of(model, on)
+        width = max(patch.conn.shape[1] for patch in domain.patches)
+        nodes, share, weight, middle = [], [], [], []
+        for patch in domain.patches:
+            own = np.zeros((len(patch.conn), width))
+            size = patch.measure.sum(axis=1)
+            lost = width - patch.conn.shape[1]
+            own[:, : width - lost] = patch.measure @ patch.shape / np.maximum(size, 1e-300)[:, None]
+            nodes.append(np.pad(patch.conn, ((0, 0), (0, lost)), mode="edge"))
+            share.append(own)
+            weight.append(size)
+            middle.append(
+                np.einsum("fq,fqa->fa", patch.measure, patch.at) / np.maximum(size, 1e-300)[:, None]
+            )
+        size = np.concatenate(weight)
+        at = np.concatenate(middle)
+        if not size.sum() > 0.0:
+            raise ModelError(f"{who}: {said(on)} holds nothing that could be warm")
+        low, keys = at.min(axis=0), np.empty(len(at), np.int64)
+        curve_keys(0, len(at), at, low, 1e6 / max(float(np.ptp(at, axis=0).max()), 1e-300), keys)
+        order = np.argsort(keys, kind="stable")
+        order = order[size[order] > 0.0]
+        every = np.concatenate(share)[order]
+        # Corners of straight quadratic triangles count nothing but for rounding.
+        every[np.abs(every) < 1e-12] = 0.0
+        some = every.any(axis=0)
+        return cls(np.concatenate(nodes)[order][:, some], every[:, some], size[order] / size[order].sum())
+
+
+def _every(a: _End, b: _End) -> NodalMatrices:
+    """Every piece of a with every piece of b, for a conductance of 1 W/K: one matrix over all nodes."""
+    from scipy import sparse
+
+    nodes = np.union1d(a.mean[0], b.mean[0])
+    total = np.zeros((len(nodes), len(nodes)))
+    means = []
+    for end in (a, b):
+        used = end.share != 0.0
+        at = np.searchsorted(nodes, end.nodes[used])
+        shape = len(end.weight), len(nodes)
+        piece = sparse.coo_array((end.share[used], (np.nonzero(used)[0], at)), shape=shape).tocsr()
+        total += (piece.T @ sparse.diags_array(end.weight) @ piece).toarray()
+        means.append(piece.T @ end.weight)
+    across = np.outer(*means)
+    return NodalMatrices(nodes[None], (total - across - across.T)[None])
+
+
+def _spread(a: _End, b: _End) -> NodalMatrices:
+    """Every piece of a with some of b, for a conductance of 1 W/K; each passes its own weight in all.
+
+    The partners of a piece lie at equal distances along the curve through the other end, and other ones for
+    every piece.
+    """
+    na, nb = len(a.weight), len(b.weight)
+    n_places = max(_SPREAD, _PAIRS // (na + nb))
+    # Neighbors on the curve begin far apart: any region of a finds all of b, and the other way round.
+    mixed = np.argsort(np.mod(_GOLDEN * np.arange(na), 1.0), kind="stable")
+    ends_a, ends_b = (np.concatenate([[0.0], np.cumsum(one)]) for one in (a.weight[mixed], b.weight))
+    ends_a[-1] = ends_b[-1] = 1.0
+    pairs, shares = [], []
+    for k in range(n_places):
+        shift = (k + 0.5) / n_places
+        cuts = np.unique(np.concatenate([ends_a, np.mod(ends_b - shift, 1.0), [1.0]]))
+        middle = 0.5 * (cuts[1:] + cuts[:-1])
+        # The last cuts may differ from 1 by rounding.
+        i = np.minimum(np.searchsorted(ends_a, middle, side="right"), na) - 1
+        j = np.minimum(np.searchsorted(ends_b, np.mod(middle + shift, 1.0), side="right"), nb) - 1
+        pairs.append(mixed[i] * nb + j)
+        shares.append(np.diff(cuts) / n_places)
+    pair, which = np.unique(np.concatenate(pairs), return_inverse=True)
+    i, j = np.divmod(pair, nb)
+    part = np.bincount(which, np.concatenate(shares))
+    nodes = np.concatenate([a.nodes[i], b.nodes[j]], axis=1)
+    jump = np.concatenate([a.share[i], -b.share[j]], axis=1)
+    return NodalMatrices(nodes, part[:, None, None] * jump[:, :, None] * jump[:, None, :])
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class HeatPipe(Connection):
     """Heat carried from one place to another: Q = C (mean Ta - mean Tb).
 
-    It is taken from and given to the faces evenly, as their means are taken: what leaves a enters b.
-    Every node of both ends warms every other, so that ends hold some thousand nodes at most together.
+    A piece (facet) of a gives heat in proportion to how much warmer it is than the mean of b, and b takes it
+    likewise: a pipe of very high conductance makes both ends evenly warm. What leaves a enters b.
 
     Parameters
     ----------
@@ -307,6 +414,13 @@ class HeatPipe(Connection):
         Of the whole pipe, its two walls counted, such as ``"20 W/K"``.
     resistance : thermal resistance, optional
         Its inverse, such as ``"0.05 K/W"``; one of the two is wanted.
+
+    Notes
+    -----
+    Every piece of a exchanges heat with every piece of b, which would fill the matrix where there are many
+    (ends of more than 2,000 nodes together). There each has some partners instead, spread evenly over the
+    other end: the law above still holds exactly, the matrix is sparse and positive, and no solver needs to
+    know of it; where along the ends heat passes differs by some thousandths.
     """
 
     a: On
@@ -336,48 +450,35 @@ class HeatPipe(Connection):
             return show(self.resistance, "heat_resistance")
         return show(self.conductance, "heat_conductance")
 
-    def _difference(self, model: Model) -> tuple[IntArray, FloatArray]:
-        """Nodes of both ends, and what their temperatures count in the difference of the means."""
-        key = ("pipe", self.a, self.b)
-        return _once(model, key, lambda: self._means(model))  # type: ignore[no-any-return]
-
-    def _means(self, model: Model) -> tuple[IntArray, FloatArray]:
-        means = []
-        for on in (self.a, self.b):
-            domain = domain_of(model, on)
-            weight = domain.spread(lambda patch: np.ones((*patch.measure.shape, 1)), 1)[:, 0]
-            total = float(weight.sum())
-            if not total > 0.0:
-                raise ModelError(f"{self.said}: {said(on)} holds nothing that could be warm")
-            # Corners of straight quadratic triangles have no weight but for rounding.
-            weight[np.abs(weight) < 1e-12 * np.abs(weight).max()] = 0.0
-            means.append(weight / weight.sum())
-        both = (means[0] != 0.0) & (means[1] != 0.0)
-        difference = means[0] - means[1]
-        if np.abs(difference).max() < 1e-9 * np.abs(means[0]).max():
-            raise ModelError(f"{self.said}: both ends are the same place; name two")
-        if both.sum() > 0.5 * min((means[0] != 0.0).sum(), (means[1] != 0.0).sum()):
-            raise ModelError(
-                f"{self.said}: its ends have {int(both.sum()):,} nodes in common; name two places apart"
-            )
-        nodes = np.flatnonzero(difference)
-        if len(nodes) > _PIPE_NODES:
-            raise ModelError(
-                f"{self.said}: its ends hold {len(nodes):,} nodes, each of which warms every other; "
-                f"{_PIPE_NODES:,} are the most. Name smaller faces (the pads of the pipe), or state several "
-                "pipes side by side over parts of the faces, whose conductances add up"
-            )
-        return nodes, difference[nodes]
-
-    def heat_matrices(self, model: Model) -> list[NodalMatrices]:
-        nodes, share = self._difference(model)
-        return [NodalMatrices(nodes[None], self._strength * np.outer(share, share)[None])]
-
     @property
     def _strength(self) -> float:
         return 1.0 / float(self.resistance) if self.conductance is None else float(self.conductance)
 
+    def _ends(self, model: Model) -> tuple[_End, _End]:
+        key = ("pipe", self.a, self.b)
+        return _once(model, key, lambda: self._find(model))  # type: ignore[no-any-return]
+
+    def _find(self, model: Model) -> tuple[_End, _End]:
+        a, b = (_End.of(model, on, self.said) for on in (self.a, self.b))
+        first, second = a.mean[0], b.mean[0]
+        both = len(np.intersect1d(first, second))
+        if both == len(first) == len(second):
+            raise ModelError(f"{self.said}: both ends are the same place; name two")
+        if 2 * both > min(len(first), len(second)):
+            raise ModelError(f"{self.said}: its ends have {both:,} nodes in common; name two places apart")
+        return a, b
+
+    def heat_matrices(self, model: Model) -> list[NodalMatrices]:
+        key = ("pipe matrix", self.a, self.b, self._strength)
+        return _once(model, key, lambda: self._matrices(model))  # type: ignore[no-any-return]
+
+    def _matrices(self, model: Model) -> list[NodalMatrices]:
+        a, b = self._ends(model)
+        n_nodes = len(a.mean[0]) + len(b.mean[0])
+        one = _every(a, b) if n_nodes <= _DENSE else _spread(a, b)
+        return [replace(one, values=self._strength * one.values)]
+
     def heat(self, model: Model, temperature: FloatArray) -> float:
         """Heat that flows from a to b, W, for temperatures float64[n_points] in K."""
-        nodes, share = self._difference(model)
-        return self._strength * float(share @ temperature[nodes])
+        means = [float(counts @ temperature[nodes]) for nodes, counts in (e.mean for e in self._ends(model))]
+        return self._strength * (means[0] - means[1])

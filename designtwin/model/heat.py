@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import weakref
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -43,8 +43,18 @@ STEFAN_BOLTZMANN = 5.670374419e-8
 _COLD = 150.0
 """K. A plain number below it, given as the temperature of surroundings that radiate, was meant in degC."""
 
+
+class _Shares(NamedTuple):
+    """What one watt per unit of measure gives a load's nodes, and one watt per unit and kelvin takes."""
+
+    heat: FloatArray
+    matrices: tuple[NodalMatrices, ...]
+
+
+_SHARES: weakref.WeakKeyDictionary[Model, dict[object, _Shares]] = weakref.WeakKeyDictionary()
+"""By model, and kind and place of a load: asked in every time step, integrated once."""
 _MEASURES: weakref.WeakKeyDictionary[Model, dict[object, float]] = weakref.WeakKeyDictionary()
-"""Area or volume a total is spread over, by model and place: asked anew in every time step."""
+"""Area or volume a total is spread over, likewise."""
 
 
 class HeatLoad(Load):
@@ -66,6 +76,11 @@ class HeatLoad(Load):
     def breakpoints(self) -> FloatArray:
         """Times at which its heat kinks or jumps, float64[k], s, increasing."""
         return _kinks(self)
+
+    @property
+    def film_varies(self) -> bool:
+        """Whether ``matrices`` changes with time: then a solver's set-up lasts no longer than a step."""
+        return "time" in self.varies
 
     def domain(self, model: Model) -> Domain | None:
         """Where it acts; None for a load that answers ``nodal_heat`` and ``matrices`` itself."""
@@ -105,6 +120,9 @@ class HeatLoad(Load):
         ModelError
             If the heat is not linear in temperature: then ``heat_at`` answers.
         """
+        shares = self._shares(model)
+        if shares is not None:
+            return self._even_density(model, time)[0] * shares.heat
         domain = self._linear_domain(model)
         if domain is None:
             return np.zeros(model.mesh.n_points)
@@ -118,6 +136,10 @@ class HeatLoad(Load):
         ModelError
             If the heat is not linear in temperature.
         """
+        shares = self._shares(model)
+        if shares is not None:
+            slope = self._even_density(model, time)[1]
+            return [NodalMatrices(one.nodes, -slope * one.values) for one in shares.matrices] if slope else []
         domain = self._linear_domain(model)
         if domain is None:
             return []
@@ -161,7 +183,30 @@ class HeatLoad(Load):
             return "; ".join(
                 f"{one.name.split()[-1]} {one}" for one in _magnitudes(self) if one.over == "time"
             )
-        return "" if self.matrices(model) else show(float(self.nodal_heat(model).sum()), "power")
+        return super().summary(model)
+
+    def _shares(self, model: Model) -> _Shares | None:
+        """What its nodes get of an even heat, if it is even in space, varies in time and is linear."""
+        ours = type(self) in (HeatFlux, HeatFlow, HeatSource, Convection)  # a class of one's own may differ
+        uneven = any(one.depends_on == "points" for one in _magnitudes(self))
+        if not ours or uneven or self.varies != {"time"}:
+            return None
+        known = _SHARES.setdefault(model, {})
+        key = (type(self), getattr(self, "on", None))
+        if key not in known:
+            domain = self.domain(model)
+            if domain is None:
+                return None
+            heat = domain.spread(lambda patch: np.ones((*patch.measure.shape, 1)), 1)[:, 0]
+            film = face_matrices(domain, _one_each) if isinstance(self, Convection) else []
+            known[key] = _Shares(heat, tuple(film))
+        return known[key]
+
+    def _even_density(self, model: Model, time: float | None) -> tuple[float, float]:
+        """Heat and slope of a load that is even in space, at 0 K."""
+        point = Patch(np.zeros((1, 1), np.int64), np.ones((1, 1)), np.zeros((1, 1, 3)), np.ones((1, 1)))
+        heat, slope = self._at_zero(model, point, time)
+        return float(heat[0, 0]), float(slope[0, 0])
 
     def _linear_domain(self, model: Model) -> Domain | None:
         if "temperature" in self.varies:
@@ -173,6 +218,10 @@ class HeatLoad(Load):
 
     def _at_zero(self, model: Model, patch: Patch, time: float | None) -> tuple[FloatArray, FloatArray]:
         return self.density(model, patch, np.zeros(patch.measure.shape), time)
+
+
+def _one_each(patch: Patch) -> FloatArray:
+    return np.ones((*patch.measure.shape, 1, 1))
 
 
 def _magnitudes(item: Any) -> list[Magnitude]:
@@ -238,6 +287,11 @@ class HeatFlux(HeatLoad):
     def __post_init__(self) -> None:
         settle(self, magnitude=Magnitude.of(self.magnitude, "heat_flux", name="HeatFlux magnitude"))
 
+    @property
+    def film_varies(self) -> bool:
+        """See `HeatLoad.film_varies`: it only puts heat in."""
+        return False
+
     def domain(self, model: Model) -> Domain:
         """See `HeatLoad.domain`."""
         return faces_of(model, self.on, self.said)
@@ -269,6 +323,11 @@ class HeatFlow(HeatLoad):
     def __post_init__(self) -> None:
         settle(self, total=Magnitude.of(self.total, "power", name="HeatFlow total"))
         _not_over(self.total, "temperature", f"{self.said}: {_TOTAL}")
+
+    @property
+    def film_varies(self) -> bool:
+        """See `HeatLoad.film_varies`: it only puts heat in."""
+        return False
 
     def domain(self, model: Model) -> Domain:
         """See `HeatLoad.domain`."""
@@ -313,6 +372,11 @@ class HeatSource(HeatLoad):
         if self.total is not None:
             settle(self, total=Magnitude.of(self.total, "power", name="HeatSource total"))
             _not_over(self.total, "temperature", f"{self.said}: {_TOTAL}")
+
+    @property
+    def film_varies(self) -> bool:
+        """See `HeatLoad.film_varies`: it only puts heat in."""
+        return False
 
     def domain(self, model: Model) -> Domain:
         """See `HeatLoad.domain`."""
@@ -385,6 +449,12 @@ class Convection(HeatLoad):
             )
         excess = values_at(self.ambient, patch, model, time=time) - temperature
         return h * excess, slope * excess - h
+
+    @property
+    def film_varies(self) -> bool:
+        """See `HeatLoad.film_varies`: an ambient over time leaves the matrices as they are."""
+        assert isinstance(self.coefficient, Magnitude)
+        return self.coefficient.over == "time"
 
     def level_nodes(self, model: Model) -> IntArray:
         """See `HeatLoad.level_nodes`; where the coefficient varies, all nodes it may act on."""

@@ -72,6 +72,10 @@ class Load(Plain):
         """What the load adds to the system's matrix, node set by node set (N/m or W/K)."""
         return []
 
+    def summary(self, model: Model) -> str:
+        """How much heat a thermal load puts in, in a few words; "" where that depends on the answer."""
+        return "" if self.matrices(model) else show(float(np.sum(self.nodal_heat(model))), "power")
+
     def check(self, model: Model) -> None:
         """Raise ModelError if the load makes no sense on this model."""
         on = getattr(self, "on", None)

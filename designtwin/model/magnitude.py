@@ -654,7 +654,7 @@ class _Lookup:
 
 _WITHOUT = {
     "temperature": "a temperature: state Temperature(...) in the load case",
-    "time": "a time: a transient analysis has one, ThermalTest(..., duration='20 min')",
+    "time": "a time: what varies in time belongs to a transient test, ThermalTest(..., duration='20 min')",
 }
 
 

@@ -23,9 +23,9 @@ from designtwin.io.points import PointCloud
 from designtwin.mesh.mesh import Mesh
 from designtwin.mesh.selections import Region, Selection, select
 from designtwin.model import contact as contact  # so that plain data knows its types
+from designtwin.model import enclosure as enclosure  # likewise, and those of heat
 from designtwin.model.connections import Connection, equations_of
 from designtwin.model.domains import said
-from designtwin.model.heat import HeatLoad
 from designtwin.model.loads import Load, place, resultant
 from designtwin.model.magnitude import Magnitude, MagnitudeLike, nodal
 from designtwin.model.materials import ROOM_TEMPERATURE, Material
@@ -821,7 +821,7 @@ class Model:
     def _said(self, item: Item) -> str:
         if isinstance(item, Load) and item.physics == "static":
             return f"{item.said}: {self._resultant([item])}"
-        if isinstance(item, HeatLoad):
+        if isinstance(item, Load):
             try:
                 heat = item.summary(self)
             except DesignTwinError as error:

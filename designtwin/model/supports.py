@@ -669,8 +669,8 @@ def check_compatible(model: Model, supports: Sequence[Support], where: str) -> N
         Put before the sentence, such as ``"case 'lift': "``.
     """
     if any("time" in support.varies for support in supports):
-        for time in _instants(supports):
-            check_compatible(model, [one.at(time) for one in supports], f"{where}at {show(time, 'time')}, ")
+        _check_courses(model, supports, where)
+        check_compatible(model, [one for one in supports if "time" not in one.varies], where)
         return
     rows: list[tuple[int, Prescribed]] = []
     heat: dict[int, tuple[IntArray, FloatArray]] = {}
@@ -735,28 +735,41 @@ def _check_skew(
             )  # fmt: skip
 
 
-_MOST_INSTANTS = 200
+def _check_courses(model: Model, supports: Sequence[Support], where: str) -> None:
+    """Compare supports that vary in time with those that share nodes with them, at every row of both."""
+    starts = [one.at(_span(one)[0]) for one in supports]
+    nodes = [np.unique(np.concatenate([p.nodes for p in one.prescribed(model)])) for one in starts]
+    for j, second in enumerate(supports):
+        for i, first in enumerate(supports[:j]):
+            shared = np.intersect1d(nodes[i], nodes[j])
+            if not len(shared) or not (first.varies or second.varies):
+                continue
+            low, high = max(_span(first)[0], _span(second)[0]), min(_span(first)[1], _span(second)[1])
+            times = np.unique(np.concatenate([first.breakpoints, second.breakpoints, [low]]))
+            times = times[(times >= low) & (times <= high)]
+            for time in _apart(first, second, times):
+                both = [first.at(time), second.at(time)]
+                check_compatible(model, both, f"{where}at {show(float(time), 'time')}, ")
 
 
-def _instants(supports: Sequence[Support]) -> list[float]:
-    """Times at which supports that vary are compared: where each of them is stated, rows of tables first.
+def _span(support: Support) -> tuple[float, float]:
+    """First and last time a support can be asked for, s."""
+    value = getattr(support, "value", None)
+    if isinstance(value, Magnitude) and value.kind != "function" and value.outside == "raise":
+        rows = value.breakpoints
+        return (float(rows[0]), float(rows[-1])) if len(rows) else (0.0, np.inf)
+    return 0.0, np.inf
 
-    Of a long log every so many readings; a transient analysis compares those of its own instants.
-    """
-    varying = [one for one in supports if "time" in one.varies]
-    kinks = [one.breakpoints for one in varying]
-    known = [k for k in kinks if len(k)]
-    if not known:
-        return [0.0]
-    times = np.unique(np.concatenate(known))
-    inside = np.ones(len(times), bool)
-    for one in varying:
-        value = getattr(one, "value", None)
-        if isinstance(value, Magnitude) and value.outside == "raise" and value.kind != "function":
-            inside &= (times >= one.breakpoints[0]) & (times <= one.breakpoints[-1])
-    times = times[inside]
-    step = -(-len(times) // _MOST_INSTANTS)
-    return [float(t) for t in times[:: max(step, 1)]]
+
+def _apart(first: Support, second: Support, times: FloatArray) -> FloatArray:
+    """Of times, those at which two supports may differ: one suffices where both are even in space."""
+    values = [getattr(one, "value", None) for one in (first, second)]
+    found = []
+    for value in values:
+        if not isinstance(value, Magnitude) or value.depends_on == "points":
+            return times
+        found.append(value.at(time=times))
+    return times[np.abs(found[0] - found[1]) > 1e-9][:1]
 
 
 def _check_temperatures(

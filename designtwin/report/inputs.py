@@ -193,32 +193,60 @@ def checks_block(verdict: Any, checks: Mapping[str, Any]) -> Block:
             checks["solver"] + (f", {checks['iterations']} iterations" if checks["iterations"] else ""),
         ],
         ["residual", f"{float(checks['residual']):.1e} of the load"],
-        ["balance of loads and reactions", f"{float(checks['imbalance']):.1e} of the largest force"],
+        _balance_row(verdict.result, float(checks["imbalance"])),
     ]
     if checks["energy_error"] is not None:
         rows.append(["estimated error in energy", f"{100 * float(checks['energy_error']):.2g} %"])
     result = verdict.result
     for name in result.cases:
         case = result[name]
-        applied, reactions = np.asarray(case.applied, np.float64), np.asarray(case.reactions, np.float64)
-        if applied.shape == (3,):
-            rows.append(
-                [
-                    f"load case {name}",
-                    f"applied {_vector(applied)}, reactions {_vector(reactions.sum(axis=0))}",
-                ]
-            )
-        else:
-            rows.append(
-                [
-                    f"load case {name}",
-                    f"heat put in {units.show(float(applied), 'power')}, through supports and "
-                    f"convection {units.show(float(reactions.sum()), 'power')}",
-                ]
-            )
+        rows.append([f"load case {name}", _moved(case)])
     rows.append(["time", f"{float(checks['seconds']):.1f} s"])
     rows.append(["model SHA-256", result.model.content_hash()])
     return {"kind": "facts", "title": "Checks", "rows": rows}
+
+
+def _balance_row(result: Any, imbalance: float) -> list[str]:
+    if getattr(result, "physics", "") != "thermal":
+        return ["balance of loads and reactions", f"{imbalance:.1e} of the largest force"]
+    over_time = any(hasattr(result[name], "history") for name in result.cases)
+    what = "heat put in and heat stored" if over_time else "heat put in and heat taken away"
+    return [f"balance of {what}", f"{imbalance:.1e} of the heat moved"]
+
+
+def _moved(case: Any) -> str:
+    """Loads and reactions of a case, or the heat it moves."""
+    if hasattr(case, "history"):
+        if not hasattr(case, "applied"):
+            put_in, stored = (
+                units.show(float(case.history(name=name).values[-1]), "energy")
+                for name in ("heat_in", "stored_energy")
+            )
+            return f"heat put in until the end {put_in}, stored {stored}"
+        return f"applied {_vector(np.asarray(case.applied, np.float64))} at all instants"
+    applied, reactions = np.asarray(case.applied, np.float64), np.asarray(case.reactions, np.float64)
+    if applied.shape == (3,):
+        return f"applied {_vector(applied)}, reactions {_vector(reactions.sum(axis=0))}"
+    return (
+        f"heat put in {units.show(float(applied), 'power')}, through supports and exchange with the "
+        f"surroundings {units.show(float(reactions.sum()), 'power')}"
+    )
+
+
+def course_block(case: Any) -> Block:
+    """How a case was stepped through time."""
+    times = np.asarray(case.times, np.float64)
+    end = units.show_time(float(times[-1]))
+    rows = [["duration", end], ["instants kept", f"{len(times):,}"]]
+    steps = getattr(case, "steps", None)
+    if steps is not None:
+        rows.append(["steps", str(steps)])
+    error = getattr(case, "time_error", None)
+    if error is not None:
+        most = float(np.max(error))
+        rows.append(["error of the steps in time", f"{units.show(most, 'temperature_difference')} at most"])
+    rows.append(["largest residual and imbalance over time", f"{case.residual:.1e}, {case.imbalance:.1e}"])
+    return {"kind": "facts", "title": f"Steps in time, load case {case.name}", "rows": rows}
 
 
 def _vector(force: Any) -> str:

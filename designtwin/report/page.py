@@ -20,7 +20,10 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, TypeAlias
+
+import numpy as np
 
 from designtwin import __version__
 from designtwin.errors import DesignTwinError, PictureError
@@ -29,11 +32,13 @@ from designtwin.progress import track
 from designtwin.report import inputs
 from designtwin.requirements import FieldQuantity
 from designtwin.typing import PlainData
+from designtwin.units import show_time
 
 logger = logging.getLogger("designtwin.report")
 
 LARGEST = 6_000_000  # bytes of a page; pictures give way, words never
 _ROOM = 5_000_000  # bytes of all pictures as text
+_MOST_LINES = 8  # in one picture of courses in time
 
 
 @dataclass(frozen=True)
@@ -149,7 +154,7 @@ def write_report(
     author : str, optional
     picture_size : (width, height)
         Pixels of the pictures drawn for the page.
-    artist : object with plot_field, plot_model, plot_mesh, plot_history, default_name; optional
+    artist : object with the functions of `designtwin.viz`, optional
         Without one the page has no pictures but those given.
 
     Returns
@@ -280,6 +285,7 @@ def _verdict_blocks(verdict: Any, pictures: _Pictures, shown: set[str], verdicts
     if reasons or data["notes"]:
         blocks.append({"kind": "list", "title": "Notes", "items": [*reasons, *data["notes"]]})
     blocks += _field_pictures(verdict, pictures)
+    blocks += _course_blocks(verdict, pictures)
     if data["failure_zones"]:
         blocks.append(_zone_table(verdict))
     model = verdict.result.model
@@ -307,7 +313,7 @@ def _requirement_row(row: Mapping[str, Any]) -> Block:
         "value": row["text"]["value"],
         "margin": row["text"]["margin"],
         "status": row["status"],
-        "case": row["case"] or "",
+        "case": " at ".join(part for part in (row["case"], row["text"].get("instant")) if part),
         "place": row["text"]["place"],
         "excluded": row["excluded"],
     }
@@ -317,7 +323,7 @@ def _field_pictures(verdict: Any, pictures: _Pictures) -> list[Block]:
     """One picture for each field that a requirement judges, the worst first."""
     if pictures.artist is None:
         return []
-    rows = [r for r in verdict.rows if isinstance(r.requirement.quantity, FieldQuantity)]
+    rows = [r for r in verdict.rows if pictures.artist.colors_a_part(r.requirement.quantity)]
     rows.sort(key=lambda r: r.requirement.slack(r.value.value))
     names: dict[Any, str] = {}
     for row in rows:
@@ -341,12 +347,80 @@ def _zone_table(verdict: Any) -> Block:
     for zone in verdict.failure_zones()[:20]:
         times = f"{zone.times_limit:.3g} ×" if math.isfinite(zone.times_limit) else ""
         rows.append(
-            [str(zone.number), str(zone.requirement), str(zone.place), zone.case, times, zone.size_text]
+            [str(zone.number), str(zone.requirement), str(zone.place), _case_of(zone), times, zone.size_text]
         )
     head = ["zone", "requirement", "peak at", "load case", "of allowed", "size"]
     more = len(verdict.failure_zones()) - len(rows)
     title = "Failure zones" + (f" (the worst {len(rows)}; {more} more)" if more else "")
     return {"kind": "table", "title": title, "head": head, "rows": rows}
+
+
+def _case_of(zone: Any) -> str:
+    """The load case of a zone's peak, and when that is."""
+    when = getattr(zone, "instant", None)
+    return str(zone.case) if when is None else f"{zone.case} at {show_time(when)}"
+
+
+# A course in time
+
+
+def _course_blocks(verdict: Any, pictures: _Pictures) -> list[Block]:
+    """What was judged over time with its limits, the heat balance, and how time was stepped through."""
+    result = verdict.result
+    moving = [result[name] for name in result.cases if hasattr(result[name], "history")]
+    if not moving:
+        return []
+    blocks: list[Block] = [{"kind": "heading", "text": "Course in time"}]
+    blocks += _some(*(_judged_over_time(verdict, moving, rows, pictures) for rows in _by_dimension(verdict)))
+    for case in moving:
+        if getattr(result, "physics", "") == "thermal":
+            blocks += _some(
+                pictures.draw("plot_heat_balance", case, caption=f"Heat balance, load case {case.name}")
+            )
+        blocks.append(inputs.course_block(case))
+    return blocks
+
+
+def _by_dimension(verdict: Any) -> list[list[Any]]:
+    """Judged quantities that have a course in time, those of one dimension together."""
+    found: dict[str, list[Any]] = {}
+    for row in verdict.rows:
+        quantity = row.requirement.quantity
+        if isinstance(quantity, FieldQuantity) and getattr(quantity, "time", None) is None:
+            # When a temperature is reached is seen on the course of the temperature.
+            dimension = "temperature" if hasattr(quantity, "temperature") else quantity.dimension
+            found.setdefault(dimension, []).append(row)
+    return list(found.values())
+
+
+def _judged_over_time(
+    verdict: Any, moving: Sequence[Any], rows: Sequence[Any], pictures: _Pictures
+) -> Block | None:
+    """One picture of the quantities of some requirements over time, with their limits."""
+    if pictures.artist is None:
+        return None
+    lines: dict[tuple[Any, ...], Any] = {}
+    for row in rows:
+        quantity = row.requirement.quantity
+        key = (str(quantity.on), str(quantity.excluding), quantity.over, getattr(quantity, "component", ""))
+        for case in moving:
+            if quantity.case in (None, case.name) and len(lines) < _MOST_LINES:
+                lines.setdefault((*key, case.name), _course(quantity, verdict.result, case))
+    limits = [row.requirement for row in rows]
+    words = "; ".join(dict.fromkeys(str(limit) for limit in limits))
+    return pictures.draw("plot_times", list(lines.values()), limits=limits, caption=f"Over time: {words}")
+
+
+def _course(quantity: Any, result: Any, case: Any) -> Any:
+    """A judged quantity at every instant of a case, as histories are drawn."""
+    reached = hasattr(quantity, "temperature")
+    return SimpleNamespace(
+        times=case.times,
+        values=np.array([quantity._number(result, frame) for frame in case.frames]),
+        label=f"temperature of {quantity.on}" if reached else quantity.label,
+        dimension="temperature" if reached else quantity.dimension,
+        case=case.name,
+    )
 
 
 def _model_blocks(model: Any, pictures: _Pictures, *, again: bool) -> list[Block]:

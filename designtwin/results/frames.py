@@ -75,9 +75,10 @@ class _Chunk:
     file: Path | None = None
     header: int = 0
 
-    @property
-    def bytes(self) -> int:
-        return 8 * self.width * self.capacity + (0 if self.rows is None else self.rows.nbytes)
+    def occupied(self, instants: int) -> int:
+        """What it takes up to so many instants of the run."""
+        used = min(max(instants - self.first, 0), self.capacity)
+        return 8 * self.width * used + (0 if self.rows is None else self.rows.nbytes)
 
 
 class _Column:
@@ -121,6 +122,10 @@ class _Column:
         out = np.zeros(self.length)
         out[chunk.rows] = kept
         return out if rows is None else np.asarray(out[rows])
+
+    def occupied(self, instants: int) -> int:
+        """What so many instants take."""
+        return sum(chunk.occupied(instants) for chunk in self.chunks)
 
     def cut(self, n: int) -> None:
         """Forget all but the first n instants; files stay, as the index may still name them."""
@@ -523,7 +528,7 @@ class Frames:
     @property
     def bytes(self) -> int:
         """Bytes the instants take, in memory or on disk."""
-        return sum(chunk.bytes for column in self._columns.values() for chunk in column.chunks)
+        return sum(column.occupied(len(self._times)) for column in self._columns.values())
 
     @property
     def on_disk(self) -> bool:

@@ -5,7 +5,7 @@
 
 from designtwin.viz.animation import Animation, animate
 from designtwin.viz.course import plot_heat_balance, plot_times
-from designtwin.viz.fields import compare, default_name, field_name, plot_field
+from designtwin.viz.fields import colors_a_part, compare, default_name, field_name, plot_field
 from designtwin.viz.history import plot_history
 from designtwin.viz.models import plot_check, plot_mesh, plot_model
 from designtwin.viz.picture import Picture
@@ -15,6 +15,7 @@ __all__ = [
     "Animation",
     "Picture",
     "animate",
+    "colors_a_part",
     "compare",
     "default_name",
     "field_name",

@@ -91,6 +91,15 @@ def plot_times(
     for value, words, upper in bounds:
         if _limit_line(page, axes, value, words, upper):
             ends.append((value, words, ALARM))
+    for value, words, _ in _deadlines(limits, seconds) if dimension == "temperature" else ():
+        page.texts.append(words)
+        axes.axvline(value, color=ALARM, linewidth=page.points(2.2), linestyle="--", zorder=1)
+        right = value > 0.5 * sum(axes.get_xlim())
+        axes.annotate(
+            words, (value, 0.015), xycoords=("data", "axes fraction"), color=ALARM, va="bottom",
+            xytext=(-page.points(8) if right else page.points(8), 0), textcoords="offset points",
+            fontsize=page.points(17), ha="right" if right else "left",
+        )  # fmt: skip
     _ylabel(page, axes, with_unit(given[0].quantity, dimension))
     axes.set_xlabel(f"time, {name}", fontsize=page.points(19), color=INK)
     page.texts.append(f"time, {name}")
@@ -273,6 +282,11 @@ def _limits(given: Any, dimension: str) -> list[tuple[float, str, bool | None]]:
     upper: bool | None
     for one in many:
         if isinstance(one, Requirement):
+            reached = getattr(one.quantity, "temperature", None)
+            if one.quantity.dimension == "time" and reached is not None and dimension == "temperature":
+                words = units.show(reached, dimension)
+                out.append((float(units.from_si(reached, dimension)), words, None))
+                continue
             if one.quantity.dimension != dimension:
                 continue
             value, words, upper = one.limit, f"{one.quantity.label} {one.limit_text}", one.is_upper
@@ -283,6 +297,18 @@ def _limits(given: Any, dimension: str) -> list[tuple[float, str, bool | None]]:
             words, upper = units.show(value, dimension), None
         out.append((float(units.from_si(value, dimension)), words, upper))
     return out
+
+
+def _deadlines(given: Any, seconds: float) -> list[tuple[float, str, bool]]:
+    """Place on the axis, words, and whether it bounds from above, of limits on the time itself."""
+    if hasattr(given, "rows") and hasattr(given, "result"):
+        given = [row.requirement for row in given.rows]
+    many = list(given) if isinstance(given, list | tuple) else [given]
+    return [
+        (one.limit / seconds, f"{one.quantity.label} {one.limit_text}", one.is_upper)
+        for one in many
+        if isinstance(one, Requirement) and one.quantity.dimension == "time"
+    ]
 
 
 def _heading(lines: Sequence[_Line]) -> str:

@@ -25,6 +25,7 @@ from designtwin.requirements import (
     Quantity,
     StressQuantity,
     TemperatureQuantity,
+    TimeTo,
     Value,
     YieldMargin,
     show_value,
@@ -163,6 +164,7 @@ def plot_field(
         Ends of the color bar in display units.
     at : time, optional
         The instant of a case that has a course in time, such as "10 min"; by default the worst.
+        "envelope" for the worst of every point, where the result has that (statics over time).
     isotherms : bool, int or sequence of temperatures, optional
         Lines of equal temperature: about so many, or these, such as ["60 degC", "95 degC"]; False for none.
         By default at the ticks of the color bar.
@@ -269,7 +271,7 @@ def matching(verdict: Any, name: str | Quantity) -> list[Outcome]:
     rows = [
         row
         for row in verdict.rows
-        if isinstance(row.requirement.quantity, FieldQuantity)
+        if colors_a_part(row.requirement.quantity)
         and (
             row.requirement.quantity == name
             if isinstance(name, Quantity)
@@ -279,9 +281,14 @@ def matching(verdict: Any, name: str | Quantity) -> list[Outcome]:
     return sorted(rows, key=lambda row: row.requirement.slack(row.value.value))
 
 
+def colors_a_part(quantity: Any) -> bool:
+    """Whether a quantity is read from a field that a picture can show; a time until something is not."""
+    return isinstance(quantity, FieldQuantity) and not isinstance(quantity, TimeTo)
+
+
 def default_name(verdict: Any) -> str | Quantity:
     """The field of the requirement that is worst off; what a verdict shows when not asked for more."""
-    rows = [row for row in verdict.rows if isinstance(row.requirement.quantity, FieldQuantity)]
+    rows = [row for row in verdict.rows if colors_a_part(row.requirement.quantity)]
     rows.sort(key=lambda row: row.requirement.slack(row.value.value))
     for row in rows:
         quantity = row.requirement.quantity
@@ -314,25 +321,44 @@ def _read_instant(result: Any, name: str | Quantity, case: Any, outcome: Outcome
         if at is not None:
             instant(case, at)  # says that there is none
         return _read_case(result, name, case, outcome)
+    if isinstance(at, str) and at == "envelope":
+        return _read_envelope(result, name, case, outcome)
     judged = None if outcome is None or outcome.value.case != case.name else _judged_at(outcome)
     if at is not None or judged is not None:
         one = instant(case, judged if at is None else at)
-    elif name in ("temperature", "displacement"):
-        # The primary fields need no recovery at every instant.
-        one = worst_instant(case, lambda frame: float(np.nanmax(_size(getattr(frame, str(name))))))
     else:
-        one = worst_instant(case, lambda frame: _badness(_read_case(result, name, frame, None)))
+        one = worst_instant(case, lambda frame: _badness_of(result, name, frame))
     return replace(_read_case(result, name, one, outcome), span=float(times[-1] - times[0]))
+
+
+def _read_envelope(result: Any, name: str | Quantity, case: Any, outcome: Outcome | None) -> Shown:
+    """The worst of every point over time, where the case has that."""
+    if isinstance(name, Quantity):
+        raise PictureError(f"at='envelope' is for fields by name, not for {name.label}")
+    shown = _read_case(result, name, case, outcome)
+    if "over time" not in shown.title:
+        raise PictureError(f"case {case.name!r} has no envelope over time; say at='9 min', or leave at= out")
+    return shown
+
+
+def _badness_of(result: Any, name: str | Quantity, state: Any) -> float:
+    """How bad a state is by a field; without its error, for which there are many states to compare."""
+    if isinstance(name, Quantity):
+        return _badness(_read_case(result, name, state, None))
+    if name in ("temperature", "displacement"):  # need no recovery
+        values = np.asarray(getattr(state, name), np.float64)
+    else:
+        values = np.asarray(state.field(name).values, np.float64)
+    if name == "safety_factor":
+        return -float(np.nanmin(values))
+    values = values if values.ndim == 1 else np.linalg.norm(values, axis=1)
+    return float(np.nanmax(values if name == "temperature" else np.abs(values)))
 
 
 def _judged_at(outcome: Outcome) -> float | None:
     """The instant at which a requirement was worst, s."""
     time = getattr(outcome.value, "instant", None)
     return None if time is None or math.isnan(time) else float(time)
-
-
-def _size(values: FloatArray) -> FloatArray:
-    return np.asarray(values if values.ndim == 1 else np.linalg.norm(values, axis=1))
 
 
 def read_one(result: Any, name: str | Quantity, case: Any, verdict: Any, *, span: float) -> Shown:
@@ -400,8 +426,9 @@ def _read_case(result: Any, name: str | Quantity, case: Any, outcome: Outcome | 
 
 
 def _read_quantity(result: Any, quantity: Quantity, case: Any, outcome: Outcome | None) -> Shown:
-    if not isinstance(quantity, FieldQuantity):
+    if not colors_a_part(quantity):
         raise PictureError(f"{quantity.label} is one number, not a field; there is nothing to color")
+    assert isinstance(quantity, FieldQuantity)
     band = quantity.band(result, case)
     mesh = case.mesh
     of_results = band.location == "result_points"
@@ -914,8 +941,14 @@ def _zone_marks(
         rows = _rows_of_zone(zone, shown)
         if not len(rows):
             continue
-        border = draw.limit_line(_on_rows(result, zone, shown), zone.requirement, rows)
+        here = _on_rows(result, zone, shown)
+        if shown.time is not None and zone.requirement.met_by(here[rows]).all():
+            continue  # beyond the limit at another instant
+        border = draw.limit_line(here, zone.requirement, rows)
         lines.append(Line(border if len(border.conn) else draw.border_of(rows), color=ALARM, width=2.6))
+        peak = getattr(zone, "instant", None)
+        if shown.time is not None and peak is not None and not math.isclose(shown.time, peak, rel_tol=1e-6):
+            continue  # its label tells of its peak
         if len(callouts) < MOST_ZONES and (zone.volume or zone.area) >= 0.02 * largest:
             at = draw.skin.mesh.points[shown.node[rows]] - np.array(zone.place.point)
             row = rows[int(np.linalg.norm(at, axis=1).argmin())]
@@ -927,7 +960,7 @@ def _zone_marks(
         notes.append("red outline: beyond the limit")
         if len(lines) > len(callouts):
             rest = len(lines) - len(callouts)
-            notes.append(f"{rest} smaller zone{'s' if rest > 1 else ''} without label")
+            notes.append(f"{rest} more zone{'s' if rest > 1 else ''} without label")
     return lines, callouts, notes
 
 

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 import designtwin as dtw
-from designtwin.assembly import HeatEquations, cell_blocks, heat_cells
 from designtwin.elements import ELEMENTS
 
 IRON = dtw.LinearElastic(conductivity=50.0)
@@ -276,6 +275,64 @@ def test_iteration_and_factors_meet_at_a_contact_of_high_contrast(solver):
     assert case.info.iterations < 30
 
 
+@pytest.mark.parametrize(
+    "solver", [dtw.MultigridCG(rtol=1e-10), dtw.Direct()], ids=lambda s: type(s).__name__
+)
+def test_a_bond_a_contact_and_a_layer_in_one_stack(solver):
+    parts = [
+        box("tetra10", n, (1.0, 1.0, 0.5), origin=(0.0, 0.0, 0.5 * i)) for i, n in enumerate((4, 3, 4, 5))
+    ]
+    mesh = apart(*(named(part, word) for part, word in zip(parts, "abcd", strict=True)))
+    model = dtw.Model(
+        mesh,
+        materials={"a_body": IRON, "b_body": SALT, "c_body": IRON, "d_body": SALT},
+        supports=[
+            dtw.FixedTemperature(on="a_zmin", value=HOT),
+            dtw.FixedTemperature(on="d_zmax", value=COLD),
+        ],
+        connections=[
+            dtw.ContactConductance(a="a_zmax", b="b_zmin", conductance=H),
+            dtw.Tie(a="b_zmax", b="c_zmin"),
+            dtw.ThermalInterface(a="c_zmax", b="d_zmin", thickness="1 mm", conductivity="0.1 W/(m*K)"),
+        ],
+        load_cases={"heat": []},
+    )
+    case = dtw.solve_thermal(model, solver=solver)["heat"]
+    flux = (HOT - COLD) / (0.5 / 50.0 + 1.0 / H + 0.5 / 5.0 + 0.5 / 50.0 + 0.01 + 0.5 / 5.0)
+    for joint in (model.connections[0], model.connections[2]):
+        assert joint.heat(model, case.temperature) == pytest.approx(flux, rel=1e-8)
+    middle = case.temperature[
+        np.isin(np.arange(mesh.n_points), mesh.nodes_of_facets(mesh.group("c_zmax").facets))
+    ]
+    assert_allclose(middle, COLD + flux * (0.01 + 0.5 / 5.0), rtol=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["contact", "pipe"])
+def test_two_warm_lumps_even_out_exponentially_and_keep_their_heat(kind):
+    heavy = dtw.LinearElastic(conductivity=1e6, density=8000.0, specific_heat=500.0)
+    light = dtw.LinearElastic(conductivity=1e6, density=2000.0, specific_heat=1000.0)
+    mesh, own = pair("tetra10", 2, "hexahedron20", 3)
+    joint = (
+        dtw.ContactConductance(a="a_zmax", b="b_zmin", conductance=2000.0)
+        if kind == "contact"
+        else dtw.HeatPipe(a="a_body", b="b_body", conductance=2000.0)
+    )
+    model = dtw.Model(
+        mesh, materials={"a_body": heavy, "b_body": light}, connections=[joint],
+        load_cases={"rest": [dtw.HeatFlow(on="a_zmin", total="0 W")]},
+    )  # fmt: skip
+    start = np.where(np.arange(mesh.n_points) < own, HOT, COLD)
+    case = dtw.solve_transient(model, duration="25 min", initial=start, step="10 s")["rest"]
+    assert case.imbalance < 1e-9
+    stored = 8000.0 * 500.0 * 1.0, 2000.0 * 1000.0 * 0.5
+    for time in (300.0, 1500.0):
+        warm = case.at(time).temperature
+        means = warm[:own].mean(), warm[own:].mean()
+        left = (HOT - COLD) * np.exp(-2000.0 * sum(1.0 / one for one in stored) * time)
+        assert means[0] - means[1] == pytest.approx(left, rel=5e-3)
+        assert np.dot(stored, means) / sum(stored) == pytest.approx(380.0, abs=2e-3)
+
+
 # Heat pipes
 
 
@@ -306,9 +363,9 @@ def test_a_heat_pipe_takes_the_mean_of_uneven_faces():
     x, y, _ = mesh.points.T
     temperature = np.where(np.arange(len(x)) < own, 300.0 + 60.0 * x**2 + 5.0 * y, 290.0)
     assert pipe.heat(model, temperature) == pytest.approx(2.0 * (300.0 + 20.0 + 2.5 - 290.0), rel=1e-12)
-    cold = model.with_(load_cases={"c": [dtw.FixedTemperature(on="a_zmin", value=COLD)]})
-    heat = HeatEquations(cold, cold.cases["c"], heat_cells(cold, cell_blocks(cold)))
-    into = heat.dofs.scatter(-sum(term.apply(heat.dofs.gather(temperature)) for term in heat.joints))
+    into = np.zeros(len(x))
+    for one in pipe.heat_matrices(model):
+        np.subtract.at(into, one.nodes, np.einsum("kij,kj->ki", one.values, temperature[one.nodes]))
     assert into.sum() == pytest.approx(0.0, abs=1e-9)
     assert into[own:].sum() == pytest.approx(pipe.heat(model, temperature), rel=1e-12)
 
@@ -325,3 +382,93 @@ def test_the_ends_of_a_heat_pipe_may_be_nodes_or_cells():
     # The mean over the volume, not over nodes.
     linear = np.where(chip, mesh.points[:, 2] * 4.0, 0.0)
     assert pipe.heat(model, linear) == pytest.approx(-20.0 * 1.0, rel=1e-12)
+
+
+@pytest.mark.parametrize("dense", [True, False])
+def test_a_pipe_of_any_form_keeps_its_law_and_makes_no_heat(dense, monkeypatch):
+    from designtwin.model import contact
+
+    monkeypatch.setattr(contact, "_DENSE", 10**9 if dense else 0)
+    a, b = box("wedge15", 2), box("tetra10", 3, origin=(2.0, 0.0, 0.0))  # triangles and quadrilaterals
+    mesh = apart(named(a, "a"), named(b, "b"))
+    pipe = dtw.HeatPipe(a=["a_zmax", "a_xmax"], b="b_xmin", conductance=2.0)
+    model = dtw.Model(mesh, materials={"a_body": IRON, "b_body": SALT}, connections=[pipe])
+    total = np.zeros((mesh.n_points, mesh.n_points))
+    for one in pipe.heat_matrices(model):
+        assert (one.nodes.size == len(np.unique(one.nodes))) == dense
+        for nodes, values in zip(one.nodes, one.values, strict=True):
+            np.add.at(total, np.ix_(nodes, nodes), values)
+    assert_allclose(total, total.T, atol=1e-12)
+    assert_allclose(total.sum(axis=1), 0.0, atol=1e-12)
+    assert np.linalg.eigvalsh(total).min() > -1e-12
+    rng = np.random.default_rng(3)
+    temperature = 300.0 + 50.0 * rng.random(mesh.n_points)
+    own = np.arange(mesh.n_points) < a.n_points
+    leaves = (total @ temperature)[own].sum()
+    assert leaves == pytest.approx(pipe.heat(model, temperature), rel=1e-10)
+    assert leaves == pytest.approx(-(total @ temperature)[~own].sum(), rel=1e-10)
+    # Even against even, each end is drawn from in proportion to its area.
+    step = np.where(own, 1.0, 0.0)
+    drawn = (total @ step)[np.unique(mesh.nodes_of_facets(mesh.group("a_zmax").facets))]
+    assert drawn.sum() == pytest.approx(2.0 * 0.5, rel=0.1)  # half of the area, and nodes of the common edge
+    assert step @ total @ step == pytest.approx(2.0, rel=1e-12)
+
+
+@pytest.mark.parametrize(("conductance", "most"), [(5.0, 1e-3), (500.0, 2e-2)])
+def test_partners_spread_over_the_other_end_stand_for_all_of_it(conductance, most, monkeypatch):
+    """Warm on one side, cold on the other, and a heater on a corner: places along the ends matter."""
+    from designtwin.model import connections, contact
+
+    a, b = (
+        box("tetra10", (12, 12, 2), (1.0, 1.0, 0.3)),
+        box("tetra10", (10, 10, 2), (1.0, 1.0, 0.3), origin=(3, 0, 0)),
+    )
+    mesh = apart(named(a, "a"), named(b, "b"))
+    pipe = dtw.HeatPipe(a="a_zmax", b="b_zmin", conductance=conductance)
+    answers = []
+    for nodes, pairs in ((10**9, 0), (0, 10_000), (0, 0)):
+        monkeypatch.setattr(contact, "_DENSE", nodes)
+        monkeypatch.setattr(contact, "_PAIRS", pairs)
+        connections._KNOWN.clear()
+        model = dtw.Model(
+            mesh, materials={"a_body": SALT, "b_body": SALT}, connections=[pipe],
+            supports=[dtw.FixedTemperature(on="a_xmin", value=HOT),
+                      dtw.FixedTemperature(on="b_xmax", value=COLD)],
+            load_cases={"heat": [dtw.HeatFlow(on=dtw.faces(normal="+z") & dtw.box((0, 0, 0), (0.5, 0.5, 1)),
+                                              total="100 W")]},
+        )  # fmt: skip
+        case = dtw.solve_thermal(model)["heat"]
+        assert case.imbalance < 1e-9
+        answers.append((case.temperature, pipe.heat(model, case.temperature)))
+    connections._KNOWN.clear()
+    (every, all_heat), (some, some_heat), (few, few_heat) = answers
+    size = float(np.ptp(every))
+    root = [float(np.sqrt(((one - every) ** 2).mean())) / size for one in (some, few)]
+    assert root[0] < most
+    assert root[0] < 0.5 * root[1]  # the more the nearer
+    assert root[1] < 10.0 * most
+    assert some_heat == pytest.approx(all_heat, rel=3.0 * most)
+    assert few_heat == pytest.approx(all_heat, rel=10.0 * most)
+
+
+def test_a_pipe_between_faces_of_many_nodes_stays_sparse_and_a_good_one_makes_both_ends_even():
+    a = box("tetra10", (20, 20, 1), (1.0, 1.0, 0.1))
+    b = box("tetra10", (18, 18, 1), (1.0, 1.0, 0.1), origin=(3.0, 0.0, 0.0))
+    mesh = apart(named(a, "a"), named(b, "b"))
+    spans = []
+    for conductance in (10.0, 1e4):
+        pipe = dtw.HeatPipe(a="a_zmax", b="b_zmin", conductance=conductance)
+        model = dtw.Model(
+            mesh, materials={"a_body": IRON, "b_body": IRON}, connections=[pipe],
+            supports=[dtw.FixedTemperature(on="b_zmax", value=COLD)],
+            load_cases={"heat": [dtw.HeatFlow(on="a_xmin", total="1 kW")]},
+        )  # fmt: skip
+        (one,) = pipe.heat_matrices(model)
+        assert one.values.shape[1:] == (6, 6)  # straight quadratic triangles: the mean is that of mid nodes
+        assert len(one.values) < 65_000  # of half a million pairs of facets
+        case = dtw.solve_thermal(model)["heat"]
+        assert case.imbalance < 1e-9
+        assert pipe.heat(model, case.temperature) == pytest.approx(1000.0, rel=1e-6)
+        end = case.temperature[np.unique(mesh.nodes_of_facets(mesh.group("a_zmax").facets))]
+        spans.append(float(np.ptp(end)))
+    assert spans[1] < 0.3 * spans[0]

@@ -104,6 +104,41 @@ def test_a_total_follows_its_table_on_any_mesh():
         assert_array_equal(load.breakpoints, [0.0, 60.0, 300.0])
 
 
+@pytest.mark.parametrize("load", LINEAR, ids=lambda load: load.said)
+def test_heat_that_is_even_in_space_is_integrated_once(load):
+    """The shortcut of time steps gives what the integral gives; a class of one's own takes no shortcut."""
+    model = model_of(box("tetra10", 2, distort=0.1))
+    domain = load.domain(model)
+    plain = domain.spread(lambda p: load.density(model, p, np.zeros(p.measure.shape), 40.0)[0][..., None], 1)[
+        :, 0
+    ]
+    assert_allclose(
+        load.nodal_heat(model, 40.0), plain, rtol=1e-12, atol=1e-14 * max(1.0, float(np.abs(plain).sum()))
+    )
+    assert load._shares(model) is load._shares(model)
+    assert load.film_varies == any(
+        not np.array_equal(a.values, b.values)
+        for a, b in zip(load.matrices(model, 10.0), load.matrices(model, 40.0), strict=True)
+    )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Spot(dtw.HeatFlux):
+    """A flux over time that falls away from the middle of its face."""
+
+    def density(self, model, patch, temperature, time):
+        heat, slope = super().density(model, patch, temperature, time)
+        return heat * np.exp(-np.sum((patch.at - 0.5) ** 2, axis=2)), slope
+
+
+def test_a_spot_over_time_stays_a_spot():
+    model = model_of(box("tetra10", 2))
+    over = dtw.table(over="time", at=[0.0, 100.0], values=[10.0, 90.0])
+    spot, flux = Spot(on="xmax", magnitude=over), dtw.HeatFlux(on="xmax", magnitude=over)
+    ratio = spot.nodal_heat(model, 50.0).sum() / flux.nodal_heat(model, 50.0).sum()
+    assert 0.3 < ratio < np.exp(-0.25)
+
+
 def test_breakpoints_of_a_load_are_those_of_all_its_amounts():
     load = dtw.Convection(
         on="ymax",
@@ -272,6 +307,30 @@ def test_temperatures_that_contradict_each_other_at_some_time_are_named():
         model_of(box("tetra", 1), items=[same[0], dtw.FixedTemperature(on="ymin", value=other)])
     with pytest.raises(ModelError, match="at 10 s"):
         model_of(box("tetra", 1), items=[same[0], dtw.FixedTemperature(on="ymin", value="20 degC")])
+
+
+def test_two_long_logs_that_part_at_one_reading_are_found_at_once():
+    """A hundred thousand readings: what is even in space is compared in one go, and only where both touch."""
+    times = np.arange(100_000.0)
+    values = 300.0 + np.sin(times)
+    bent = values.copy()
+    bent[77_777] += 1.0
+    one = dtw.FixedTemperature(on="xmin", value=dtw.table(over="time", at=times, values=values))
+    two = dtw.FixedTemperature(on="ymin", value=dtw.table(over="time", at=times, values=bent))
+    away = dtw.FixedTemperature(on="xmax", value=dtw.table(over="time", at=times, values=bent))
+    model_of(box("tetra", 1), items=[one, away])
+    with pytest.raises(ModelError, match=r"at 7777\d s, .* contradict each other"):
+        model_of(box("tetra", 1), items=[one, two])
+
+
+def test_a_field_and_a_course_that_agree_nowhere_are_found():
+    wall = dtw.FixedTemperature(on="ymin", value=lambda x: 300.0 + 10.0 * x[:, 0])
+    rising = dtw.table(over="time", at=[0.0, 10.0], values=[300.0, 320.0])
+    with pytest.raises(ModelError, match=r"at 10 s, .* contradict"):
+        model_of(box("tetra", 1), items=[wall, dtw.FixedTemperature(on="xmin", value=rising)])
+    rows = np.stack([300.0 + 10.0 * box("tetra", 1).points[:, 0]] * 2)
+    same = dtw.FixedTemperature(on="xmin", value=dtw.nodal(rows, [0.0, 10.0]))
+    model_of(box("tetra", 1), items=[wall, same])
 
 
 # What analyses refuse

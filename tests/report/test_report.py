@@ -240,8 +240,9 @@ def test_a_picture_that_fails_does_not_take_the_report_with_it(verdict, tmp_path
         raise PictureError("no pixels today")
 
     artist = SimpleNamespace(
-        plot_field=broken, plot_mesh=broken, plot_model=broken, field_name=viz.field_name, default_name=None
-    )
+        plot_field=broken, plot_mesh=broken, plot_model=broken, field_name=viz.field_name, default_name=None,
+        colors_a_part=viz.colors_a_part,
+    )  # fmt: skip
     page = Page(write_report(verdict, tmp_path / "r.html", artist=artist).read_text(encoding="utf-8"))
     assert any("no pixels today" in text for text in page.texts)
     assert not page.images
