@@ -73,13 +73,21 @@ class HeatSolver:
             self._systems[rate] = self.equations.system(u, time, rate)
         return self._systems[rate]
 
+    @property
+    def expectation(self) -> tuple[float, int]:
+        """What the preconditioner has seen of its residuals; part of the state that repeats digits."""
+        p = self._preconditioner
+        return (np.inf, 0) if p is None else (p.ended, p.spared)
+
+    def prepare(self, made: SetUp, expectation: tuple[float, int]) -> None:
+        """Set up at a state: as `solve` does by itself, or as it did before an interruption."""
+        self._set_up(self.system(made.u, made.time, made.rate), made)
+        assert self._preconditioner is not None
+        self._preconditioner.ended, self._preconditioner.spared = expectation
+
     def fall_back(self) -> None:
         """Factors from now on."""
         self.solver, self.fallen_back = Direct(), True
-
-    def prepare(self, made: SetUp) -> None:
-        """Set up at a state: as `solve` does by itself, or as it did before an interruption."""
-        self._set_up(self.system(made.u, made.time, made.rate), made)
 
     def solve(
         self,

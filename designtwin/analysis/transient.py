@@ -438,7 +438,7 @@ class _Run:
         if formula.before:
             history = history + formula.before * state.flow
         map_ = equations.map(time)
-        guess, reach = self._predict(state, state.u, size, formula.order)
+        guess = self._predict(state, state.u, size, 2)[0]
         u = map_.expand(np.where(map_.fixed, 0.0, guess))
 
         def residual(u: FloatArray) -> FloatArray:
@@ -452,16 +452,21 @@ class _Run:
         e, given = equations.stored(u), equations.given(u, time)
         flow = equations.conducted(u) - given.total
         rest = rate * e + history + flow
-        error = float("nan")
-        if not np.isnan(reach):
-            part = formula.error / (formula.error + reach)
-            if self._melts:
-                # Where something melts temperature kinks in time; the heat stored there does not.
-                change = part * (e - self._predict(state, state.e, size, formula.order)[0])
-                error = float(np.sqrt(dot(change, change / self._weights))) / self._total_capacity
-            else:
-                error = self._size(part * (u - guess))
+        error = self._error(state, formula, u, e)
         return _Trial(formula, time, u, e, flow, given, map_.lift(rest), rest, error)
+
+    def _error(self, state: _State, formula: _Formula, u: FloatArray, e: FloatArray) -> float:
+        """Error of a step, K, by what a polynomial through the instants before expected; nan if too few."""
+        past, now = (state.e, e) if self._melts else (state.u, u)
+        guess, reach = self._predict(state, past, formula.size, formula.order)
+        part = formula.error / (formula.error + reach)
+        if np.isnan(part):
+            return part
+        if not self._melts:
+            return self._size(part * (now - guess))
+        # Where something melts temperature kinks in time; the heat stored there does not.
+        change = part * (now - guess)
+        return float(np.sqrt(dot(change, change / self._weights))) / self._total_capacity
 
     def _solved(self, size: float) -> float:
         """Error allowed to the solution of a step's equations, K."""
@@ -655,6 +660,7 @@ class _Run:
         known |= {"iterations": self.heat.iterations, "fallen_back": float(self.heat.fallen_back)}
         if made is not None:
             known |= {"made_rate": made.rate, "made_time": made.time, "made_u": made.u}
+            known |= {"made_ended": self.heat.expectation[0], "made_spared": self.heat.expectation[1]}
         self.frames.checkpoint(**known)
 
     def _resume(self) -> _State:
@@ -672,7 +678,8 @@ class _Run:
         if known["fallen_back"]:
             self.heat.fall_back()
         if "made_rate" in known and known["time"] < self.plan.duration * (1.0 - 1e-12):
-            self.heat.prepare(SetUp(known["made_rate"], known["made_time"], known["made_u"]))
+            made = SetUp(known["made_rate"], known["made_time"], known["made_u"])
+            self.heat.prepare(made, (known["made_ended"], int(known["made_spared"])))
         self.heat.setups, self.heat.iterations = int(known["setups"]), int(known["iterations"])
         self.state = _State(
             time=known["time"], u=several("u"), e=several("e"), sizes=several("sizes"), flow=known["flow"],

@@ -37,7 +37,7 @@ from designtwin.model.connections import bound_nodes, linked_nodes
 from designtwin.model.domains import Domain, NodalMatrices, face_matrices
 from designtwin.model.model import LoadCase, Model
 from designtwin.solvers.system import MatrixTerm, System, Term
-from designtwin.typing import FloatArray, IntArray
+from designtwin.typing import FloatArray, IntArray, SparseMatrix
 
 Spread = Callable[[FloatArray], FloatArray]
 """A product over nodal values of the mesh, float64[n_points]."""
@@ -308,6 +308,16 @@ class _Bent(NamedTuple):
     domain: Domain
 
 
+class _Linear(NamedTuple):
+    """Heat that is linear in temperature, at a time: applied + inflow - film u; vectors float64[n_dof], W."""
+
+    time: float | None
+    applied: FloatArray
+    inflow: FloatArray
+    film: tuple[Term, ...]
+    products: tuple[SparseMatrix, ...]
+
+
 class _Loads:
     """Heat by the loads of a case; nodal values are in the mesh's own order."""
 
@@ -338,7 +348,7 @@ class _Loads:
         for support in (*model.heat_supports, *case.heat_supports):
             fixed += support.matrices(model)
         self._film = extra_terms(fixed, topology, 1)
-        self._at: tuple[float | None, FloatArray, FloatArray, tuple[Term, ...]] | None = None
+        self._at = self._gathered(None, self._applied, self._inflow, self._film)
 
     @property
     def linear(self) -> bool:
@@ -355,11 +365,15 @@ class _Loads:
         """Whether what they add to the matrix changes with time."""
         return any(load.matrices(self._model, 0.0) for load in self._timed)
 
-    def _linear_at(self, time: float | None) -> tuple[FloatArray, FloatArray, tuple[Term, ...]]:
-        """Applied heat, inflow at 0 K, and film of the loads that are linear in temperature."""
-        if not self._timed:
-            return self._applied, self._inflow, self._film
-        if self._at is None or self._at[0] != time:
+    def _gathered(
+        self, time: float | None, applied_: FloatArray, inflow: FloatArray, film: tuple[Term, ...]
+    ) -> _Linear:
+        products = tuple(term.matrix().tocsr() for term in film)  # blocks of one number multiply slowly
+        return _Linear(time, self._dofs.gather(applied_), self._dofs.gather(inflow), film, products)
+
+    def _linear_at(self, time: float | None) -> _Linear:
+        """Heat of the loads that are linear in temperature."""
+        if self._timed and self._at.time != time:
             applied_, inflow, found = self._applied.copy(), self._inflow.copy(), []
             for load in self._timed:
                 heat, matrices = load.nodal_heat(self._model, time), load.matrices(self._model, time)
@@ -368,8 +382,9 @@ class _Loads:
                 else:
                     applied_ += heat
                 found += matrices
-            self._at = (time, applied_, inflow, (*self._film, *extra_terms(found, self._topology, 1)))
-        return self._at[1:]
+            film = (*self._film, *extra_terms(found, self._topology, 1))
+            self._at = self._gathered(time, applied_, inflow, film)
+        return self._at
 
     def _density(self, bent: _Bent, warm: FloatArray, time: float | None, patch: Any) -> tuple[Any, Any]:
         local = warm[patch.conn] @ patch.shape.T
@@ -377,10 +392,10 @@ class _Loads:
         return np.broadcast_to(heat, local.shape), np.broadcast_to(slope, local.shape)
 
     def given(self, u: FloatArray, time: float | None) -> Given:
-        applied_, inflow, film = self._linear_at(time)
-        exchanged = inflow.copy()
+        linear = self._linear_at(time)
+        out = linear.inflow.copy()
         if self._bent or self._enclosures:
-            warm = self._dofs.scatter(u)
+            warm, exchanged = self._dofs.scatter(u), np.zeros(len(u))
             for bent in self._bent:
                 for patch in bent.domain.patches:
                     heat, _ = self._density(bent, warm, time, patch)
@@ -388,14 +403,14 @@ class _Loads:
                     exchanged += one.spread(lambda patch, heat=heat: heat[..., None], 1)[:, 0]  # type: ignore[misc]
             for enclosure in self._enclosures:
                 exchanged += enclosure.nodal_heat(warm, time)
-        out = self._dofs.gather(exchanged)
-        for term in film:
-            out -= term.apply(u)
-        return Given(self._dofs.gather(applied_), out)
+            out += self._dofs.gather(exchanged)
+        for product in linear.products:
+            out -= product @ u
+        return Given(linear.applied, out)
 
     def film(self, u: FloatArray, time: float | None) -> tuple[Term, ...]:
         """-dQ/dT but for what enclosures carry from face to face."""
-        film = self._linear_at(time)[2]
+        film = self._linear_at(time).film
         if self.linear:
             return film
         warm = self._dofs.scatter(u)

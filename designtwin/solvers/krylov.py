@@ -27,6 +27,8 @@ Product = Callable[[FloatArray], FloatArray]
 """A x for float64[n_dof]; rows and columns of fixed unknowns are seen to by the caller."""
 
 _BASIS = 40  # directions GMRES keeps before it starts anew
+_DOUBT = 2.0  # by how much r . z may be larger than it was expected to be
+_SPARED = 8  # solves that may go by that expectation before it is looked at again
 
 
 class Found(NamedTuple):
@@ -63,12 +65,26 @@ class Preconditioner:
         made = (solver or choose_solver(system)).factorize(system)
         self._made = made.active if isinstance(made, WatchedFactorization) else made
         self.notes = getattr(made, "notes", ())
+        self.ended, self.spared = np.inf, 0
         self._cycle: Cycle | None = None
         if isinstance(self._made, MultigridFactorization):
             self._cycle = Cycle(self._made.hierarchy, 1)
             self.title = f"multigrid ({len(self._made.hierarchy.sizes)} levels)"
         else:
             self.title = f"factors ({getattr(getattr(self._made, 'factors', None), 'name', 'given solver')})"
+
+    @property
+    def expected(self) -> float:
+        """What r . z will be over |r|^2 of the residual that a solve ends with: as it was the last time.
+
+        It spares the last z, which would only tell that the iteration is over; infinite when it is time to
+        look again.
+        """
+        return self.ended if self.spared < _SPARED else np.inf
+
+    def expect(self, ended: float) -> None:
+        """Note what it was at the end of a solve."""
+        self.ended, self.spared = ended, 0
 
     def __call__(self, r: FloatArray) -> FloatArray:
         """About A^-1 r for r[n_dof]; zero at fixed unknowns."""
@@ -116,11 +132,13 @@ def conjugate_gradients(
     before = 1.0
     size = first = float(np.sqrt(dot(r, r)))
     for count in range(most + 1):
-        if size == 0.0:
+        if size == 0.0 or (count and enough(size, _DOUBT * precondition.expected * size**2)):
+            precondition.spared += 1
             return Found(x, count, r)
         z = precondition(r)
         rz = dot(r, z)
         if enough(size, rz):
+            precondition.expect(rz / size**2 if count else np.inf)
             return Found(x, count, r)
         if not rz > 0.0 or not np.isfinite(rz):
             raise ConvergenceError(f"the preconditioner is not positive definite (r.z = {rz:.2e})")
