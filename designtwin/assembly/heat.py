@@ -455,7 +455,8 @@ class HeatEquations:
         self.topology = cells.topology
         self.dofs: DofMap = self.topology.dofs(1)
         inner = [m for one in model.connections for m in one.heat_matrices(model)]
-        self._inner = extra_terms(inner, self.topology, 1)
+        self.joints = extra_terms(inner, self.topology, 1)
+        """Heat from part to part: contact conductance, layers, pipes."""
         self._loads = _Loads(model, case, self.topology)
         self._maps: dict[float | None, AffineMap] = {}
         supports = (*model.heat_supports, *case.heat_supports)
@@ -494,7 +495,7 @@ class HeatEquations:
     def conducted(self, u: FloatArray) -> FloatArray:
         """K(u) u, float64[n_dof], W; across joints too."""
         out = self._cells.conducted(u)
-        for term in self._inner:
+        for term in self.joints:
             out = out + term.apply(u)
         return out
 
@@ -517,7 +518,7 @@ class HeatEquations:
             1/s: what the time step makes of heat stored.
         """
         map_ = self.map(time)
-        extra = (*self._inner, *self._loads.film(u, time))
+        extra = (*self.joints, *self._loads.film(u, time))
         terms = turned((*self._cells.terms(u, rate), *extra), map_, 1)
         cells = self._cells.matrices(u, rate)
         coarse = coarsening_of(self.model, self.topology, cells, terms, extra, map_)
