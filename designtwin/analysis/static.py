@@ -26,6 +26,7 @@ from designtwin.results import Frames, Recovery, SolveInfo, StaticCase, StaticHi
 from designtwin.solvers.choice import choose_solver
 from designtwin.solvers.direct import Direct
 from designtwin.solvers.solution import Factorization, LinearSolver
+from designtwin.solvers.span import Spanned
 from designtwin.typing import FloatArray
 from designtwin.units import show
 
@@ -145,7 +146,9 @@ class _Work:
         step(f"set up {assembled.dofs.n_dof:,} unknowns")
         try:
             chosen = self.solver or choose_solver(assembled.system, n)
-            factorization = chosen.factorize(assembled.system)
+            factorization: Factorization = chosen.factorize(assembled.system)
+            if group.is_course and not isinstance(chosen, Direct):
+                factorization = Spanned(factorization, ~assembled.map.fixed)
             for some in group.batches(isinstance(chosen, Direct)):
                 step(f"solve load case {some[0].name!r}", len(some))
                 yield from _solve(
@@ -249,6 +252,11 @@ class _Group:
     def size(self) -> int:
         """Right-hand sides."""
         return 1 if self.instant is not None else sum(max(len(case.times), 1) for case in self.cases)
+
+    @property
+    def is_course(self) -> bool:
+        """Whether right-hand sides follow each other in time."""
+        return self.instant is None and any(len(case.times) for case in self.cases)
 
     def batches(self, direct: bool) -> Iterator[list[LoadCase]]:
         """Cases that are solved at once, histories at their instants."""
