@@ -274,3 +274,52 @@ def drilled(
     mesh = merged(box(element, n, shape=bent))
     names = {"xmin": "hole", "xmax": "rim", "zmin": "zmin", "zmax": "zmax", "body": "body"}
     return replace(mesh, groups={new: mesh.groups[old] for old, new in names.items()})
+
+
+def hollow(
+    element: str,
+    n: int = 4,
+    *,
+    core: float = 0.0,
+    shape: Callable[[FloatArray], FloatArray] | None = None,
+) -> Mesh:
+    """A closed cavity: walls one cell thick around the cube -1..1, with another cube in its middle.
+
+    Groups ``wall`` (faces of the cavity), ``core`` (of the cube inside), cells ``shell`` and ``kernel``.
+
+    Parameters
+    ----------
+    n : int
+        Cells along an edge of the cavity.
+    core : float
+        Edge of the cube inside over that of the cavity, a multiple of 2 / n or so; 0 for none.
+    shape : callable, optional
+        Map of points, applied last.
+    """
+    h = 2.0 / n
+    solid = box(element, n + 2, (2.0 + 2 * h,) * 3, origin=(-1.0 - h,) * 3)
+    center = np.abs(solid.cell_centers).max(axis=1)
+    keep = np.flatnonzero((center > 1.0) | (center < core))
+    nodes, conn = np.unique(solid.cells[element][keep], return_inverse=True)
+    mesh = Mesh(solid.points[nodes], {element: conn.reshape(len(keep), -1)}, source="hollow box")
+    facets = mesh.exterior
+    _, at = mesh.facet_vectors(facets)
+    inside = np.abs(at).max(axis=1) < 1.0 + 1e-9
+    of_core = center[keep][facets[:, 0]] < core
+    groups = {
+        "wall": Group(facets=facets[inside & ~of_core]),
+        "shell": Group(cells=np.flatnonzero(center[keep] > 1.0)),
+    }
+    if core:
+        groups |= {
+            "core": Group(facets=facets[inside & of_core]),
+            "kernel": Group(cells=np.flatnonzero(center[keep] < core)),
+        }
+    return replace(mesh, groups=groups, points=mesh.points if shape is None else shape(mesh.points))
+
+
+def ball(x: FloatArray) -> FloatArray:
+    """Map of cubes around the origin onto spheres of the same reach, for ``shape``."""
+    far = np.abs(x).max(axis=1, keepdims=True)
+    size = np.linalg.norm(x, axis=1, keepdims=True)
+    return np.asarray(x * far / np.maximum(size, 1e-300))

@@ -26,6 +26,7 @@ from designtwin.results import Frames, Recovery, SolveInfo, StaticCase, StaticHi
 from designtwin.solvers.choice import choose_solver
 from designtwin.solvers.direct import Direct
 from designtwin.solvers.solution import Factorization, LinearSolver
+from designtwin.solvers.span import Spanned
 from designtwin.typing import FloatArray
 from designtwin.units import show
 
@@ -35,6 +36,8 @@ SMALL = 1e-7
 """Forces below this share of stiffness times displacement are rounding, all that a rigid motion leaves."""
 _CASES_AT_ONCE = {False: 16, True: 64}
 """Load cases that share every pass of multigrid, or of factors; more would only cost memory."""
+_LOADS_KEPT = 100_000_000
+"""Bytes of load vectors with thermal strain that wait for the answer."""
 LARGE = 0.1
 """Displacement over size of the part at which the verdict says that small displacements were assumed."""
 
@@ -145,7 +148,9 @@ class _Work:
         step(f"set up {assembled.dofs.n_dof:,} unknowns")
         try:
             chosen = self.solver or choose_solver(assembled.system, n)
-            factorization = chosen.factorize(assembled.system)
+            factorization: Factorization = chosen.factorize(assembled.system)
+            if group.is_course and not isinstance(chosen, Direct):
+                factorization = Spanned(factorization, ~assembled.map.fixed)
             for some in group.batches(isinstance(chosen, Direct)):
                 step(f"solve load case {some[0].name!r}", len(some))
                 yield from _solve(
@@ -250,6 +255,11 @@ class _Group:
         """Right-hand sides."""
         return 1 if self.instant is not None else sum(max(len(case.times), 1) for case in self.cases)
 
+    @property
+    def is_course(self) -> bool:
+        """Whether right-hand sides follow each other in time."""
+        return self.instant is None and any(len(case.times) for case in self.cases)
+
     def batches(self, direct: bool) -> Iterator[list[LoadCase]]:
         """Cases that are solved at once, histories at their instants."""
         batch: list[LoadCase] = []
@@ -306,15 +316,16 @@ def _solve(
     """Solve some cases of one set-up at once."""
     dofs = assembled.dofs
     right = np.empty((dofs.n_dof, len(cases)))
+    # Loads made again for the answer take less time than memory at a million unknowns; those of heat do not.
+    keep = len(cases) * right[:, 0].nbytes <= _LOADS_KEPT
+    kept: list[tuple[FloatArray, FloatArray | None] | None] = []
     for column, case in enumerate(cases):
         loads, thermal = _load_vector(model, case, blocks)
         right[:, column] = assembled.right_hand_side(
             dofs.gather(loads if thermal is None else loads + thermal)
         )
-        del (
-            loads,
-            thermal,
-        )  # made again for the answer: at a million unknowns that is quicker than keeping them
+        kept.append((loads, thermal) if keep and thermal is not None else None)
+        del loads, thermal
     solution = factorization.solve(right)
     del right
     info = SolveInfo(
@@ -323,19 +334,20 @@ def _solve(
         residual=float(solution.residual.max(initial=0.0)), peak_bytes=peak.bytes,
     )  # fmt: skip
     for column, case in enumerate(cases):
-        yield case, _answer(model, case, blocks, assembled, recovery, info, solution.x[:, column])
+        loads_of, kept[column] = kept[column] or _load_vector(model, case, blocks), None
+        yield case, _answer(model, case, assembled, recovery, info, loads_of, solution.x[:, column])
 
 
 def _answer(
     model: Model,
     case: LoadCase,
-    blocks: Sequence[CellBlock],
     assembled: Assembled,
     recovery: Recovery,
     info: SolveInfo,
+    loads: tuple[FloatArray, FloatArray | None],
     q: FloatArray,
 ) -> StaticCase:
-    """Displacement, reactions and their balance from the unknowns of one case.
+    """Displacement, reactions and their balance from the loads and the unknowns of one case.
 
     Raises
     ------
@@ -349,7 +361,7 @@ def _answer(
     ground = np.zeros(0)
     if assembled.extra:
         ground = -np.asarray(sum(term.apply(u) for term in assembled.extra))
-    external, thermal = _load_vector(model, case, blocks)
+    external, thermal = loads
     f = dofs.gather(external if thermal is None else external + thermal)
     most = float(np.abs(np.where(map_.fixed, 0.0, map_.restrict(f))).max(initial=0.0))
     rest = internal

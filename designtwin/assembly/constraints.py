@@ -17,7 +17,7 @@ from scipy.sparse.csgraph import connected_components
 
 from designtwin.assembly.unknowns import AffineMap, DofMap, rigid_modes
 from designtwin.errors import ModelError
-from designtwin.model.connections import Equations, equations_of
+from designtwin.model.connections import Equations, equations_of, heated_sets
 from designtwin.model.model import Model
 from designtwin.typing import BoolArray, FloatArray, IntArray, SparseMatrix
 
@@ -448,9 +448,11 @@ def connected(model: Model, dofs: DofMap, map_: AffineMap) -> AffineMap:
         len(map_.fixed), local, names=[one.said for one in model.connections], fixed=map_.fixed,
         value=map_.value, order=[one.content_key() for one in model.connections],
     )  # fmt: skip
-    # Nodes of no cell that nothing follows have no stiffness from anywhere.
+    # Nodes of no cell that nothing follows, and no heat reaches, have no stiffness from anywhere.
     unused = np.ones(model.mesh.n_points, bool)
     unused[model.mesh.used_nodes] = False
+    for nodes in heated_sets(model) if components == 1 else ():
+        unused[nodes] = False
     unused = unused if dofs.order is None else unused[dofs.order]
     idle = np.repeat(unused, components) & ~reduced.dependent
     idle[np.unique(reduced.transform[reduced.dependent].indices)] = False

@@ -363,6 +363,18 @@ def _box_spread(k, box, wall):
 
 
 @njit(cache=True, nogil=True)
+def _beside(k, p, q, hot, wall):
+    """Whether piece k reaches into the tube around pieces p and q, all of them taken as balls."""
+    dx, dy, dz = hot[q, 0] - hot[p, 0], hot[q, 1] - hot[p, 1], hot[q, 2] - hot[p, 2]
+    x, y, z = wall[k, 20] - hot[p, 0], wall[k, 21] - hot[p, 1], wall[k, 22] - hot[p, 2]
+    s = (x * dx + y * dy + z * dz) / (dx * dx + dy * dy + dz * dz)
+    s = max(0.0, min(1.0, s))
+    x, y, z = x - s * dx, y - s * dy, z - s * dz
+    reach = wall[k, 23] + max(hot[p, 7], hot[q, 7])
+    return x * x + y * y + z * z <= reach * reach
+
+
+@njit(cache=True, nogil=True)
 def _between(
     begin, end, begin2, end2, box, box2, corner, count, wall, wall_box, tree, leaf, flat, plane, stack, found
 ):
@@ -437,12 +449,12 @@ def _block(
                         n_rays = max(1, min(n_rays, most))
                         m = n_found
                         listed = found
-                        if n_rays >= 4 and n_found < found.shape[0]:
+                        if n_rays > 1 and n_found < found.shape[0]:
                             m = 0
                             listed = some
                             for c in range(n_found):
                                 k = found[c]
-                                if own[k] == p or own[k] == q:
+                                if own[k] == p or own[k] == q or not _beside(k, p, q, hot, wall):
                                     continue
                                 low1, high1 = _spread(k, p, p + 1, wall, corner, count)
                                 low2, high2 = _spread(k, q, q + 1, wall, corner, count)
@@ -488,9 +500,9 @@ def exchange_in_space(
         Integration points (m) and the area each stands for (m^2).
     gauss : float64[g, 2]
         Points and weights on [0, 1].
-    wall : float64[walls, 20]
+    wall : float64[walls, 24]
         Flat pieces that may stand in the way: unit normal and distance from the origin of the plane, then of
-        four planes through the sides, with the piece in front of them.
+        four planes through the sides, with the piece in front of them; center and radius of a ball around.
     wall_box : float64[walls, 6]
         m.
     own : int64[walls]
@@ -838,7 +850,7 @@ def may_hide(start, stop, wall, corner, count, flat, out):
 
     Parameters
     ----------
-    wall : float64[walls, 20]
+    wall : float64[walls, 24]
     corner : float64[pieces, 4, 3]
         What exchanges heat, m.
     count : int64[pieces]

@@ -378,9 +378,9 @@ def _shape(pieces: _Pieces) -> tuple[FloatArray, FloatArray]:
 
 
 def _walls(pieces: _Pieces, size: float) -> FloatArray:
-    """Planes of pieces and of their sides, float64[k, 20]; see ``exchange_in_space``."""
+    """Planes of pieces and of their sides, balls around them, float64[k, 24]; see ``exchange_in_space``."""
     x, four = pieces.corner, pieces.count == 4
-    out = np.empty((len(x), 20))
+    out = np.empty((len(x), 24))
     vector = np.cross(x[:, 1] - x[:, 0], x[:, 2] - x[:, 0]) + np.cross(x[:, 2] - x[:, 0], x[:, 3] - x[:, 0])
     normal = vector / np.maximum(np.linalg.norm(vector, axis=1), 1e-300)[:, None]
     out[:, :3], out[:, 3] = normal, np.einsum("fa,fa->f", normal, x[:, 0])
@@ -394,6 +394,8 @@ def _walls(pieces: _Pieces, size: float) -> FloatArray:
         out[:, 4 + 4 * side : 7 + 4 * side] = inward
         # What passes between two neighbors meets both rather than none.
         out[:, 7 + 4 * side] = np.einsum("fa,fa->f", inward, a) - 1e-9 * size
+    out[:, 20:23] = x[:, :3].mean(axis=1)
+    out[:, 23] = np.linalg.norm(x - out[:, None, 20:23], axis=2).max(axis=1)
     return out
 
 

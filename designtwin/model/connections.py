@@ -762,11 +762,11 @@ def linked_nodes(model: Model, *, heat: bool = False) -> IntArray:
         return np.empty(0, np.int64)
     found = equations_of(model, model.connections, heat=heat)
     nodes = [np.unique(one.matrix.indices) // (1 if heat else 3) for one in found]
-    nodes += [one.ravel() for one in _heated(model) if heat]
+    nodes += [one.ravel() for one in heated_sets(model) if heat]
     return np.unique(np.concatenate(nodes))
 
 
-def _heated(model: Model) -> list[IntArray]:
+def heated_sets(model: Model) -> list[IntArray]:
     """Node sets between which connections pass heat, int64[k, n] each."""
     return [
         one.nodes[np.abs(one.values).max(axis=(1, 2), initial=0.0) > 0.0]
@@ -816,7 +816,7 @@ def joined_pieces(model: Model, *, heat: bool = False) -> tuple[IntArray, IntArr
         rows.append(entries.row + start)
         start += one.matrix.shape[0]
         pieces.append(nodes[entries.col // (1 if heat else 3)])
-    for sets in _heated(model) if heat else ():
+    for sets in heated_sets(model) if heat else ():
         rows.append(start + np.repeat(np.arange(len(sets)), sets.shape[1]))
         start += len(sets)
         pieces.append(nodes[sets.ravel()])

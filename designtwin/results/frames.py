@@ -42,6 +42,7 @@ _PATIENCE = 5.0
 """Seconds between checkpoints, at least."""
 _SHARE = 40.0
 """A checkpoint is due when this many times its own cost has passed: it takes at most a fortieth of a run."""
+_BEGUN = re.compile(r"lock|\.index\.json\.[0-9a-f]+")
 _UNSAFE = re.compile(r"[^\w.-]+")
 
 
@@ -273,7 +274,8 @@ class Frames:
         if folder is not None:
             try:
                 folder.mkdir(parents=True, exist_ok=True)
-                if any(folder.iterdir()):
+                # What a run leaves that was killed before it wrote anything is no reason to refuse.
+                if any(not _BEGUN.fullmatch(file.name) for file in folder.iterdir()):
                     raise StoreError(
                         f"{folder} is not empty; give another folder as store=, or delete this one"
                     )

@@ -674,10 +674,11 @@ def hermite(times: FloatArray, t: float) -> tuple[IntArray, Any]:
         a = _slope(h, chord, near)
         b = _slope(h, chord, near + 1)
         s, d = (t - float(at[near])) / h[near], h[near]
+        rise = values[near + 1] - values[near]  # so that rounding adds nothing where nothing changes
         return (
-            (1.0 + 2.0 * s) * (1.0 - s) ** 2 * values[near]
+            values[near]
+            + s * s * (3.0 - 2.0 * s) * rise
             + s * (1.0 - s) ** 2 * d * a
-            + s * s * (3.0 - 2.0 * s) * values[near + 1]
             + s * s * (s - 1.0) * d * b
         )
 

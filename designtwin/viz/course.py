@@ -74,7 +74,8 @@ def plot_times(
         if one.error is not None:
             upper, lower = (units.from_si(one.values + s * one.error, dimension) for s in (1.0, -1.0))
             axes.fill_between(at, lower, upper, color=color, alpha=0.18, linewidth=0)
-            low, high = min(low, float(np.nanmin(lower))), max(high, float(np.nanmax(upper)))
+            low = min(low, float(np.min(lower[np.isfinite(lower)])))
+            high = max(high, float(np.max(upper[np.isfinite(upper)])))
         times, values = one.smooth()
         axes.plot(
             times / seconds, units.from_si(values, dimension), color=color, linewidth=page.points(3),
@@ -82,10 +83,15 @@ def plot_times(
         )  # fmt: skip
         if len(at) <= 40:
             axes.plot(at, shown, "o", color=color, markersize=page.points(6))
-        low, high = min(low, float(np.nanmin(shown))), max(high, float(np.nanmax(shown)))
-        last = shown[np.isfinite(shown)][-1]
+        real = shown[np.isfinite(shown)]
+        low, high = min(low, float(real.min())), max(high, float(real.max()))
+        last = real[-1]
         if len(given) > 1:  # a single one is named by the title
             ends.append((float(last), one.label, color))
+    # A margin that begins at infinity, where nothing is loaded yet, is of interest near its limit.
+    least = [value for value, _, upper in bounds if upper is False and value > 0.0]
+    if least and low > 0.0:
+        high = min(high, 5.0 * max(*least, low))
     low, high = _range(low, high, [value for value, _, _ in bounds])
     axes.set_ylim(low, high)
     for value, words, upper in bounds:

@@ -87,6 +87,12 @@ def test_the_conservative_map_keeps_the_integral_of_a_hot_spot(fine, coarse):
     assert kept.before == pytest.approx(float(integral_of(source) @ values), rel=1e-12)
 
 
+def test_cells_finer_than_the_source_are_filled_between_its_points():
+    source, new = mesh_of("tetra", 2), mesh_of("tetra10", 6)
+    found = dtw.transfer((source, linear(source.points)), new, method="conservative")
+    assert_allclose(found.values, linear(new.points), atol=1e-6)
+
+
 def test_interpolation_to_coarse_cells_misstates_the_heat_that_the_conservative_map_keeps():
     source, new = mesh_of("tetra", 16), mesh_of("hexahedron", 3)
     values = hot_spot(source.points)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from builders import apart, box, merged
+from builders import apart, box, merged, rectangle
 
 import designtwin as dtw
 from designtwin.errors import ModelError, SingularSystemError, UnitError
@@ -45,7 +45,9 @@ def test_joints_are_plain_data_and_say_what_they_pass(one):
     again = Plain.from_dict(one.to_dict())
     assert again == one
     assert again.to_dict() == one.to_dict()
-    assert any(word in one.amount for word in ("5000 W/(m²·K)", "0.0002", "0.1 mm of 3", "20 W/K", "0.05 K/W"))
+    assert any(
+        word in one.amount for word in ("5000 W/(m²·K)", "0.0002", "0.1 mm of 3", "20 W/K", "0.05 K/W")
+    )
 
 
 def test_the_model_says_and_keeps_its_joints():
@@ -183,6 +185,17 @@ def test_heat_joins_pieces_and_motion_does_not():
         dtw.solve_static(held)
 
 
+def test_plates_of_unlike_thickness_touch_over_the_thinner():
+    mesh = apart(named(rectangle("quad8", 2), "a"), named(rectangle("triangle6", 3, origin=(1.0, 0.0)), "b"))
+    for thick in ((0.5, 0.2), (0.2, 0.5)):
+        sections = {
+            k: dtw.PlaneStress(IRON, thickness=t) for k, t in zip(("a_body", "b_body"), thick, strict=True)
+        }
+        joint = dtw.ContactConductance(a="a_xmax", b="b_xmin", conductance=10.0)
+        one = dtw.Model(mesh, materials=sections, connections=[joint])
+        assert joint.area(one) == pytest.approx(0.2, rel=1e-12)
+
+
 def test_a_class_of_ones_own_may_pass_heat():
     from dataclasses import dataclass
 
@@ -207,3 +220,32 @@ def test_a_class_of_ones_own_may_pass_heat():
         case.temperature[one.region("base_zmin").nodes[0]] - case.temperature[one.region("lid_zmax").nodes[0]]
     )
     assert warm == pytest.approx(4.0, rel=1e-9)
+
+
+def test_a_node_of_no_cell_on_the_way_has_a_temperature():
+    from dataclasses import dataclass
+
+    from designtwin.mesh import Mesh
+    from designtwin.model.connections import Connection
+    from designtwin.model.domains import NodalMatrices
+
+    @dataclass(frozen=True, kw_only=True, eq=False)
+    class Chain(Connection):
+        """Two wires in a row, by way of a node in the air."""
+
+        def heat_matrices(self, model):
+            air = model.mesh.n_points - 1
+            ends = [model.region(name).nodes[0] for name in ("lid_zmax", "base_zmin")]
+            wire = np.array([[1.0, -1.0], [-1.0, 1.0]])
+            return [NodalMatrices(np.array([[end, air] for end in ends]), np.stack([wire, 3.0 * wire]))]
+
+    solid = stack(gap=0.5)
+    mesh = Mesh(np.vstack([solid.points, [[0.5, 0.5, 1.25]]]), solid.cells, solid.groups)
+    one = model(
+        Chain(), mesh=mesh,
+        load_cases={"hot": [dtw.FixedTemperature(on="lid_zmin", value=300.0),
+                            dtw.HeatFlow(on="base_zmax", total="6 W")]},
+    )  # fmt: skip
+    case = dtw.solve_thermal(one)["hot"]
+    ends = [one.region(name).nodes[0] for name in ("lid_zmax", "base_zmin")]
+    assert np.diff(case.temperature[ends])[0] == pytest.approx(6.0 + 2.0, rel=1e-9)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import erfc, erfcx
+from scipy.special import erf, erfc, erfcx
 
 from designtwin.typing import FloatArray
 
@@ -148,3 +148,28 @@ def insulated_slab_heating(
     fourier = diffusivity * t / length**2
     series = np.cos(np.outer(x, n * np.pi)) @ ((-1.0) ** n / n**2 * np.exp(-((n * np.pi) ** 2) * fourier))
     return flux * length / conductivity * (fourier + (3 * x**2 - 1) / 6 - 2 / np.pi**2 * series)
+
+
+def melting(x: FloatArray, t: float, *, diffusivity: float, stefan: float) -> tuple[FloatArray, float, float]:
+    """Melting of a half space at its melting temperature whose surface is held warmer (Stefan 1891).
+
+    Parameters
+    ----------
+    stefan : float
+        c (Ts - Tm) / latent heat.
+
+    Returns
+    -------
+    T : float64[n]
+        (T - Tm) / (Ts - Tm).
+    front : float
+        Where it melts, m.
+    factor : float
+        front / (2 sqrt(a t)); heat that went in over area is k (Ts - Tm) / erf(factor) 2 sqrt(t / (pi a)).
+    """
+    factor = float(
+        brentq(lambda z: z * np.exp(z * z) * erf(z) - stefan / np.sqrt(np.pi), 1e-9, 5.0, xtol=1e-15)
+    )
+    front = 2 * factor * np.sqrt(diffusivity * t)
+    at = np.asarray(x, float) / (2 * np.sqrt(diffusivity * t))
+    return np.maximum(1 - erf(at) / erf(factor), 0.0), float(front), factor

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 from scipy.integrate import solve_ivp
+from scipy.special import erf
 
 A16 = 35 / (440.5 * 7200)
 A20 = 43 / (7850 * 470)
@@ -103,3 +104,18 @@ def test_the_radiating_body_follows_its_equation():
     for t in (1.0, 30.0, 900.0):
         exact = known.lumped_radiation(t, start=950.0, ambient=300.0, rate=rate)
         assert answer.sol(t)[0] == pytest.approx(exact, rel=1e-9)
+
+
+def test_the_melting_front_moves_as_heat_arrives():
+    """Heat that reaches the front melts it; heat that went in is what was melted and what is warm."""
+    a, stefan, t, h = 0.3, 0.7, 0.4, 1e-6
+    _, front, factor = known.melting(0.0, t, diffusivity=a, stefan=stefan)
+    speed = (known.melting(0.0, t + h, diffusivity=a, stefan=stefan)[1] - front) / h
+    slope = float(known.melting(front - h, t, diffusivity=a, stefan=stefan)[0]) / h
+    # In units of k = rho c a and c (Ts - Tm) = stefan latent.
+    assert stefan * a * slope == pytest.approx(speed, rel=1e-4)
+    x = np.linspace(0.0, front, 4001)
+    warm = np.trapezoid(known.melting(x, t, diffusivity=a, stefan=stefan)[0], x)
+    assert stefan * warm + front == pytest.approx(
+        stefan * a / erf(factor) * 2 * np.sqrt(t / (np.pi * a)), rel=1e-6
+    )

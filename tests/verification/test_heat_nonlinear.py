@@ -11,6 +11,8 @@ from heat_cases import ZERO, along, material
 from numpy.testing import assert_allclose
 from scipy.integrate import solve_ivp
 from scipy.optimize import brentq
+from scipy.special import erf
+from surroundings import FULL
 
 import designtwin as dtw
 from designtwin.mesh import Group, Mesh
@@ -33,6 +35,38 @@ def test_a_wall_whose_conductivity_rises(element, stated):
     )
     assert_allclose(case.temperature - ZERO, exact, rtol=0, atol=0.1)
     assert case.imbalance < 1e-8
+
+
+# Melting
+
+
+@pytest.mark.parametrize("element", ["line", "quad", "hexahedron", "tetra10"] if FULL else ["line", "quad"])
+def test_a_front_melts_into_a_block(element):
+    """Stefan's problem, ice-like: temperature, front and heat; melting is spread over 1 K."""
+    k, c, rho, latent, warm, long, n = 2.0, 2000.0, 900.0, 3e5, 60.0, 0.05, 50
+    matter = material(
+        conductivity=k, specific_heat=c, density=rho, latent_heat=latent, melting=(ZERO - 0.5, ZERO + 0.5)
+    )
+    model = dtw.Model(
+        cases.strip(element, n, long),
+        materials={"body": cases.section(element, matter)},
+        supports=[dtw.FixedTemperature(on="xmin", value=ZERO + warm)],
+        load_cases={"melting": []},
+    )
+    case = dtw.solve_transient(model, duration=2000.0, initial=ZERO - 0.5, step=10.0)["melting"]
+    a, stefan = k / (rho * c), c * warm / latent
+    x, heats = model.mesh.points[:, 0], []
+    area = {"line": 1e-4}.get(element, long / n * (long / n if model.mesh.dimension == 3 else 0.01))
+    for t in (500.0, 2000.0):
+        exact, front, factor = known.melting(x, t, diffusivity=a, stefan=stefan)
+        found = case.at(t).temperature - ZERO
+        assert np.abs(found - warm * exact).max() < 0.02 * warm
+        assert x[found < 0.0].min() == pytest.approx(front, abs=long / n)
+        heats.append(k * warm / erf(factor) * 2 * np.sqrt(t / (np.pi * a)) * area)
+    # What the surface took up when it was put at 60 degC, at time zero, is no heat of the course.
+    put_in = [case.history(name="heat_in").at(t) for t in (500.0, 2000.0)]
+    assert np.diff(put_in) == pytest.approx(np.diff(heats), rel=0.015)
+    assert case.imbalance < 1e-6
 
 
 # D22 (a)

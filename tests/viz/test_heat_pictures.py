@@ -343,6 +343,15 @@ def test_a_limit_far_away_is_told_and_does_not_flatten_the_curve():
     assert "900 °C lies above this picture" in picture.texts
 
 
+def test_a_margin_that_begins_at_infinity_is_drawn_near_its_limit():
+    values = np.r_[np.inf, 1e5 / TIMES[1:]]
+    source = history(values, dimension="dimensionless", label="yield margin")
+    picture = edge.plot_times(source, limits=dtw.yield_margin() >= 100.0, window_size=SMALL, show=False)
+    assert picture.texts[0] == "Yield margin"
+    colored = (np.abs(pixels(picture.png) - np.array([0xF9, 0xE6, 0xE8]) / 255).max(axis=2) < 0.02).mean()
+    assert colored > 0.015, "the forbidden side is seen, not squeezed under a peak of 20,000"
+
+
 def test_histories_that_make_no_picture_are_told():
     good = history(300 + TIMES)
     for bad, why in (
