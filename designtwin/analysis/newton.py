@@ -19,7 +19,7 @@ from designtwin.solvers.solution import LinearSolver
 from designtwin.solvers.system import System
 from designtwin.typing import FloatArray
 
-_STEPS = 60  # of Newton
+_STEPS = 200  # of Newton
 _HALVINGS = 12
 _FORCING = 1e-5  # residual of the linear systems in Newton's method, over that of the balance
 _STALE = (0.25, 4.0)  # rates, over that of the set-up, for which it serves as preconditioner
@@ -195,6 +195,55 @@ class HeatSolver:
         return self._iterate(system, r, made.u, made.time, enough)
 
 
+def _line_search(
+    residual: Callable[[FloatArray], FloatArray],
+    restricted: Callable[[FloatArray], FloatArray],
+    u: FloatArray,
+    step: FloatArray,
+    x: FloatArray,
+    r: FloatArray,
+    size: float,
+) -> tuple[float, FloatArray, FloatArray]:
+    """Share of a step to take, and what is missing after it: all of it, and at independent unknowns.
+
+    A step is taken whole where it makes the residual smaller. Else x . r is brought down: it is the slope,
+    along the step, of a functional that the solution makes least (where the tangent is symmetric; heat stored
+    grows with temperature, so that it is convex), and its zero lies on the way, kinks of tables or not.
+    """
+    low, high = 0.0, 1.0
+    slope_low, slope_high = dot(x, r), np.nan
+    first, share = slope_low, 1.0
+    found: tuple[float, FloatArray, FloatArray] | None = None
+    for _ in range(_HALVINGS):
+        try:
+            rest = residual(u + share * step)
+        except ModelError:  # beyond the end of a table
+            if found is None and share < 1e-3:
+                raise
+            high, slope_high = share, np.nan
+            share = 0.5 * (low + share)
+            continue
+        now = restricted(rest)
+        found = share, rest, now
+        length = float(np.sqrt(dot(now, now)))
+        slope = dot(x, now)
+        if length <= (1.0 - 1e-4 * share) * size or abs(slope) <= 0.1 * abs(first):
+            break
+        if not slope > 0.0:  # not yet at the zero, and as far as may be
+            if share == high == 1.0:
+                break
+            low, slope_low = share, slope
+        else:
+            high, slope_high = share, slope
+        if np.isnan(slope_high):
+            share = 0.5 * (low + high)
+        else:
+            middle = low + (high - low) * slope_low / (slope_low - slope_high)
+            share = float(np.clip(middle, low + 0.1 * (high - low), high - 0.1 * (high - low)))
+    assert found is not None
+    return found
+
+
 def newton(
     solver: HeatSolver,
     residual: Callable[[FloatArray], FloatArray],
@@ -238,24 +287,8 @@ def newton(
             return u
         x = solver.solve(-r, u, time, rate, None)
         step = x if map_.transform is None else np.asarray(map_.transform @ x)
-        share = 1.0
-        for halving in range(_HALVINGS):
-            try:
-                trial = u + share * step
-                rest = residual(trial)
-            except ModelError:  # beyond the end of a table
-                if halving == _HALVINGS - 1:
-                    raise
-                share *= 0.5
-                continue
-            r_trial = restricted(rest)
-            size_trial = float(np.sqrt(dot(r_trial, r_trial)))
-            if np.isfinite(size_trial) and size_trial <= (1.0 - 1e-4 * share) * size:
-                break
-            if halving == _HALVINGS - 1:
-                break  # a kink, or rounding: take the small step and look again
-            share *= 0.5
-        u, r, size, step = trial, r_trial, size_trial, share * step
+        share, rest, r = _line_search(residual, restricted, u, step, x, r, size)
+        u, step, size = u + share * step, share * step, float(np.sqrt(dot(r, r)))
         history.append(size)
     if small(u, rest, step):
         return u

@@ -69,15 +69,19 @@ def solve_thermal(model: Model, *, solver: LinearSolver | None = None) -> Therma
     return ThermalResult(model, answers, tuple(dict.fromkeys(notes)))
 
 
-def thermal_cases(model: Model) -> list[LoadCase]:
-    """Load cases with heat in them.
+def thermal_cases(model: Model, *, transient: bool = False) -> list[LoadCase]:
+    """Load cases with heat in them; in time also those with nothing in them, in which warmth evens out.
 
     Raises
     ------
     ModelError
         If there are none.
     """
-    cases = [case for case in model.cases.values() if case.is_thermal or model.heat_supports]
+    cases = [
+        case
+        for case in model.cases.values()
+        if case.is_thermal or model.heat_supports or (transient and not case.items)
+    ]
     if not cases:
         raise ModelError(
             "there is nothing to solve: no load case of the model has heat or a given temperature, such as "

@@ -45,8 +45,9 @@ METHODS = {"BDF2": None, "Crank-Nicolson": 0.5, "backward Euler": 1.0}
 """Names of methods and their theta; None for BDF2."""
 
 _TOLERANCE = 2e-3  # default tolerance, over the spread of temperatures that the case will see
-_SOLVED = 1e-7  # error of linear solves at a fixed step, over that spread
-_SHARE = 0.02  # error of linear solves, over that of the step
+_SOLVED = (1e-7, 1e-5)  # error of linear solves at a fixed step, over that spread: least and most
+_SHARE = 0.01  # error of linear solves, over that of the step
+_KINK = 0.01  # of the tolerance, that a step may err by where something melts
 _HOLD = (0.85, 1.6)  # changes of step that are not worth another set-up
 _GROW, _SHRINK, _SAFETY = 2.0, 0.25, 0.9
 _FIRST = 1e-3  # first step, over the duration
@@ -150,7 +151,7 @@ def solve_transient(
     check_arguments(model, solver)
     plan = _Plan.of(duration, method, tolerance, step, max_step, times)
     start_at = _initial(model, initial)
-    cases = thermal_cases(model)
+    cases = thermal_cases(model, transient=True)
     notes = [note for case in cases for note in check_thermal(model, case, transient=True)]
     blocks = cell_blocks(model)
     recovery = Recovery(model.mesh, blocks)
@@ -271,6 +272,8 @@ class _State:
     """Sum of the errors of the steps, K."""
     worst: float
     """Largest imbalance so far, over heat moved."""
+    last: float
+    """Error of the last step, 0 where it is not known, K."""
     damped: int
     """Implicit steps still to be made before Crank-Nicolson begins."""
     residual: float
@@ -378,7 +381,8 @@ class _Run:
         power = float(given.total.sum())
         return _State(
             time=0.0, u=[u], e=[self._e0], sizes=[], flow=rest, next_size=size, heat=[0.0], power=power,
-            moved=0.0, error=0.0, worst=0.0, damped=damped, residual=0.0,
+            moved=0.0, error=0.0, worst=0.0, last=0.0, damped=damped,
+            residual=0.0,
         )  # fmt: skip
 
     def _missing(self, u: FloatArray, time: float) -> FloatArray:
@@ -471,7 +475,8 @@ class _Run:
     def _solved(self, size: float) -> float:
         """Error allowed to the solution of a step's equations, K."""
         if self.plan.step is not None:
-            return _SOLVED * self.spread
+            least, most = _SOLVED
+            return float(np.clip(_SHARE * self.state.last, least * self.spread, most * self.spread))
         return _SHARE * self._allowed(self.state.time, size)
 
     def _allowed(self, time: float, size: float) -> float:
@@ -485,7 +490,8 @@ class _Run:
         span = ends - begins
         since = max(time - begins, 0.0)
         share = (np.sqrt(min(since + size, span)) - np.sqrt(since)) / np.sqrt(span)
-        return float(self.tolerance * share * span / self.plan.duration)
+        least = _KINK * self.tolerance if self._melts else 0.0  # a front that passes a node is a kink in time
+        return float(max(self.tolerance * share * span / self.plan.duration, least))
 
     def _solve_linear(
         self, u: FloatArray, rest: FloatArray, time: float, rate: float, enough: float
@@ -621,7 +627,8 @@ class _Run:
             sizes=[f.size, *state.sizes[:1]], flow=trial.flow, next_size=state.next_size,
             heat=[heat, *state.heat[:1]], power=given, moved=moved,
             error=state.error + (0.0 if np.isnan(trial.error) else trial.error),
-            worst=max(state.worst, imbalance), damped=max(state.damped - 1, 0),
+            worst=max(state.worst, imbalance), last=0.0 if np.isnan(trial.error) else trial.error,
+            damped=max(state.damped - 1, 0),
             residual=max(state.residual, residual),
         )  # fmt: skip
 
@@ -654,7 +661,18 @@ class _Run:
             for name in ("u", "e", "sizes", "heat")
             for i, array in enumerate(getattr(state, name))
         }
-        single = ("time", "flow", "next_size", "power", "moved", "error", "worst", "damped", "residual")
+        single = (
+            "time",
+            "flow",
+            "next_size",
+            "power",
+            "moved",
+            "error",
+            "worst",
+            "last",
+            "damped",
+            "residual",
+        )
         known |= {name: getattr(state, name) for name in single}
         known |= {"rejected": self.rejected, "fresh": self.heat.fresh, "setups": self.heat.setups}
         known |= {"iterations": self.heat.iterations, "fallen_back": float(self.heat.fallen_back)}
@@ -684,7 +702,7 @@ class _Run:
         self.state = _State(
             time=known["time"], u=several("u"), e=several("e"), sizes=several("sizes"), flow=known["flow"],
             next_size=known["next_size"], heat=several("heat"), power=known["power"], moved=known["moved"],
-            error=known["error"], worst=known["worst"], damped=int(known["damped"]),
+            error=known["error"], worst=known["worst"], last=known["last"], damped=int(known["damped"]),
             residual=known["residual"],
         )  # fmt: skip
         return self.state

@@ -66,6 +66,8 @@ class Preconditioner:
         self._made = made.active if isinstance(made, WatchedFactorization) else made
         self.notes = getattr(made, "notes", ())
         self.ended, self.spared = np.inf, 0
+        self.exact = not isinstance(self._made, MultigridFactorization)
+        """Whether one application nearly solves the system it was made of: factors."""
         self._cycle: Cycle | None = None
         if isinstance(self._made, MultigridFactorization):
             self._cycle = Cycle(self._made.hierarchy, 1)
@@ -137,7 +139,7 @@ def conjugate_gradients(
             return Found(x, count, r)
         z = precondition(r)
         rz = dot(r, z)
-        if enough(size, rz):
+        if (count or not precondition.exact) and enough(size, rz):
             precondition.expect(rz / size**2 if count else np.inf)
             return Found(x, count, r)
         if not rz > 0.0 or not np.isfinite(rz):
