@@ -70,24 +70,45 @@ def test_nafems_t3_converges_with_the_cells(element):
 # D19
 
 
-@pytest.mark.parametrize("element", [*PLANES, "hexahedron", "tetra10"])
-def test_a_wall_cools(element):
-    """D19; a wall that starts at 100 degC in air of 0 degC."""
+def d19_errors(element: str) -> tuple[int, dict[tuple[float, float, float], float], float]:
+    """Cells, relative error of the tabled values, and largest error of the whole field, degC of 100."""
     n = 20 if ELEMENTS[element].degree == 1 else 10
+    errors, worst = {}, 0.0
     for biot in (1.0, 2.0):
         model = cases.d19(element, n, biot)
         wanted = {key: value for key, value in cases.D19.items() if key[0] == biot}
         (fourier,) = {key[1] for key in wanted}
         time = cases.d19_time(fourier)
         case = final(model, [time], "100 degC", tolerance=0.05)
-        for (_, _, place), (value, tolerance) in wanted.items():
-            found = (along(case.at(time), model.mesh, place * cases.WALL) - ZERO) / 100.0
-            assert found == pytest.approx(value, rel=tolerance)
+        for key, (value, _) in wanted.items():
+            found = (along(case.at(time), model.mesh, key[2] * cases.WALL) - ZERO) / 100.0
+            errors[key] = found / value - 1.0
         exact = lambda x, b=biot, f=fourier: ZERO + 100 * known.cooling_wall(x / cases.WALL, f, biot=b)  # noqa: E731
-        assert norm(case, case.at(time), exact) < 0.1
+        worst = max(worst, norm(case, case.at(time), exact))
+    return n, errors, worst
+
+
+@pytest.mark.parametrize("element", [*PLANES, "hexahedron", "tetra10"])
+def test_a_wall_cools(element):
+    """D19; a wall that starts at 100 degC in air of 0 degC."""
+    _, errors, worst = d19_errors(element)
+    for key, (_, tolerance) in cases.D19.items():
+        assert abs(errors[key]) < tolerance, (key, errors[key])
+    assert worst < 0.1
 
 
 # D20
+
+
+def d20_errors(element: str, which: str) -> tuple[int, dict[float, float]]:
+    """Cells and relative error at the tabled depths."""
+    n = 48 if ELEMENTS[element].degree == 1 else 24
+    model = cases.d20(element, n, which)
+    case = final(model, [60.0], "20 degC", tolerance=0.05)
+    return n, {
+        x: (along(case.at(60.0), model.mesh, x) - ZERO) / value - 1.0
+        for x, (value, _) in cases.D20[which].items()
+    }
 
 
 @pytest.mark.parametrize("element", ["line", "hexahedron", "tetra10"])
@@ -96,10 +117,9 @@ def test_a_deep_solid_warms_from_its_surface(element, which):
     """D20: held surface, convection, flux."""
     if element == "line" and which == "b":
         pytest.skip("a rod's end has no face to convect")
-    model = cases.d20(element, 48 if ELEMENTS[element].degree == 1 else 24, which)
-    case = final(model, [60.0], "20 degC", tolerance=0.05)
-    for x, (value, tolerance) in cases.D20[which].items():
-        assert along(case.at(60.0), model.mesh, x) - ZERO == pytest.approx(value, rel=tolerance)
+    _, errors = d20_errors(element, which)
+    for x, (_, tolerance) in cases.D20[which].items():
+        assert abs(errors[x]) < tolerance, (x, errors[x])
 
 
 # D23
