@@ -475,7 +475,7 @@ class Requirement(Plain):
         show, dimension = units.show, self.quantity.dimension
         where = f" {value.place.near}" if value.place is not None and value.place.near else ""
         narrows = f"a finer mesh{where} narrows this"
-        if value.instant is not None:
+        if value.instant is not None and self.quantity.needs == "thermal":
             narrows = f"a finer mesh{where} or a smaller tolerance in time narrows this"
         if isinstance(self.quantity, TimeTo) and math.isinf(value.high):
             narrows = "a longer duration tells"
