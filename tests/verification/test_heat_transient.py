@@ -6,7 +6,7 @@ import exact_heat as known
 import heat_cases as cases
 import numpy as np
 import pytest
-from builders import BLOCKS, PLANES
+from builders import BLOCKS, PLANES, rectangle
 from exact import rule_of
 from heat_cases import ZERO, along
 from surroundings import FULL
@@ -95,6 +95,29 @@ def test_a_wall_cools(element):
     for key, (_, tolerance) in cases.D19.items():
         assert abs(errors[key]) < tolerance, (key, errors[key])
     assert worst < 0.1
+
+
+@pytest.mark.parametrize("element", PLANES)
+def test_a_long_cylinder_cools(element):
+    """A ring section that reaches its axis; R = 20 mm, Bi = 1, from 100 degC in air of 0 degC."""
+    n, radius, k, rho_c = (16 if ELEMENTS[element].degree == 1 else 8), 0.02, 20.0, 4e6
+    matter = cases.material(conductivity=k, specific_heat=500.0, density=8000.0)
+    model = dtw.Model(
+        rectangle(element, (n, 1), (radius, radius / n)),
+        materials={"body": dtw.Axisymmetric(matter)},
+        load_cases={"cooling": [dtw.Convection(on="xmax", coefficient=k / radius, ambient="0 degC")]},
+    )
+    times = [fourier * radius**2 * rho_c / k for fourier in (0.2, 1.0)]
+    case = final(model, times, "100 degC", tolerance=0.05)
+    r = model.mesh.points[:, 0] / radius
+    for fourier, time in zip((0.2, 1.0), times, strict=True):
+        exact = 100 * known.cooling_cylinder(r, fourier, biot=1.0)
+        assert np.abs(case.at(time).temperature - ZERO - exact).max() < 0.2
+    # The ring is whole: heat stored is that of the cylinder.
+    volume = np.pi * radius**2 * radius / n
+    mean = np.trapezoid(known.cooling_cylinder(x := np.linspace(0, 1, 2001), 1.0, biot=1.0) * 2 * x, x)
+    lost = case.history(name="heat_in").at(times[-1])
+    assert lost == pytest.approx(-rho_c * volume * 100 * (1 - mean), rel=2e-3)
 
 
 # D20
