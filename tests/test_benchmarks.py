@@ -55,6 +55,18 @@ def test_ours_runs_in_the_frame_in_a_process_of_its_own(small, tmp_path):
     assert line["rss_peak_mib"] >= line["rss_before_mib"] > 10
 
 
+def test_ours_steps_in_the_frame(small, tmp_path):
+    import harness
+    import problems
+
+    case = replace(small, physics="transient", steps=3, step=10.0)
+    task = {"module": "ours", "case": asdict(case), "path": str(problems.prepare(case, tmp_path, None))}
+    line = harness.run([sys.executable], task, tmp_path / "run", threads=1, seconds=120, memory=4000)
+    assert line["status"] == "ok", line
+    assert set(line["wall"]) == {"model", "solve"}
+    assert 0.1 < line["answer"]["largest"] < 100.0
+
+
 def test_what_takes_too_long_is_ended_and_named(small, tmp_path):
     import harness
     import problems
