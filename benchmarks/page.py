@@ -213,6 +213,7 @@ def body(lines: Sequence[Line]) -> str:
     parts += [
         _threads(found, listed),
         _loads(found, listed),
+        _views(lines),
         _start(lines),
         _roofline(lines),
         _settings(lines, known),
@@ -283,6 +284,33 @@ def _last(lines: Iterable[Line], part: str) -> list[Line]:
         if line.get("part") == part:
             latest[line["name"]] = line
     return list(latest.values())
+
+
+def _views(lines: Iterable[Line]) -> str:
+    rows = [
+        [
+            line["name"] + ("†" if line.get("loaded") else ""),
+            f"{line['facets']:,}",
+            number(line["wall"]),
+            number(line["cpu"]),
+            f"{line['rss_mib']:.0f}",
+            f"{line['low']:.4f} – {line['high']:.4f}" if line["closed"] else "open",
+            f"{line['reciprocity']:.0e}",
+            f"{line['factor']:.5f}",
+            f"{line['exact']:.5f}",
+            line["reference"],
+        ]
+        for line in _last(lines, "views")
+    ]
+    if not rows:
+        return ""
+    text = (
+        "## View factors\n\nOurs alone, two threads, from a mesh in memory to all pairs of facets, row "
+        "sums and reciprocity before they are enforced; memory is all of the process. Row sums have to be "
+        "within 1 %, the factor within 1 % of the reference.\n\n"
+    )
+    head = ["case", "facets", "wall s", "CPU s", "MiB", "row sums", "reciprocity", "F", "reference", "which"]
+    return text + table(head, rows, left=1)
 
 
 def _start(lines: Iterable[Line]) -> str:

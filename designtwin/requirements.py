@@ -475,7 +475,7 @@ class Requirement(Plain):
         show, dimension = units.show, self.quantity.dimension
         where = f" {value.place.near}" if value.place is not None and value.place.near else ""
         narrows = f"a finer mesh{where} narrows this"
-        if value.instant is not None:
+        if value.instant is not None and self.quantity.needs == "thermal":
             narrows = f"a finer mesh{where} or a smaller tolerance in time narrows this"
         if isinstance(self.quantity, TimeTo) and math.isinf(value.high):
             narrows = "a longer duration tells"
@@ -1228,12 +1228,7 @@ class HeatQuantity(Quantity):
         return abs(value) if self.over == "max_abs" else value
 
     def _of_state(self, result: Any, state: Any) -> Value:
-        value = float(state.heat(self.on))
-        # What the mesh leaves open of heat goes with the energy error squared, as that of temperatures does.
-        moved = max(abs(value), abs(float(state.applied)))
-        spread = float(np.ptp(state.temperature[result.model.mesh.used_nodes]))
-        late = float(getattr(state, "time_error", 0.0)) / max(spread, 1e-300)
-        half = min(4.0 * float(state.energy_error) ** 2 + late, 1.0) * moved + abs(state.imbalance) * moved
+        value, half = float(state.heat(self.on)), float(state.heat_error(self.on))
         note, low = "", value - half
         if self.over == "max_abs":
             note = f"magnitude; it is {units.show(value, self.dimension)}" if value < 0.0 else ""

@@ -55,6 +55,18 @@ def test_ours_runs_in_the_frame_in_a_process_of_its_own(small, tmp_path):
     assert line["rss_peak_mib"] >= line["rss_before_mib"] > 10
 
 
+def test_ours_steps_in_the_frame(small, tmp_path):
+    import harness
+    import problems
+
+    case = replace(small, physics="transient", steps=3, step=10.0)
+    task = {"module": "ours", "case": asdict(case), "path": str(problems.prepare(case, tmp_path, None))}
+    line = harness.run([sys.executable], task, tmp_path / "run", threads=1, seconds=120, memory=4000)
+    assert line["status"] == "ok", line
+    assert set(line["wall"]) == {"model", "solve"}
+    assert 0.1 < line["answer"]["largest"] < 100.0
+
+
 def test_what_takes_too_long_is_ended_and_named(small, tmp_path):
     import harness
     import problems
@@ -144,3 +156,22 @@ def test_a_wrong_answer_is_no_time_and_a_busy_machine_no_ratio():
     assert "| 4† |  |" in busy
     quiet = page.body([LINE, _peer(), _peer(loaded=True, wall={"solve": 9.0})])
     assert "| 4 | 10.0 |" in quiet
+
+
+@pytest.mark.usefixtures("frame")
+def test_view_factors_run_in_a_process_of_their_own_and_come_to_the_page(tmp_path, monkeypatch):
+    import page
+    import run
+    import views
+
+    monkeypatch.setattr(views, "CASES", {"screen between squares": "a reference"})
+    options = run.parser().parse_args(["--quick", "--results", str(tmp_path / "results.jsonl"), "--loaded"])
+    options.cache = tmp_path
+    session = run.Session(options)
+    views.measure(session)
+    (line,) = [json.loads(text) for text in options.results.read_text().splitlines()]
+    assert line["facets"] == 128
+    assert line["factor"] == pytest.approx(line["exact"], rel=0.01)
+    (row,) = [one for one in page.body([line]).splitlines() if one.startswith("| screen between squares†")]
+    assert "| 128 |" in row
+    assert "| open |" in row

@@ -23,6 +23,7 @@ from designtwin.typing import FloatArray
 STUFF = dtw.LinearElastic(
     name="stuff", youngs_modulus="70 GPa", poissons_ratio=0.3, density="2700 kg/m3",
     conductivity="200 W/(m*K)", specific_heat="900 J/(kg*K)", yield_strength="200 MPa",
+    expansion="23e-6 1/K",
 )  # fmt: skip
 
 

@@ -659,7 +659,13 @@ def _check_levels(model: Model, case: LoadCase, supports: Sequence[Support]) -> 
     raise SingularSystemError(
         f"case {case.name!r}: {name} has neither a fixed temperature nor convection or radiation{more}, "
         "so its temperature is undetermined: heat has nowhere to go. Add FixedTemperature(on=...), "
-        "Convection(on=...) or Radiation(on=...)."
+        "Convection(on=...) or Radiation(on=...)"
+        + (
+            ", or join it to a piece that has one: connections=[ContactConductance(a=..., b=..., "
+            "conductance=...)] or a Tie."
+            if n > 1
+            else "."
+        )
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -11,11 +12,11 @@ import numpy as np
 from designtwin.assembly import CellBlock, PointTables, applied, conductivity_tensors
 from designtwin.errors import DesignTwinError
 from designtwin.kernels import volume
-from designtwin.mesh.selections import everything, ids
+from designtwin.mesh.selections import everything, ids, select
 from designtwin.model.model import LoadCase, Model
 from designtwin.results.common import CaseResult, Field, Result, SolveInfo
 from designtwin.results.recovery import Recovery
-from designtwin.typing import FloatArray, IntArray
+from designtwin.typing import BoolArray, FloatArray, IntArray
 from designtwin.units import show
 
 if TYPE_CHECKING:
@@ -62,35 +63,36 @@ class ThermalState(CaseResult):
         Convection counts over the faces selected; a prescribed temperature counts at the nodes it shares
         with the selection, where the two share a face (or where one of them has no faces).
         """
-        region = self.model.region(on)
-        faces = {(int(c), int(f)) for c, f in region.facets}
-        total = 0.0
-        for load in self.case.heat_loads:
-            place = getattr(load, "on", None)
-            if place is None or not exchanges(load, self.model):
-                continue
-            shared = faces & {(int(c), int(f)) for c, f in self.model.region(place).facets}
-            if shared and hasattr(load, "bind"):
-                # Its faces see one another: a share of them is no such load. Their nodes answer.
-                nodes = self.model.region(ids(facets=sorted(shared))).nodes
-                total += float(self._put_in(load)[nodes].sum())
-            elif shared:
-                part: Any = load
-                total += float(self._put_in(replace(part, on=ids(facets=sorted(shared)))).sum())
-        held = np.zeros(self.mesh.n_points, bool)
-        for support in (*self.model.heat_supports, *self.case.heat_supports):
-            other = self.model.region(getattr(support, "on", everything()))
-            if faces and len(other.facets) and not faces & {(int(c), int(f)) for c, f in other.facets}:
-                continue
-            held[np.intersect1d(region.nodes, other.nodes)] = True
-        return total + float(self.held[held].sum())
+        return sum(self._heat(on))
 
-    def _put_in(self, load: Any) -> FloatArray:
-        """Heat that a load puts into the nodes, float64[n_points], W."""
+    def heat_error(self, on: str | Selection) -> float:
+        """Half-width of the interval of ``heat(on)``, W.
+
+        Exchanged heat is as sure as the temperature it follows. What prescribed temperatures put in is as
+        sure as the mesh and the steps in time: the energy error squared, and their error over the spread.
+        """
+        exchanged, held = self._heat(on)
+        warmer = self.temperature + self.temperature_error
+        spread = float(np.ptp(self.temperature[self.mesh.used_nodes]))
+        late = float(getattr(self, "time_error", 0.0)) / max(spread, 1e-300)
+        share = min(4.0 * self.energy_error**2 + late, 1.0) if held else 0.0
+        lost = abs(self.imbalance) * max(abs(exchanged) + abs(held), abs(self.applied))
+        return abs(self._heat(on, warmer)[0] - exchanged) + share * abs(held) + lost
+
+    def _heat(self, on: str | Selection, temperature: FloatArray | None = None) -> tuple[float, float]:
+        """Heat exchanged over a selection at a temperature (its own unless given), and held there, W."""
+        loads, nodes, held = _exchange_over(self.model, self.case, on)
+        total = sum(float(self._put_in(load, temperature).sum()) for load in loads)
+        total += sum(float(self._put_in(load, temperature)[at].sum()) for load, at in nodes)
+        return total, float(self.held[held].sum())
+
+    def _put_in(self, load: Any, temperature: FloatArray | None = None) -> FloatArray:
+        """Heat a load puts into the nodes at a temperature (its own unless given), float64[n_points], W."""
         time = getattr(self, "time", None)
+        temperature = self.temperature if temperature is None else temperature
         if hasattr(load, "bind"):
-            return np.asarray(load.bind(self.model).nodal_heat(self.temperature, time), np.float64)
-        return np.asarray(load.heat_at(self.model, self.temperature, time), np.float64)
+            return np.asarray(load.bind(self.model).nodal_heat(temperature, time), np.float64)
+        return np.asarray(load.heat_at(self.model, temperature, time), np.float64)
 
     @cached_property
     def energy_error(self) -> float:
@@ -192,3 +194,41 @@ class ThermalResult(Result[ThermalCase]):
 def exchanges(load: Any, model: Model) -> bool:
     """Whether a load's heat depends on the temperature of the part, as that of convection does."""
     return bool(len(load.level_nodes(model)))
+
+
+_EXCHANGE: weakref.WeakKeyDictionary[Model, dict[Any, Any]] = weakref.WeakKeyDictionary()
+"""What exchanges heat over a place, by model, case and place: asked anew at every instant."""
+
+
+def _exchange_over(
+    model: Model, case: LoadCase, on: str | Selection
+) -> tuple[list[Any], list[tuple[Any, IntArray]], BoolArray]:
+    """Loads that exchange heat, cut to a selection; those that cannot be cut, and its nodes; nodes held."""
+    known = _EXCHANGE.setdefault(model, {})
+    key = (case.name, select(on))
+    if key in known:
+        found: tuple[list[Any], list[tuple[Any, IntArray]], BoolArray] = known[key]
+        return found
+    region = model.region(on)
+    faces = {(int(c), int(f)) for c, f in region.facets}
+    loads: list[Any] = []
+    whole: list[tuple[Any, IntArray]] = []
+    for load in case.heat_loads:
+        place = getattr(load, "on", None)
+        if place is None or not exchanges(load, model):
+            continue
+        shared = faces & {(int(c), int(f)) for c, f in model.region(place).facets}
+        if shared and hasattr(load, "bind"):
+            # Its faces see one another: a share of them is no such load. Their nodes answer.
+            whole.append((load, model.region(ids(facets=sorted(shared))).nodes))
+        elif shared:
+            part: Any = load
+            loads.append(replace(part, on=ids(facets=sorted(shared))))
+    held = np.zeros(model.mesh.n_points, bool)
+    for support in (*model.heat_supports, *case.heat_supports):
+        other = model.region(getattr(support, "on", everything()))
+        if faces and len(other.facets) and not faces & {(int(c), int(f)) for c, f in other.facets}:
+            continue
+        held[np.intersect1d(region.nodes, other.nodes)] = True
+    known[key] = loads, whole, held
+    return loads, whole, held

@@ -880,10 +880,23 @@ def _callouts(
     return out
 
 
-def _judged_row(shown: Shown) -> int | None:
-    """The row whose value the requirement was judged by, if it is one of this case."""
+def _judged_here(shown: Shown) -> Outcome | None:
+    """The requirement's outcome, if what is drawn is the case and the instant it was judged by."""
     outcome = shown.outcome
     if outcome is None or outcome.value.place is None or outcome.value.case != shown.case.name:
+        return None
+    when = _judged_at(outcome)
+    if when is not None and (
+        shown.time is None or abs(shown.time - when) > 1e-6 * max(shown.span, abs(when))
+    ):
+        return None
+    return outcome
+
+
+def _judged_row(shown: Shown) -> int | None:
+    """The row whose value the requirement was judged by, if it is one of this case and instant."""
+    outcome = _judged_here(shown)
+    if outcome is None or outcome.value.place is None:
         return None
     rows = np.flatnonzero(
         shown.node == (-1 if outcome.value.place.node is None else outcome.value.place.node)
@@ -897,8 +910,8 @@ def _judged_row(shown: Shown) -> int | None:
 
 def _value_text(shown: Shown, row: int) -> str:
     """The value at a row, as the verdict's table writes it where the table speaks of the same place."""
-    outcome = shown.outcome
-    if outcome is not None and outcome.value.place is not None and outcome.value.case == shown.case.name:
+    outcome = _judged_here(shown)
+    if outcome is not None and outcome.value.place is not None:
         quantity = outcome.requirement.quantity
         if outcome.value.place.node == int(shown.node[row]):
             return show_value(outcome.value, quantity.dimension)
@@ -1058,7 +1071,9 @@ def _subtitle(result: Any, verdict: Any, shown: Shown) -> str:
     if verdict is not None:
         parts.append(f"{verdict.test}: {verdict.status}")
         if shown.outcome is not None:
-            parts.append(f"{shown.outcome.requirement}: {shown.outcome.status}")
+            when = _judged_at(shown.outcome)
+            elsewhere = "" if when is None or _judged_here(shown) else f" at {units.show_time(when)}"
+            parts.append(f"{shown.outcome.requirement}: {shown.outcome.status}{elsewhere}")
     return "   ·   ".join(parts)
 
 

@@ -569,8 +569,11 @@ class _ModelDrawing:
         self._tint(on, color)
         if heat:
             pick = _spread(centers, 10)
-            into = -normals[pick]
-            self._arrow(centers[pick], into * 0.09 * self.size, color)
+            arrow = 0.09 * self.size * normals[pick]
+            if getattr(load, "ambient", None) is not None:  # exchange: drawn as a warm part gives heat off
+                self._arrow(centers[pick] + arrow, arrow, color)
+            else:
+                self._arrow(centers[pick], -arrow, color)
         elif type(load).__name__ in ("Pressure", "HydrostaticPressure"):
             pick = _spread(centers, 12)
             self._arrow(centers[pick], -normals[pick] * 0.10 * self.size, color)

@@ -28,7 +28,7 @@ RUNS = {
 }
 
 
-def part(kind: str = "linear", power: float = 60.0) -> dtw.Model:
+def part(kind: str = "linear", power: float = 60.0, n: int = 2) -> dtw.Model:
     """A block heated in ramps; nonlinear by k(T), c(T) and radiation; plain data, so that it has a hash."""
     linear = kind == "linear"
     k = 20.0 if linear else dtw.table(over="temperature", at=[200.0, 900.0], values=[15.0, 30.0])
@@ -40,7 +40,7 @@ def part(kind: str = "linear", power: float = 60.0) -> dtw.Model:
     if not linear:
         loads.append(dtw.Radiation(on="ymax", emissivity=0.8, ambient="250 K"))
     return dtw.Model(
-        box("tetra10", 2, (0.05, 0.04, 0.03), distort=0.2, seed=3),
+        box("tetra10", n, (0.05, 0.04, 0.03), distort=0.2, seed=3),
         materials={"body": dtw.LinearElastic(conductivity=k, specific_heat=c, density=7000.0)},
         supports=[dtw.FixedTemperature(on="xmin", value=300.0)],
         load_cases={"full power": loads},
@@ -108,6 +108,21 @@ def test_a_stopped_run_goes_on_digit_by_digit(monkeypatch, tmp_path, kind, how):
         stopped(monkeypatch, part(kind), store, after, **options)
         again = run(part(kind), store, **options)
         same(whole, again)
+
+
+@pytest.mark.usefixtures("eager")
+@pytest.mark.parametrize("kind", ["linear", "nonlinear"])
+def test_levels_made_anew_give_the_same_digits(monkeypatch, tmp_path, kind):
+    """Multigrid, whose set-up outlives many steps: it is made again as it was, also on other threads."""
+    model, options = part(kind, n=5), {"tolerance": 1.0, "solver": dtw.MultigridCG()}
+    whole = run(model, **options)
+    assert "multigrid" in whole.info.solver
+    assert whole.steps.setups < 0.5 * len(whole.steps)
+    for after in (4, len(whole.stored) // 2, len(whole.stored) - 2):
+        store = tmp_path / str(after)
+        with parallel.use_threads(1):
+            stopped(monkeypatch, model, store, after, **options)
+        same(whole, run(model, store, **options))
 
 
 @pytest.mark.usefixtures("eager")

@@ -73,6 +73,19 @@ def test_the_picture_is_that_of_the_instant_judged(verdict):
     assert any(f"at {dtw.units.show_time(row.value.instant, 120.0)}" in text for text in picture.texts)
 
 
+def test_a_picture_of_another_instant_does_not_bear_the_judged_value(verdict):
+    judged = dtw.requirements.show_value(verdict.rows[0].value, "temperature")
+    at_worst = verdict.plot("temperature", window_size=SMALL, show=False).texts
+    assert any(judged in text for text in at_worst)
+    earlier = verdict.plot("temperature", at="30 s", window_size=SMALL, show=False).texts
+    assert not any(judged in text for text in earlier)
+    state = verdict.result["warm-up"].at("30 s")
+    highest = float(state.temperature.max()) - 273.15
+    said = next(text for text in earlier if text.startswith("max "))
+    assert abs(float(said.split()[1]) - highest) < 0.1
+    assert any(text.endswith(f"{verdict.rows[0].status} at 120 s") for text in earlier[1].split("   ·   "))
+
+
 def test_a_failure_zone_is_outlined_only_while_it_is_too_hot(verdict):
     def outlined(at):
         return "red outline: beyond the limit" in " ".join(

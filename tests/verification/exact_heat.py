@@ -5,9 +5,11 @@ Temperatures here are in the unit of the case (mostly above a reference), positi
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import erf, erfc, erfcx
+from scipy.special import erf, erfc, erfcx, j0, j1, jn_zeros
 
 from designtwin.typing import FloatArray
 
@@ -54,6 +56,19 @@ def cooling_wall(x: FloatArray, fourier: float, *, biot: float, terms: int = 200
     z = wall_roots(biot, terms)
     c = 4 * np.sin(z) / (2 * z + np.sin(2 * z))
     return np.cos(np.outer(np.atleast_1d(x), z)) @ (c * np.exp(-(z**2) * fourier))
+
+
+def cooling_cylinder(r: FloatArray, fourier: float, *, biot: float, terms: int = 100) -> FloatArray:
+    """(T - Tinf) / (T0 - Tinf) of a long cylinder at r of its radius; Bi = h R / k (Incropera, eq. 5.47)."""
+
+    def wrong(z: float) -> float:
+        return float(z * j1(z) - biot * j0(z))
+
+    # One root between each two zeros of J1, where z J1 vanishes and J0 has changed its sign.
+    ends = np.concatenate([[0.0], jn_zeros(1, terms)])
+    z = np.array([brentq(wrong, a, b, xtol=1e-14) for a, b in pairwise(ends)])
+    c = 2 * j1(z) / (z * (j0(z) ** 2 + j1(z) ** 2))
+    return j0(np.outer(np.atleast_1d(r), z)) @ (c * np.exp(-(z**2) * fourier))
 
 
 def half_space_held(x: FloatArray, t: float, *, diffusivity: float) -> FloatArray:

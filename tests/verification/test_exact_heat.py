@@ -119,3 +119,20 @@ def test_the_melting_front_moves_as_heat_arrives():
     assert stefan * warm + front == pytest.approx(
         stefan * a / erf(factor) * 2 * np.sqrt(t / (np.pi * a)), rel=1e-6
     )
+
+
+def test_the_cylinder_solves_its_equation():
+    """T_t = T_rr + T_r / r, convection at r = 1, one at the start; Incropera's table 5.1 at Bi = 1."""
+    r, t, h = np.linspace(0.1, 0.9, 9), 0.2, 1e-3
+
+    def field(r, t):
+        return known.cooling_cylinder(r, t, biot=1.0)
+
+    rate = (field(r, t + h) - field(r, t - h)) / (2 * h)
+    slope = (field(r + h, t) - field(r - h, t)) / (2 * h)
+    curve = (field(r + h, t) - 2 * field(r, t) + field(r - h, t)) / h**2
+    assert_allclose(rate, curve + slope / r, atol=1e-4 * np.abs(rate).max())
+    at_rim = (field(1 + h, t) - field(1 - h, t)) / (2 * h)
+    assert -at_rim[0] == pytest.approx(float(field(1.0, t)[0]), rel=1e-5)
+    assert field(0.5, 1e-3)[0] == pytest.approx(1.0, abs=1e-6)
+    assert field(0.0, 2.0)[0] == pytest.approx(1.2071 * np.exp(-(1.2558**2) * 2.0), rel=2e-4)
