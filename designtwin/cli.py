@@ -77,6 +77,10 @@ def run(
     report: Annotated[
         Path | None, typer.Option("--report", metavar="FILE", help="Write an HTML report.")
     ] = None,
+    fields: Annotated[
+        Path | None,
+        typer.Option("--fields", metavar="DIR", help="Write fields for ParaView: VTU, over time VTKHDF."),
+    ] = None,
 ) -> None:
     """Run the tests of a text file and print the verdict."""
     from designtwin.criteria.verdict import overall
@@ -100,6 +104,10 @@ def run(
         pictures.mkdir(parents=True, exist_ok=True)
         for path in _draw(verdicts, pictures):
             print(f"picture {path}", file=sys.stderr)
+    if fields is not None:
+        fields.mkdir(parents=True, exist_ok=True)
+        for path in _write_fields(verdicts, fields):
+            print(f"fields {path}", file=sys.stderr)
     if report is not None:
         from designtwin import edge
 
@@ -214,6 +222,32 @@ def _draw(verdicts: Sequence[Any], folder: Path) -> Iterator[Path]:
                 path = folder / f"{name}.png"
                 verdict.plot(name, screenshot=path)
                 yield path
+        courses = _courses(verdict)
+        if thermal and courses:
+            from designtwin import edge
+
+            path = folder / "temperature_over_time.png"
+            edge.plot_times([case.history() for case in courses], limits=verdict, screenshot=path)
+            yield path
+
+
+def _courses(verdict: Any) -> list[Any]:
+    """The cases of a verdict that have a course in time."""
+    return [case for case in verdict.result.by_case.values() if len(case.frames) > 1]
+
+
+def _write_fields(verdicts: Sequence[Any], folder: Path) -> Iterator[Path]:
+    """What ParaView opens: a file of each course in time, one of all other cases of a test."""
+    from designtwin.results import case_folder
+
+    for verdict in verdicts:
+        courses = _courses(verdict)
+        for case in courses:
+            place = case_folder(folder, case.name)
+            assert place is not None
+            yield case.to_vtkhdf(place.with_name(f"{verdict.result.physics}_{place.name}.vtkhdf"))
+        if len(courses) < len(verdict.result.by_case):
+            yield verdict.result.to_vtu(folder / f"{verdict.result.physics}.vtu")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

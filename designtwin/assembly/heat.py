@@ -363,7 +363,7 @@ class _Loads:
     @property
     def film_varies(self) -> bool:
         """Whether what they add to the matrix changes with time."""
-        return any(load.matrices(self._model, 0.0) for load in self._timed)
+        return any(load.film_varies for load in self._timed)
 
     def _gathered(
         self, time: float | None, applied_: FloatArray, inflow: FloatArray, film: tuple[Term, ...]

@@ -17,6 +17,8 @@ from designtwin.typing import FloatArray, IntArray, SparseMatrix
 _OWN = 0.01
 """Weight of the target's own points beside those of the source: they decide only where these say nothing."""
 _RTOL = 1e-13
+_CHUNK = 100_000
+"""Integration points at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,59 +179,61 @@ def projection(
             f"a conservative transfer wants meshes of one dimension, got {mesh.dimension} and "
             f"{target.dimension}; say method='interpolate'"
         )
-    at_source, from_source, weight = _points(mesh, axisymmetric)
-    at_target, own, own_weight = _points(target, axisymmetric)
-    integral, own_integral = from_source.T @ weight, own.T @ own_weight
-    there = interpolation(target, at_source, reach=reach)
-    here = interpolation(mesh, at_target, reach=reach)
     from scipy import sparse
 
-    # Points of the source beyond the target belong to no place of it.
-    weight[there.outside] = 0.0
-    own_weight *= _OWN
-    sampled, fitted = sparse.diags_array(weight) @ there.weights, sparse.diags_array(own_weight) @ own
+    n, m = target.n_points, mesh.n_points
+    left, right = sparse.csr_array((n, n)), sparse.csr_array((n, m))
+    for at, shapes, weight in _points(mesh, axisymmetric):
+        there = interpolation(target, at, reach=reach)
+        # Points of the source beyond the target belong to no place of it.
+        weight[there.outside] = 0.0
+        sampled = (sparse.diags_array(weight) @ there.weights).T.tocsr()
+        left = left + sampled @ there.weights
+        right = right + sampled @ shapes
+    for at, own, weight in _points(target, axisymmetric):
+        fitted = (sparse.diags_array(_OWN * weight) @ own).T.tocsr()
+        left = left + fitted @ own
+        right = right + fitted @ interpolation(mesh, at, reach=reach).weights
     nodes = interpolation(mesh, target.points[target.used_nodes], reach=reach)
     return Projection(
-        left=(sampled.T @ there.weights + fitted.T @ own).tocsr(),
-        right=(sampled.T @ from_source + fitted.T @ here.weights).tocsr(),
-        source=integral,
-        target=own_integral,
+        left=left,
+        right=right,
+        source=integral_of(mesh, axisymmetric=axisymmetric),
+        target=integral_of(target, axisymmetric=axisymmetric),
         outside=target.used_nodes[nodes.outside],
         distance=nodes.distance,
     )
 
 
-def _points(mesh: Mesh, axisymmetric: bool) -> tuple[FloatArray, SparseMatrix, FloatArray]:
-    """Integration points [q, 3], shape functions there CSR [q, n_points] and volumes [q] of all cells."""
+def _points(mesh: Mesh, axisymmetric: bool) -> Iterator[tuple[FloatArray, SparseMatrix, FloatArray]]:
+    """Points [q, 3] of a rule, shape functions there CSR [q, n_points], volumes [q]; some cells at a time."""
     from scipy import sparse
 
-    at, shapes, volumes = [], [], []
-    for shape, conn, volume in _measured(mesh):
-        n_q = len(shape)
-        x = np.einsum("qn,cna->cqa", shape, mesh.points[conn])
-        at.append(x.reshape(-1, 3))
-        volumes.append((volume * 2.0 * np.pi * x[:, :, 0] if axisymmetric else volume).ravel())
-        columns = np.repeat(conn, n_q, axis=0).ravel()
-        starts = np.arange(0, len(columns) + 1, conn.shape[1])
-        values = np.tile(shape, (len(conn), 1)).ravel()
-        shapes.append(sparse.csr_array((values, columns, starts), shape=(volume.size, mesh.n_points)))
-    return np.concatenate(at), sparse.vstack(shapes, format="csr"), np.concatenate(volumes)
-
-
-def _measured(mesh: Mesh) -> Iterator[tuple[FloatArray, IntArray, FloatArray]]:
-    """Shape functions [q, n], connectivity and volumes [n_cells, q] of each block."""
-    for name, conn in mesh.cells.items():
+    for name, every in mesh.cells.items():
         shape, gradient, weight = ELEMENTS[name].tables(ELEMENTS[name].mass_quadrature)
-        tangent = np.einsum("cna,qnd->cqad", mesh.points[conn], gradient)
-        # The measure of a line, surface or solid in space is the root of its Gram determinant.
-        gram = np.einsum("cqad,cqae->cqde", tangent, tangent)
-        yield shape, conn, np.sqrt(np.maximum(np.linalg.det(gram), 0.0)) * weight
+        n_q, n = shape.shape
+        for first in range(0, len(every), max(_CHUNK // n_q, 1)):
+            conn = every[first : first + max(_CHUNK // n_q, 1)]
+            x = np.einsum("qn,cna->cqa", shape, mesh.points[conn])
+            tangent = np.einsum("cna,qnd->cqad", mesh.points[conn], gradient)
+            # The measure of a line, surface or solid in space is the root of its Gram determinant.
+            gram = np.einsum("cqad,cqae->cqde", tangent, tangent)
+            volume = np.sqrt(np.maximum(np.linalg.det(gram), 0.0)) * weight
+            if axisymmetric:
+                volume = volume * 2.0 * np.pi * x[:, :, 0]
+            columns = np.repeat(conn, n_q, axis=0).ravel()
+            starts = np.arange(0, len(columns) + 1, n)
+            values = np.tile(shape, (len(conn), 1)).ravel()
+            shapes = sparse.csr_array((values, columns, starts), shape=(volume.size, mesh.n_points))
+            yield x.reshape(-1, 3), shapes, volume.ravel()
 
 
 def integral_of(mesh: Mesh, *, axisymmetric: bool = False) -> FloatArray:
     """Integrals of the shape functions, float64[n_points], m^3 (m^2 in a plane, m along lines)."""
-    _, shapes, volumes = _points(mesh, axisymmetric)
-    return np.asarray(shapes.T @ volumes)
+    out = np.zeros(mesh.n_points)
+    for _, shapes, volumes in _points(mesh, axisymmetric):
+        out += shapes.T @ volumes
+    return out
 
 
 def scattered(cloud: FloatArray, points: FloatArray, *, reach: float | None = None) -> Interpolation:

@@ -87,6 +87,7 @@ from designtwin.model import (
 from designtwin.model.model import Model, Temperature, combine
 from designtwin.prototype.tests import PrototypeTest, StrengthTest, ThermalTest
 from designtwin.requirements import Quantity, Requirement
+from designtwin.units import to_si
 
 _SELECTIONS = (
     "faces", "plane", "box", "sphere", "cylinder", "nearest", "near", "feature", "exterior", "everything",
@@ -103,6 +104,9 @@ _TOP = (
     "name", "mesh", "materials", "supports", "connections", "cases", "combinations", "requirements", "test",
 )  # fmt: skip
 _SOLVERS = ("auto", "direct", "multigrid")
+_AMOUNTS = {
+    "duration": "time", "tolerance": "temperature_difference", "step": "time", "max_step": "time",
+}  # fmt: skip
 _OVER_TIME = ("duration", "initial", "method", "tolerance", "step", "max_step", "times", "store")
 
 
@@ -560,6 +564,9 @@ class _Reader:
         over_time = {
             key: self.told(("test", key), self.value, options[key]) for key in _OVER_TIME if key in options
         }
+        for key, dimension in _AMOUNTS.items():
+            if key in over_time:
+                self.told(("test", key), to_si, over_time[key], dimension, name=key)
         if "store" in over_time:
             if not isinstance(over_time["store"], str):
                 self.fail(

@@ -122,6 +122,7 @@ def animate(
     limits: tuple[float, float] | None = None,
     isotherms: Isotherms = None,
     arrows: bool | int = False,
+    show: bool | None = None,
     title: str | None = None,
 ) -> Animation:
     """Show a field over time.
@@ -146,6 +147,8 @@ def animate(
         How long it runs; the last picture stays for one more.
     arrows : bool or int
         Arrows along the heat flux; their scale is that of the instant at which it is largest.
+    show : bool, optional
+        False keeps it out of the notebook cell that runs; the file is written all the same.
     deformed, mesh_edges, cut_plane, window_size, camera, limits, isotherms, title
         As `plot_field`.
 
@@ -206,7 +209,7 @@ def animate(
         else:
             _write_pillow(file, list(pictures()), pause, film.look["common"].scale)
     out = Animation(file, shown_at, *window_size, seconds=seconds, texts=tuple(film.texts))
-    if in_notebook():
+    if in_notebook() and show is not False:
         from IPython import display
 
         display.display(display.HTML(out._repr_html_()))

@@ -118,6 +118,9 @@ def test_stress_over_time_has_its_course_too(verdict, tmp_path):
     captions = re.findall(r"<figcaption>(.*?)</figcaption>", text)
     assert sum(c.startswith("Over time: ") for c in captions) == 2, "a length and a margin"
     assert "Picture left out" not in text
+    film = stress.result["hot"].animate(tmp_path / "stress.gif", frames=3, window_size=SMALL)
+    assert {"Von Mises stress, load case hot", "0 s", "60 s", "120 s"} <= set(film.texts)
+    assert any("deformation ×" in text for text in film.texts), "one scale of deformation for all"
     whole = stress.plot("von_mises", at="envelope", window_size=SMALL, show=False)
     assert any("largest over time" in t for t in whole.texts)
     with pytest.raises(PictureError, match="no envelope over time"):
