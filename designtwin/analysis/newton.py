@@ -22,7 +22,7 @@ from designtwin.typing import FloatArray
 _STEPS = 200  # of Newton
 _HALVINGS = 12
 _CHEAP = 100.0  # factors give two digits more for next to nothing
-_FORCING = 1e-5  # residual of the linear systems in Newton's method, over that of the balance
+_FORCING = 1e-4  # residual of the linear systems in Newton's method, over that of the balance
 _STALE = (0.25, 4.0)  # rates, over that of the set-up, for which it serves as preconditioner
 _SLOW = 2  # times the iterations of a fresh set-up after which it is made anew
 
@@ -224,9 +224,11 @@ def _line_search(
     for _ in range(_HALVINGS):
         try:
             rest = residual(u + share * step)
-        except ModelError:  # beyond the end of a table
+        except ModelError as error:  # beyond the end of a table
             if found is None and share < 1e-3:
-                raise
+                raise ModelError(
+                    f"heat balances only beyond the end of a table, if at all: {error}"
+                ) from error
             high, slope_high = share, np.nan
             share = 0.5 * (low + share)
             continue
@@ -260,6 +262,7 @@ def newton(
     *,
     small: Callable[[FloatArray, FloatArray, FloatArray], bool],
     who: str,
+    enough: Enough | None = None,
 ) -> FloatArray:
     """Solve residual(u) = 0 from u, prescribed temperatures in place.
 
@@ -269,6 +272,8 @@ def newton(
         Heat that is missing at the nodes, float64[n_dof], W, from u.
     small : function of (u, residual, last step or infinity)
         Whether u will do; all float64[n_dof].
+    enough : as in `HeatSolver.solve`, optional
+        For the linear systems; their rests then add up to nothing.
 
     Returns
     -------
@@ -292,7 +297,7 @@ def newton(
     for _ in range(_STEPS):
         if small(u, rest, step):
             return u
-        x = solver.solve(-r, u, time, rate, None)
+        x = solver.solve(-r, u, time, rate, enough, balanced=enough is not None)
         step = x if map_.transform is None else np.asarray(map_.transform @ x)
         share, rest, r = _line_search(residual, restricted, u, step, x, r, size)
         u, step, size = u + share * step, share * step, float(np.sqrt(dot(r, r)))

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from designtwin.analysis.newton import HeatSolver, SetUp, newton
+from designtwin.analysis.newton import Enough, HeatSolver, SetUp, newton
 from designtwin.analysis.static import check_arguments
 from designtwin.analysis.thermal import heat_moved, shown, thermal_cases
 from designtwin.assembly import Given, HeatEquations, cell_blocks, heat_cells
@@ -47,6 +47,7 @@ METHODS = {"BDF2": None, "Crank-Nicolson": 0.5, "backward Euler": 1.0}
 _TOLERANCE = 2e-3  # default tolerance, over the spread of temperatures that the case will see
 _SOLVED = (1e-7, 1e-5)  # error of linear solves at a fixed step, over that spread: least and most
 _SHARE = 0.01  # error of linear solves, over that of the step
+_HEAT = 1e-7  # heat lost in a step that is not linear, over the heat moved in it
 _KINK = 0.01  # of the tolerance, that a step may err by where something melts
 _HOLD = (0.85, 1.6)  # changes of step that are not worth another set-up
 _GROW, _SHRINK, _SAFETY = 2.0, 0.25, 0.9
@@ -498,11 +499,17 @@ class _Run:
     ) -> FloatArray:
         map_ = self.equations.map(time)
         r = np.where(map_.fixed, 0.0, map_.restrict(-rest))
-        # sqrt(r . z) is the error in the norm of the matrix, which is no less than sqrt(rate C).
-        allowed = enough**2 * rate * self._total_capacity
-        floor = 1e-15 * self._conductance * float(np.abs(u).max(initial=0.0))
-        x = self.heat.solve(r, u, time, rate, lambda norm, rz: rz <= allowed or norm <= floor, balanced=True)
+        x = self.heat.solve(r, u, time, rate, self._enough(u, rate, enough), balanced=True)
         return u + (x if map_.transform is None else np.asarray(map_.transform @ x))
+
+    def _enough(self, u: FloatArray, rate: float, error: float) -> Enough:
+        """Whether a residual leaves no larger error than this, K.
+
+        sqrt(r . z) is the error in the norm of the matrix, which is no less than sqrt(rate C).
+        """
+        allowed = error**2 * rate * self._total_capacity
+        floor = 1e-15 * self._conductance * float(np.abs(u).max(initial=0.0))
+        return lambda norm, rz: rz <= allowed or norm <= floor
 
     def _solve_nonlinear(
         self, u: FloatArray, residual: Any, time: float, rate: float, enough: float
@@ -516,10 +523,11 @@ class _Run:
             moved = stored + heat_moved(map_.lift(rest), given, self._conductance, u)
             if float(np.abs(free).sum()) <= 1e-9 * moved:
                 return True
-            return bool(self._size(step) <= enough and abs(float(free.sum())) <= 1e-8 * moved)
+            return bool(self._size(step) <= enough and abs(float(free.sum())) <= _HEAT * moved)
 
         who = f"case {self.equations.case.name!r} at {show(time, 'time')}"
-        return newton(self.heat, residual, u, time, rate, small=small, who=who)
+        until = self._enough(u, rate, 0.3 * enough) if self.equations.symmetric else None
+        return newton(self.heat, residual, u, time, rate, small=small, who=who, enough=until)
 
     def _size(self, field: FloatArray) -> float:
         """Root mean square over the part, K."""
