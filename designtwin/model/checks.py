@@ -569,8 +569,9 @@ def describe_motion(basis: FloatArray, center: FloatArray, size: float, model: M
         y = np.linalg.lstsq(basis[3:], w, rcond=1e-9)[0]
         t = basis[:3] @ y
         t = t - pure @ (pure.T @ t)
-        pitch = float(t @ w)
-        through = center + size * np.cross(w, t)
+        turn = basis[3:] @ y  # w is the nearest named direction; a pitch along that would be its tilt
+        pitch = float(t @ turn)
+        through = center + size * np.cross(turn, t)
         axes.append((w, through, pitch, t))
     if plane:
         texts += [f"to rotate in the plane about {_place(through)}" for _, through, _, _ in axes]
