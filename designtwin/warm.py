@@ -183,6 +183,17 @@ def _verdicts() -> None:
     heated.result["heat"].heat_flux()
 
 
+def _radiation() -> None:
+    """View factors of a box and its outside in the open, in space and in the plane."""
+    for element in ("tetra", "quad"):
+        model = _part(element, 2)
+        load = dtw.Enclosure(on=dtw.exterior(), emissivity=0.5, ambient="20 degC")
+        bound = load.bind(model)
+        warm = np.full(model.mesh.n_points, 300.0)
+        bound.matrices(warm)
+        assert np.isfinite(bound.tangent(warm)(bound.nodal_heat(warm))).all()
+
+
 _SHARES: dict[str, dict[str, Callable[[], object]]] = {
     "solve": {
         "tetrahedra, multigrid": _static("tetra10", 8, dtw.MultigridCG()),
@@ -197,6 +208,7 @@ _SHARES: dict[str, dict[str, Callable[[], object]]] = {
         "bricks, direct": _static("hexahedron", 3, dtw.Direct()),
         "sheets": _static("quad8", 3, dtw.Direct()),
         "heat, direct": _thermal("tetra10", 3, dtw.Direct()),
+        "radiation": _radiation,
     },
     "verdict": {"verdicts": _verdicts},
 }

@@ -170,12 +170,13 @@ def _unhindered(p, q, hot, corner, count, rule, gauss, buffer):
 
 @njit(cache=True, nogil=True)
 def _hits(k, ox, oy, oz, dx, dy, dz, wall):
-    """Whether the way from o to o + d goes through flat piece k."""
-    along = wall[k, 0] * dx + wall[k, 1] * dy + wall[k, 2] * dz
-    gap = wall[k, 3] - (wall[k, 0] * ox + wall[k, 1] * oy + wall[k, 2] * oz)
-    if along < 0.0:
-        along, gap = -along, -gap
-    if gap <= _TOUCH * along or gap >= (1.0 - _TOUCH) * along:
+    """Whether the way from o to o + d goes into a body through flat piece k, from its front to its back.
+
+    What goes out of a body has gone in before, so fronts are enough.
+    """
+    along = -(wall[k, 0] * dx + wall[k, 1] * dy + wall[k, 2] * dz)
+    gap = wall[k, 0] * ox + wall[k, 1] * oy + wall[k, 2] * oz - wall[k, 3]
+    if along <= 0.0 or gap <= _TOUCH * along or gap >= (1.0 - _TOUCH) * along:
         return False
     t = gap / along
     x, y, z = ox + t * dx, oy + t * dy, oz + t * dz
@@ -376,9 +377,12 @@ def _beside(k, p, q, hot, wall):
 
 @njit(cache=True, nogil=True)
 def _between(
-    begin, end, begin2, end2, box, box2, corner, count, wall, wall_box, tree, leaf, flat, plane, stack, found
+    begin, end, begin2, end2, box, box2, corner, count, wall, wall_box, tree, leaf, plane, stack, found
 ):
-    """List pieces that may stand between two clusters of pieces, as many as there is room for; how many."""
+    """List pieces that may hide the second of two clusters of pieces from the first; how many.
+
+    No more than there is room for: then there may be others.
+    """
     low, high = np.empty(3), np.empty(3)
     for x in range(3):
         low[x], high[x] = min(box[x], box2[x]), max(box[x + 3], box2[x + 3])
@@ -398,27 +402,29 @@ def _between(
         for k in range(leaf[node - first_leaf], leaf[node - first_leaf + 1]):
             if _outside(wall_box[k], low, high, plane, n_planes):
                 continue
-            # It has to have some of one on one side and some of the other on the other: by boxes first.
+            # Some of the one has to lie in front of it and some of the other behind: by boxes first.
+            flat = wall[k, 24]
             low1, high1 = _box_spread(k, box, wall)
             low2, high2 = _box_spread(k, box2, wall)
-            if not ((low1 < -flat and high2 > flat) or (low2 < -flat and high1 > flat)):
+            if high1 <= flat or low2 >= -flat:
                 continue
-            if low1 < -flat and high1 > flat:
+            if low1 < -flat:
                 low1, high1 = _spread(k, begin, end, wall, corner, count)
-            if low2 < -flat and high2 > flat:
+            if high2 > flat:
                 low2, high2 = _spread(k, begin2, end2, wall, corner, count)
-            if (low1 < -flat and high2 > flat) or (low2 < -flat and high1 > flat):
+            if high1 > flat and low2 < -flat:
                 found[m] = k
                 m += 1
                 if m == found.shape[0]:
                     return m
+    return m
     return m
 
 
 @njit(cache=True, nogil=True)
 def _block(
     a, b, flip, cluster, box, first, hot, corner, count, rule, gauss, wall, wall_box, own, tree, leaf,
-    flat, per_ray, most, found, some, stack, plane, buffer, out,
+    per_ray, most, found, some, stack, plane, buffer, out,
 ):  # fmt: skip
     """Exchange areas of the facets of cluster a with those of cluster b, into out [i, j].
 
@@ -426,6 +432,7 @@ def _block(
     """
     begin, end = cluster[a], cluster[a + 1]
     begin2, end2 = cluster[b], cluster[b + 1]
+    beg_a, end_a, beg_b, end_b = (begin2, end2, begin, end) if flip else (begin, end, begin2, end2)
     n_found = -1  # not looked for yet
     last = -1
     for i in range(begin, end):
@@ -441,8 +448,9 @@ def _block(
                         n_found = 0
                         if leaf[leaf.shape[0] - 1] > 0:
                             n_found = _between(
-                                first[begin], first[end], first[begin2], first[end2], box[a], box[b], corner,
-                                count, wall, wall_box, tree, leaf, flat, plane, stack, found,
+                                first[beg_a], first[end_a], first[beg_b], first[end_b], box[b if flip else a],
+                                box[a if flip else b], corner, count, wall, wall_box, tree, leaf, plane,
+                                stack, found,
                             )  # fmt: skip
                     if n_found > 0:
                         n_rays = int(value / min(hot[p, 6], hot[q, 6]) * per_ray)
@@ -456,9 +464,9 @@ def _block(
                                 k = found[c]
                                 if own[k] == p or own[k] == q or not _beside(k, p, q, hot, wall):
                                     continue
-                                low1, high1 = _spread(k, p, p + 1, wall, corner, count)
-                                low2, high2 = _spread(k, q, q + 1, wall, corner, count)
-                                if (low1 < -flat and high2 > flat) or (low2 < -flat and high1 > flat):
+                                _, high1 = _spread(k, one, one + 1, wall, corner, count)
+                                low2, _ = _spread(k, other, other + 1, wall, corner, count)
+                                if high1 > wall[k, 24] and low2 < -wall[k, 24]:
                                     some[m] = k
                                     m += 1
                         if m > 0:
@@ -474,7 +482,7 @@ def _block(
 
 @njit(cache=True, nogil=True)
 def exchange_in_space(
-    start, stop, cluster, box, first, hot, corner, count, rule, gauss, wall, wall_box, own, tree, leaf, flat,
+    start, stop, cluster, box, first, hot, corner, count, rule, gauss, wall, wall_box, own, tree, leaf,
     per_ray, most, packed,
 ):  # fmt: skip
     """Exchange areas A_i F_ij of facets in space, pair of clusters by pair.
@@ -500,9 +508,10 @@ def exchange_in_space(
         Integration points (m) and the area each stands for (m^2).
     gauss : float64[g, 2]
         Points and weights on [0, 1].
-    wall : float64[walls, 24]
+    wall : float64[walls, 25]
         Flat pieces that may stand in the way: unit normal and distance from the origin of the plane, then of
-        four planes through the sides, with the piece in front of them; center and radius of a ball around.
+        four planes through the sides, with the piece in front of them; center and radius of a ball
+        around; distance below which a corner lies in the plane, m.
     wall_box : float64[walls, 6]
         m.
     own : int64[walls]
@@ -511,8 +520,6 @@ def exchange_in_space(
         Boxes of a complete binary tree over walls, m.
     leaf : int64[2^(d-1) + 1]
         First wall of each leaf.
-    flat : float
-        Distance below which a corner lies in a plane, m.
     per_ray : float
         Rays per view factor (the larger one of the pair).
     most : int
@@ -535,7 +542,7 @@ def exchange_in_space(
     for _ in range(start, stop):
         _block(
             a, b, False, cluster, box, first, hot, corner, count, rule, gauss, wall, wall_box, own, tree,
-            leaf, flat, per_ray, most, found, some, stack, plane, buffer, out,
+            leaf, per_ray, most, found, some, stack, plane, buffer, out,
         )  # fmt: skip
         for i in range(cluster[a], cluster[a + 1]):
             at = i * (i + 1) // 2
@@ -549,7 +556,7 @@ def exchange_in_space(
 @njit(cache=True, nogil=True)
 def asymmetry_in_space(
     start, stop, pairs, cluster, box, first, hot, corner, count, rule, gauss, wall, wall_box, own, tree, leaf,
-    flat, per_ray, most, difference, size,
+    per_ray, most, difference, size,
 ):  # fmt: skip
     """How far A_i F_ij and A_j F_ji, each computed alone, differ over some pairs of clusters.
 
@@ -573,7 +580,7 @@ def asymmetry_in_space(
         for way in range(2):
             _block(
                 a, b, way == 1, cluster, box, first, hot, corner, count, rule, gauss, wall, wall_box, own,
-                tree, leaf, flat, per_ray, most, found, some, stack, plane, buffer, out[way],
+                tree, leaf, per_ray, most, found, some, stack, plane, buffer, out[way],
             )  # fmt: skip
         difference[w] = size[w] = 0.0
         for i in range(cluster[a], cluster[a + 1]):
@@ -845,17 +852,15 @@ def asymmetry_in_plane(
 
 
 @njit(cache=True, nogil=True)
-def may_hide(start, stop, wall, corner, count, flat, out):
+def may_hide(start, stop, wall, corner, count, out):
     """Whether some of the scene lies on either side of each flat piece.
 
     Parameters
     ----------
-    wall : float64[walls, 24]
+    wall : float64[walls, 25]
     corner : float64[pieces, 4, 3]
         What exchanges heat, m.
     count : int64[pieces]
-    flat : float
-        m.
     out : bool[walls]
         Overwritten.
     """
@@ -864,7 +869,7 @@ def may_hide(start, stop, wall, corner, count, flat, out):
         p = 0
         while p < corner.shape[0] and not (below and above):
             low, high = _reach(count[p], corner[p], wall[k, 0], wall[k, 1], wall[k, 2], wall[k, 3])
-            below, above = below or low < -flat, above or high > flat
+            below, above = below or low < -wall[k, 24], above or high > wall[k, 24]
             p += 1
         out[k] = below and above
 

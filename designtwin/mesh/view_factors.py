@@ -21,7 +21,7 @@ Packed: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
 _CLUSTER = 8  # facets whose hindrances are looked up at once
 _LEAF = 6  # pieces of a box that a ray tests one by one
 _BULGE = 0.03  # rise over length of an edge from which a curved facet is cut into flat pieces
-_WARP = 1e-4  # distance of a quadrilateral's corners from a plane over its size, as flat as it must be
+_WARP = 5e-3  # distance of a quadrilateral's corners from a plane over its size, as flat as it must be
 _PER_RAY = 1e4  # rays per view factor: one ray stands for no more than 1e-4
 _MOST_RAYS = 256
 _BLOCKS = 32  # of a product; their sums are added in order
@@ -378,12 +378,13 @@ def _shape(pieces: _Pieces) -> tuple[FloatArray, FloatArray]:
 
 
 def _walls(pieces: _Pieces, size: float) -> FloatArray:
-    """Planes of pieces and of their sides, balls around them, float64[k, 24]; see ``exchange_in_space``."""
+    """Planes of pieces and of their sides, balls around them, float64[k, 25]; see ``exchange_in_space``."""
     x, four = pieces.corner, pieces.count == 4
-    out = np.empty((len(x), 24))
+    out = np.empty((len(x), 25))
     vector = np.cross(x[:, 1] - x[:, 0], x[:, 2] - x[:, 0]) + np.cross(x[:, 2] - x[:, 0], x[:, 3] - x[:, 0])
     normal = vector / np.maximum(np.linalg.norm(vector, axis=1), 1e-300)[:, None]
-    out[:, :3], out[:, 3] = normal, np.einsum("fa,fa->f", normal, x[:, 0])
+    middle = np.where(four[:, None], x.mean(axis=1), x[:, :3].mean(axis=1))
+    out[:, :3], out[:, 3] = normal, np.einsum("fa,fa->f", normal, middle)
     for side in range(4):
         a = x[:, side]
         b = np.where((four & (side < 3) | (side < 2))[:, None], x[:, (side + 1) % 4], x[:, 0])
@@ -394,8 +395,11 @@ def _walls(pieces: _Pieces, size: float) -> FloatArray:
         out[:, 4 + 4 * side : 7 + 4 * side] = inward
         # What passes between two neighbors meets both rather than none.
         out[:, 7 + 4 * side] = np.einsum("fa,fa->f", inward, a) - 1e-9 * size
-    out[:, 20:23] = x[:, :3].mean(axis=1)
+    out[:, 20:23] = middle
     out[:, 23] = np.linalg.norm(x - out[:, None, 20:23], axis=2).max(axis=1)
+    # A neighbor of a warped piece lies behind its plane by as much as its own corners do.
+    warp = np.abs(np.einsum("fna,fa->fn", x, normal) - out[:, 3:4]).max(axis=1)
+    out[:, 24] = 1e-8 * size + 3.0 * warp
     return out
 
 
@@ -409,7 +413,6 @@ def _in_space(own: _Pieces, others: _Pieces, n: int, occlusion: bool) -> ViewFac
     box = np.ascontiguousarray(clusters.box[len(clusters.box) // 2 :])
     hot, rule = _shape(own)
     size = float(np.linalg.norm(high.max(axis=0) - low.min(axis=0)))
-    flat = 1e-8 * size
     s, w = gauss_legendre(10)
     gauss = np.column_stack([0.5 + 0.5 * s, 0.5 * w])
     n_walls = len(own.count) + len(others.count)
@@ -417,7 +420,7 @@ def _in_space(own: _Pieces, others: _Pieces, n: int, occlusion: bool) -> ViewFac
     if occlusion:
         all_, _ = _joined(own, others, np.ones(n_walls, bool))
         planes = _walls(all_, size)
-        parallel.run(radiation.may_hide, n_walls, planes, own.corner, own.count, flat, hides, grain=64)
+        parallel.run(radiation.may_hide, n_walls, planes, own.corner, own.count, hides, grain=64)
     walls, name = _joined(own, others, hides)
     least, most = _extents(walls)
     tree = _tree(least, most, _LEAF)
@@ -425,7 +428,7 @@ def _in_space(own: _Pieces, others: _Pieces, n: int, occlusion: bool) -> ViewFac
     wall_box = np.column_stack([least, most])[tree.order]
     scene = (
         cluster, box, first, hot, own.corner, own.count, rule, gauss, _walls(walls, size), wall_box, name,
-        tree.box, tree.leaf, flat, _PER_RAY, _MOST_RAYS,
+        tree.box, tree.leaf, _PER_RAY, _MOST_RAYS,
     )  # fmt: skip
     packed = np.empty(n * (n + 1) // 2, np.float32)
     n_clusters = len(cluster) - 1

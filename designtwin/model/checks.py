@@ -23,8 +23,9 @@ from designtwin.errors import (
 from designtwin.mesh.mesh import Mesh
 from designtwin.model.connections import equations_of, joined_pieces, linked_nodes
 from designtwin.model.domains import NodalMatrices, rigid_motions
-from designtwin.model.heat import HeatLoad
+from designtwin.model.heat import COLD, HeatLoad
 from designtwin.model.loads import Acceleration, Centrifugal, Gravity, Load
+from designtwin.model.magnitude import Magnitude
 from designtwin.model.sections import Section, Truss
 from designtwin.model.supports import InertiaRelief, Prescribed, Support
 from designtwin.typing import FloatArray, IntArray, SparseMatrix
@@ -109,6 +110,7 @@ def check_thermal(model: Model, case: LoadCase, *, transient: bool = False) -> t
                 )
         _check_levels(model, case, supports)
     notes = [*_unit_notes(model), *(note for one in model.connections for note in one.notes(model))]
+    notes += _cold_notes(case, supports)
     if not case.heat_loads and not supports:
         notes.append(f"case {case.name!r}: no heat enters or leaves")
     return tuple(notes)
@@ -569,8 +571,9 @@ def describe_motion(basis: FloatArray, center: FloatArray, size: float, model: M
         y = np.linalg.lstsq(basis[3:], w, rcond=1e-9)[0]
         t = basis[:3] @ y
         t = t - pure @ (pure.T @ t)
-        pitch = float(t @ w)
-        through = center + size * np.cross(w, t)
+        turn = basis[3:] @ y  # w is the nearest named direction; a pitch along that would be its tilt
+        pitch = float(t @ turn)
+        through = center + size * np.cross(turn, t)
         axes.append((w, through, pitch, t))
     if plane:
         texts += [f"to rotate in the plane about {_place(through)}" for _, through, _, _ in axes]
@@ -684,6 +687,25 @@ def _load_notes(model: Model, case: LoadCase, supports: Sequence[Support]) -> li
         and not any(isinstance(load, _WEIGHT) or load.nodal_forces(model).any() for load in case.loads)
     ):
         notes.append(f"case {case.name!r}: its loads are all zero")
+    return notes
+
+
+def _cold_notes(case: LoadCase, supports: Sequence[Support]) -> list[str]:
+    """Sentences on temperatures beside radiation that look as if degC had been taken for kelvin."""
+    items: list[Load | Support] = [*case.heat_loads, *supports]
+    if not any(hasattr(item, "emissivity") for item in items):
+        return []
+    notes = []
+    for item in items:
+        given = getattr(item, "value", None) or getattr(item, "ambient", None)
+        if hasattr(item, "emissivity") or not isinstance(given, Magnitude) or given.values is None:
+            continue
+        low = float(given.values.min())
+        if given.dimension == "temperature" and low < COLD:
+            notes.append(
+                f"case {case.name!r}: {item.said} is at {show(low, 'temperature')}, {low:g} in kelvin, in a "
+                f"case that radiates; if '{low:g} degC' was meant, write so"
+            )
     return notes
 
 

@@ -40,8 +40,8 @@ __all__ = [
 STEFAN_BOLTZMANN = 5.670374419e-8
 """W/(m^2 K^4), exact in the SI of 2019 (CODATA 2018, rounded to ten digits)."""
 
-_COLD = 150.0
-"""K. A plain number below it, given as the temperature of surroundings that radiate, was meant in degC."""
+COLD = 150.0
+"""K. A plain number below it, given as a temperature beside what radiates, was most likely meant in degC."""
 
 
 class _Shares(NamedTuple):
@@ -588,7 +588,7 @@ def refuse_celsius(stated: Any, what: str) -> None:
     if isinstance(stated, StatedTable | StatedField):
         stated = stated.values
     for number in _plain_numbers(stated):
-        if number < _COLD:
+        if number < COLD:
             raise ModelError(
                 f"{what} is the plain number {number:g}, which is in kelvin: {show(number, 'temperature')}. "
                 f"Did you mean '{number:g} degC'? Radiation needs absolute temperatures, so say which: with "

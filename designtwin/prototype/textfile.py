@@ -39,6 +39,7 @@ Amounts may vary, and coefficients come from correlations:
 
     total = { over = "time", at = ["0 s", "2 min"], values = ["0 W", "40 W"], outside = "hold" }
     total = { log = "drive.csv", time = "t", column = "power", unit = "kW" }    # beside this file
+    value = { points = "T.csv", length_unit = "mm", unit = "degC" }             # of a Temperature
     coefficient = { natural_convection = "vertical plate", length = "0.1 m", ambient = "25 degC" }
     coefficient = { forced_convection = "cylinder", diameter = "9 mm", speed = "2 m/s", ambient = "25 degC" }
 
@@ -70,6 +71,7 @@ from designtwin.criteria.verdict import Verdict, overall
 from designtwin.errors import DesignTwinError, ModelError, did_you_mean
 from designtwin.io import read_mesh
 from designtwin.io.logs import Signal, read_log
+from designtwin.io.points import read_points
 from designtwin.mesh import selections
 from designtwin.mesh.mesh import Mesh
 from designtwin.mesh.selections import Selection
@@ -411,6 +413,10 @@ class _Reader:
             return given
         if {"over", "at", "values"} <= given.keys():
             return magnitude.table(**given)
+        if isinstance(given.get("points"), str):
+            rest = {key: entry for key, entry in given.items() if key not in ("points", "outside")}
+            cloud = read_points(self.path.parent / given["points"], **rest)
+            return magnitude.field(cloud.points, cloud.values, outside=given.get("outside", "raise"))
         if {"points", "values"} <= given.keys():
             return magnitude.field(**given)
         if "log" in given:

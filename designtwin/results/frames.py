@@ -258,6 +258,7 @@ class Frames:
         self._lock: IO[str] | None = None
         self._access = threading.RLock()  # a picture may be drawn while the run goes on
         self._since, self._cost = clock.monotonic(), 0.0
+        self._indexed = -1  # instants in the index on disk
 
     # Beginning
 
@@ -306,6 +307,7 @@ class Frames:
         frames = cls(folder, data["key"])
         try:
             frames._times = [float(t) for t in data["times"]]
+            frames._indexed = len(frames._times)
             frames._scalars = {k: [float(v) for v in values] for k, values in data["scalars"].items()}
             for name, stated in data["arrays"].items():
                 frames._columns[name] = column = _Column(name, int(stated["length"]), folder)
@@ -405,6 +407,7 @@ class Frames:
             except OSError as error:
                 raise self._cannot(error) from error
             self._times.append(float(time))
+            self._indexed = min(self._indexed, i)
             if self._folder is None and self.bytes > MEMORY:
                 self._spill()
 
@@ -601,6 +604,8 @@ class Frames:
 
     def _write_index(self) -> None:
         assert self.path is not None
+        if self._indexed == len(self._times):
+            return
         data = {
             "format": _FORMAT,
             "key": self.key,
@@ -620,6 +625,7 @@ class Frames:
         }
         with atomic(self.path / "index.json", error=StoreError) as stream:
             stream.write(json.dumps(data, allow_nan=False).encode())
+        self._indexed = len(self._times)
 
     def _sweep(self) -> None:
         """Remove what a killed run left behind: half-written files, and those of instants dropped."""

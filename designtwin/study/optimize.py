@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import inspect
 import json
@@ -17,12 +18,13 @@ from designtwin.criteria.verdict import Verdict, overall
 from designtwin.errors import DesignTwinError, ModelError, StudyError
 from designtwin.mesh import Mesh
 from designtwin.model.model import Model
+from designtwin.plain import Plain
 from designtwin.progress import track
 from designtwin.requirements import Quantity, Requirement
 from designtwin.study.store import Evaluation, Store
 from designtwin.study.variables import Variable
 from designtwin.typing import FloatArray
-from designtwin.units import show, to_si
+from designtwin.units import show, show_time, to_si
 
 _STEP = 2e-3
 """Difference step, share of a variable's range."""
@@ -173,7 +175,7 @@ class Best:
         return "\n".join(lines)
 
 
-class _OutOfBudget(Exception):
+class _Ended(Exception):
     """Ends the optimizer from inside an evaluation."""
 
 
@@ -246,7 +248,9 @@ class Study:
                 f"tolerance is a relative change between 0 and 1, such as 1e-3; got {tolerance!r}"
             )
         start = self.model_of({name: v.start for name, v in self.variables.items()})
-        store = Store(self.store, self._fingerprint(start))
+        tests = self._tests_of(start)  # misuse is told before the first analysis
+        # What is kept in memory alone cannot meet another study.
+        store = Store(self.store, {} if self.store is None else self._fingerprint(start, tests))
         search = _Search(self, store, max_analyses, seconds, tolerance)
         try:
             stopped = search.minimize()
@@ -288,6 +292,11 @@ class Study:
                     f"tests returned a {type(one).__name__} among its tests; return them as they are, "
                     "not run: [dtw.StrengthTest(model, ...)]"
                 )
+            if getattr(one, "store", None) is not None:
+                raise StudyError(
+                    f"a {type(one).__name__} of a study keeps its instants in store={str(one.store)!r}: a "
+                    "design would find those of another there; leave it out, Study(store=) keeps the findings"
+                )
         return list(tests)
 
     def objective_of(self, model: Model, verdicts: Sequence[Verdict]) -> float:
@@ -301,14 +310,18 @@ class Study:
             f"minimize={self.minimize.label} needs a {self.minimize.needs} analysis, which no test makes"
         )
 
-    def _fingerprint(self, model: Model) -> dict[str, str]:
+    def _fingerprint(self, model: Model, tests: Sequence[Test]) -> dict[str, str]:
         """What the evaluations depend on, by the word an error uses for it."""
+        try:
+            content = model.content_hash()[:16]
+        except DesignTwinError as error:
+            raise StudyError(
+                f"a study with store= must know its model again, and cannot: {error}; or leave store= out"
+            ) from error
+        asked = [[[r.content_hash() for r in t.requirements], _settings(t)] for t in tests]
         return {
-            "build function": _source_hash(self.build) + model.content_hash()[:16],
-            "tests": _source_hash(self.tests)
-            + _hash(
-                json.dumps([[str(r.content_hash()) for r in t.requirements] for t in self._tests_of(model)])
-            ),
+            "build function": _source_hash(self.build) + content,
+            "tests": _source_hash(self.tests) + _hash(json.dumps(asked)),
             "mesh": self.mesh.content_hash(),
             "variables": _hash(json.dumps([[n, v.to_dict()] for n, v in sorted(self.variables.items())])),
             "objective": self.minimize.content_hash(),
@@ -328,7 +341,8 @@ class Study:
             best = max(done, key=lambda e: (e.worst_slack, -e.number))
             broken = sorted(k for k, s in best.slacks.items() if s < 0.0)
             stopped += f"; no design met all requirements, the nearest one misses {', '.join(broken)}"
-        active = [key for key, slack in best.slacks.items() if slack < _ACTIVE]
+        when = {key: f" at {show_time(time)}" for key, time in best.instants.items()}
+        active = [key + when.get(key, "") for key, slack in best.slacks.items() if slack < _ACTIVE]
         for name, v in self.variables.items():
             at = v.scaled(best.values[name])
             if at < 1e-6 or at > 1 - 1e-6:
@@ -369,9 +383,9 @@ class _Search:
         known = self.store.find(values)
         if known is None:
             if len(self.seen) >= self.max_analyses:
-                raise _OutOfBudget(f"the budget of {self.max_analyses} analyses was used")
+                raise _Ended(f"the budget of {self.max_analyses} analyses was used")
             if time.monotonic() > self.deadline:
-                raise _OutOfBudget(f"the time of {self.max_seconds:.0f} s was used")
+                raise _Ended(f"the time of {self.max_seconds:.0f} s was used")
             known = self._analyse(values, purpose)
             self.store.add(known)
         self.seen.append(known)
@@ -398,6 +412,7 @@ class _Search:
         slacks: dict[str, float] = {}
         status: dict[str, str] = {}
         readings: dict[str, float] = {}
+        instants: dict[str, float] = {}
         for verdict in verdicts:
             for row in verdict.rows:
                 requirement = row.requirement
@@ -409,8 +424,19 @@ class _Search:
                     label = str(requirement) + (f" | {value.case}" if value.case else "")
                     # An unbounded interval is no number to steer by; far outside is as bad.
                     slacks[label] = float(np.clip(slack, -10.0, 10.0)) if not np.isnan(slack) else -10.0
+                    if value.instant is not None:
+                        instants[label] = value.instant
         return Evaluation(
-            number, values, objective, slacks, status, readings, "", time.perf_counter() - start, purpose
+            number,
+            values,
+            objective,
+            slacks,
+            status,
+            readings,
+            "",
+            time.perf_counter() - start,
+            purpose,
+            instants,
         )
 
     def responses(self, e: Evaluation) -> tuple[float, FloatArray]:
@@ -427,8 +453,11 @@ class _Search:
 
     def gradient(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Differences of objective [n] and slacks [m, n] at scaled variables."""
-        f0, c0 = self.responses(self.evaluate(x))
+        here = self.evaluate(x)
+        f0, c0 = self.responses(here)
         df, dc = np.zeros(len(x)), np.zeros((len(c0), len(x)))
+        failures: list[str] = []
+        stuck = 0
         for i in range(len(x)):
             for step in (_STEP, -_STEP) if x[i] + _STEP <= 1.0 else (-_STEP, _STEP):
                 y = x.copy()
@@ -437,10 +466,16 @@ class _Search:
                     continue
                 beside = self.evaluate(y, "gradient")
                 if beside.failure:
+                    failures.append(beside.failure)
                     continue
                 f1, c1 = self.responses(beside)
                 df[i], dc[:, i] = (f1 - f0) / step, (c1 - c0) / step
                 break
+            else:
+                stuck += 1
+        # Slopes of zero all around would look like an optimum.
+        if stuck == len(x) and failures and not here.failure:
+            raise _Ended(f"no design beside this one could be evaluated: {failures[0]}")
         return df, dc
 
     def minimize(self) -> str:
@@ -464,7 +499,7 @@ class _Search:
                     },
                     options={"ftol": self.tolerance, "maxiter": 100},
                 )
-            except _OutOfBudget as stop:
+            except _Ended as stop:
                 return str(stop)
         if out.success:
             return f"the objective changes by less than {self.tolerance:.1%} (SLSQP, {out.nit} steps)"
@@ -473,6 +508,28 @@ class _Search:
 
 def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _settings(test: Any) -> dict[str, str]:
+    """What a test is told besides model and requirements: duration, initial temperature, solver."""
+    if not dataclasses.is_dataclass(test):
+        return {"type": type(test).__qualname__}
+    told = {
+        field.name: _setting(getattr(test, field.name))
+        for field in dataclasses.fields(test)
+        if field.name not in ("model", "requirements", "name")
+    }
+    return {"type": type(test).__qualname__} | told
+
+
+def _setting(value: Any) -> str:
+    """One setting by its content."""
+    value = getattr(value, "temperature", value)  # a thermal case at the start
+    if isinstance(value, Plain):
+        return value.content_hash()
+    if isinstance(value, np.ndarray):
+        return hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()
+    return _source_hash(value) if callable(value) and not dataclasses.is_dataclass(value) else repr(value)
 
 
 def _source_hash(function: Callable[..., Any]) -> str:

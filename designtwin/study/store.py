@@ -37,6 +37,8 @@ class Evaluation:
     seconds : float
     purpose : str
         "design" for a step of the optimizer, "gradient" for a difference.
+    instants : mapping of "requirement | case" to float
+        When the worst was met, s, in a case that has a course in time.
     """
 
     number: int
@@ -48,6 +50,7 @@ class Evaluation:
     failure: str = ""
     seconds: float = 0.0
     purpose: str = "design"
+    instants: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def worst_slack(self) -> float:

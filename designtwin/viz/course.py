@@ -88,11 +88,7 @@ def plot_times(
         last = real[-1]
         if len(given) > 1:  # a single one is named by the title
             ends.append((float(last), one.label, color))
-    # A margin that begins at infinity, where nothing is loaded yet, is of interest near its limit.
-    least = [value for value, _, upper in bounds if upper is False and value > 0.0]
-    if least and low > 0.0:
-        high = min(high, 5.0 * max(*least, low))
-    low, high = _range(low, high, [value for value, _, _ in bounds])
+    low, high = _range(low, high, bounds)
     axes.set_ylim(low, high)
     for value, words, upper in bounds:
         if _limit_line(page, axes, value, words, upper):
@@ -342,10 +338,14 @@ def _ylabel(page: Page, axes: Any, text: str) -> None:
     )
 
 
-def _range(low: float, high: float, bounds: Sequence[float]) -> tuple[float, float]:
+def _range(low: float, high: float, bounds: Sequence[tuple[float, str, bool | None]]) -> tuple[float, float]:
     """Limits of the axis; a limit far away from all values would flatten them and stays outside."""
+    # A margin that begins at infinity, where nothing is loaded yet, is of interest near its limit.
+    least = [value for value, _, upper in bounds if upper is False and value > 0.0]
+    if least and low > 0.0:
+        high = min(high, 5.0 * max(*least, low))
     size = high - low or abs(high) or 1.0
-    for bound in bounds:
+    for bound, _, _ in bounds:
         if low - 2.0 * size <= bound <= high + 2.0 * size:
             low, high = min(low, bound), max(high, bound)
     size = high - low or abs(high) or 1.0

@@ -1072,7 +1072,7 @@ def _subtitle(result: Any, verdict: Any, shown: Shown) -> str:
         parts.append(f"{verdict.test}: {verdict.status}")
         if shown.outcome is not None:
             when = _judged_at(shown.outcome)
-            elsewhere = "" if when is None or _judged_here(shown) else f" at {units.show_time(when)}"
+            elsewhere = "" if when is None or _judged_here(shown) else f", judged at {units.show_time(when)}"
             parts.append(f"{shown.outcome.requirement}: {shown.outcome.status}{elsewhere}")
     return "   ·   ".join(parts)
 

@@ -206,6 +206,25 @@ def test_instants_beyond_memory_go_to_disk_and_say_the_same(bar, monkeypatch):
         assert (anew.at(TIMES[i]).stress() == after.frames[i].stress()).all()
 
 
+def test_iterations_along_a_course_give_the_same_digits_on_any_number_of_threads(bar):
+    from designtwin import parallel
+
+    times = np.linspace(0.0, 60.0, 40)
+    stated = model(bar, dtw.nodal(course(bar, times), times))
+    found = []
+    for n in (1, 3):
+        with parallel.use_threads(n):
+            found.append(dtw.solve_static(stated, solver=dtw.MultigridCG())["heat"])
+    one, other = found
+    assert "directions of load" in one.info.solver
+    factors = dtw.solve_static(stated, solver=dtw.Direct())["heat"]
+    for i in (0, 7, 39):
+        size = np.abs(factors.frames[i].displacement).max() + 1e-15
+        assert (one.frames[i].displacement == other.frames[i].displacement).all()
+        assert_allclose(one.frames[i].displacement, factors.frames[i].displacement, atol=1e-6 * size)
+    assert one.residual < 1e-6
+
+
 def test_heat_over_time_then_stress_at_its_instants():
     """Solved heat is taken as it is, at its instants; a bar held at its ends answers its mean."""
     mesh = rectangle("quad8", (12, 2), (0.12, 0.02))

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from builders import BLOCKS, block, box, merged, rectangle
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.special import erf
 
 import designtwin as dtw
 from designtwin.errors import (
@@ -136,7 +137,7 @@ def test_a_spot_over_time_stays_a_spot():
     over = dtw.table(over="time", at=[0.0, 100.0], values=[10.0, 90.0])
     spot, flux = Spot(on="xmax", magnitude=over), dtw.HeatFlux(on="xmax", magnitude=over)
     ratio = spot.nodal_heat(model, 50.0).sum() / flux.nodal_heat(model, 50.0).sum()
-    assert 0.3 < ratio < np.exp(-0.25)
+    assert ratio == pytest.approx(np.exp(-0.25) * (np.sqrt(np.pi) * erf(0.5)) ** 2, rel=1e-4)
 
 
 def test_breakpoints_of_a_load_are_those_of_all_its_amounts():
@@ -378,6 +379,21 @@ def test_radiation_fixes_the_level_and_a_transient_needs_none():
     free = model_of(box("tetra", 1), items=[heat, none])
     with pytest.raises(SingularSystemError):
         check_thermal(free, free.cases["hot"])
+
+
+def test_celsius_taken_for_kelvin_beside_radiation_is_noted():
+    """A given 80 is 80 K: beside what radiates that is nearly always a slip."""
+    lit = dtw.Radiation(on="ymax", emissivity=0.5, ambient="25 degC")
+    slips = [dtw.FixedTemperature(on="xmin", value=80.0),
+             dtw.Convection(on="xmax", coefficient=5.0, ambient=25.0)]  # fmt: skip
+    model = model_of(box("tetra", 1), items=[lit, *slips])
+    notes = [note for note in check_thermal(model, model.cases["hot"]) if "kelvin" in note]
+    assert len(notes) == 2
+    assert "FixedTemperature on 'xmin' is at -193.1 °C, 80 in kelvin" in notes[1]
+    assert "'80 degC'" in notes[1]
+    for items in ([lit, dtw.FixedTemperature(on="xmin", value="80 degC")], slips):
+        model = model_of(box("tetra", 1), items=items)
+        assert not [note for note in check_thermal(model, model.cases["hot"]) if "kelvin" in note]
 
 
 def test_each_piece_needs_its_own_radiation():

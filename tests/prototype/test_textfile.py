@@ -182,6 +182,39 @@ def test_materials_by_properties_tables_and_sections(folder):
     assert section.material.at("yield_strength", 423.15, test="x") == pytest.approx(225e6)
 
 
+HOT = """
+requirements = ['yield_margin() >= 1.1']
+mesh = { file = "wall.msh", length_unit = "mm" }
+[materials]
+body = "S355"
+[[supports]]
+type = "FixedSupport"
+on = "xmin"
+[[cases.measured]]
+type = "Temperature"
+value = { points = "T.csv", length_unit = "mm", unit = "degC" }
+[[cases.warming]]
+type = "Temperature"
+value = { over = "time", at = ["0 s", "5 min"], values = ["20 degC", "60 degC"] }
+reference = { body = "25 degC" }
+"""
+
+
+def test_temperatures_from_points_and_over_time(folder):
+    mesh = dtw.read_mesh(folder / "wall.msh", length_unit="mm")
+    rows = [f"{x},{y},{z},{25 + x}" for x, y, z in 1e3 * mesh.points]
+    (folder / "T.csv").write_text("\n".join(["x,y,z,T", *rows]))
+    design = read(folder, HOT)
+    state = design.model.cases["measured"].temperature
+    assert state.at_nodes(design.model) == pytest.approx(298.15 + 1e3 * mesh.points[:, 0])
+    (verdict,) = design.run()
+    assert verdict.result["warming"].times.tolist() == [0.0, 300.0]
+    assert "5 min" in str(verdict.result)
+    (folder / "T.csv").write_text("x,y,z,T\n0,0,0,warm\n")
+    with pytest.raises(ModelError, match=r"T\.csv, line 2: column 'T' holds 'warm'"):
+        read(folder, HOT)
+
+
 # --- mistakes ----------------------------------------------------------------------------------------------
 
 
