@@ -117,18 +117,22 @@ class HeatSolver:
             If no solver gets there.
         """
         start = clock.perf_counter()
-        system = self.system(u, time, rate)
         made = self.made
         stale = made is None or not (
             made.rate == rate or (made.rate > 0.0 and _STALE[0] <= rate / made.rate <= _STALE[1])
         )
-        now = SetUp(rate, time, u.copy()) if stale else made
-        if stale:
-            assert now is not None
-            self._set_up(system, now)
+        known: list[System] = []
+
+        def system() -> System:
+            if not known:
+                known.append(self.system(u, time, rate))
+            return known[0]
+
         before = self.seconds["set-up"]
+        if stale:
+            self._set_up(system(), SetUp(rate, time, u.copy()))
         try:
-            found = self._iterate(system, r, u, time, enough)
+            found = self._iterate(system, r, u, time, rate, enough)
         except ConvergenceError as reason:
             found = self._again(system, SetUp(rate, time, u.copy()), r, enough, reason)
         self.iterations += found.iterations
@@ -140,7 +144,7 @@ class HeatSolver:
         x = found.x
         if balanced:
             free = np.where(self.equations.map(time).fixed, 0.0, 1.0)
-            image = self._image(system, rate, free)
+            image = self._image(system(), rate, free)
             x = x + float(found.rest.sum()) / float(image.sum()) * free
         return x
 
@@ -160,10 +164,16 @@ class HeatSolver:
         self.seconds["set-up"] += clock.perf_counter() - start
 
     def _iterate(
-        self, system: System, r: FloatArray, u: FloatArray, time: float | None, enough: Enough | None
+        self,
+        system: Callable[[], System],
+        r: FloatArray,
+        u: FloatArray,
+        time: float | None,
+        rate: float,
+        enough: Enough | None,
     ) -> Found:
         assert self._preconditioner is not None
-        product = self.equations.product(system, u, time)
+        product = self.equations.product(u, time, rate, system)
         if not self.equations.symmetric:
             return gmres(product, self._preconditioner, r, rtol=_FORCING)
         if enough is None:
@@ -181,25 +191,30 @@ class HeatSolver:
         return conjugate_gradients(product, self._preconditioner, r, enough=told)
 
     def _again(
-        self, system: System, made: SetUp, r: FloatArray, enough: Enough | None, reason: ConvergenceError
+        self,
+        system: Callable[[], System],
+        now: SetUp,
+        r: FloatArray,
+        enough: Enough | None,
+        reason: ConvergenceError,
     ) -> Found:
         """With a set-up of this very system; then with factors, which always serve."""
-        assert self.made is not None
-        if self.made.rate != made.rate or not np.array_equal(self.made.u, made.u):
-            self._set_up(system, made)
+        made, state = self.made, (r, now.u, now.time, now.rate, enough)
+        if made is None or made.rate != now.rate or not np.array_equal(made.u, now.u):
+            self._set_up(system(), now)
             try:
-                return self._iterate(system, r, made.u, made.time, enough)
+                return self._iterate(system, *state)
             except ConvergenceError as second:
                 reason = second
         if self.solver is not None:
             raise reason
         self.fall_back()
         try:
-            self._set_up(system, made)
+            self._set_up(system(), now)
         except ResourceError:
             raise reason from None
         self.notes = (*self.notes, f"Direct took over: {reason}")
-        return self._iterate(system, r, made.u, made.time, enough)
+        return self._iterate(system, *state)
 
 
 def _line_search(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time as clock
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -359,17 +360,26 @@ class _Run:
         return [t for i, t in enumerate(stops) if i == len(stops) - 1 or stops[i + 1] - t > tiny]
 
     def _expected_spread(self, u: FloatArray) -> float:
-        """Spread of the temperatures to come, K, from one linear implicit step over the whole duration."""
-        end, rate = self.plan.duration, 1.0 / self.plan.duration
-        map_ = self.equations.map(end)
-        guess = map_.expand(np.where(map_.fixed, 0.0, u))
-        rest = rate * (self.equations.stored(guess) - self._e0) + self._missing(guess, end)
-        r = np.where(map_.fixed, 0.0, map_.restrict(-rest))
-        probe = HeatSolver(self.equations, self.heat.solver)
-        x = probe.solve(r, guess, end, rate, None)
-        after = guess + (x if map_.transform is None else np.asarray(map_.transform @ x))
+        """Spread of the temperatures to come, K.
+
+        From single linear implicit steps to the end and, as loads may be off by then, to where they put in
+        most.
+        """
+        ends = self._kinks[1:]
+        if len(ends) > 1:
+            heat = [abs(float(self.equations.given(u, t).total.sum())) for t in ends[:: -(-len(ends) // 50)]]
+            ends = sorted({ends[-1], ends[:: -(-len(ends) // 50)][int(np.argmax(heat))]})
         used = self.dofs.gather(np.isin(np.arange(self.dofs.n_points), self.equations.model.mesh.used_nodes))
-        both = np.concatenate([u[used > 0], after[used > 0]])
+        seen = [u[used > 0]]
+        for end in ends:
+            rate, map_ = 1.0 / end, self.equations.map(end)
+            guess = map_.expand(np.where(map_.fixed, 0.0, u))
+            rest = rate * (self.equations.stored(guess) - self._e0) + self._missing(guess, end)
+            r = np.where(map_.fixed, 0.0, map_.restrict(-rest))
+            x = HeatSolver(self.equations, self.heat.solver).solve(r, guess, end, rate, None)
+            after = guess + (x if map_.transform is None else np.asarray(map_.transform @ x))
+            seen.append(after[used > 0])
+        both = np.concatenate(seen)
         return max(float(np.ptp(both)), 1e-6 * float(np.abs(both).max(initial=1.0)), 1e-9)
 
     def _begin(self, u: FloatArray) -> _State:
@@ -486,13 +496,13 @@ class _Run:
         After a sudden change heat goes as the root of time, and steps of any size make a like error; spread
         over time itself, the first of them would have to be as small as the cells let them.
         """
-        begins = max(t for t in self._kinks if t <= time * (1.0 + 1e-12))
-        ends = min(t for t in self._kinks if t > time * (1.0 + 1e-12))
-        span = ends - begins
+        k = bisect_right(self._kinks, time * (1.0 + 1e-12)) - 1
+        begins, ends = self._kinks[k], self._kinks[k + 1]
         since = max(time - begins, 0.0)
-        share = (np.sqrt(min(since + size, span)) - np.sqrt(since)) / np.sqrt(span)
+        share = np.sqrt(min(since + size, ends - begins)) - np.sqrt(since)
+        all_shares = np.sqrt(np.diff(self._kinks)).sum()  # from kink to kink, each is a start of its own
         least = _KINK * self.tolerance if self._melts else 0.0  # a front that passes a node is a kink in time
-        return float(max(self.tolerance * share * span / self.plan.duration, least))
+        return float(max(self.tolerance * share / all_shares, least))
 
     def _solve_linear(
         self, u: FloatArray, rest: FloatArray, time: float, rate: float, enough: float

@@ -12,13 +12,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from designtwin import parallel
-from designtwin.assembly.cells import CellBlock, applied, axes_at, conductivity_tensors, tables, warmth_at
+from designtwin.assembly.cells import (
+    CellBlock,
+    PointTables,
+    applied,
+    axes_at,
+    conductivity_tensors,
+    tables,
+    warmth_at,
+)
 from designtwin.assembly.constraints import connected
 from designtwin.assembly.matrices import (
     CellMatrices,
@@ -32,7 +41,7 @@ from designtwin.assembly.systems import coarsening_of, system_of, turned
 from designtwin.assembly.tetrahedra import Capacity, HeatTetrahedra
 from designtwin.assembly.topology import Topology
 from designtwin.assembly.unknowns import AffineMap, DofMap
-from designtwin.kernels import surface, volume
+from designtwin.kernels import pattern, surface, volume
 from designtwin.model.connections import bound_nodes, linked_nodes
 from designtwin.model.domains import Domain, NodalMatrices, face_matrices
 from designtwin.model.model import LoadCase, Model
@@ -100,8 +109,8 @@ class HeatCells(Protocol):
         """The same cell by cell."""
         ...
 
-    def skew(self, u: FloatArray) -> MatrixTerm | None:
-        """What conductivity that changes with temperature adds to the tangent, not symmetric."""
+    def tangent(self, u: FloatArray, rate: float) -> SparseMatrix:
+        """The whole tangent, with what conductivity that changes with temperature adds; not symmetric."""
         ...
 
 
@@ -160,8 +169,8 @@ class _ConstantCells:
     def matrices(self, u: FloatArray, rate: float) -> CellMatrices:
         return _both(conductivity_of(self.model), capacity_of(self.model), rate)
 
-    def skew(self, u: FloatArray) -> MatrixTerm | None:
-        return None
+    def tangent(self, u: FloatArray, rate: float) -> SparseMatrix:
+        raise AssertionError("the tangent of constant properties is symmetric")
 
 
 def _capacity_of_free(model: Model, topology: Topology) -> Capacity:
@@ -189,6 +198,17 @@ class _ChangingCells:
         skewed = any(block.section.material.varies_with_temperature("conductivity") for block in blocks)
         return cls(model, topology, skewed)
 
+    @cached_property
+    def _points(self) -> tuple[tuple[FloatArray, FloatArray], ...]:
+        """Of each block: shape functions and volumes of the points that integrate storage."""
+        return tuple(_capacity_points(self.model, block) for block in self.topology.blocks)
+
+    @cached_property
+    def _slots(self) -> tuple[NDArray[np.int32], ...]:
+        """Of each block: where the entries of its cells are."""
+        place, shared = self.topology.place, self.topology.pattern
+        return tuple(shared.slots(place[block.conn]) for block in self.topology.blocks)
+
     def _nodal(self, u: FloatArray) -> FloatArray:
         return self.topology.dofs(1).scatter(u)
 
@@ -197,8 +217,7 @@ class _ChangingCells:
         out = np.zeros((len(warm), 1))
         for block in self.topology.blocks:
             at = tables(block)
-            grad = np.empty((len(block.conn), len(at.xi), 3))
-            volume.scalar_gradient(self.model.mesh.points, block.conn, at.gradient, warm, grad)
+            grad = _gradient(self.model, block, at, warm)
             k, k_of = conductivity_tensors(self.model, block, at, warm)
             volume.flux_divergence(
                 self.model.mesh.points, block.conn, at.shape, at.gradient, at.weight, block.kind, block.scale,
@@ -209,24 +228,63 @@ class _ChangingCells:
     def stored(self, u: FloatArray) -> FloatArray:
         warm = self._nodal(u)
         out = np.zeros((len(warm), 1))
-        for block in self.topology.blocks:
-            shape, measure = _capacity_points(self.model, block)
+        for block, (shape, measure) in zip(self.topology.blocks, self._points, strict=True):
             local = warmth_at(block, shape, warm)
             heat = block.section.material.enthalpy(local) * measure
             surface.scatter(block.conn, shape, np.ascontiguousarray(heat[:, :, None]), out)
         return self.topology.dofs(1).gather(out[:, 0])
 
     def terms(self, u: FloatArray, rate: float) -> tuple[Term, ...]:
-        return (MatrixTerm(cell_matrix(self.topology, self.matrices(u, rate), 1)),)
+        return (MatrixTerm(self._assembled(u, rate, skew=False)),)
+
+    def tangent(self, u: FloatArray, rate: float) -> SparseMatrix:
+        return self._assembled(u, rate, skew=True).tocsr()
+
+    def _assembled(self, u: FloatArray, rate: float, *, skew: bool) -> SparseMatrix:
+        warm = self._nodal(u)
+        data = self.topology.pattern.empty(1)
+        for k, block in enumerate(self.topology.blocks):
+            step = max(64, _BATCH // block.element.n_nodes**2)
+            for first in range(0, len(block.conn), step):
+                rows = np.arange(first, min(first + step, len(block.conn)))
+                matrices = conductivity_of(self.model, warm)(block, rows)
+                if skew:
+                    matrices += _flux_change_of(self.model, warm)(block, rows)
+                if rate != 0.0:
+                    shape, measure = self._points[k]
+                    part = block.take(rows)
+                    stored = part.section.material.heat_capacity(warmth_at(part, shape, warm))
+                    matrices += rate * _weighted(shape, stored * measure[rows])
+                pattern.add_at(self._slots[k][rows], matrices.reshape(len(rows), -1), data.reshape(-1))
+        return self.topology.pattern.matrix(data)
 
     def matrices(self, u: FloatArray, rate: float) -> CellMatrices:
         warm = self._nodal(u)
         return _both(conductivity_of(self.model, warm), capacity_of(self.model, warm), rate)
 
-    def skew(self, u: FloatArray) -> MatrixTerm | None:
-        if not self.skewed:
-            return None
-        return MatrixTerm(cell_matrix(self.topology, _flux_change_of(self.model, self._nodal(u)), 1))
+
+_BATCH = 3_000_000  # numbers in the cell matrices that are held at once
+
+
+def _gradient(model: Model, block: CellBlock, at: PointTables, nodal: FloatArray) -> FloatArray:
+    """Gradient of a nodal field at table points, float64[n_cells, q, 3]."""
+    out = np.empty((len(block.conn), len(at.xi), 3))
+
+    def cells(start: int, stop: int) -> None:
+        conn = block.conn[start:stop]
+        volume.scalar_gradient(model.mesh.points, conn, at.gradient, nodal, out[start:stop])
+
+    parallel.run(cells, len(out), grain=1024)
+    return out
+
+
+def _weighted(shape: FloatArray, weight: FloatArray) -> FloatArray:
+    """The integral of N_i w N_j in each cell, float64[k, n, n], of weights float64[k, q] (volume in them)."""
+    n = shape.shape[1]
+    table = np.ascontiguousarray((shape[:, :, None] * shape[:, None, :]).reshape(len(shape), n * n))
+    out = np.empty((len(weight), n * n))
+    parallel.run(pattern.weighted, len(out), table, np.ascontiguousarray(weight), out, grain=512)
+    return out.reshape(-1, n, n)
 
 
 _ZERO_CELSIUS = 273.15
@@ -264,15 +322,7 @@ def capacity_of(model: Model, temperature: FloatArray | None = None) -> CellMatr
         part = block.take(rows)
         shape, measure = _capacity_points(model, part)
         local = None if temperature is None else warmth_at(part, shape, temperature)
-        stored = part.section.material.heat_capacity(local) * measure
-        out = np.empty((len(part.conn), part.element.n_nodes, part.element.n_nodes))
-        value = np.ascontiguousarray(stored[:, :, None, None])
-
-        def cells(start: int, stop: int) -> None:
-            surface.facet_matrices(shape, value[start:stop], out[start:stop])
-
-        parallel.run(cells, len(out), grain=128)
-        return out
+        return _weighted(shape, part.section.material.heat_capacity(local) * measure)
 
     return matrices
 
@@ -283,16 +333,20 @@ def _flux_change_of(model: Model, temperature: FloatArray) -> CellMatrices:
     def matrices(block: CellBlock, rows: IntArray) -> FloatArray:
         part = block.take(rows)
         at = tables(part)
-        grad = np.empty((len(part.conn), len(at.xi), 3))
-        volume.scalar_gradient(model.mesh.points, part.conn, at.gradient, temperature, grad)
+        grad = _gradient(model, part, at, temperature)
         local = warmth_at(part, at.shape, temperature)
         axes = axes_at(model, part, at)
         slope = np.asarray(part.section.conductivity_slope(local.ravel(), axes)).reshape(*local.shape, 3, 3)
         flux = np.ascontiguousarray(np.einsum("cqij,cqj->cqi", slope, grad))
         out = np.empty((len(part.conn), part.element.n_nodes, part.element.n_nodes))
-        volume.flux_change(
-            model.mesh.points, part.conn, at.shape, at.gradient, at.weight, part.kind, part.scale, flux, out
-        )
+
+        def cells(start: int, stop: int) -> None:
+            volume.flux_change(
+                model.mesh.points, part.conn[start:stop], at.shape, at.gradient, at.weight, part.kind,
+                part.scale[start:stop], flux[start:stop], out[start:stop],
+            )  # fmt: skip
+
+        parallel.run(cells, len(out), grain=256)
         return out
 
     return matrices
@@ -539,23 +593,33 @@ class HeatEquations:
         coarse = coarsening_of(self.model, self.topology, cells, terms, extra, map_)
         return system_of(self.model, self.topology, self.dofs, terms, map_, coarse)
 
-    def product(self, system: System, u: FloatArray, time: float | None = None) -> Spread:
-        """The whole tangent at u times x of the unknowns of `map`; fixed rows and columns left out."""
-        skew, far, map_ = self._cells.skew(u), self._loads.far(u, time), self.map(time)
-        if skew is None and far is None:
-            return system.apply
+    def product(self, u: FloatArray, time: float | None, rate: float, system: Callable[[], System]) -> Spread:
+        """The whole tangent at u times x of the unknowns of `map`; fixed rows and columns left out.
+
+        Parameters
+        ----------
+        system : function
+            Returns what `system` does for the same state; not called where the tangent is not symmetric.
+        """
+        map_, far = self.map(time), self._loads.far(u, time)
+        if not self._cells.skewed:
+            symmetric = system().apply
+            if far is None:
+                return symmetric
+        else:
+            parts = [self._cells.tangent(u, rate)]
+            parts += [t.matrix().tocsr() for t in (*self.joints, *self._loads.film(u, time))]
         transform = map_.transform
 
         def product(x: FloatArray) -> FloatArray:
-            out = system.apply(x)
             free = np.where(map_.fixed, 0.0, x)
             wide = free if transform is None else np.asarray(transform @ free)
-            more = np.zeros_like(wide)
-            if skew is not None:
-                more += skew.apply(wide)
-            if far is not None:
-                more += far(wide)
-            return out + np.where(map_.fixed, 0.0, map_.restrict(more))
+            more = np.zeros_like(wide) if far is None else far(wide)
+            if not self._cells.skewed:
+                return symmetric(x) + np.where(map_.fixed, 0.0, map_.restrict(more))
+            for part in parts:
+                more += part @ wide
+            return np.where(map_.fixed, 0.0, map_.restrict(more))
 
         return product
 

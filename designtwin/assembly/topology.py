@@ -62,6 +62,13 @@ class NodePattern:
 
         parallel.run(rows, last - first, grain=grain)
 
+    def slots(self, nodes: IntArray) -> NDArray[np.int32]:
+        """Where the entries of cells at nodes int64[k, n] are, int32[k, n * n]: to add them many times."""
+        out = np.empty((len(nodes), nodes.shape[1] ** 2), np.int32)
+        nodes = np.ascontiguousarray(nodes)
+        parallel.run(pattern.find_slots, len(nodes), self.indptr, self.indices, nodes, out, grain=1024)
+        return out
+
     def matrix(self, data: FloatArray) -> SparseMatrix:
         """Block-sparse matrix over these entries."""
         n = (len(self.indptr) - 1) * data.shape[1]

@@ -124,3 +124,61 @@ def add_blocks(begin, end, indptr, indices, nodes, matrices, data):
                 for i in range(b):
                     for j in range(b):
                         data[low, i, j] += matrices[c, p * b + i, q * b + j]
+
+
+@njit(cache=True, nogil=True)
+def find_slots(start, stop, indptr, indices, nodes, out):
+    """Where the entries of cells start to stop are in a sparse matrix.
+
+    Parameters
+    ----------
+    indptr, indices : int32[n_points + 1], int32[nnz]
+        Sorted pattern.
+    nodes : int64[n_cells, n]
+    out : int32[n_cells, n * n]
+        Overwritten.
+    """
+    n = nodes.shape[1]
+    for c in range(start, stop):
+        for p in range(n):
+            row = nodes[c, p]
+            for q in range(n):
+                column = nodes[c, q]
+                low, high = indptr[row], indptr[row + 1] - 1
+                while low < high:
+                    middle = (low + high) // 2
+                    if indices[middle] < column:
+                        low = middle + 1
+                    else:
+                        high = middle
+                out[c, p * n + q] = low
+
+
+@njit(cache=True, nogil=True)
+def add_at(slots, values, data):
+    """Add values float64[n_cells, k] to data float64[nnz] at their slots int32[n_cells, k], cell by cell."""
+    for c in range(slots.shape[0]):
+        for k in range(slots.shape[1]):
+            data[slots[c, k]] += values[c, k]
+
+
+@njit(cache=True, nogil=True)
+def weighted(start, stop, table, weight, out):
+    """out[c] = sum over q of weight[c, q] table[q], for rows start to stop.
+
+    With the products of shape functions as table that is the matrix of each cell: the integral of N_i w N_j.
+
+    Parameters
+    ----------
+    table : float64[q, k]
+    weight : float64[n_cells, q]
+    out : float64[n_cells, k]
+        Overwritten.
+    """
+    for c in range(start, stop):
+        for k in range(table.shape[1]):
+            out[c, k] = 0.0
+        for q in range(table.shape[0]):
+            w = weight[c, q]
+            for k in range(table.shape[1]):
+                out[c, k] += w * table[q, k]

@@ -28,7 +28,7 @@ HOLE = 0.01
 """Share of what a facet sees that may be missing (or too much) where nothing is said of openings."""
 
 _BLIND = 1e-3  # a facet that sees less than this of all others faces away
-_ALL_AT_ONCE = 1500  # facets up to which radiosity is solved once for all temperatures
+_ALL_AT_ONCE = 4000  # facets up to which radiosity is solved once for all temperatures
 _RTOL = 1e-13
 _MOST = 2000
 
