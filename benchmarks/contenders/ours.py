@@ -10,8 +10,8 @@ from typing import Any
 NAME = "designtwin"
 SETTINGS = (
     "defaults; timed from `Model(...)` to `case.von_mises()`, nodal stress with recovery. Transient: "
-    "`solve_transient(model, method='backward Euler', step=...)`, which keeps all fields and solves each step to "
-    "a small share of what the step itself errs"
+    "`solve_transient(model, method='backward Euler', step=...)`, which keeps all fields and solves "
+    "each step to a small share of what the step itself errs"
 )
 INSTALL = ""
 PACKAGES = ("designtwin", "numba")

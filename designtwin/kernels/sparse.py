@@ -293,23 +293,32 @@ def smoothing_step(
         m = inverse.reshape(inverse.size)
         s, w = source.reshape(source.size), image.reshape(image.size)
         rr, dd, xx = r.reshape(r.size), d.reshape(d.size), x.reshape(x.size)
-        for i in range(start, stop):  # a question in the loop would keep it from whole vectors: four passes
-            rr[i] = s[i]
-        if subtract:
+        if fresh and first and not subtract:  # the ways of a cycle, each a loop without a question
             for i in range(start, stop):
-                rr[i] -= w[i]
-        if first:
+                value = s[i]
+                rr[i] = value
+                value *= new * m[i]
+                dd[i] = value
+                xx[i] = size * value
+        elif subtract and first and not fresh:
             for i in range(start, stop):
-                dd[i] = new * m[i] * rr[i]
+                value = s[i] - w[i]
+                rr[i] = value
+                value *= new * m[i]
+                dd[i] = value
+                xx[i] += size * value
+        elif subtract and not fresh:
+            for i in range(start, stop):
+                value = s[i] - w[i]
+                rr[i] = value
+                value = old * dd[i] + new * m[i] * value
+                dd[i] = value
+                xx[i] += size * value
         else:
             for i in range(start, stop):
-                dd[i] = old * dd[i] + new * m[i] * rr[i]
-        if fresh:
-            for i in range(start, stop):
-                xx[i] = size * dd[i]
-        else:
-            for i in range(start, stop):
-                xx[i] += size * dd[i]
+                rr[i] = s[i] - w[i] if subtract else s[i]
+                dd[i] = new * m[i] * rr[i] + (zero if first else old * dd[i])
+                xx[i] = size * dd[i] + (zero if fresh else xx[i])
         return
     n_rhs = x.shape[1]
     for i in range(start, stop):
@@ -1033,6 +1042,33 @@ def galerkin(
     b, k = p_blocks.shape[1], p_blocks.shape[2]
     place = np.full(indptr.shape[0] - 1, -1, np.int32)
     where = np.empty(t_indptr.shape[0] - 1, np.int32)
+    if b == 1 and k == 1:  # one number a node, one coarse function an aggregate
+        values, weights, to = (
+            blocks.reshape(blocks.size),
+            p_blocks.reshape(p_blocks.size),
+            out.reshape(out.size),
+        )
+        sums, reached = np.empty(indptr.shape[0] - 1), np.empty(indptr.shape[0] - 1, np.int32)
+        for row in range(start, stop):
+            for q in range(out_indptr[row], out_indptr[row + 1]):
+                where[out_indices[q]] = q
+                to[q] = 0.0
+            count = 0
+            for t in range(t_indptr[row], t_indptr[row + 1]):
+                i, weight = t_source[t], weights[t_entry[t]]
+                for p in range(indptr[i], indptr[i + 1]):
+                    j = indices[p]
+                    if place[j] != row:
+                        place[j] = row
+                        reached[count] = j
+                        count += 1
+                        sums[j] = 0.0
+                    sums[j] += weight * values[p]
+            for g in range(count):
+                j = reached[g]
+                for q in range(p_indptr[j], p_indptr[j + 1]):
+                    to[where[p_indices[q]]] += sums[j] * weights[q]
+        return
     gathered = np.empty((256, k, b))
     columns = np.empty(256, np.int32)
     for row in range(start, stop):

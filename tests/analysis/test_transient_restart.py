@@ -114,11 +114,11 @@ def test_a_stopped_run_goes_on_digit_by_digit(monkeypatch, tmp_path, kind, how):
 @pytest.mark.parametrize("kind", ["linear", "nonlinear"])
 def test_levels_made_anew_give_the_same_digits(monkeypatch, tmp_path, kind):
     """Multigrid, whose set-up outlives many steps: it is made again as it was, also on other threads."""
-    model, options = part(kind, n=5), {"tolerance": 1.0, "solver": dtw.MultigridCG()}
+    model, options = part(kind, n=4), {"tolerance": 1.0, "solver": dtw.MultigridCG()}
     whole = run(model, **options)
     assert "multigrid" in whole.info.solver
     assert whole.steps.setups < 0.5 * len(whole.steps)
-    for after in (4, len(whole.stored) // 2, len(whole.stored) - 2):
+    for after in (4, len(whole.stored) // 2, len(whole.stored) - 2) if FULL else (len(whole.stored) // 2,):
         store = tmp_path / str(after)
         with parallel.use_threads(1):
             stopped(monkeypatch, model, store, after, **options)

@@ -93,6 +93,11 @@ def test_smoothing_step(b, n_rhs):
     assert_allclose(r, left, atol=1e-13)
     assert_allclose(d, wanted_d, atol=1e-13)
     assert_allclose(x, wanted_x, atol=1e-13)
+    before = x.copy()  # the first step after the coarse correction: no direction yet, but an iterate
+    kernels.smoothing_step(
+        0, 4, inverse, source, image, True, 0.0, 1.5, 0.7, False, r, np.full_like(d, 7.0), x
+    )
+    assert_allclose(x, before + 0.7 * 1.5 * scaled, atol=1e-13)
 
 
 @pytest.mark.parametrize("n_rhs", [1, 2])
@@ -314,6 +319,27 @@ def test_smoothed_basis_and_coarse_matrix_are_those_of_scipy():
     )
     coarse = sparse.bsr_array((c_blocks, c_indices, c_indptr), shape=(k * count, k * count)).toarray()
     assert_allclose(coarse, p.T @ a @ p, atol=1e-12 * np.abs(coarse).max())
+
+
+def test_galerkin_of_one_number_a_node_and_one_function_an_aggregate():
+    indptr, indices, values = random_blocks(30, 30, 1, 1, density=0.2, seed=11)
+    p_indptr, p_indices, p_values = random_blocks(30, 7, 1, 1, density=0.3, seed=12)
+    back, (source, entry) = np.empty(8, np.int32), np.empty((2, len(p_indices)), np.int32)
+    kernels.transposed_pattern(p_indptr, p_indices, back, source, entry)
+    c_indptr = np.zeros(8, np.int32)
+    pattern = (indptr, indices, p_indptr, p_indices, back, source, c_indptr)
+    kernels.galerkin_pattern(0, 7, *pattern, np.empty(0, np.int32))
+    np.cumsum(c_indptr, out=c_indptr)
+    c_indices = np.empty(c_indptr[-1], np.int32)
+    kernels.galerkin_pattern(0, 7, *pattern, c_indices)
+    found = np.full((len(c_indices), 1, 1), np.nan)
+    known = (indptr, indices, values, p_indptr, p_indices, p_values, back, source, entry, c_indptr, c_indices)
+    for start, stop in ((0, 3), (3, 7)):
+        kernels.galerkin(start, stop, *known, found)
+    a = sparse.csr_array((values.ravel(), indices, indptr), shape=(30, 30)).toarray()
+    p = sparse.csr_array((p_values.ravel(), p_indices, p_indptr), shape=(30, 7)).toarray()
+    coarse = sparse.csr_array((found.ravel(), c_indices, c_indptr), shape=(7, 7)).toarray()
+    assert_allclose(coarse, p.T @ a @ p, atol=1e-13)
 
 
 def test_basis_stays_orthonormal_on_a_speck_far_from_the_center():

@@ -14,9 +14,9 @@ import heat_cases  # noqa: E402
 import numpy as np  # noqa: E402
 from builders import BLOCKS, PLANES  # noqa: E402
 from heat_cases import ZERO, along  # noqa: E402
-from test_heat import BASE, LENGTH, T4, nearest, pin_model, t4  # noqa: E402
 from test_heat_nonlinear import cylinders_flux, plates_flux  # noqa: E402
 from test_heat_rates import METHODS, time_error  # noqa: E402
+from test_heat_steady import BASE, LENGTH, T4, nearest, pin_model, t4  # noqa: E402
 from test_heat_transient import SIZES, d16_errors, d19_errors, d20_errors, final  # noqa: E402
 from test_linear_static import (  # noqa: E402
     BEAM,
