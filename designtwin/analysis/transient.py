@@ -25,6 +25,7 @@ from designtwin.assembly import Given, HeatEquations, cell_blocks, heat_cells
 from designtwin.errors import ConvergenceError, DesignTwinError, ModelError
 from designtwin.memory import Peak
 from designtwin.model.checks import check_thermal
+from designtwin.model.heat import refuse_celsius
 from designtwin.model.magnitude import Magnitude
 from designtwin.model.model import LoadCase, Model
 from designtwin.progress import Progress, track
@@ -49,7 +50,9 @@ _TOLERANCE = 2e-3  # default tolerance, over the spread of temperatures that the
 _SOLVED = (1e-7, 1e-5)  # error of linear solves at a fixed step, over that spread: least and most
 _SHARE = 0.01  # error of linear solves, over that of the step
 _HEAT = 1e-7  # heat lost in a step that is not linear, over the heat moved in it
-_KINK = 0.01  # of the tolerance, that a step may err by where something melts
+_KINK = 0.01  # of the tolerance, that a step may err by where temperature may kink in time
+_SAMPLES = 2000  # instants at which functions of time are looked at for jumps
+_JUMP = 0.1  # of its range, from one such instant to the next
 _HOLD = (0.85, 1.6)  # changes of step that are not worth another set-up
 _GROW, _SHRINK, _SAFETY = 2.0, 0.25, 0.9
 _FIRST = 1e-3  # first step, over the duration
@@ -224,6 +227,7 @@ def _initial(model: Model, stated: Any) -> FloatArray:
         raise ModelError(
             "a transient needs the temperature at the start: initial='23 degC', a field, or a thermal case"
         )
+    refuse_celsius(stated, "initial")
     stated = getattr(stated, "temperature", stated)
     if isinstance(stated, np.ndarray) and stated.ndim == 1:
         from designtwin.model.magnitude import nodal
@@ -235,6 +239,15 @@ def _initial(model: Model, stated: Any) -> FloatArray:
     if (values < 0.0).any():
         raise ModelError(f"initial: {values.min():g} K is below absolute zero; write '23 degC' for degrees")
     return values
+
+
+def _jumps(magnitude: Magnitude, end: float) -> list[float]:
+    """Instants around which a function of time changes so fast that steps might overlook it."""
+    times = np.linspace(0.0, end, _SAMPLES + 1)
+    values = magnitude.at(time=times).reshape(len(times), -1)
+    changes = np.abs(np.diff(values, axis=0)).max(axis=1)
+    after = np.flatnonzero(changes > _JUMP * max(float(np.ptp(values, axis=0).max()), 1e-300))
+    return sorted({float(times[i]) for k in after for i in (k, k + 1) if 0 < i < _SAMPLES})
 
 
 def _key(model: Model, case: LoadCase, initial: FloatArray, plan: _Plan, solver: Any) -> str:
@@ -330,10 +343,10 @@ class _Run:
         self._total_capacity = float(self._capacity(first).sum())
         self._conductance = equations.system(first, 0.0).largest
         self._initial = first
+        self._melts = any(part.section.material.latent_heat is not None for part in equations.model.parts)
         self._stops = self._all_stops()
         diagonal = equations.system(first, 0.0, 1.0).diagonal() - equations.system(first, 0.0).diagonal()
         self._weights = diagonal / diagonal.sum()  # positive, as row sums of quadratic cells are not
-        self._melts = any(part.section.material.latent_heat is not None for part in equations.model.parts)
         self.spread = self._expected_spread(first)
         self.tolerance = plan.tolerance or _TOLERANCE * self.spread
         self.state = self._begin(first)
@@ -355,6 +368,13 @@ class _Run:
             for t in getattr(item, "breakpoints", ())
             if tiny < t < end - tiny
         ]
+        items = (*case.heat_loads, *model.heat_supports, *case.heat_supports)
+        functions = [
+            one for item in items for one in vars(item).values()
+            if isinstance(one, Magnitude) and one.kind == "function" and one.over == "time"
+        ]  # fmt: skip
+        self._may_kink = self._melts or bool(functions)
+        kinks += [t for one in functions for t in _jumps(one, end)]
         self._kinks = sorted({0.0, *kinks, end})
         stops = sorted({*kinks, *self.plan.times, end})
         return [t for i, t in enumerate(stops) if i == len(stops) - 1 or stops[i + 1] - t > tiny]
@@ -501,7 +521,8 @@ class _Run:
         since = max(time - begins, 0.0)
         share = np.sqrt(min(since + size, ends - begins)) - np.sqrt(since)
         all_shares = np.sqrt(np.diff(self._kinks)).sum()  # from kink to kink, each is a start of its own
-        least = _KINK * self.tolerance if self._melts else 0.0  # a front that passes a node is a kink in time
+        # A front that passes a node is a kink in time; so may be a function.
+        least = _KINK * self.tolerance if self._may_kink else 0.0
         return float(max(self.tolerance * share / all_shares, least))
 
     def _solve_linear(

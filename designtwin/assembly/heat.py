@@ -528,6 +528,7 @@ class HeatEquations:
         """Heat from part to part: contact conductance, layers, pipes."""
         self._loads = _Loads(model, case, self.topology)
         self._maps: dict[float | None, AffineMap] = {}
+        self._last: dict[str, tuple[FloatArray, float | None, Any]] = {}
         supports = (*model.heat_supports, *case.heat_supports)
         self._timed_supports = any("time" in getattr(s, "varies", ()) for s in supports)
         self.linear = cells.constant and self._loads.linear
@@ -563,18 +564,29 @@ class HeatEquations:
 
     def conducted(self, u: FloatArray) -> FloatArray:
         """K(u) u, float64[n_dof], W; across joints too."""
-        out = self._cells.conducted(u)
-        for term in self.joints:
-            out = out + term.apply(u)
-        return out
+
+        def answer() -> FloatArray:
+            out = self._cells.conducted(u)
+            for term in self.joints:
+                out = out + term.apply(u)
+            return out
+
+        return self._once("conducted", u, None, answer)  # type: ignore[no-any-return]
 
     def stored(self, u: FloatArray) -> FloatArray:
         """E(u), float64[n_dof], J above 0 degC."""
-        return self._cells.stored(u)
+        return self._once("stored", u, None, lambda: self._cells.stored(u))  # type: ignore[no-any-return]
 
     def given(self, u: FloatArray, time: float | None = None) -> Given:
         """Heat by loads, W."""
-        return self._loads.given(u, time)
+        return self._once("given", u, time, lambda: self._loads.given(u, time))  # type: ignore[no-any-return]
+
+    def _once(self, what: str, u: FloatArray, time: float | None, answer: Callable[[], Any]) -> Any:
+        """The answer for a u (which nobody changes in place) that was asked of it last, or a new one."""
+        kept = self._last.get(what)
+        if kept is None or kept[0] is not u or kept[1] != time:
+            self._last[what] = kept = (u, time, answer())
+        return kept[2]
 
     # Tangent
 

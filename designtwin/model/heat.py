@@ -591,8 +591,8 @@ def refuse_celsius(stated: Any, what: str) -> None:
         if number < COLD:
             raise ModelError(
                 f"{what} is the plain number {number:g}, which is in kelvin: {show(number, 'temperature')}. "
-                f"Did you mean '{number:g} degC'? Radiation needs absolute temperatures, so say which: with "
-                f"a unit, '{number:g} K' is taken too"
+                f"Did you mean '{number:g} degC'? Absolute temperatures matter here, so say which: with a "
+                f"unit, '{number:g} K' is taken too"
             )
 
 

@@ -561,7 +561,7 @@ class _Pardiso:
 
 def _pardiso(system: System, *, definite: bool) -> _Pardiso | None:
     try:
-        from pypardiso import PyPardisoSolver  # type: ignore[import-not-found, unused-ignore]
+        from pypardiso import PyPardisoSolver
     except (ImportError, OSError):
         return None
     index = system.free_index
