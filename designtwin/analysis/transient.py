@@ -12,7 +12,7 @@ import json
 import time as clock
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -52,6 +52,7 @@ _SHARE = 0.01  # error of linear solves, over that of the step
 _HEAT = 1e-7  # heat lost in a step that is not linear, over the heat moved in it
 _KINK = 0.01  # of the tolerance, that a step may err by where temperature may kink in time
 _SAMPLES = 2000  # instants at which functions of time are looked at for jumps
+_JUST = 1e-9  # share of the duration that is just before, or just after
 _JUMP = 0.1  # of its range, from one such instant to the next
 _HOLD = (0.85, 1.6)  # changes of step that are not worth another set-up
 _GROW, _SHRINK, _SAFETY = 2.0, 0.25, 0.9
@@ -242,12 +243,26 @@ def _initial(model: Model, stated: Any) -> FloatArray:
 
 
 def _jumps(magnitude: Magnitude, end: float) -> list[float]:
-    """Instants around which a function of time changes so fast that steps might overlook it."""
+    """Times at which a function of time jumps: as stated, and as found by looking at many instants."""
     times = np.linspace(0.0, end, _SAMPLES + 1)
     values = magnitude.at(time=times).reshape(len(times), -1)
-    changes = np.abs(np.diff(values, axis=0)).max(axis=1)
-    after = np.flatnonzero(changes > _JUMP * max(float(np.ptp(values, axis=0).max()), 1e-300))
-    return sorted({float(times[i]) for k in after for i in (k, k + 1) if 0 < i < _SAMPLES})
+    changes = np.abs(np.diff(values, axis=0))
+    least = _JUMP * max(float(np.ptp(values, axis=0).max()), 1e-300)
+    found = [float(t) for t in magnitude.breakpoints]
+    for k in np.flatnonzero(changes.max(axis=1) > least):
+        column = int(changes[k].argmax())
+        low, high = times[k], times[k + 1]
+        left, right = values[k, column], values[k + 1, column]
+        for _ in range(40):
+            middle = 0.5 * (low + high)
+            value = float(magnitude.at(time=middle).reshape(-1)[column])
+            if abs(value - left) < abs(value - right):
+                low, left = middle, value
+            else:
+                high, right = middle, value
+        if abs(right - left) > 0.5 * changes[k, column]:  # else it is steep, and steps will follow it
+            found.append(float(high))
+    return found
 
 
 def _key(model: Model, case: LoadCase, initial: FloatArray, plan: _Plan, solver: Any) -> str:
@@ -374,7 +389,8 @@ class _Run:
             if isinstance(one, Magnitude) and one.kind == "function" and one.over == "time"
         ]  # fmt: skip
         self._may_kink = self._melts or bool(functions)
-        kinks += [t for one in functions for t in _jumps(one, end)]
+        self._jumps = sorted({t for one in functions for t in _jumps(one, end) if tiny < t < end - tiny})
+        kinks += self._jumps
         self._kinks = sorted({0.0, *kinks, end})
         stops = sorted({*kinks, *self.plan.times, end})
         return [t for i, t in enumerate(stops) if i == len(stops) - 1 or stops[i + 1] - t > tiny]
@@ -407,12 +423,12 @@ class _Run:
         size = plan.step if plan.step is not None else min(_FIRST * plan.duration, plan.max_step)
         theta = plan.method.theta
         rest = self._missing(u, 0.0)
-        damped = 0 if theta is None or theta > 0.5 else 4
+        self._damping = 0 if theta is None or theta > 0.5 else 4
         given = self.equations.given(u, 0.0)
         power = float(given.total.sum())
         return _State(
             time=0.0, u=[u], e=[self._e0], sizes=[], flow=rest, next_size=size, heat=[0.0], power=power,
-            moved=0.0, error=0.0, worst=0.0, last=0.0, damped=damped,
+            moved=0.0, error=0.0, worst=0.0, last=0.0, damped=self._damping,
             residual=0.0,
         )  # fmt: skip
 
@@ -466,6 +482,8 @@ class _Run:
         """
         formula = self._formula(state, size)
         time = state.time + size
+        if self._at_jump(time):
+            time -= _JUST * self.plan.duration
         equations, rate = self.equations, formula.rate
         history = formula.weights[0] * state.e[0]
         for weight, e in zip(formula.weights[1:], state.e[1:], strict=False):
@@ -488,7 +506,22 @@ class _Run:
         flow = equations.conducted(u) - given.total
         rest = rate * e + history + flow
         error = self._error(state, formula, u, e)
-        return _Trial(formula, time, u, e, flow, given, map_.lift(rest), rest, error)
+        return _Trial(formula, state.time + size, u, e, flow, given, map_.lift(rest), rest, error)
+
+    def _at_jump(self, time: float) -> bool:
+        """Whether loads jump at a time."""
+        k = bisect_right(self._jumps, time - _JUST * self.plan.duration)
+        return k < len(self._jumps) and self._jumps[k] <= time + _JUST * self.plan.duration
+
+    def _begun_anew(self, state: _State) -> _State:
+        """The state just after a jump: steps behind it know nothing of what comes."""
+        u, time = state.u[0], state.time + _JUST * self.plan.duration
+        power = float(self.equations.given(u, time).total.sum())
+        return replace(
+            state, u=[u], e=state.e[:1], sizes=[], heat=state.heat[:1], flow=self._missing(u, time),
+            power=power, next_size=min(state.next_size, _FIRST * self.plan.duration)
+            if self.plan.step is None else state.next_size, damped=self._damping,
+        )  # fmt: skip
 
     def _error(self, state: _State, formula: _Formula, u: FloatArray, e: FloatArray) -> float:
         """Error of a step, K, by what a polynomial through the instants before expected; nan if too few."""
@@ -578,6 +611,8 @@ class _Run:
                 progress.step(
                     f"case {self.equations.case.name!r}: {show(state.time, 'time')}", state.time - before
                 )
+                if self._at_jump(state.time):
+                    state = self.state = self._begun_anew(state)
             if self.frames.path is not None and (self.frames.due or state.time >= end * (1.0 - 1e-12)):
                 self._checkpoint(state)
 
