@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from queue import Queue
 
 import numpy as np
@@ -53,7 +53,7 @@ def warm() -> Warmth:
     total = sum(len(steps) for steps in _SHARES.values())
     with track("compile kernels", total=total) as progress:
         _run(("solve", "read"), progress.step)
-        _run(("verdict",), progress.step)
+        _run(("verdict", "time"), progress.step)
     folder = str(topology.join.stats.cache_path)
     return Warmth(folder, time.perf_counter() - began)
 
@@ -158,6 +158,12 @@ def _thermal(element: str, n: int, solver: dtw.Direct | dtw.MultigridCG) -> Call
     return lambda: dtw.solve_thermal(_part(element, n), solver=solver)
 
 
+def _over_time(element: str, n: int, solver: dtw.Direct | dtw.MultigridCG) -> Callable[[], object]:
+    return lambda: dtw.solve_transient(
+        _part(element, n), duration="3 s", initial="20 degC", step="1 s", solver=solver
+    )
+
+
 def _stress() -> None:
     """Stress and its error of a made-up displacement: all that follows a solution, without one."""
     from designtwin.assembly import cell_blocks
@@ -194,6 +200,47 @@ def _radiation() -> None:
         assert np.isfinite(bound.tangent(warm)(bound.nodal_heat(warm))).all()
 
 
+def _contact() -> None:
+    """Heat over time through a joint of unlike meshes, with properties over temperature and radiation."""
+    near, far = _box("tetra10", 2), _box("tetra10", 3)
+    points = np.vstack([near.points, far.points + np.eye(3)[0]])
+    cells = np.vstack([near.cells["tetra10"], far.cells["tetra10"] + near.n_points])
+    mesh = dtw.Mesh(points, {"tetra10": cells})
+    conducting = dtw.table(over="temperature", at=[250.0, 450.0], values=[40.0, 50.0])
+    model = dtw.Model(
+        mesh,
+        materials={dtw.everything(): replace(dtw.material("S355"), conductivity=conducting)},
+        connections=[
+            dtw.ContactConductance(
+                a=dtw.faces("+x", at=1.0), b=dtw.faces("-x", at=1.0), conductance=1e3, tolerance=1e-6
+            )
+        ],
+        load_cases={
+            "heat": [
+                dtw.HeatFlow(on=dtw.faces("-x", at=0.0), total=10.0),
+                dtw.Radiation(on=dtw.faces("+x", at=2.0), emissivity=0.5, ambient=290.0),
+            ]
+        },
+    )
+    dtw.solve_transient(model, duration="3 s", initial="20 degC", step="1 s")
+
+
+def _quench() -> None:
+    """A verdict over time, the stress that the heat makes, and its temperatures on another mesh."""
+    model = _part("tetra10", 3)
+    heat = dtw.ThermalTest(
+        model, duration="20 s", initial="20 degC", step="1 s",
+        requirements=[dtw.temperature("far") <= 400.0, dtw.time_to("far", 350.0) >= 0.0],
+    ).run()  # fmt: skip
+    course = heat.result["heat"]
+    course.history("far", over="max")
+    course.at("2.5 s").heat_flux()
+    hot = model.with_case("hot", [dtw.Temperature(course, reference="20 degC")])
+    dtw.StrengthTest(hot, requirements=[dtw.yield_margin(case="hot") >= 1.5]).run()
+    for method in ("interpolate", "conservative"):
+        dtw.transfer(course.at("2.5 s"), _box("tetra10", 2), method=method)
+
+
 _SHARES: dict[str, dict[str, Callable[[], object]]] = {
     "solve": {
         "tetrahedra, multigrid": _static("tetra10", 8, dtw.MultigridCG()),
@@ -201,6 +248,7 @@ _SHARES: dict[str, dict[str, Callable[[], object]]] = {
         "bricks, multigrid": _static("hexahedron", 8, dtw.MultigridCG()),
         "quadratic bricks, multigrid": _static("hexahedron20", 5, dtw.MultigridCG()),
         "heat, multigrid": _thermal("tetra10", 8, dtw.MultigridCG()),
+        "heat over time, multigrid": _over_time("tetra10", 8, dtw.MultigridCG()),
     },
     "read": {
         "stress": _stress,
@@ -208,9 +256,11 @@ _SHARES: dict[str, dict[str, Callable[[], object]]] = {
         "bricks, direct": _static("hexahedron", 3, dtw.Direct()),
         "sheets": _static("quad8", 3, dtw.Direct()),
         "heat, direct": _thermal("tetra10", 3, dtw.Direct()),
+        "heat over time, direct": _over_time("hexahedron20", 3, dtw.Direct()),
         "radiation": _radiation,
     },
-    "verdict": {"verdicts": _verdicts},
+    "verdict": {"verdicts": _verdicts, "heat between parts": _contact},
+    "time": {"thermal stress": _quench},
 }
 
 

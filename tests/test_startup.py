@@ -19,7 +19,8 @@ TESTS = Path(__file__).resolve().parent
 CODE = """
 import importlib, json, pkgutil, sys
 sys.path.insert(0, {tests!r})
-from builders import box
+from dataclasses import replace
+from builders import apart, box
 import designtwin as dtw
 import designtwin.kernels
 
@@ -39,6 +40,23 @@ model = dtw.Model(
 )
 dtw.StrengthTest(model, requirements=[dtw.yield_margin() >= 1.5]).run()
 dtw.ThermalTest(model, requirements=[dtw.temperature("xmax") <= 400.0]).run()
+course = dtw.ThermalTest(
+    model, duration="3 s", initial="20 degC", step="1 s", requirements=[dtw.temperature("xmax") <= 400.0]
+).run().result["heat"]
+hot = model.with_case("hot", [dtw.Temperature(course, reference="20 degC")])
+dtw.StrengthTest(hot, requirements=[dtw.yield_margin(case="hot") >= 1.5]).run()
+beside = box("tetra10", 2, origin=(1.0, 0.0, 0.0))
+pair = dtw.Model(
+    apart(box("tetra10", 3), replace(beside, groups={{"b" + n: g for n, g in beside.groups.items()}})),
+    materials={{dtw.everything(): dtw.material("S355")}},
+    connections=[dtw.ContactConductance(a="xmax", b="bxmin", conductance="1 kW/(m2*K)")],
+    load_cases={{"heat": [
+        dtw.HeatFlow(on="xmin", total="1 W"),
+        dtw.Radiation(on="bxmax", emissivity=0.5, ambient="20 degC"),
+        dtw.Enclosure(on="bymax", emissivity=0.5, ambient="20 degC"),
+    ]}},
+)
+dtw.solve_transient(pair, duration="3 s", initial="20 degC", step="1 s")
 print(json.dumps({{
     "at import": at_import,
     "compiled": [n for n, f in jitted.items() if f.stats.cache_misses],
