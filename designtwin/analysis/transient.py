@@ -52,6 +52,7 @@ _SHARE = 0.01  # error of linear solves, over that of the step
 _HEAT = 1e-7  # heat lost in a step that is not linear, over the heat moved in it
 _KINK = 0.01  # of the tolerance, that a step may err by where temperature may kink in time
 _SAMPLES = 2000  # instants at which functions of time are looked at for jumps
+_MANY = 1000  # instants to be hit beyond which that is told
 _JUST = 1e-9  # share of the duration that is just before, or just after
 _JUMP = 0.1  # of its range, from one such instant to the next
 _HOLD = (0.85, 1.6)  # changes of step that are not worth another set-up
@@ -127,7 +128,8 @@ def solve_transient(
     method : "BDF2", "Crank-Nicolson", "backward Euler" or theta from 0.5 to 1
     tolerance : temperature difference, optional
         Error that all steps together may make, root mean square over the volume; unless given, 0.2 % of the
-        spread of temperatures to come.
+        spread of temperatures to come. Between kinks of loads errors count as if none died out; from one
+        stretch to the next they add up by their squares.
     step : time, optional
         A fixed step; the error is then told and not controlled.
     max_step : time, optional
@@ -299,7 +301,9 @@ class _State:
     moved: float
     """Sum of all heat that came or went, J."""
     error: float
-    """Sum of the errors of the steps, K."""
+    """Sum of the errors of the steps since loads last kinked, K."""
+    squares: float
+    """Sum of the squares of such sums before that, K^2."""
     worst: float
     """Largest imbalance so far, over heat moved."""
     last: float
@@ -388,6 +392,11 @@ class _Run:
             one for item in items for one in vars(item).values()
             if isinstance(one, Magnitude) and one.kind == "function" and one.over == "time"
         ]  # fmt: skip
+        if len(kinks) > _MANY:
+            self.heat.notes += (
+                f"case {case.name!r}: loads change their slope at {len(kinks):,} instants, such as the "
+                "readings of a log, and a step ends at each; thin the log out if that takes too long",
+            )
         self._may_kink = self._melts or bool(functions)
         self._jumps = sorted({t for one in functions for t in _jumps(one, end) if tiny < t < end - tiny})
         kinks += self._jumps
@@ -428,7 +437,7 @@ class _Run:
         power = float(given.total.sum())
         return _State(
             time=0.0, u=[u], e=[self._e0], sizes=[], flow=rest, next_size=size, heat=[0.0], power=power,
-            moved=0.0, error=0.0, worst=0.0, last=0.0, damped=self._damping,
+            moved=0.0, error=0.0, squares=0.0, worst=0.0, last=0.0, damped=self._damping,
             residual=0.0,
         )  # fmt: skip
 
@@ -508,6 +517,11 @@ class _Run:
         error = self._error(state, formula, u, e)
         return _Trial(formula, state.time + size, u, e, flow, given, map_.lift(rest), rest, error)
 
+    def _kink_at(self, time: float) -> bool:
+        """Whether loads kink at a time that a step has hit."""
+        k = bisect_right(self._kinks, time * (1.0 + 1e-12)) - 1
+        return bool(time - self._kinks[k] <= 1e-12 * time)
+
     def _at_jump(self, time: float) -> bool:
         """Whether loads jump at a time."""
         k = bisect_right(self._jumps, time - _JUST * self.plan.duration)
@@ -553,7 +567,9 @@ class _Run:
         begins, ends = self._kinks[k], self._kinks[k + 1]
         since = max(time - begins, 0.0)
         share = np.sqrt(min(since + size, ends - begins)) - np.sqrt(since)
-        all_shares = np.sqrt(np.diff(self._kinks)).sum()  # from kink to kink, each is a start of its own
+        # From kink to kink each stretch is a start of its own; their errors add up like those of any trials.
+        spans = np.diff(self._kinks)
+        all_shares = np.sqrt(spans).sum() / np.sqrt(len(spans))
         # A front that passes a node is a kink in time; so may be a function.
         least = _KINK * self.tolerance if self._may_kink else 0.0
         return float(max(self.tolerance * share / all_shares, least))
@@ -685,6 +701,7 @@ class _Run:
     def _after(self, state: _State, trial: _Trial) -> _State:
         """The state once a step is taken."""
         f = trial.formula
+        kinked = state.time > 0.0 and self._kink_at(state.time)
         given, held = float(trial.given.total.sum()), float(trial.held.sum())
         power = given + held
         if f.theta == 1.0 and len(f.weights) == 2:  # BDF2
@@ -700,7 +717,8 @@ class _Run:
             time=trial.time, u=[trial.u, *state.u[:2]], e=[trial.e, *state.e[:2]],
             sizes=[f.size, *state.sizes[:1]], flow=trial.flow, next_size=state.next_size,
             heat=[heat, *state.heat[:1]], power=given, moved=moved,
-            error=state.error + (0.0 if np.isnan(trial.error) else trial.error),
+            error=(0.0 if kinked else state.error) + (0.0 if np.isnan(trial.error) else trial.error),
+            squares=state.squares + (state.error**2 if kinked else 0.0),
             worst=max(state.worst, imbalance), last=0.0 if np.isnan(trial.error) else trial.error,
             damped=max(state.damped - 1, 0),
             residual=max(state.residual, residual),
@@ -723,7 +741,8 @@ class _Run:
         self.frames.append(
             state.time, temperature, held=self.dofs.scatter(held), applied=float(given.applied.sum()),
             exchanged=float(given.exchanged.sum()), stored_energy=float((state.e[0] - self._e0).sum()),
-            heat_in=state.heat[0], step_error=error, error_bound=state.error,
+            heat_in=state.heat[0], step_error=error,
+            error_bound=float(np.hypot(state.error, np.sqrt(state.squares))),
         )  # fmt: skip
 
     # Checkpoints
@@ -742,6 +761,7 @@ class _Run:
             "power",
             "moved",
             "error",
+            "squares",
             "worst",
             "last",
             "damped",
@@ -776,7 +796,8 @@ class _Run:
         self.state = _State(
             time=known["time"], u=several("u"), e=several("e"), sizes=several("sizes"), flow=known["flow"],
             next_size=known["next_size"], heat=several("heat"), power=known["power"], moved=known["moved"],
-            error=known["error"], worst=known["worst"], last=known["last"], damped=int(known["damped"]),
+            error=known["error"], squares=known["squares"], worst=known["worst"], last=known["last"],
+            damped=int(known["damped"]),
             residual=known["residual"],
         )  # fmt: skip
         return self.state
