@@ -16,11 +16,14 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(p for p in ROOT.rglob("*.md") if not {".venv", "out", "build"} & set(p.parts))
 
 
+def blocks(page):
+    """The Python of a page, block by block."""
+    return re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
+
+
 def example(page):
     """All Python of a page, as one text."""
-    return "\n\n".join(
-        re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
-    )
+    return "\n\n".join(blocks(page))
 
 
 @pytest.mark.slow
@@ -28,7 +31,7 @@ def test_the_readme_example_runs_as_it_stands(tmp_path, monkeypatch, capsys):
     (tmp_path / "meshes").symlink_to(ROOT / "meshes")
     monkeypatch.chdir(tmp_path)
     space = {}
-    code = example("README.md")
+    code = blocks("README.md")[0]
     assert len([line for line in code.splitlines() if line]) <= 16
     exec(compile(code, "README.md", "exec"), space)
     printed = capsys.readouterr().out
@@ -42,11 +45,32 @@ def test_the_readme_example_runs_as_it_stands(tmp_path, monkeypatch, capsys):
         np.testing.assert_allclose(ours[1], theirs[1], rtol=0.02)
 
 
-def rows_of(text):
+@pytest.mark.slow
+def test_the_readme_example_of_heat_runs_as_it_stands(tmp_path, monkeypatch, capsys):
+    (tmp_path / "meshes").symlink_to(ROOT / "meshes")
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    space = {}
+    exec(compile(blocks("README.md")[1], "README.md", "exec"), space)
+    printed = capsys.readouterr().out
+    assert (tmp_path / "out" / "die.png").stat().st_size > 10_000
+    heat, shown = rows_of(printed, "thermal test"), rows_of(page, "thermal test")
+    assert [row[0] for row in heat] == [row[0] for row in shown] == ["PASS", "PASS", "PASS"]
+    np.testing.assert_allclose(heat[1][1], shown[1][1], rtol=0.01)  # the balance is rounding alone
+    section = page[page.index("thermal test: ") :]
+    stress, shown = rows_of(printed), rows_of(section)
+    assert [row[0] for row in stress] == [row[0] for row in shown] == ["PASS", "PASS"]
+    np.testing.assert_allclose(stress[1][1], shown[1][1], rtol=0.05)
+    # what the section names beside it
+    course = space["course"]
+    np.testing.assert_allclose(course.at("10 min").temperature.max(), 273.15 + heat[1][1], atol=0.5)
+
+
+def rows_of(text, test="strength test"):
     """Status and first value of the table that a verdict prints, headline first."""
-    table = re.search(r"strength test: (PASS|FAIL|CANNOT TELL)\n.*?─\n(.*?)\n *mesh ", text, re.DOTALL)
+    table = re.search(test + r": (PASS|FAIL|CANNOT TELL)\n.*?─\n(.*?)\n *mesh ", text, re.DOTALL)
     assert table is not None, "there is no table of a verdict"
-    rows = re.findall(r"^.{20,34}? +([\d.]+) [±+].*?(PASS|FAIL|CANNOT TELL)", table.group(2), re.MULTILINE)
+    rows = re.findall(r"^.{20,34}? +([\d.e-]+) [±+%].*?(PASS|FAIL|CANNOT TELL)", table.group(2), re.MULTILINE)
     return [(table.group(1), 0.0), *((status, float(value)) for value, status in rows)]
 
 

@@ -335,7 +335,10 @@ class _Reader:
         names = list(names)
         for key in table:
             if key not in names:
-                self.fail((*at, key), f"unknown key {key!r} in {what}{_nearest(key, names)}")
+                hint = _nearest(key, names)
+                if not at and key in (*_OVER_TIME, "time", "thermal"):
+                    hint = "; of a thermal test over time it stands under [test], as duration = '20 min'"
+                self.fail((*at, key), f"unknown key {key!r} in {what}{hint}")
 
     def table(self, data: Mapping[str, Any], key: str, at: _Path = ()) -> dict[str, Any]:
         found = data.get(key, {})

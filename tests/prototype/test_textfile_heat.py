@@ -114,6 +114,7 @@ def test_text_and_python_state_the_same_heat(folder):
     ("change", "line", "says"),
     [
         (('column = "power"', 'column = "powr"'), 13, "did you mean 'power'"),
+        (("requirements", 'duration = "20 min"\nrequirements'), 1, r"stands under \[test\]"),
         (('log = "drive.csv"', 'log = "ride.csv"'), 13, "did you mean 'drive.csv'"),
         (('time_unit = "min"', 'times = "min"'), 13, "unknown key 'times' in a log"),
         (('time = "t", ', ''), 13, "a log lacks 'time'"),
