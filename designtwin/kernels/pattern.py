@@ -93,6 +93,19 @@ def neighbors(begin, end, start, cells, cell_start, cell_nodes, indptr, indices)
 
 
 @njit(cache=True, nogil=True)
+def _slot(indptr, indices, row, column):
+    """Where an entry of a sorted pattern is."""
+    low, high = indptr[row], indptr[row + 1] - 1
+    while low < high:
+        middle = (low + high) // 2
+        if indices[middle] < column:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@njit(cache=True, nogil=True)
 def add_blocks(begin, end, indptr, indices, nodes, matrices, data):
     """Add cell matrices into rows begin to end of a block-sparse matrix, in the order of cells.
 
@@ -113,17 +126,10 @@ def add_blocks(begin, end, indptr, indices, nodes, matrices, data):
             if row < begin or row >= end:
                 continue
             for q in range(n):
-                column = nodes[c, q]
-                low, high = indptr[row], indptr[row + 1] - 1
-                while low < high:
-                    middle = (low + high) // 2
-                    if indices[middle] < column:
-                        low = middle + 1
-                    else:
-                        high = middle
+                slot = _slot(indptr, indices, row, nodes[c, q])
                 for i in range(b):
                     for j in range(b):
-                        data[low, i, j] += matrices[c, p * b + i, q * b + j]
+                        data[slot, i, j] += matrices[c, p * b + i, q * b + j]
 
 
 @njit(cache=True, nogil=True)
@@ -143,15 +149,7 @@ def find_slots(start, stop, indptr, indices, nodes, out):
         for p in range(n):
             row = nodes[c, p]
             for q in range(n):
-                column = nodes[c, q]
-                low, high = indptr[row], indptr[row + 1] - 1
-                while low < high:
-                    middle = (low + high) // 2
-                    if indices[middle] < column:
-                        low = middle + 1
-                    else:
-                        high = middle
-                out[c, p * n + q] = low
+                out[c, p * n + q] = _slot(indptr, indices, row, nodes[c, q])
 
 
 @njit(cache=True, nogil=True)

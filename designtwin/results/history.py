@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, overload
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -16,12 +15,9 @@ from designtwin.results.common import Field, Result, SolveInfo
 from designtwin.results.frames import Frames
 from designtwin.results.recovery import Recovery
 from designtwin.results.static import StaticCase
-from designtwin.results.transient import Course, time_within
+from designtwin.results.transient import Course, Instants, time_within
 from designtwin.typing import FloatArray
 from designtwin.units import show, show_time
-
-_KEPT = 4
-"""Instants whose recovered fields are kept for the next question."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -54,36 +50,6 @@ class _Stress:
         if i == len(self._stored):
             self._stored.append(float(i), np.empty(0), stress=stress)
         return stress
-
-
-class StaticInstants(Sequence[StaticCase]):
-    """All instants of a history, each made when it is asked for; the last few stay."""
-
-    def __init__(self, course: StaticHistory) -> None:
-        self._course = course
-        self._kept: OrderedDict[int, StaticCase] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._course.times)
-
-    @overload
-    def __getitem__(self, i: int) -> StaticCase: ...
-    @overload
-    def __getitem__(self, i: slice) -> tuple[StaticCase, ...]: ...
-
-    def __getitem__(self, i: int | slice) -> StaticCase | tuple[StaticCase, ...]:
-        if isinstance(i, slice):
-            return tuple(self[k] for k in range(len(self))[i])
-        index = range(len(self))[i]
-        kept = self._kept.pop(index, None) or self._course._instant(index)
-        self._kept[index] = kept
-        while len(self._kept) > _KEPT:
-            self._kept.popitem(last=False)
-        return kept
-
-    def __iter__(self) -> Iterator[StaticCase]:
-        for i in range(len(self)):
-            yield self._kept.get(i) or self._course._instant(i)  # a walk through all keeps none
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -140,9 +106,9 @@ class StaticHistory(Course):
         return self.instants
 
     @cached_property
-    def frames(self) -> StaticInstants:  # type: ignore[override]
+    def frames(self) -> Instants[StaticCase]:  # type: ignore[override]
         """All instants in order, made when asked for."""
-        return StaticInstants(self)
+        return Instants(len(self.times), self._instant)
 
     def at(self, time: Any) -> StaticCase:
         """The state at a time, such as "9 min" or 540.0 (s).

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 from xml.sax.saxutils import quoteattr
 
 import numpy as np
@@ -249,34 +249,45 @@ class ThermalInstant(ThermalState):
         return f"<ThermalInstant {self.name!r} at {show_time(self.time)} of {self.model!r}>"
 
 
-class Instants(Sequence[ThermalInstant]):
-    """All instants of a case, each read when it is asked for; the last few stay."""
+Instant = TypeVar("Instant", bound=CaseResult)
 
-    def __init__(self, course: TransientCase) -> None:
-        self._course = course
-        self._kept: OrderedDict[int, ThermalInstant] = OrderedDict()
+
+class Instants(Sequence[Instant]):
+    """All instants of a course, each made when it is asked for; the last few stay.
+
+    Parameters
+    ----------
+    n : int
+        How many there are.
+    make : function of a number
+        Makes one.
+    """
+
+    def __init__(self, n: int, make: Callable[[int], Instant]) -> None:
+        self._n, self._make = n, make
+        self._kept: OrderedDict[int, Instant] = OrderedDict()
 
     def __len__(self) -> int:
-        return len(self._course.stored)
+        return self._n
 
     @overload
-    def __getitem__(self, i: int) -> ThermalInstant: ...
+    def __getitem__(self, i: int) -> Instant: ...
     @overload
-    def __getitem__(self, i: slice) -> tuple[ThermalInstant, ...]: ...
+    def __getitem__(self, i: slice) -> tuple[Instant, ...]: ...
 
-    def __getitem__(self, i: int | slice) -> ThermalInstant | tuple[ThermalInstant, ...]:
+    def __getitem__(self, i: int | slice) -> Instant | tuple[Instant, ...]:
         if isinstance(i, slice):
-            return tuple(self[k] for k in range(len(self))[i])
-        index = range(len(self))[i]
-        kept = self._kept.pop(index, None) or self._course._instant(index)
+            return tuple(self[k] for k in range(self._n)[i])
+        index = range(self._n)[i]
+        kept = self._kept.pop(index, None) or self._make(index)
         self._kept[index] = kept
         while len(self._kept) > _KEPT:
             self._kept.popitem(last=False)
         return kept
 
-    def __iter__(self) -> Iterator[ThermalInstant]:
-        for i in range(len(self)):
-            yield self._kept.get(i) or self._course._instant(i)  # a walk through all keeps none
+    def __iter__(self) -> Iterator[Instant]:
+        for i in range(self._n):
+            yield self._kept.get(i) or self._make(i)  # a walk through all keeps none
 
 
 class Course(CaseResult):
@@ -521,9 +532,9 @@ class TransientCase(Course):
         return times
 
     @cached_property
-    def frames(self) -> Instants:  # type: ignore[override]
+    def frames(self) -> Instants[ThermalInstant]:  # type: ignore[override]
         """All instants in order, read when asked for."""
-        return Instants(self)
+        return Instants(len(self.stored), self._instant)
 
     def at(self, time: Any) -> ThermalInstant:
         """The state at a time, such as "10 min" or 600.0 (s).
