@@ -52,6 +52,7 @@ _SHARE = 0.01  # error of linear solves, over that of the step
 _HEAT = 1e-7  # heat lost in a step that is not linear, over the heat moved in it
 _KINK = 0.01  # of the tolerance, that a step may err by where temperature may kink in time
 _SAMPLES = 2000  # instants at which functions of time are looked at for jumps
+_EARLY = 1e-3  # of a stretch between kinks
 _MANY = 1000  # instants to be hit beyond which that is told
 _JUST = 1e-9  # share of the duration that is just before, or just after
 _JUMP = 0.1  # of its range, from one such instant to the next
@@ -570,8 +571,10 @@ class _Run:
         # From kink to kink each stretch is a start of its own; their errors add up like those of any trials.
         spans = np.diff(self._kinks)
         all_shares = np.sqrt(spans).sum() / np.sqrt(len(spans))
-        # A front that passes a node is a kink in time; so may be a function.
-        least = _KINK * self.tolerance if self._may_kink else 0.0
+        # A front that passes a node is a kink in time; so may be a function. And what happens within the
+        # first moments, within a cell or two, is not worth many steps.
+        early = since < _EARLY * (ends - begins)
+        least = _KINK * self.tolerance if self._may_kink or early else 0.0
         return float(max(self.tolerance * share / all_shares, least))
 
     def _solve_linear(
@@ -812,7 +815,8 @@ class _Run:
         bounds = np.array([frames.get(i, "error_bound") for i in range(len(frames))], np.float64)
         method = self.plan.method.name
         info = SolveInfo(
-            solver=f"{method}, {self.heat.name}", n_dof=self.dofs.n_dof, iterations=self.heat.iterations,
+            solver=f"{method}, {self.heat.name or 'read from store'}", n_dof=self.dofs.n_dof,
+            iterations=self.heat.iterations,
             seconds={**self.seconds, **self.heat.seconds}, notes=self.heat.notes, residual=state.residual,
             peak_bytes=peak.bytes,
         )  # fmt: skip
