@@ -144,8 +144,9 @@ class HeatSolver:
         x = found.x
         if balanced:
             free = np.where(self.equations.map(time).fixed, 0.0, 1.0)
-            image = self._image(system(), rate, free)
-            x = x + float(found.rest.sum()) / float(image.sum()) * free
+            total = float(self._image(system(), rate, free).sum())
+            if total > 0.0:  # else no temperature is free
+                x = x + float(found.rest.sum()) / total * free
         return x
 
     def _image(self, system: System, rate: float, free: FloatArray) -> FloatArray:

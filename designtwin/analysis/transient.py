@@ -549,7 +549,8 @@ class _Run:
             return self._size(part * (now - guess))
         # Where something melts temperature kinks in time; the heat stored there does not.
         change = part * (now - guess)
-        return float(np.sqrt(dot(change, change / self._weights))) / self._total_capacity
+        each = np.divide(change, self._weights, out=np.zeros_like(change), where=self._weights > 0.0)
+        return float(np.sqrt(dot(change, each))) / self._total_capacity
 
     def _solved(self, size: float) -> float:
         """Error allowed to the solution of a step's equations, K."""

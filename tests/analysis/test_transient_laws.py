@@ -294,3 +294,20 @@ def test_digits_do_not_depend_on_threads():
         with parallel.use_threads(threads):
             found.append(temperatures(only(model, duration=40.0, initial=300.0, step=4.0)))
     assert (found[0] == found[1]).all()
+
+
+def test_a_part_of_which_every_temperature_is_given_has_a_course_too():
+    model = dtw.Model(
+        block("hexahedron", 1, (0.1, 0.1, 0.1)),
+        materials={"body": metal("hexahedron")},
+        supports=[
+            dtw.FixedTemperature(on="xmin", value=400.0),
+            dtw.FixedTemperature(
+                on="xmax", value=dtw.table(over="time", at=[0.0, 10.0], values=[300.0, 350.0])
+            ),
+        ],
+        load_cases={"held": []},
+    )
+    case = only(model, duration=10.0, initial=300.0)
+    assert_allclose(case.at(5.0).temperature[model.region("xmax").nodes], 325.0, rtol=1e-12)
+    assert case.imbalance < 1e-9
