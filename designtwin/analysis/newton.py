@@ -21,6 +21,7 @@ from designtwin.typing import FloatArray
 
 _STEPS = 200  # of Newton
 _HALVINGS = 12
+_HUGE = 1e300  # more than any step; finite, as some weights of nodes are zero
 _CHEAP = 100.0  # factors give two digits more for next to nothing
 _FORCING = 1e-4  # residual of the linear systems in Newton's method, over that of the balance
 _STALE = (0.25, 4.0)  # rates, over that of the set-up, for which it serves as preconditioner
@@ -286,7 +287,7 @@ def newton(
     ----------
     residual : function
         Heat that is missing at the nodes, float64[n_dof], W, from u.
-    small : function of (u, residual, last step or infinity)
+    small : function of (u, residual, last step, which is huge before there is one)
         Whether u will do; all float64[n_dof].
     enough : as in `HeatSolver.solve`, optional
         For the linear systems; their rests then add up to nothing.
@@ -309,7 +310,7 @@ def newton(
     r = restricted(rest)
     size = float(np.sqrt(dot(r, r)))
     history = [size]
-    step = np.full_like(u, np.inf)
+    step = np.full_like(u, _HUGE)
     for _ in range(_STEPS):
         if small(u, rest, step):
             return u
