@@ -303,11 +303,8 @@ def newton(
     """
     map_ = solver.equations.map(time)
 
-    def restricted(rest: FloatArray) -> FloatArray:
-        return np.where(map_.fixed, 0.0, map_.restrict(rest))
-
     rest = residual(u)
-    r = restricted(rest)
+    r = map_.at_free(rest)
     size = float(np.sqrt(dot(r, r)))
     history = [size]
     step = np.full_like(u, _HUGE)
@@ -315,8 +312,8 @@ def newton(
         if small(u, rest, step):
             return u
         x = solver.solve(-r, u, time, rate, enough, balanced=enough is not None)
-        step = x if map_.transform is None else np.asarray(map_.transform @ x)
-        share, rest, r = _line_search(residual, restricted, u, step, x, r, size)
+        step = map_.change(x)
+        share, rest, r = _line_search(residual, map_.at_free, u, step, x, r, size)
         u, step, size = u + share * step, share * step, float(np.sqrt(dot(r, r)))
         history.append(size)
     if small(u, rest, step):

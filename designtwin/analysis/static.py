@@ -363,7 +363,7 @@ def _answer(
         ground = -np.asarray(sum(term.apply(u) for term in assembled.extra))
     external, thermal = loads
     f = dofs.gather(external if thermal is None else external + thermal)
-    most = float(np.abs(np.where(map_.fixed, 0.0, map_.restrict(f))).max(initial=0.0))
+    most = float(np.abs(map_.at_free(f)).max(initial=0.0))
     rest = internal
     rest -= f
     if ground.size:
@@ -373,7 +373,7 @@ def _answer(
     if ground.size:
         support += ground
     reactions = dofs.scatter(support)
-    free = float(np.abs(np.where(map_.fixed, 0.0, map_.restrict(rest))).max(initial=0.0))
+    free = float(np.abs(map_.at_free(rest)).max(initial=0.0))
     rounding = SMALL * assembled.stiffest
     scale = max(most, largest, rounding * float(np.abs(u).max(initial=0.0)), 1e-300)
     applied = external.sum(axis=0)

@@ -119,7 +119,7 @@ def _linear(
     missing = equations.given(u0).total - equations.conducted(u0)
     system = equations.system(u0)
     factorization = (solver or choose_solver(system)).factorize(system)
-    solution = factorization.solve(np.where(map_.fixed, 0.0, map_.restrict(missing)))
+    solution = factorization.solve(map_.at_free(missing))
     return map_.expand(solution.x), SolveInfo(
         solver=solution.solver, n_dof=equations.dofs.n_dof,
         iterations=int(np.max(solution.iterations, initial=0)),
@@ -143,7 +143,7 @@ def _nonlinear(
         return equations.conducted(u) - equations.given(u).total
 
     def small(u: FloatArray, rest: FloatArray, step: FloatArray) -> bool:
-        free = np.where(map_.fixed, 0.0, map_.restrict(rest))
+        free = map_.at_free(rest)
         moved = heat_moved(map_.lift(rest), equations.given(u), conductance, u)
         reached[0] = float(np.abs(free).sum()) / moved
         steps[0] += 1
@@ -163,7 +163,7 @@ def _answer(equations: HeatEquations, recovery: Recovery, u: FloatArray, info: S
     given = equations.given(u)
     rest = equations.conducted(u) - given.total
     held = map_.lift(rest)
-    free = np.where(map_.fixed, 0.0, map_.restrict(rest))
+    free = map_.at_free(rest)
     reactions = dofs.scatter(held + given.exchanged)
     applied = float(given.applied.sum())
     moved = heat_moved(held, given, equations.system(u).largest, u)

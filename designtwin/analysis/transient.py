@@ -421,9 +421,9 @@ class _Run:
             rate, map_ = 1.0 / end, self.equations.map(end)
             guess = map_.expand(np.where(map_.fixed, 0.0, u))
             rest = rate * (self.equations.stored(guess) - self._e0) + self._missing(guess, end)
-            r = np.where(map_.fixed, 0.0, map_.restrict(-rest))
+            r = map_.at_free(-rest)
             x = HeatSolver(self.equations, self.heat.solver).solve(r, guess, end, rate, None)
-            after = guess + (x if map_.transform is None else np.asarray(map_.transform @ x))
+            after = guess + map_.change(x)
             seen.append(after[used > 0])
         both = np.concatenate(seen)
         return max(float(np.ptp(both)), 1e-6 * float(np.abs(both).max(initial=1.0)), 1e-9)
@@ -582,9 +582,9 @@ class _Run:
         self, u: FloatArray, rest: FloatArray, time: float, rate: float, enough: float
     ) -> FloatArray:
         map_ = self.equations.map(time)
-        r = np.where(map_.fixed, 0.0, map_.restrict(-rest))
+        r = map_.at_free(-rest)
         x = self.heat.solve(r, u, time, rate, self._enough(u, rate, enough), balanced=True)
-        return u + (x if map_.transform is None else np.asarray(map_.transform @ x))
+        return u + map_.change(x)
 
     def _enough(self, u: FloatArray, rate: float, error: float) -> Enough:
         """Whether a residual leaves no larger error than this, K.
@@ -601,7 +601,7 @@ class _Run:
         map_ = self.equations.map(time)
 
         def small(u: FloatArray, rest: FloatArray, step: FloatArray) -> bool:
-            free = np.where(map_.fixed, 0.0, map_.restrict(rest))
+            free = map_.at_free(rest)
             stored = float(np.abs(rate * (self.equations.stored(u) - self.state.e[0])).sum())
             given = self.equations.given(u, time)
             moved = stored + heat_moved(map_.lift(rest), given, self._conductance, u)
@@ -715,7 +715,7 @@ class _Run:
         moved = heat_moved(f.theta * trial.held, trial.given, self._conductance, trial.u)
         moved = state.moved + f.size * max(moved, float(np.abs(trial.e - state.e[0]).sum()) / f.size)
         imbalance = abs(heat - float((trial.e - self._e0).sum())) / moved
-        free = np.where(self.equations.map(trial.time).fixed, 0.0, trial.rest)
+        free = self.equations.map(trial.time).at_free(trial.rest)
         residual = float(np.abs(free).max(initial=0.0)) * f.size / moved
         return _State(
             time=trial.time, u=[trial.u, *state.u[:2]], e=[trial.e, *state.e[:2]],

@@ -621,17 +621,15 @@ class HeatEquations:
         else:
             parts = [self._cells.tangent(u, rate)]
             parts += [t.matrix().tocsr() for t in (*self.joints, *self._loads.film(u, time))]
-        transform = map_.transform
 
         def product(x: FloatArray) -> FloatArray:
-            free = np.where(map_.fixed, 0.0, x)
-            wide = free if transform is None else np.asarray(transform @ free)
+            wide = map_.change(np.where(map_.fixed, 0.0, x))
             more = np.zeros_like(wide) if far is None else far(wide)
             if not self._cells.skewed:
-                return symmetric(x) + np.where(map_.fixed, 0.0, map_.restrict(more))
+                return symmetric(x) + map_.at_free(more)
             for part in parts:
                 more += part @ wide
-            return np.where(map_.fixed, 0.0, map_.restrict(more))
+            return map_.at_free(more)
 
         return product
 
@@ -639,8 +637,5 @@ class HeatEquations:
 def _changes(block: CellBlock, *, storing: bool) -> bool:
     """Whether conduction or, if it counts, storage of a block changes with temperature."""
     material = block.section.material
-    stored = storing and (
-        material.varies_with_temperature("specific_heat")
-        or getattr(material, "latent_heat", None) is not None
-    )
+    stored = storing and material.varies_with_temperature("heat_capacity")
     return material.varies_with_temperature("conductivity") or stored

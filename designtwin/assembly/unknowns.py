@@ -107,6 +107,14 @@ class AffineMap:
         """Forces conjugate to q, T^T f, for f[n_dof] or [n_dof, k]."""
         return f if self.transform is None else self.transform.T @ f
 
+    def at_free(self, f: FloatArray) -> FloatArray:
+        """Forces conjugate to the free q, for f[n_dof]; 0 where fixed."""
+        return np.where(self.fixed, 0.0, self.restrict(f))
+
+    def change(self, q: FloatArray) -> FloatArray:
+        """By how much u [n_dof] changes when the free unknowns change by q (0 where fixed)."""
+        return q if self.transform is None else np.asarray(self.transform @ q)
+
     def lift(self, reaction: FloatArray) -> FloatArray:
         """Keep of nodal forces [n_dof] what acts along prescribed directions, or comes through links from
         outside."""

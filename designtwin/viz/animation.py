@@ -51,6 +51,7 @@ from designtwin.viz.fields import (
 )
 from designtwin.viz.instants import as_times, instant, spaced, times_of, unit_of
 from designtwin.viz.page import BLANK, Box, Page, format_ticks
+from designtwin.viz.picture import check_path
 from designtwin.viz.render import render
 from designtwin.viz.scene import FAINT, INK, Scale, Scene, color_table, nice_step
 from designtwin.viz.view import frame, look_at
@@ -162,7 +163,7 @@ def animate(
         If the ending names no format we write, no encoder is there for it, the case has no course in time, or
         the file cannot be written.
     """
-    file = _check(path)
+    file = check_path(path, FORMATS, "moving picture")
     encoder = _ffmpeg() if file.suffix.lower() == ".mp4" else ""
     if not (math.isfinite(seconds) and seconds > 0):
         raise PictureError(f"seconds={seconds!r}: a positive number is wanted")
@@ -214,17 +215,6 @@ def animate(
 
         display.display(display.HTML(out._repr_html_()))
     return out
-
-
-def _check(path: str | os.PathLike[str]) -> Path:
-    file = Path(path)
-    if file.suffix.lower() not in FORMATS:
-        raise PictureError(
-            f"{file}: the ending {file.suffix!r} names no moving picture; use one of {' '.join(FORMATS)}"
-        )
-    if file.is_dir():
-        raise PictureError(f"{file} is a folder; a file name is wanted")
-    return file
 
 
 def _default(result: Any, verdict: Any) -> str | Quantity:

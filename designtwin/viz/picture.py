@@ -6,6 +6,7 @@ import io
 import logging
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,9 @@ def _cell_number() -> int | None:
     return None if shell is None else int(shell.execution_count)
 
 
-def check_path(path: str | os.PathLike[str]) -> Path:
+def check_path(
+    path: str | os.PathLike[str], formats: Sequence[str] = FORMATS, what: str = "picture format"
+) -> Path:
     """The path a picture may be written to.
 
     Raises
@@ -87,9 +90,9 @@ def check_path(path: str | os.PathLike[str]) -> Path:
         If the ending names no format we write, or the path is a folder.
     """
     file = Path(path)
-    if file.suffix.lower() not in FORMATS:
+    if file.suffix.lower() not in formats:
         raise PictureError(
-            f"{file}: the ending {file.suffix!r} names no picture format; use one of {' '.join(FORMATS)}"
+            f"{file}: the ending {file.suffix!r} names no {what}; use one of {' '.join(formats)}"
         )
     if file.is_dir():
         raise PictureError(f"{file} is a folder; a file name is wanted")

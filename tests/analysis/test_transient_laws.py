@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from builders import BLOCKS, PLANES, SOLIDS, block, box
+from builders import BLOCKS, PLANES, SOLIDS, apart, block, box
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
@@ -311,3 +311,16 @@ def test_a_part_of_which_every_temperature_is_given_has_a_course_too():
     case = only(model, duration=10.0, initial=300.0)
     assert_allclose(case.at(5.0).temperature[model.region("xmax").nodes], 325.0, rtol=1e-12)
     assert case.imbalance < 1e-9
+
+
+def test_the_residual_leaves_out_what_a_bond_passes_on():
+    size = (0.1, 0.1, 0.1)
+    mesh = apart(box("hexahedron", 2, size), box("hexahedron", 3, size, origin=(0.1, 0.0, 0.0)))
+    low, high = dtw.faces(normal="+x", at=0.1), dtw.faces(normal="-x", at=0.1)
+    model = dtw.Model(
+        mesh,
+        materials={dtw.everything(): metal("hexahedron")},
+        connections=[dtw.Tie(a=low, b=high)],
+        load_cases={"on": [dtw.HeatFlow(on=dtw.faces(normal="-x", at="min"), total=100.0)]},
+    )
+    assert only(model, duration=40.0, initial=300.0, step=10.0).residual < 1e-6
