@@ -103,6 +103,12 @@ class StaticCase(CaseResult):
         assert self.case is not None
         return strain_at(self.model, self.case, block, at, self.displacement)
 
+    def stress_at(self, block: CellBlock, at: PointTables) -> FloatArray:
+        """Cauchy stress of cells at table points, float64[n_cells, q, 6], Pa; of combinations too."""
+        if self.parts:
+            return np.asarray(sum(factor * case.stress_at(block, at) for factor, case in self.parts))
+        return self._at_tables(block, at)[1]
+
     def _linear_inside(self, block: CellBlock, at: PointTables, *, uniform: bool) -> FloatArray:
         """Stress of cells at table points, float64[n, q, 6]; in straight simplices read from their samples.
 
