@@ -1,0 +1,58 @@
+"""Quantities and requirements: one object for tests, the optimizer's constraints and later alarms.
+
+    yield_margin(excluding=near("bolt_holes", "4 mm")) >= 1.5
+    displacement("lug", "z") <= "0.4 mm"
+
+A quantity states which analysis it needs and reads one number, with its interval, out of a result. A
+comparison makes a requirement of it. All numbers are SI; texts show display units.
+"""
+
+from designtwin.requirements.base import Quantity, Requirement, ValuesAlone, one_of, worst
+from designtwin.requirements.fields import (
+    Band,
+    DisplacementQuantity,
+    FieldQuantity,
+    StressQuantity,
+    TemperatureQuantity,
+    displacement,
+    stress,
+    temperature,
+)
+from designtwin.requirements.strength import (
+    BrittleMargin,
+    YieldMargin,
+    brittle_margin,
+    brittle_utilization,
+    yield_margin,
+)
+from designtwin.requirements.thermal import (
+    HeatBalance,
+    HeatQuantity,
+    TimeTo,
+    first_crossing,
+    heat,
+    heat_balance,
+    time_to,
+)
+from designtwin.requirements.totals import MassQuantity, ReactionQuantity, mass, reaction, total_mass
+from designtwin.requirements.values import (
+    CANNOT_TELL,
+    FAIL,
+    PASS,
+    Outcome,
+    Place,
+    Value,
+    place_of_node,
+    place_of_point,
+    show_margin,
+    show_value,
+)
+
+__all__ = [
+    "CANNOT_TELL", "FAIL", "PASS", "Band", "BrittleMargin", "DisplacementQuantity", "FieldQuantity",
+    "HeatBalance", "HeatQuantity", "MassQuantity", "Outcome", "Place", "Quantity", "ReactionQuantity",
+    "Requirement", "StressQuantity", "TemperatureQuantity", "TimeTo", "Value", "ValuesAlone", "YieldMargin",
+    "brittle_margin", "brittle_utilization", "displacement", "first_crossing", "heat", "heat_balance",
+    "mass", "one_of", "place_of_node", "place_of_point", "reaction", "show_margin", "show_value", "stress",
+    "temperature", "time_to", "total_mass", "worst", "yield_margin",
+]  # fmt: skip

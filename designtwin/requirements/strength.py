@@ -1,0 +1,199 @@
+"""Strength over stress: margins against yielding and breaking."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from designtwin.errors import MissingPropertyError
+from designtwin.mesh.selections import Selection
+from designtwin.requirements.base import one_of
+from designtwin.requirements.fields import FieldQuantity, read_field
+from designtwin.typing import FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from designtwin.model.model import Model
+
+
+@dataclass(frozen=True, kw_only=True)
+class YieldMargin(FieldQuantity):
+    """Yield strength over equivalent stress; see `yield_margin`."""
+
+    needs: ClassVar[str] = "static"
+    over: str = "min"
+    criterion: str = "von_mises"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        one_of(self.over, ("min",), "over")
+        one_of(self.criterion, ("von_mises", "tresca"), "criterion")
+
+    @property
+    def label(self) -> str:
+        name = {"von_mises": "von Mises", "tresca": "Tresca"}[self.criterion]
+        return f"yield margin ({name}){self._place_words()}"
+
+    def check(self, model: Model) -> None:
+        super().check(model)
+        check_strength(model, "yield_strength", self.label, self.on)
+
+    def _field(self, case: Any, rows: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        stress, low, high = read_field(case, self.criterion, rows)
+        strength = strength_at(case, rows, "yield_strength", self.label)
+        return ratio(strength, stress), ratio(strength, high), ratio(strength, np.maximum(low, 0.0))
+
+
+@dataclass(frozen=True, kw_only=True)
+class BrittleMargin(FieldQuantity):
+    """Ultimate strength over principal stress; see `brittle_margin`."""
+
+    needs: ClassVar[str] = "static"
+    over: str = "min"
+    criterion: str = "rankine"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        one_of(self.over, ("min",), "over")
+        one_of(self.criterion, ("rankine", "mohr_coulomb"), "criterion")
+
+    @property
+    def label(self) -> str:
+        name = {"rankine": "Rankine", "mohr_coulomb": "Mohr-Coulomb"}[self.criterion]
+        return f"brittle margin ({name}){self._place_words()}"
+
+    def check(self, model: Model) -> None:
+        super().check(model)
+        check_strength(model, "ultimate_strength", self.label, self.on)
+        if self.criterion == "mohr_coulomb":
+            check_strength(model, "compressive_strength", self.label, self.on)
+
+    def _field(self, case: Any, rows: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        first, third = read_field(case, "principal_1", rows), read_field(case, "principal_3", rows)
+        tensile = strength_at(case, rows, "ultimate_strength", self.label)
+        none = math.inf if self.criterion == "rankine" else None
+        compressive = strength_at(case, rows, "compressive_strength", self.label, otherwise=none)
+        coulomb = self.criterion == "mohr_coulomb"
+        one = np.ones(len(rows))
+        # the utilization grows with the first and falls with the third principal stress
+        value, low, high = (
+            brittle_utilization(first[i], third[j], tensile, compressive, coulomb=coulomb)
+            for i, j in ((0, 0), (1, 2), (2, 1))
+        )
+        return ratio(one, value), ratio(one, high), ratio(one, low)
+
+
+def brittle_utilization(
+    first: FloatArray, third: FloatArray, tensile: FloatArray, compressive: FloatArray, *, coulomb: bool
+) -> FloatArray:
+    """Demand over allowable of a brittle material, float64[k], never negative.
+
+    Rankine bounds the first principal stress by the tensile strength, and the third by the compressive one
+    (inf leaves it out); Mohr-Coulomb also their sum, ``s1 / St - s3 / Sc``, where one pulls and the other
+    pushes.
+
+    Source: Budynas & Nisbett, Shigley's Mechanical Engineering Design, 9th ed. (2011), sec. 5-8.
+    """
+    pull, push = first / tensile, -third / compressive
+    out = np.maximum(np.maximum(pull, push), 0.0)
+    return np.maximum(out, pull + push) if coulomb else out
+
+
+def ratio(strength: FloatArray, stress: FloatArray) -> FloatArray:
+    """Strength over stress, infinite where the stress is zero."""
+    with np.errstate(divide="ignore", over="ignore"):
+        return np.asarray(strength / np.abs(stress))
+
+
+def parts_on(model: Any, on: Selection | None) -> IntArray:
+    """Indices of the parts a place touches."""
+    every: IntArray = np.arange(len(model.parts))
+    if on is None:
+        return every
+    region = model.region(on)
+    if len(region.cells):
+        return np.unique(model.part_of_cell[region.cells])
+    if len(region.facets):
+        return np.unique(model.part_of_cell[region.facets[:, 0]])
+    return every  # the rows of bare nodes are known only with a result
+
+
+def check_strength(model: Any, name: str, needed_by: str, on: Selection | None) -> None:
+    """Raise MissingPropertyError unless every material of the place states a strength."""
+    for index in parts_on(model, on):
+        _require(model.parts[index], name, needed_by)
+
+
+def _require(part: Any, name: str, needed_by: str) -> None:
+    try:
+        part.section.material.require(name, test=needed_by)
+    except MissingPropertyError as error:
+        raise MissingPropertyError(f"part {part.name!r}: {error}") from error
+
+
+def strength_at(
+    case: Any, rows: IntArray, name: str, needed_by: str, *, otherwise: float | None = None
+) -> FloatArray:
+    """A strength at result points float64[k], Pa, at the temperature of the case.
+
+    A combination has the lowest strength of the cases it combines. `otherwise` stands in for materials that
+    do not state it, which are an error without it.
+    """
+    if getattr(case, "parts", ()):
+        each = [strength_at(one, rows, name, needed_by, otherwise=otherwise) for _, one in case.parts]
+        return np.asarray(np.min(each, axis=0))
+    points, model = case.points, case.model
+    state = None if case.case is None else case.case.temperature
+    kelvin = None if state is None else state.at_nodes(model)[points.node[rows]]
+    out = np.empty(len(rows))
+    for index in np.unique(points.part[rows]):
+        here = points.part[rows] == index
+        material = model.parts[index].section.material
+        if material.magnitude(name) is None and otherwise is not None:
+            out[here] = otherwise
+            continue
+        _require(model.parts[index], name, needed_by)
+        out[here] = material.at(name, None if kelvin is None else kelvin[here], test=needed_by)
+    return out
+
+
+def yield_margin(
+    *,
+    on: str | Selection | None = None,
+    case: str | None = None,
+    excluding: str | Selection | None = None,
+    criterion: str = "von_mises",
+) -> YieldMargin:
+    """Yield strength over equivalent stress, the smallest over the place; infinite where nothing is stressed.
+
+    Parameters
+    ----------
+    on, case, excluding
+        As `displacement`.
+    criterion : str
+        "von_mises" (drawn as the field ``safety_factor``) or "tresca".
+    """
+    return YieldMargin(on=on, case=case, excluding=excluding, criterion=criterion)  # type: ignore[arg-type]
+
+
+def brittle_margin(
+    criterion: str = "rankine",
+    *,
+    on: str | Selection | None = None,
+    case: str | None = None,
+    excluding: str | Selection | None = None,
+) -> BrittleMargin:
+    """Ultimate strength over principal stress, the smallest over the place.
+
+    Parameters
+    ----------
+    criterion : str
+        "rankine": the largest principal stress against the ultimate strength, and the smallest against the
+        compressive strength where the material states one; "mohr_coulomb" needs both. See
+        `brittle_utilization`.
+    on, case, excluding
+        As `displacement`.
+    """
+    return BrittleMargin(criterion=criterion, on=on, case=case, excluding=excluding)  # type: ignore[arg-type]
