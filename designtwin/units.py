@@ -67,7 +67,16 @@ _DIMENSIONS = {
     "surface_traction": _Dimension("Pa", "a traction", "4 MPa", "P"),
     "stiffness": _Dimension("N/m", "a stiffness", "500 N/mm", "F/L"),
     "rotational_stiffness": _Dimension("N*m/rad", "a rotational stiffness", "80 N*m/rad", "F*L/rad"),
+    "damping": _Dimension("N*s/m", "a damping constant", "2 N*s/mm", "F*s/L"),
+    "rotational_damping": _Dimension("N*m*s", "a rotational damping constant", "3 N*m*s", "F*L*s/rad"),
     "foundation": _Dimension("N/m**3", "a foundation stiffness", "20 N/mm3", "F/L^3"),
+    "acceleration_density": _Dimension("m**2/s**3", "a spectral density of acceleration", "0.04 g**2/Hz",
+                                       "g^2/Hz"),
+    "velocity_density": _Dimension("m**2/s", "a spectral density of velocity", "1e-4 (m/s)**2/Hz", "m^2/s"),
+    "length_density": _Dimension("m**2*s", "a spectral density of displacement", "1e-3 mm**2/Hz", "L^2/Hz"),
+    "force_density": _Dimension("N**2*s", "a spectral density of force", "4 N**2/Hz", "F^2/Hz"),
+    "stress_density": _Dimension("Pa**2*s", "a spectral density of stress", "9 MPa**2/Hz", "P^2/Hz"),
+    "factor_density": _Dimension("s", "a spectral density of a factor", "0.1 1/Hz", "1/Hz"),
     "energy": _Dimension("J", "an energy", "3 J", "J"),
     "energy_density": _Dimension("J/m**3", "an energy density", "2 MJ/m3", "MJ/m^3"),
     "power": _Dimension("W", "a power", "12 W", "W"),
@@ -108,6 +117,7 @@ _COMMON = ("N", "kN", "MN", "lbf", "kgf", "m", "mm", "cm", "um", "µm", "in", "f
 _NUMBER = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(.*)", re.DOTALL)
 _UNIT_TEXT = re.compile(r"[\w\s*/^().%°·⋅²³⁴⁻¹+\N{MINUS SIGN}-]{0,80}")
 _BAD_POWER = re.compile(r"\*\*(?!\s*-?\d(?![\d.]|\s*\*\*))")  # 9**9**9 would keep pint busy for years
+_G_SQUARED = re.compile(r"g\s*(?:\*\*|\^)?\s*[2²]\s*/\s*Hz")  # of standard gravity, where pint reads grams
 _POWER = re.compile(r"(?<![\w.])([A-Za-zµμΩ]+)([234])(?![\w.])")
 
 
@@ -326,6 +336,8 @@ def _read(text: str, dimension: str, name: str) -> float:
         raise UnitError(f"{name}: '{text}' has no unit; {please} (a number without quotes is in SI units)")
     if dimension == "acceleration" and unit_text in ("g", "mg"):
         return number * STANDARD_GRAVITY / (1.0 if unit_text == "g" else 1000.0)
+    if dimension == "acceleration_density" and _G_SQUARED.fullmatch(unit_text):
+        return number * STANDARD_GRAVITY**2
     unit = _lookup(unit_text, text, name, please)
     if not _fits(unit, dimension) or (dimension == "temperature" and unit.difference):
         raise UnitError(f"{name}: '{text}' is {_noun(unit)}; {please}{_maybe(unit_text, dimension)}")
@@ -466,7 +478,8 @@ _PRETTY = {"degC": "°C", "degF": "°F", "delta_degF": "°F", "deg": "°", "um":
 _POWERS = {1: "", 2: "²", 3: "³", 4: "⁴"}
 # so that printing in the usual units does not load pint
 _FAMILIAR = {"mm": 1e-3, "m": 1.0, "cm": 1e-2, "µm": 1e-6, "N": 1.0, "kN": 1e3, "MPa": 1e6, "K": 1.0,
-             "s": 1.0, "Hz": 1.0, "kg": 1.0, "J": 1.0, "MJ": 1e6, "W": 1.0, "rad": 1.0,
+             "s": 1.0, "kg": 1.0, "J": 1.0, "MJ": 1e6, "W": 1.0, "rad": 1.0,
+             "g": STANDARD_GRAVITY, "Hz": 1.0,  # of grams no table speaks
              "deg": math.pi / 180.0, "%": 1e-2, "rpm": math.pi / 30.0, "µε": 1e-6}  # fmt: skip
 
 
