@@ -1,0 +1,239 @@
+"""Buckling factors and shapes of static load cases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import ClassVar, overload
+
+import numpy as np
+
+from designtwin.assembly import CellBlock, PointTables, strain_at
+from designtwin.errors import DesignTwinError
+from designtwin.model.model import Model
+from designtwin.results.common import CaseResult, Field, Result, SolveInfo
+from designtwin.results.recovery import Recovery
+from designtwin.results.static import StaticCase
+from designtwin.typing import FloatArray, IntArray
+from designtwin.units import show
+
+
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class BucklingMode(StaticCase):
+    """One way in which a part buckles: a shape without a size of its own, scaled to at most 1 m.
+
+    As a state it has the strain and the stress of that shape, without those of the load.
+
+    Parameters
+    ----------
+    number : int
+        1 for the smallest factor in size.
+    factor : float
+        All loads of the case, times this, keep the part in balance in this shape too; negative where they
+        act the other way.
+    """
+
+    number: int
+    factor: float
+
+    def __repr__(self) -> str:
+        return f"<BucklingMode {self.number} of {self.name!r}: factor {self.factor:.4g}>"
+
+    @property
+    def caption(self) -> str:
+        """Such as "buckling mode 1, factor 3.21"."""
+        return f"buckling mode {self.number}, factor {self.factor:.4g}"
+
+    @cached_property
+    def factor_error(self) -> float:
+        """Half-width of the interval that holds the exact factor.
+
+        A mesh is too stiff: relative to the exact factor its own is too large by the error of the shape, in
+        the energy norm, squared. Twice that estimate is taken, and the residual of the solution added.
+
+        Source: Strang and Fix, An Analysis of the Finite Element Method (1973), sec. 6.3.
+        """
+        return abs(self.factor) * (2.0 * self.energy_error**2 + self.residual)
+
+    def _at_tables(self, block: CellBlock, at: PointTables) -> tuple[FloatArray, FloatArray]:
+        strain, stress = super()._at_tables(block, at)
+        assert self.case is not None
+        if self.case.temperature is None:
+            return strain, stress
+        # The temperature sets the stiffness; its expansion belongs to the load, not to the shape.
+        rest = np.zeros_like(self.displacement)
+        strain_then, stress_then = strain_at(self.model, self.case, block, at, rest)
+        return strain - strain_then, stress - stress_then
+
+    @cached_property
+    def node(self) -> int:
+        """The mesh point that moves most."""
+        return int(np.argmax(np.linalg.norm(self.displacement, axis=1)))
+
+    @property
+    def place(self) -> str:
+        """Where it moves most and along which axis, such as "'web' at (40, 0, 12) mm, along y"."""
+        names = _groups_at(self.model, self.node)
+        x = show(self.mesh.points[self.node], "length")
+        axis = "xyz"[int(np.abs(self.displacement[self.node]).argmax())]
+        return f"{', '.join(map(repr, names))} at {x}, along {axis}"
+
+
+def _groups_at(model: Model, node: int) -> list[str]:
+    """Part of a node, and the smallest named group that has it, where that is smaller than the part."""
+    mesh = model.mesh
+    part, size = "", mesh.n_points + 1
+    for one in model.parts:
+        if node in mesh.nodes_of_cells(one.cells):
+            part = one.name
+            size = len(mesh.nodes_of_cells(one.cells))
+            break
+    names = [part] if part else []
+    best = ""
+    for name in mesh.groups:
+        nodes: IntArray = model.region(name).nodes
+        if name != part and len(nodes) < size and node in nodes:
+            best, size = name, len(nodes)
+    return [*names, best] if best else names
+
+
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class BucklingCase(CaseResult):
+    """How the part buckles under one load case: a sequence of modes, the smallest factor in size first.
+
+    Parameters
+    ----------
+    name : str
+    model : Model
+    recovery : Recovery
+    prestress : StaticCase
+        The state that is multiplied.
+    modes : tuple of BucklingMode
+    residual : float
+        Largest of the modes: unbalanced force over elastic force.
+    imbalance : float
+        Of the state that is multiplied.
+    info : SolveInfo
+    largest_factor : float
+        Size of factor up to which modes were looked for: there stress is as large as elastic moduli.
+    count : int
+        How many were asked for; fewer modes mean that there are no more.
+    dead : StaticCase, optional
+        The state that acts in full whatever the factor.
+    """
+
+    name: str
+    model: Model
+    recovery: Recovery
+    prestress: StaticCase
+    modes: tuple[BucklingMode, ...]
+    residual: float
+    imbalance: float
+    info: SolveInfo
+    largest_factor: float
+    count: int
+    dead: StaticCase | None = None
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def frames(self) -> tuple[BucklingMode, ...]:  # type: ignore[override]
+        """All modes."""
+        return self.modes
+
+    def __len__(self) -> int:
+        return len(self.modes)
+
+    def __iter__(self) -> Iterator[BucklingMode]:
+        return iter(self.modes)
+
+    @overload
+    def __getitem__(self, i: int) -> BucklingMode: ...
+    @overload
+    def __getitem__(self, i: slice) -> tuple[BucklingMode, ...]: ...
+
+    def __getitem__(self, i: int | slice) -> BucklingMode | tuple[BucklingMode, ...]:
+        return self.modes[i]
+
+    @cached_property
+    def factors(self) -> FloatArray:
+        """Buckling factors, float64[m], the smallest in size first; negative for loads the other way."""
+        return np.array([mode.factor for mode in self.modes])
+
+    @property
+    def critical_mode(self) -> BucklingMode | None:
+        """The mode with the smallest positive factor; None where these loads buckle nothing."""
+        positive = [mode for mode in self.modes if mode.factor > 0.0]
+        return positive[0] if positive else None
+
+    @property
+    def critical(self) -> float:
+        """The smallest positive factor; inf where these loads, however large, buckle nothing."""
+        mode = self.critical_mode
+        return np.inf if mode is None else mode.factor
+
+    @property
+    def _shown(self) -> BucklingMode:
+        """What stands for the case where one shape is wanted."""
+        if not self.modes:
+            raise DesignTwinError(f"case {self.name!r} has no buckling mode to show: {self.why_none}")
+        return self.critical_mode or self.modes[0]
+
+    @property
+    def why_none(self) -> str:
+        """Why there is no positive factor; empty where there is one."""
+        if self.critical_mode is not None:
+            return ""
+        if self.largest_factor == np.inf:
+            return "its loads leave no stress"
+        return "its loads compress nothing that could give way: they only pull"
+
+    @property
+    def field_names(self) -> tuple[str, ...]:
+        return self._shown.field_names
+
+    def field(self, name: str) -> Field:
+        """A field of the mode with the smallest positive factor; ``[i].field`` is that of any."""
+        return self._shown.field(name)
+
+    @property
+    def displacement(self) -> FloatArray:
+        """Shape of the mode with the smallest positive factor, float64[n_points, 3]."""
+        return self._shown.displacement
+
+    def table(self) -> str:
+        """Modes as text: factor, what acts, where it moves most, residual."""
+        if not self.modes:
+            return f"case {self.name!r}: no buckling mode: {self.why_none}"
+        rows = [("mode", "factor", "loads act", "moves most in", "residual")]
+        for mode in self.modes:
+            way = "as stated" if mode.factor > 0.0 else "reversed"
+            rows.append((str(mode.number), f"{mode.factor:.4g}", way, mode.place, f"{mode.residual:.0e}"))
+        widths = [max(len(row[i]) for row in rows) for i in range(5)]
+        lines = [
+            f"{row[0]:>{widths[0]}}  {row[1]:>{widths[1]}}  {row[2]:<{widths[2]}}  {row[3]:<{widths[3]}}  "
+            f"{row[4]:>{widths[4]}}"
+            for row in rows
+        ]
+        return "\n".join(line.rstrip() for line in lines)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class BucklingResult(Result[BucklingCase]):
+    """Answers of a buckling analysis, case by case."""
+
+    physics: ClassVar[str] = "buckling"
+
+    @property
+    def critical(self) -> float:
+        """The smallest positive factor of all cases; inf where none buckles."""
+        return min(case.critical for case in self.by_case.values())
+
+    def __str__(self) -> str:
+        lines = ["buckling result"]
+        for name, case in self.by_case.items():
+            lines.append(f"  {name}")
+            lines += [f"    {line}" for line in case.table().splitlines()]
+            if case.modes and case.why_none:
+                lines.append(f"    no positive factor: {case.why_none}")
+        return "\n".join([*lines, *(f"  {note}" for note in self.notes)])
