@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from designtwin.elements import ELEMENTS, Quadrature, ReferenceElement
+from designtwin import parallel
+from designtwin.elements import ELEMENTS, Quadrature, ReferenceElement, triangle_rule
 from designtwin.errors import ModelError
 from designtwin.kernels import volume
 from designtwin.model.model import LoadCase, Model
@@ -134,6 +135,24 @@ def tables(block: CellBlock, rule: Quadrature | None = None) -> PointTables:
     return PointTables(
         xi, block.element.shape(xi), block.element.gradient(xi), block.modes(xi), np.asarray(weight)
     )
+
+
+def storage_points(model: Model, block: CellBlock) -> tuple[FloatArray, FloatArray]:
+    """Points that integrate products of shape functions: these [q, n], and what volume each has [k, q]."""
+    rule = block.element.mass_quadrature
+    if block.kind == 1 and block.element.linear == "triangle":  # the radius raises the degree by one
+        rule = triangle_rule(2 * block.element.degree + 1)
+    shape, gradient, weight = block.element.tables(rule)
+    measure = np.empty((len(block.conn), len(weight)))
+
+    def cells(start: int, stop: int) -> None:
+        volume.measures(
+            model.mesh.points, block.conn[start:stop], shape, gradient, weight, block.kind,
+            block.scale[start:stop], measure[start:stop],
+        )  # fmt: skip
+
+    parallel.run(cells, len(block.conn), grain=1024)
+    return shape, measure
 
 
 def _along(block: CellBlock, points: FloatArray) -> FloatArray:

@@ -25,6 +25,7 @@ from designtwin.assembly.cells import (
     applied,
     axes_at,
     conductivity_tensors,
+    storage_points,
     tables,
     warmth_at,
 )
@@ -36,6 +37,7 @@ from designtwin.assembly.matrices import (
     conductivity_terms,
     extra_terms,
     thermal_topology,
+    weighted_products,
 )
 from designtwin.assembly.systems import coarsening_of, system_of, turned
 from designtwin.assembly.tetrahedra import Capacity, HeatTetrahedra
@@ -201,7 +203,7 @@ class _ChangingCells:
     @cached_property
     def _points(self) -> tuple[tuple[FloatArray, FloatArray], ...]:
         """Of each block: shape functions and volumes of the points that integrate storage."""
-        return tuple(_capacity_points(self.model, block) for block in self.topology.blocks)
+        return tuple(storage_points(self.model, block) for block in self.topology.blocks)
 
     @cached_property
     def _slots(self) -> tuple[NDArray[np.int32], ...]:
@@ -254,7 +256,7 @@ class _ChangingCells:
                     shape, measure = self._points[k]
                     part = block.take(rows)
                     stored = part.section.material.heat_capacity(warmth_at(part, shape, warm))
-                    matrices += rate * _weighted(shape, stored * measure[rows])
+                    matrices += rate * weighted_products(shape, stored * measure[rows])
                 pattern.add_at(self._slots[k][rows], matrices.reshape(len(rows), -1), data.reshape(-1))
         return self.topology.pattern.matrix(data)
 
@@ -278,15 +280,6 @@ def _gradient(model: Model, block: CellBlock, at: PointTables, nodal: FloatArray
     return out
 
 
-def _weighted(shape: FloatArray, weight: FloatArray) -> FloatArray:
-    """The integral of N_i w N_j in each cell, float64[k, n, n], of weights float64[k, q] (volume in them)."""
-    n = shape.shape[1]
-    table = np.ascontiguousarray((shape[:, :, None] * shape[:, None, :]).reshape(len(shape), n * n))
-    out = np.empty((len(weight), n * n))
-    parallel.run(pattern.weighted, len(out), table, np.ascontiguousarray(weight), out, grain=512)
-    return out.reshape(-1, n, n)
-
-
 _ZERO_CELSIUS = 273.15
 
 
@@ -300,29 +293,14 @@ def _both(conduction: CellMatrices, capacity: CellMatrices, rate: float) -> Cell
     return matrices
 
 
-def _capacity_points(model: Model, block: CellBlock) -> tuple[FloatArray, FloatArray]:
-    """Shape functions [q, n] at the points that integrate storage, and what volume each stands for [k, q]."""
-    shape, gradient, weight = block.element.tables(block.element.mass_quadrature)
-    measure = np.empty((len(block.conn), len(weight)))
-
-    def cells(start: int, stop: int) -> None:
-        volume.measures(
-            model.mesh.points, block.conn[start:stop], shape, gradient, weight, block.kind,
-            block.scale[start:stop], measure[start:stop],
-        )  # fmt: skip
-
-    parallel.run(cells, len(block.conn), grain=1024)
-    return shape, measure
-
-
 def capacity_of(model: Model, temperature: FloatArray | None = None) -> CellMatrices:
     """Heat capacity matrices of cells, the integral of N_i rho c N_j, J/K; at nodal temperatures if given."""
 
     def matrices(block: CellBlock, rows: IntArray) -> FloatArray:
         part = block.take(rows)
-        shape, measure = _capacity_points(model, part)
+        shape, measure = storage_points(model, part)
         local = None if temperature is None else warmth_at(part, shape, temperature)
-        return _weighted(shape, part.section.material.heat_capacity(local) * measure)
+        return weighted_products(shape, part.section.material.heat_capacity(local) * measure)
 
     return matrices
 

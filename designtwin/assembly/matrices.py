@@ -13,7 +13,7 @@ from designtwin.assembly.cells import CellBlock, conductivity_tensors, elastic_t
 from designtwin.assembly.tetrahedra import ElasticTetrahedra, HeatTetrahedra, Tensors
 from designtwin.assembly.topology import NodePattern, Topology
 from designtwin.assembly.unknowns import rigid_modes
-from designtwin.kernels import volume
+from designtwin.kernels import pattern, volume
 from designtwin.model.connections import bound_nodes
 from designtwin.model.loads import NodalMatrices
 from designtwin.model.model import Model
@@ -71,6 +71,15 @@ def conductivity_of(model: Model, temperature: FloatArray | None = None) -> Cell
         return out
 
     return matrices
+
+
+def weighted_products(shape: FloatArray, weight: FloatArray) -> FloatArray:
+    """The integral of N_i w N_j in each cell, float64[k, n, n], of weights float64[k, q] (volume in them)."""
+    n = shape.shape[1]
+    table = np.ascontiguousarray((shape[:, :, None] * shape[:, None, :]).reshape(len(shape), n * n))
+    out = np.empty((len(weight), n * n))
+    parallel.run(pattern.weighted, len(out), table, np.ascontiguousarray(weight), out, grain=512)
+    return out.reshape(-1, n, n)
 
 
 def _batches(

@@ -622,6 +622,44 @@ def mass(points, conn, shape, gradient, weight, kind, scale, density, out):
 
 
 @njit(cache=True, nogil=True)
+def stress_stiffness(points, conn, shape, gradient, weight, kind, scale, stress, out):
+    """Stiffness of a stress in the cells, the same for each component: the integral of grad N_a . s grad N_b.
+
+    Parameters
+    ----------
+    stress : float64[n_cells, q, 6]
+        Pa.
+    out : float64[n_cells, n, n]
+        Overwritten, N/m; symmetric. The hoop stress of rings is left out.
+
+    Other parameters as in ``stiffness``. Source: Bathe, Finite Element Procedures (2014), sec. 6.8.2.
+    """
+    n = shape.shape[1]
+    x, grad, pulled = np.empty((n, 3)), np.empty((n, 3)), np.empty((n, 3))
+    for c in range(conn.shape[0]):
+        _gather(points, conn[c], x)
+        out[c] = 0.0
+        for q in range(weight.shape[0]):
+            dv = weight[q] * scale[c] * _map_gradients(x, gradient[q], grad)
+            if kind == 1:
+                dv *= 2.0 * math.pi * _radius(x, shape[q])
+            s = stress[c, q]
+            for a in range(n):
+                gx, gy, gz = dv * grad[a, 0], dv * grad[a, 1], dv * grad[a, 2]
+                pulled[a, 0] = s[0] * gx + s[3] * gy + s[5] * gz
+                pulled[a, 1] = s[3] * gx + s[1] * gy + s[4] * gz
+                pulled[a, 2] = s[5] * gx + s[4] * gy + s[2] * gz
+            for a in range(n):
+                for b in range(a + 1):
+                    out[c, a, b] += (
+                        grad[b, 0] * pulled[a, 0] + grad[b, 1] * pulled[a, 1] + grad[b, 2] * pulled[a, 2]
+                    )
+        for a in range(n):
+            for b in range(a):
+                out[c, b, a] = out[c, a, b]
+
+
+@njit(cache=True, nogil=True)
 def volume_load(points, conn, shape, gradient, weight, kind, scale, value, out):
     """Add the nodal load of a density over the cells, the integral of N value dV.
 

@@ -1,0 +1,156 @@
+"""Mass, and what a loaded or turning part adds to its stiffness: terms over displacement.
+
+Sources: Bathe, Finite Element Procedures, 2nd ed. (2014), sec. 4.2.1 (consistent mass), 6.8.2 (stiffness of
+stress); Cook, Malkus, Plesha and Witt, Concepts and Applications of Finite Element Analysis, 4th ed. (2002),
+sec. 11.3, 18.3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from designtwin import parallel
+from designtwin.assembly.cells import CellBlock, PointTables, storage_points, tables
+from designtwin.assembly.matrices import CellMatrices, cell_matrix, extra_terms, weighted_products
+from designtwin.assembly.topology import Topology
+from designtwin.kernels import volume
+from designtwin.model.domains import NodalMatrices, domain_of, face_matrices
+from designtwin.model.loads import Centrifugal, number_of
+from designtwin.model.model import Model
+from designtwin.model.supports import PointMass
+from designtwin.solvers.system import MatrixTerm, SparseMatrix, Term
+from designtwin.typing import FloatArray, IntArray
+
+StressAt = Callable[[CellBlock, PointTables], FloatArray]
+"""Stress float64[n_cells, q, 6], Pa, of cells at points of a table."""
+
+
+def mass_terms(model: Model, topology: Topology, *, needed_by: str = "vibration") -> tuple[Term, ...]:
+    """Consistent mass of all cells and point masses, kg.
+
+    Parameters
+    ----------
+    needed_by : str
+        What wants the mass, for the message where a density is missing.
+
+    Raises
+    ------
+    MissingPropertyError
+        If a material states no density.
+    """
+    masses = [matrices for mass in model.point_masses for matrices in _carried(model, mass, np.eye(3))]
+    cells = _blown_up(_scalar_mass(model, topology, needed_by), np.eye(model.dimension))
+    return (MatrixTerm(cells), *extra_terms(masses, topology, model.dimension))
+
+
+def spin_softening_terms(model: Model, topology: Topology, spin: Centrifugal) -> tuple[Term, ...]:
+    """What spin takes from stiffness, N/m: centrifugal force grows as the part moves away from the axis.
+
+    The integral of -speed^2 density N^T (I - n n^T) N, n the axis, in a frame that turns with the part.
+    """
+    axis = np.array(spin.axis)
+    across = np.eye(3) - np.outer(axis, axis)
+    across *= -(number_of(spin.speed, "Centrifugal") ** 2)
+    d = model.dimension
+    cells = _blown_up(_scalar_mass(model, topology, "Centrifugal"), across[:d, :d])
+    masses = [matrices for mass in model.point_masses for matrices in _carried(model, mass, across)]
+    return (MatrixTerm(cells), *extra_terms(masses, topology, d))
+
+
+def stress_stiffness_terms(model: Model, topology: Topology, stress: StressAt) -> tuple[Term, ...]:
+    """What stress adds to stiffness, the integral of grad N^T stress grad N (x) I, N/m; tension stiffens.
+
+    Rings add to it the work of their hoop stress on u_r / r. Incompatible modes are left out.
+
+    Parameters
+    ----------
+    stress : function
+        (block, tables) -> Cauchy stress float64[n_cells, q, 6], Pa, at the points of the tables; blocks may
+        hold some of the cells of the model's blocks.
+    """
+    members = tuple((i, np.arange(len(block.conn))) for i, block in enumerate(topology.blocks))
+    of = stress_stiffness_of(model, stress)
+    return (MatrixTerm(cell_matrix(topology, of, model.dimension, members=members)),)
+
+
+def stress_stiffness_of(model: Model, stress: StressAt) -> CellMatrices:
+    """Matrices of the cells in `stress_stiffness_terms`, N/m."""
+    d = model.dimension
+
+    def matrices(block: CellBlock, rows: IntArray) -> FloatArray:
+        part = block.take(rows)
+        at = tables(part)
+        sigma = np.ascontiguousarray(stress(part, at), np.float64)
+        n = part.element.n_nodes
+        alike = np.empty((len(part.conn), n, n))
+
+        def cells(start: int, stop: int) -> None:
+            volume.stress_stiffness(
+                model.mesh.points, part.conn[start:stop], at.shape, at.gradient, at.weight, part.kind,
+                part.scale[start:stop], sigma[start:stop], alike[start:stop],
+            )  # fmt: skip
+
+        parallel.run(cells, len(alike), grain=128)
+        out = np.zeros((len(alike), n, d, n, d))
+        for i in range(d):
+            out[:, :, i, :, i] = alike
+        if part.kind == 1:
+            out[:, :, 0, :, 0] += _hoop(model, part, at, sigma[:, :, 2])
+        return out.reshape(-1, n * d, n * d)
+
+    return matrices
+
+
+def _hoop(model: Model, block: CellBlock, at: PointTables, stress: FloatArray) -> FloatArray:
+    """The integral of N_i stress / r^2 N_j around the rings, float64[k, n, n]."""
+    measure = np.empty(stress.shape)
+    volume.measures(
+        model.mesh.points, block.conn, at.shape, at.gradient, at.weight, block.kind, block.scale, measure
+    )
+    radius = block.at(model.mesh.points, at.shape)[..., 0]
+    return weighted_products(at.shape, stress * measure / radius**2)
+
+
+def mass_of(model: Model, *, needed_by: str = "vibration") -> CellMatrices:
+    """Consistent mass matrices of cells for one component, float64[k, n, n], kg."""
+    density = model.cell_density(needed_by)
+
+    def matrices(block: CellBlock, rows: IntArray) -> FloatArray:
+        part = block.take(rows)
+        shape, measure = storage_points(model, part)
+        return weighted_products(shape, density[part.cells][:, None] * measure)
+
+    return matrices
+
+
+def _scalar_mass(model: Model, topology: Topology, needed_by: str) -> SparseMatrix:
+    """Mass of all cells for one component."""
+    members = tuple((i, np.arange(len(block.conn))) for i, block in enumerate(topology.blocks))
+    return cell_matrix(topology, mass_of(model, needed_by=needed_by), 1, members=members)
+
+
+def _blown_up(scalar: SparseMatrix, block: FloatArray) -> SparseMatrix:
+    """Entry times block for every entry of a scalar matrix, block-sparse."""
+    data = np.ascontiguousarray(scalar.data.reshape(-1, 1, 1) * block)
+    n = scalar.shape[0] * len(block)
+    out = type(scalar)((data, scalar.indices, scalar.indptr), shape=(n, n))
+    out.has_canonical_format = True
+    return out
+
+
+def _carried(model: Model, mass: PointMass, tensor: FloatArray) -> list[NodalMatrices]:
+    """tensor [3, 3] times the mass of a point mass, where motion of the part carries it."""
+    if mass.at is None:
+        domain = domain_of(model, mass.on)
+        share = mass.mass / domain.measure * tensor
+        return face_matrices(domain, lambda patch: np.broadcast_to(share, (*patch.measure.shape, 3, 3)))
+
+    def pulled(a: FloatArray) -> FloatArray:
+        return mass.inertia_forces(model, lambda at: np.broadcast_to(a, at.shape))
+
+    force = [pulled(a) for a in np.eye(3)]
+    nodes = np.flatnonzero(np.any(force, axis=(0, 2)))
+    by_node = np.stack([one[nodes].ravel() for one in force], axis=1)  # mass times how the center follows
+    return [NodalMatrices(nodes[None, :], (by_node @ tensor @ by_node.T)[None] / mass.mass)]
