@@ -39,8 +39,8 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     "model.model": ("Model", "Temperature", "combine"),
     "solvers": ("AutomaticSolver", "Direct", "MultigridCG"),
     "results": (
-        "Frames", "Peak", "StaticCase", "StaticHistory", "StaticResult", "StepRecord", "ThermalCase",
-        "ThermalInstant", "ThermalResult", "TimeHistory", "TransientCase", "TransientResult",
+        "Frames", "ModalCase", "ModalResult", "Mode", "Peak", "StaticCase", "StaticHistory", "StaticResult",
+        "StepRecord", "ThermalCase", "ThermalInstant", "ThermalResult", "TimeHistory", "TransientCase", "TransientResult",
     ),
     "results.transfer": ("Transferred", "transfer"),
     "io.points": ("PointCloud", "read_points"),
@@ -50,7 +50,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "criteria": ("FailureZone", "Verdict", "failure_zones", "utilization"),
     "prototype": ("StrengthTest", "ThermalTest", "read_design"),
-    "analysis": ("solve_static", "solve_thermal", "solve_transient"),
+    "analysis": ("solve_modes", "solve_static", "solve_thermal", "solve_transient"),
     "study": ("Study", "variable"),
     "edge": (
         "animate", "compare", "plot", "plot_check", "plot_heat_balance", "plot_history", "plot_mesh",

@@ -289,7 +289,9 @@ def _cases_of(model: Model, case: str | Sequence[str] | None, dead: str | None) 
     for name in (*given, *(() if dead is None else (dead,))):
         if name not in known:
             hint = did_you_mean(str(name), known)
-            raise ModelError(f"buckling: there is no static load case {name!r}{hint or '.'} There are: {known}")
+            raise ModelError(
+                f"buckling: there is no static load case {name!r}{hint or '.'} There are: {known}"
+            )
     names = given or [name for name in known if name != dead]
     if not names:
         raise ModelError(
@@ -402,5 +404,7 @@ def _scope(model: Model, names: Sequence[str], work: _Work) -> list[str]:
     elif model.dimension == 2:
         notes.append("the model is plane: only shapes within its plane are found")
     if work.dead is not None and work.dead_factor < np.inf:
-        notes.append(f"the dead loads {work.dead.name!r} alone buckle the part at {work.dead_factor:.3g} times")
+        notes.append(
+            f"the dead loads {work.dead.name!r} alone buckle the part at {work.dead_factor:.3g} times"
+        )
     return notes

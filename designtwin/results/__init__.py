@@ -3,6 +3,7 @@
 from designtwin.results.common import CaseResult, Field, Result, SolveInfo
 from designtwin.results.frames import Frames, case_folder
 from designtwin.results.history import StaticHistory, StaticResult
+from designtwin.results.modal import ModalCase, ModalResult, Mode
 from designtwin.results.recovery import Recovery, ResultPoints
 from designtwin.results.static import StaticCase
 from designtwin.results.thermal import ThermalCase, ThermalResult
@@ -19,6 +20,9 @@ __all__ = [
     "CaseResult",
     "Field",
     "Frames",
+    "ModalCase",
+    "ModalResult",
+    "Mode",
     "Peak",
     "Recovery",
     "Result",

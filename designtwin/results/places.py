@@ -105,3 +105,11 @@ def measures(model: Any, element: str, conn: IntArray) -> tuple[FloatArray, Floa
     if model.axisymmetric:
         measure = measure * 2.0 * np.pi * np.einsum("qn,cn->cq", shape, at[:, :, 0])
     return shape, measure
+
+
+def part_of_nodes(model: Any) -> IntArray:
+    """Number of the part of each node, int64[n_points]; the first of several, -1 for nodes of no cell."""
+    out = np.full(model.mesh.n_points, -1)
+    for number in range(len(model.parts) - 1, -1, -1):
+        out[model.mesh.nodes_of_cells(model.parts[number].cells)] = number
+    return out

@@ -123,6 +123,28 @@ class ScaledTerm:
         return self.factor * self.term.diagonal_blocks(block)
 
 
+@dataclass(frozen=True, eq=False)
+class ScaledFreeTerm(ScaledTerm):
+    """factor * a term that multiplies without a matrix, and goes on to."""
+
+    term: FreeTerm
+
+    def operator(self, scale: float, dtype: type[np.floating[Any]]) -> Operator:
+        """The scaled term times scale, in a precision."""
+        return self.term.operator(scale * self.factor, dtype)
+
+    def magnitude(self, x: FloatArray) -> FloatArray:
+        """|factor| * term.magnitude(x)."""
+        return abs(self.factor) * self.term.magnitude(x)
+
+
+def scaled(factor: float, term: Term) -> Term:
+    """factor * term; without a matrix where the term has none."""
+    if factor == 1.0:
+        return term
+    return ScaledFreeTerm(factor, term) if isinstance(term, FreeTerm) else ScaledTerm(factor, term)
+
+
 class BlockMatrix(NamedTuple):
     """A block-CSR matrix as its three arrays, the way kernels take it; multiplies on all threads."""
 
