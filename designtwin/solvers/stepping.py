@@ -282,15 +282,15 @@ class Stepper:
         if s.alpha_m:
             rest = rest - s.alpha_m * motion.mass(a)
         largest = float(np.sqrt(max(dot(rest, rest), dot(f, f))))
+        if not np.isfinite(largest):
+            raise ConvergenceError(
+                f"the motion grew beyond all bounds at {state.time:g} s; take smaller steps"
+            )
         # From the acceleration before, of which the new one differs by little.
         system = self._system(h)
         found = self._solve(system, self._preconditioner(h, system), rest - system.apply(a), largest)
         a1 = a + found.x
         after = State(state.time + h, ahead_d + (h * h * s.beta) * a1, ahead_v + (h * s.gamma) * a1, a1)
-        if not np.isfinite(after.d).all():
-            raise ConvergenceError(
-                f"the motion grew beyond all bounds at {after.time:g} s; take smaller steps"
-            )
         moved, jerk = after.d - d, a1 - a
         momentum = motion.mass(after.v)
         error = s.error * h * h * float(np.sqrt(max(dot(jerk, motion.mass(jerk)), 0.0)))
