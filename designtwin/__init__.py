@@ -47,6 +47,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
         "Frames", "ModalCase", "ModalResult", "Mode", "Peak", "StaticCase", "StaticHistory", "StaticResult",
         "StepRecord", "ThermalCase", "ThermalInstant", "ThermalResult", "TimeHistory", "TransientCase", "TransientResult",
     ),
+    "results.buckling": ("BucklingCase", "BucklingMode", "BucklingResult"),
     "results.transfer": ("Transferred", "transfer"),
     "io.points": ("PointCloud", "read_points"),
     "requirements": (
@@ -56,7 +57,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "criteria": ("FailureZone", "Verdict", "failure_zones", "utilization"),
     "prototype": ("BucklingTest", "StrengthTest", "ThermalTest", "VibrationTest", "read_design"),
-    "analysis": ("solve_modes", "solve_static", "solve_thermal", "solve_transient"),
+    "analysis": ("solve_buckling", "solve_modes", "solve_static", "solve_thermal", "solve_transient"),
     "study": ("Study", "variable"),
     "edge": (
         "animate", "compare", "plot", "plot_check", "plot_heat_balance", "plot_history", "plot_mesh",
