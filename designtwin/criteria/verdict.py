@@ -212,9 +212,8 @@ class Verdict:
             f"residual {checks['residual']:.1e}, {balanced} {checks['imbalance']:.1e}{energy}",
         ]
         if modes is not None and modes["checked"]:
-            lines.append(
-                f"none missed up to {units.show(modes['complete_to'], 'frequency')}: {modes['checked']}"
-            )
+            top = units.show(modes["complete_to"], "frequency")
+            lines.append(f"modes up to {top}; {modes['checked']}")
         of_case = {name: f"case {name}: " for name in checks["steps"]} if len(checks["cases"]) > 1 else {}
         lines += [f"time {of_case.get(name, '')}{steps}" for name, steps in checks["steps"].items()]
         lines += [f"{row.status}: {row.reason}" for row in self.rows if row.reason]
