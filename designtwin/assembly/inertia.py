@@ -16,10 +16,8 @@ from designtwin.assembly.cells import CellBlock, PointTables, storage_points, ta
 from designtwin.assembly.matrices import CellMatrices, cell_matrix, extra_terms, weighted_products
 from designtwin.assembly.topology import Topology
 from designtwin.kernels import volume
-from designtwin.model.domains import NodalMatrices, domain_of, face_matrices
 from designtwin.model.loads import Centrifugal, number_of
 from designtwin.model.model import Model
-from designtwin.model.supports import PointMass
 from designtwin.solvers.system import MatrixTerm, SparseMatrix, Term
 from designtwin.typing import FloatArray, IntArray
 
@@ -40,7 +38,7 @@ def mass_terms(model: Model, topology: Topology, *, needed_by: str = "vibration"
     MissingPropertyError
         If a material states no density.
     """
-    masses = [matrices for mass in model.point_masses for matrices in _carried(model, mass, np.eye(3))]
+    masses = [matrices for mass in model.point_masses for matrices in mass.mass_matrices(model)]
     cells = _blown_up(_scalar_mass(model, topology, needed_by), np.eye(model.dimension))
     return (MatrixTerm(cells), *extra_terms(masses, topology, model.dimension))
 
@@ -55,7 +53,7 @@ def spin_softening_terms(model: Model, topology: Topology, spin: Centrifugal) ->
     across *= -(number_of(spin.speed, "Centrifugal") ** 2)
     d = model.dimension
     cells = _blown_up(_scalar_mass(model, topology, "Centrifugal"), across[:d, :d])
-    masses = [matrices for mass in model.point_masses for matrices in _carried(model, mass, across)]
+    masses = [matrices for mass in model.point_masses for matrices in mass.mass_matrices(model, across)]
     return (MatrixTerm(cells), *extra_terms(masses, topology, d))
 
 
@@ -138,19 +136,3 @@ def _blown_up(scalar: SparseMatrix, block: FloatArray) -> SparseMatrix:
     out = type(scalar)((data, scalar.indices, scalar.indptr), shape=(n, n))
     out.has_canonical_format = True
     return out
-
-
-def _carried(model: Model, mass: PointMass, tensor: FloatArray) -> list[NodalMatrices]:
-    """tensor [3, 3] times the mass of a point mass, where motion of the part carries it."""
-    if mass.at is None:
-        domain = domain_of(model, mass.on)
-        share = mass.mass / domain.measure * tensor
-        return face_matrices(domain, lambda patch: np.broadcast_to(share, (*patch.measure.shape, 3, 3)))
-
-    def pulled(a: FloatArray) -> FloatArray:
-        return mass.inertia_forces(model, lambda at: np.broadcast_to(a, at.shape))
-
-    force = [pulled(a) for a in np.eye(3)]
-    nodes = np.flatnonzero(np.any(force, axis=(0, 2)))
-    by_node = np.stack([one[nodes].ravel() for one in force], axis=1)  # mass times how the center follows
-    return [NodalMatrices(nodes[None, :], (by_node @ tensor @ by_node.T)[None] / mass.mass)]
