@@ -40,7 +40,8 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     "solvers": ("AutomaticSolver", "Direct", "MultigridCG"),
     "results": (
         "Frames", "ModalCase", "ModalResult", "Mode", "Peak", "StaticCase", "StaticHistory", "StaticResult",
-        "StepRecord", "ThermalCase", "ThermalInstant", "ThermalResult", "TimeHistory", "TransientCase", "TransientResult",
+        "StepRecord", "ThermalCase", "ThermalInstant", "ThermalResult", "TimeHistory", "TransientCase",
+        "TransientResult",
     ),
     "results.transfer": ("Transferred", "transfer"),
     "io.points": ("PointCloud", "read_points"),

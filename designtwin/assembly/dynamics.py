@@ -83,7 +83,7 @@ class Dynamics:
         return self.system().matrix().tocsr(), self.system(0.0, 1.0).matrix().tocsr(), c
 
     def force(self, nodal: FloatArray) -> FloatArray:
-        """Nodal forces [n_points, 3] or [n_points, 3, k], N, as forces on q: [size] or [size, k]; 0 at fixed."""
+        """Nodal forces [n_points, 3] or [n_points, 3, k], N, as forces on q, [size] or [size, k]."""
         raise NotImplementedError
 
     def displacement(self, q: Field) -> Field:
