@@ -1,4 +1,4 @@
-"""The equations of motion: products, rigid motions that supports leave, inertia relief, systems for solvers."""
+"""The equations of motion: products, rigid motions that supports leave, inertia relief, systems."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from designtwin.model.supports import InertiaRelief
 from designtwin.solvers.choice import choose_solver
 from designtwin.solvers.solution import Factorization, LinearSolver
 from designtwin.solvers.system import Coarsening, SparseMatrix, System, Term, scaled
-from designtwin.typing import BoolArray, FloatArray
+from designtwin.typing import BoolArray, FloatArray, IntArray
 
 Field = TypeVar("Field", bound=NDArray[Any])
 
@@ -315,47 +315,83 @@ class ModelDynamics(Dynamics):
 
     def _free_motions(self) -> FloatArray:
         """Rigid motions of the pieces of the mesh, combined so that no support, spring or link resists."""
-        model, mesh, dofs = self.model, self.model.mesh, self.dofs
+        pieces = _Pieces(self.model, self.dofs)
+        links, turn = self.map.constraints, self.map.turn
+        held = np.flatnonzero(self.map.fixed if links is None else links.held)
+        eye = sparse.eye_array(self.size, format="csr")
+        rows = [eye[held] if turn is None else turn.T.tocsr()[held]]
+        if links is not None:
+            size = np.sqrt(links.reduced.rows.multiply(links.reduced.rows).sum(axis=1))
+            unit = sparse.diags_array(1.0 / np.where(size > 0.0, size, 1.0)) @ links.reduced.rows
+            rows.append((unit if turn is None else unit @ turn.T).tocsr())
+        gram = np.zeros((pieces.n_motions, pieces.n_motions))
+        for matrix in rows:
+            violated = _over_columns(matrix, pieces.at)
+            gram += (violated.T @ violated).toarray()
+        for term in self.resistance:
+            matrix = term.matrix().tocsr()
+            energy = (pieces.at(np.arange(self.size)).T @ _over_columns(matrix, pieces.at)).toarray()
+            most = float(np.abs(energy).max(initial=0.0))
+            gram += energy / most if most > 0.0 else 0.0
+        values, vectors = np.linalg.eigh(gram)
+        kept = vectors[:, values <= _FREE * max(float(values[-1]), 1.0)]
+        if not kept.shape[1]:
+            return np.zeros((self.size, 0))
+        u = pieces.combined(kept)
+        q = u if turn is None else np.asarray(turn.T @ u)
+        q[~self.free] = 0.0
+        # A bar that turns about its own axis does not move at all.
+        values, vectors = np.linalg.eigh(q.T @ q)
+        return np.asarray(q @ vectors[:, values > 1e-20 * max(float(values[-1]), 1e-300)])
+
+
+def _over_columns(matrix: SparseMatrix, at: Callable[[IntArray], SparseMatrix]) -> SparseMatrix:
+    """matrix @ at(all), of which only the columns that the matrix has are made."""
+    used = np.unique(matrix.indices)
+    return matrix[:, used] @ at(used)
+
+
+class _Pieces:
+    """Rigid motions of each connected piece of a mesh, six in space; nodes of no cell are pieces."""
+
+    def __init__(self, model: Model, dofs: DofMap) -> None:
+        mesh = self._mesh = model.mesh
+        self._model, self._dofs = model, dofs
         piece = np.full(mesh.n_points, -1)
         for _, ids, conn in mesh.blocks():
             piece[conn] = mesh.pieces[ids][:, None]
         alone = np.flatnonzero(piece < 0)
         piece[alone] = int(mesh.pieces.max()) + 1 + np.arange(len(alone))
-        columns, start = [], 0
-        for number in np.unique(piece):
-            nodes = np.flatnonzero(piece == number)
-            x = mesh.points[nodes] - mesh.points[nodes].mean(axis=0)
-            size = float(np.abs(x).max()) or 1.0
-            motions = rigid_motions(x / size, model.dimension, model.axisymmetric)
-            if len(nodes) == 1:
-                motions = motions[:, :, : 1 if model.axisymmetric else model.dimension]
-            k = motions.shape[2]
-            rows = np.repeat(nodes, 3 * k) * 3 + np.tile(np.repeat(np.arange(3), k), len(nodes))
-            across = start + np.tile(np.arange(k), 3 * len(nodes))
-            columns.append((motions.ravel(), rows, across))
-            start += k
-        values, rows, across = (np.concatenate(parts) for parts in zip(*columns, strict=True))
-        order = np.arange(mesh.n_points) if dofs.order is None else dofs.order
-        wanted = (3 * order[:, None] + np.arange(dofs.components)).ravel()
-        u = sparse.csr_array((values, (rows, across)), shape=(3 * mesh.n_points, start))[wanted]
-        links = self.map.constraints
-        turn = self.map.turn
-        local = u if turn is None else (turn.T @ u).tocsr()
-        resisting = [local[np.flatnonzero(self.map.fixed if links is None else links.held)]]
-        if links is not None:
-            rows_of = links.reduced.rows
-            size = np.sqrt(rows_of.multiply(rows_of).sum(axis=1))
-            resisting.append(sparse.diags_array(1.0 / np.where(size > 0.0, size, 1.0)) @ (rows_of @ local))
-        gram = np.asarray(sum((one.T @ one).toarray() for one in resisting))
-        for term in self.resistance:
-            energy = (u.T @ (term.matrix() @ u)).toarray()
-            most = float(np.abs(energy).max(initial=0.0))
-            gram += energy / most if most > 0.0 else 0.0
-        values, vectors = np.linalg.eigh(gram)
-        kept = vectors[:, values <= _FREE * max(float(values[-1]), 1.0)]
-        q = np.asarray(local @ kept)
-        q[~self.free] = 0.0
-        return q
+        self._piece, n = piece, int(piece.max()) + 1
+        count = np.maximum(np.bincount(piece, minlength=n), 1)[:, None]
+        self._center = np.stack([np.bincount(piece, x, n) for x in mesh.points.T], axis=1) / count
+        size = np.zeros(n)
+        np.maximum.at(size, piece, np.abs(mesh.points - self._center[piece]).max(axis=1))
+        self._size = np.where(size > 0.0, size, 1.0)
+        self._each = self._motions(np.arange(1)).shape[2]
+        self.n_motions = self._each * n
+
+    def _motions(self, nodes: IntArray) -> FloatArray:
+        piece = self._piece[nodes]
+        x = (self._mesh.points[nodes] - self._center[piece]) / self._size[piece, None]
+        return rigid_motions(x, self._model.dimension, self._model.axisymmetric)
+
+    def at(self, unknowns: IntArray) -> SparseMatrix:
+        """Unknowns by motions, CSR."""
+        nodes = self._dofs.nodes(unknowns)
+        values = self._motions(nodes)[np.arange(len(nodes)), unknowns % self._dofs.components]
+        columns = self._piece[nodes][:, None] * self._each + np.arange(self._each)
+        starts = np.arange(len(nodes) + 1) * self._each
+        return sparse.csr_array((values.ravel(), columns.ravel(), starts), (len(nodes), self.n_motions))
+
+    def combined(self, shares: FloatArray) -> FloatArray:
+        """Motions in given shares float64[n_motions, r], as unknowns float64[size, r]."""
+        by_piece = shares.reshape(-1, self._each, shares.shape[1])
+        out = np.empty((self._mesh.n_points, 3, shares.shape[1]))
+        for start in range(0, len(out), 100_000):
+            some = np.arange(start, min(start + 100_000, len(out)))
+            out[some] = np.einsum("nim,nmr->nir", self._motions(some), by_piece[self._piece[some]])
+        return np.stack([self._dofs.gather(out[:, :, k]) for k in range(out.shape[2])], axis=1)
 
 
 def _coarse_sum(
