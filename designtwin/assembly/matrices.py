@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from itertools import chain
 
 import numpy as np
 from scipy import sparse
 
 from designtwin import parallel
 from designtwin.assembly.cells import CellBlock, conductivity_tensors, elastic_tensors, tables
-from designtwin.assembly.tetrahedra import ElasticTetrahedra, HeatTetrahedra, Tensors
+from designtwin.assembly.tetrahedra import ElasticTetrahedra, HeatTetrahedra, Tensors, Tetrahedra
 from designtwin.assembly.topology import NodePattern, Topology
 from designtwin.assembly.unknowns import rigid_modes
 from designtwin.kernels import pattern, volume
@@ -18,7 +19,7 @@ from designtwin.model.connections import bound_nodes
 from designtwin.model.loads import NodalMatrices
 from designtwin.model.model import Model
 from designtwin.model.sections import Truss
-from designtwin.solvers.system import Coarsening, MatrixTerm, SparseMatrix, Term
+from designtwin.solvers.system import Coarsening, FreeTerm, MatrixTerm, ScaledFreeTerm, SparseMatrix, Term
 from designtwin.typing import FloatArray, IntArray
 
 _BATCH_BYTES = 24_000_000  # of cell matrices held at once
@@ -113,19 +114,20 @@ def corner_matrix(
     topology: Topology,
     cell_matrices: CellMatrices,
     components: int,
-    free: ElasticTetrahedra | HeatTetrahedra | None,
+    free: Sequence[Term],
     *,
     kept: tuple[tuple[int, IntArray], ...] | None = None,
 ) -> SparseMatrix:
     """P^T A P of all cells (of the kept ones those stated) at the corners, from P^T K P of each cell.
 
-    For a straight tetrahedron of one material that is the matrix of the linear tetrahedron.
+    For a straight tetrahedron of one material that is the matrix of the linear tetrahedron. Of `free` those
+    terms count that build no matrix.
     """
     shared = topology.corner_pattern
     data = shared.empty(components)
-    if topology.free is not None and free is not None:
+    if topology.free is not None:
         corners = topology.corner_number[topology.place[topology.free.conn[:, :4]]]
-        for rows, matrices in free.corner_blocks():
+        for rows, matrices in chain.from_iterable(_corner_blocks(term) for term in free):
             shared.add(data, corners[rows], matrices)
     for block, rows in _batches(topology, topology.kept if kept is None else kept, components):
         matrices = cell_matrices(block, rows)
@@ -230,9 +232,33 @@ def conductivity_terms(
     return tuple(terms)
 
 
-def free_term(terms: Sequence[Term]) -> ElasticTetrahedra | HeatTetrahedra | None:
-    """The tetrahedra among terms, if there are any."""
-    return next((t for t in terms if isinstance(t, ElasticTetrahedra | HeatTetrahedra)), None)
+def corner_sum(
+    topology: Topology, terms: Sequence[Term], weights: SparseMatrix, components: int
+) -> SparseMatrix:
+    """P^T A P of a sum of terms, P = weights (x) I: of cells without a matrix one by one, of others as it is.
+
+    Where corners follow others (see `assembly.constraints`), no cell without a matrix is near.
+    """
+    total = corner_matrix(topology, _none, components, terms, kept=())
+    wide = _kron(weights, components)
+    for term in terms:
+        if not isinstance(term, FreeTerm):
+            added = wide.T @ (term.matrix().tocsr() @ wide)
+            total = total + added.tobsr(blocksize=(components, components))
+    return total.tobsr(blocksize=(components, components))
+
+
+def _none(block: CellBlock, rows: IntArray) -> FloatArray:
+    raise AssertionError("no cells are kept")
+
+
+def _corner_blocks(term: Term) -> Iterator[tuple[IntArray, FloatArray]]:
+    """P^T A P of the cells of a term without a matrix; nothing for other terms."""
+    if isinstance(term, ScaledFreeTerm):
+        for rows, matrices in _corner_blocks(term.term):
+            yield rows, term.factor * matrices
+    elif isinstance(term, Tetrahedra):
+        yield from term.corner_blocks()
 
 
 def _tensors(
@@ -290,7 +316,7 @@ def corner_coarsening(
     weights = topology.corner_weights
 
     def matrix() -> SparseMatrix:
-        total = corner_matrix(topology, cell_matrices, components, free_term(terms))
+        total = corner_matrix(topology, cell_matrices, components, terms)
         if extra:
             wide = _kron(weights, components)
             for term in extra:

@@ -7,16 +7,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from scipy import sparse
 
 from designtwin.assembly.cells import CellBlock
 from designtwin.assembly.constraints import connected, tied_prolongation
 from designtwin.assembly.matrices import (
     CellMatrices,
     corner_coarsening,
-    corner_matrix,
+    corner_sum,
     extra_terms,
-    free_term,
     static_topology,
     stiffness_of,
     stiffness_terms,
@@ -105,13 +103,7 @@ def coarsening_of(
     weights = tied_prolongation(plain.prolongation, map_.constraints.reduced, c)
 
     def matrix() -> SparseMatrix:
-        """Cells without a matrix one by one, the others by two products."""
-        total = corner_matrix(topology, cell_matrices, c, free_term(terms), kept=())
-        wide = sparse.kron(weights, sparse.eye_array(c), format="csr")
-        for term in terms:
-            if isinstance(term, MatrixTerm):
-                total = total + (wide.T @ (term.values.tocsr() @ wide)).tobsr(blocksize=(c, c))
-        return total.tobsr(blocksize=(c, c))
+        return corner_sum(topology, terms, weights, c)
 
     return replace(plain, prolongation=weights, matrix=None if topology.free is None else matrix)
 

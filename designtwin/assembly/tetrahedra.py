@@ -110,7 +110,7 @@ class _Operator:
 _Precise = TypeVar("_Precise", bound=_Operator)
 
 
-class _Tetrahedra(Generic[_Precise]):
+class Tetrahedra(Generic[_Precise]):
     """What terms of tetrahedra share: products in both precisions, and a matrix for who wants one."""
 
     assemble: Callable[[], SparseMatrix]
@@ -131,6 +131,10 @@ class _Tetrahedra(Generic[_Precise]):
     def matrix(self) -> SparseMatrix:
         """The term assembled, in square blocks."""
         return self.assemble()
+
+    def corner_blocks(self) -> Iterator[tuple[IntArray, FloatArray]]:
+        """P^T A P of the cells: rows of ``cells.conn`` and matrices, some at a time."""
+        raise NotImplementedError
 
     def apply(self, x: FloatArray) -> FloatArray:
         """The term times x[n_dof] or x[n_dof, n_rhs]."""
@@ -163,7 +167,7 @@ class _ElasticOperator(_Operator):
 
 
 @dataclass(frozen=True, eq=False)
-class ElasticTetrahedra(_Tetrahedra[_ElasticOperator]):
+class ElasticTetrahedra(Tetrahedra[_ElasticOperator]):
     """Stiffness of tetrahedra of 10 nodes, N/m.
 
     Parameters
@@ -309,7 +313,7 @@ class _HeatOperator(_Operator):
 
 
 @dataclass(frozen=True, eq=False)
-class HeatTetrahedra(_Tetrahedra[_HeatOperator]):
+class HeatTetrahedra(Tetrahedra[_HeatOperator]):
     """Conductivity of tetrahedra of 10 nodes, W/K, and what a time step adds: alpha times heat capacity.
 
     Parameters

@@ -291,10 +291,12 @@ def build(
     dense_nodes: int,
     dtype: Any,
     groups: bool = False,
+    motions: int = 0,
 ) -> Hierarchy:
     """Levels of a system; `diagonal` is its block diagonal, overwritten.
 
     `groups` smooths the finest level in groups, in float64 whatever the dtype; needs a block of 3 and modes.
+    `motions` of a free body may cost no energy: the last level leaves so many out instead of refusing them.
 
     Raises
     ------
@@ -327,7 +329,7 @@ def build(
         inverse = _inverted(_diagonal(matrix))
         null = np.zeros((len(modes), 0))
         last, soft = _factored(matrix)
-        if soft:  # is a motion free? Levels of nodes tell better: they find it to the last digit
+        if soft and not motions:  # can one move? Levels of nodes tell better: they find it to the last digit
             with contextlib.suppress(ConvergenceError):
                 blocks = system.block_diagonal()
                 build(system, blocks, degree=degree, theta=theta, dense_nodes=dense_nodes, dtype=np.float64)
@@ -367,7 +369,7 @@ def build(
             raise ConvergenceError(
                 f"multigrid cannot coarsen below {n_last} unknowns: nodes are hardly coupled; try Direct()"
             )
-        dense, null = _dense_inverse(to_scipy(matrix, matrix.n_rows).toarray(), inverse)
+        dense, null = _dense_inverse(to_scipy(matrix, matrix.n_rows).toarray(), inverse, motions)
         last = Inverted(dense.astype(dtype))
     hierarchy = Hierarchy(
         levels=tuple(levels),
@@ -377,6 +379,8 @@ def build(
         scale=scale,
         sizes=tuple(sizes),
     )
+    if motions:
+        return hierarchy
     if null.shape[1] and dtype != np.float64:  # only double tells a free motion from a soft one
         diagonal = system.block_diagonal()
         return build(system, diagonal, degree=degree, theta=theta, dense_nodes=dense_nodes, dtype=np.float64)
@@ -625,8 +629,13 @@ def _galerkin(matrix: BlockMatrix, transfer: Transfer) -> BlockMatrix:
     return BlockMatrix(indptr, indices, values)
 
 
-def _dense_inverse(matrix: FloatArray, inverse: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Inverse on the unknowns that have stiffness, and the null vectors found (columns, usually none)."""
+def _dense_inverse(
+    matrix: FloatArray, inverse: FloatArray, motions: int = 0
+) -> tuple[FloatArray, FloatArray]:
+    """Inverse on the unknowns that have stiffness, and the null vectors found (columns, usually none).
+
+    At least `motions` are taken for null vectors.
+    """
     from designtwin.kernels import sparse as kernels
 
     corner = np.arange(inverse.shape[1])
@@ -641,7 +650,7 @@ def _dense_inverse(matrix: FloatArray, inverse: FloatArray) -> tuple[FloatArray,
     core *= weight[:, None]
     core *= weight
     whole = np.empty_like(core)
-    if kernels.invert_dense(core.copy(), whole) > 1e-10:  # far from singular: no need of eigenvalues
+    if not motions and kernels.invert_dense(core.copy(), whole) > 1e-10:  # far from singular
         out[np.ix_(used, used)] = weight[:, None] * whole * weight
         return out, null
     values, vectors = linalg.eigh(core)
@@ -651,6 +660,7 @@ def _dense_inverse(matrix: FloatArray, inverse: FloatArray) -> tuple[FloatArray,
             "check the sign and size of stiffness, or try Direct()"
         )
     kept = values > 1e-13
+    kept[:motions] = False
     basis = weight[:, None] * vectors[:, kept]
     out[np.ix_(used, used)] = (basis / values[kept]) @ basis.T
     null = np.zeros((matrix.shape[0], int((~kept).sum())))

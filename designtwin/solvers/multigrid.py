@@ -102,14 +102,22 @@ class MultigridCG:
         return MultigridFactorization(self, system, hierarchy, time.perf_counter() - started)
 
     def levels(
-        self, system: System, precision: Literal["single", "double"], blocks: FloatArray | None = None
+        self,
+        system: System,
+        precision: Literal["single", "double"],
+        blocks: FloatArray | None = None,
+        *,
+        motions: int = 0,
     ) -> Hierarchy:
-        """The levels of a system in a precision; its diagonal blocks, if given, are overwritten."""
+        """The levels of a system in a precision; its diagonal blocks, if given, are overwritten.
+
+        So many `motions` of a free body are left out on the last level, not refused.
+        """
         dtype = np.float32 if precision == "single" else np.float64
         blocks = system.block_diagonal() if blocks is None else blocks
         return build(
             system, blocks, degree=self.degree, theta=self.theta, dense_nodes=self.dense_nodes, dtype=dtype,
-            groups=self.smoother == "groups",
+            groups=self.smoother == "groups", motions=motions,
         )  # fmt: skip
 
 
