@@ -51,7 +51,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "criteria": ("FailureZone", "Verdict", "failure_zones", "utilization"),
     "prototype": ("StrengthTest", "ThermalTest", "read_design"),
-    "analysis": ("solve_modes", "solve_static", "solve_thermal", "solve_transient"),
+    "analysis": ("campbell", "solve_modes", "solve_static", "solve_thermal", "solve_transient"),
     "study": ("Study", "variable"),
     "edge": (
         "animate", "compare", "plot", "plot_check", "plot_heat_balance", "plot_history", "plot_mesh",

@@ -290,7 +290,8 @@ class ModalCase(CaseResult):
         cells.append(["sum", "", *(f"{100.0 * total[k]:.1f}" for k in seen), ""])
         notes = [
             f"effective mass in % of {show(self.dynamics.total_mass, 'mass')} and of the inertia about the "
-            f"center of gravity; {self.checked}"
+            "center of gravity",
+            *([self.checked] if self.checked else []),
         ]
         return Table("modes", headings, cells, rows, notes)
 
