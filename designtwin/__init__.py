@@ -30,8 +30,13 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     "model.convection": ("forced_convection", "natural_convection", "optimal_fin_spacing"),
     "model.heat": ("Convection", "HeatFlow", "HeatFlux", "HeatSource", "Radiation"),
     "model.enclosure": ("Enclosure",),
+    "model.damping": ("damping", "rayleigh", "structural"),
+    "model.excitation": (
+        "base_harmonic", "base_motion", "base_psd", "correlated", "force_history", "force_psd", "half_sine",
+        "harmonic", "response_spectrum", "together",
+    ),
     "model.supports": (
-        "ElasticFoundation", "FixedSupport", "FixedTemperature", "InertiaRelief", "PointMass",
+        "Damper", "ElasticFoundation", "FixedSupport", "FixedTemperature", "InertiaRelief", "PointMass",
         "PrescribedDisplacement", "Spring", "Symmetry",
     ),
     "model.connections": ("LinearConstraint", "Periodic", "RigidLink", "SpreadLink", "Tie"),
@@ -46,11 +51,12 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     "results.transfer": ("Transferred", "transfer"),
     "io.points": ("PointCloud", "read_points"),
     "requirements": (
-        "Outcome", "Place", "Quantity", "Requirement", "Value", "brittle_margin", "displacement", "heat",
-        "heat_balance", "mass", "reaction", "stress", "temperature", "time_to", "yield_margin",
+        "Outcome", "Place", "Quantity", "Requirement", "Value", "acceleration", "brittle_margin",
+        "buckling_factor", "displacement", "frequency", "heat", "heat_balance", "mass", "no_mode_in",
+        "reaction", "stress", "temperature", "time_to", "yield_margin",
     ),
     "criteria": ("FailureZone", "Verdict", "failure_zones", "utilization"),
-    "prototype": ("StrengthTest", "ThermalTest", "read_design"),
+    "prototype": ("BucklingTest", "StrengthTest", "ThermalTest", "VibrationTest", "read_design"),
     "analysis": ("campbell", "solve_modes", "solve_static", "solve_thermal", "solve_transient"),
     "study": ("Study", "variable"),
     "edge": (

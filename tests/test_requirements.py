@@ -415,7 +415,7 @@ def test_a_reaction_is_exact_where_one_support_takes_all_and_as_sure_as_the_mesh
 def test_a_case_that_does_not_exist_is_named_with_the_nearest():
     result = static({"lift": {"uz": 0.0}, "brake": {"uz": 0.0}})
     quantity = displacement(component="z", case="lfit")
-    for ask in (quantity.evaluate, lambda r: quantity.check(r.model)):
+    for ask in (quantity.evaluate, lambda r: quantity.check_case(r.cases)):
         with pytest.raises(RequirementError, match=r"displacement z in case 'lfit'.*did you mean 'lift'"):
             ask(result)
 
@@ -433,7 +433,7 @@ def test_a_result_of_the_other_analysis_is_refused_with_what_fits():
     ):
         temperature().evaluate(static({"uz": 0.0}))
     hot = ThermalResult(BOX, {"hot": {"temperature": 300.0}})
-    with pytest.raises(RequirementError, match=r"needs a static result.*StrengthTest"):
+    with pytest.raises(RequirementError, match=r"needs a static or vibration result.*StrengthTest"):
         yield_margin().evaluate(hot)
     with pytest.raises(RequirementError, match="mass needs a model or a result"):
         mass().evaluate(3.0)

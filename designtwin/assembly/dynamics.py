@@ -13,7 +13,7 @@ from scipy import sparse
 
 from designtwin.assembly.cells import cell_blocks
 from designtwin.assembly.inertia import StressAt, mass_terms, spin_softening_terms, stress_stiffness_terms
-from designtwin.assembly.matrices import extra_terms, static_topology
+from designtwin.assembly.matrices import corner_sum, extra_terms, static_topology
 from designtwin.assembly.systems import Assembled, assemble_static, turned
 from designtwin.assembly.topology import Topology
 from designtwin.assembly.unknowns import AffineMap, DofMap
@@ -24,7 +24,7 @@ from designtwin.model.model import LoadCase, Model
 from designtwin.model.supports import InertiaRelief
 from designtwin.solvers.choice import choose_solver
 from designtwin.solvers.solution import Factorization, LinearSolver
-from designtwin.solvers.system import Coarsening, SparseMatrix, System, Term, scaled
+from designtwin.solvers.system import SparseMatrix, System, Term, scaled
 from designtwin.typing import BoolArray, FloatArray, IntArray
 
 Field = TypeVar("Field", bound=NDArray[Any])
@@ -237,18 +237,17 @@ class ModelDynamics(Dynamics):
         weights = (float(stiffness), float(mass), float(damping))
         if weights in self._systems:
             return self._systems[weights]
-        groups = (self.terms_k, self.terms_m, self.terms_c)
-        terms = [
+        terms = tuple(
             scaled(weight, term)
-            for weight, group in zip(weights, groups, strict=True) for term in group if weight != 0.0
-        ]  # fmt: skip
+            for weight, group in zip(weights, (self.terms_k, self.terms_m, self.terms_c), strict=True)
+            for term in group if weight != 0.0
+        )  # fmt: skip
         given = self.assembled.system
         coarse = given.coarse
-        if coarse is not None:
-            rest = zip(weights[1:], groups[1:], strict=True)
-            others = [(weight, term) for weight, group in rest for term in group if weight != 0.0]
-            coarse = None if stiffness == 0.0 else _coarse_sum(coarse, stiffness, others, given.block)
-        system = replace(given, terms=tuple(terms), coarse=coarse)
+        if coarse is not None and terms != given.terms:
+            weighted, block = coarse.prolongation, given.block
+            coarse = replace(coarse, matrix=lambda: corner_sum(self.topology, terms, weighted, block))
+        system = replace(given, terms=terms, coarse=coarse if stiffness != 0.0 else None)
         if sorted(weights) == [0.0, 0.0, 1.0]:
             self._systems[weights] = system
         return system
@@ -394,24 +393,6 @@ class _Pieces:
         return np.stack([self._dofs.gather(out[:, :, k]) for k in range(out.shape[2])], axis=1)
 
 
-def _coarse_sum(
-    coarse: Coarsening, factor: float, others: Sequence[tuple[float, Term]], block: int
-) -> Coarsening:
-    """The coarsening of factor K + the others; P^T A P of those by products."""
-    if coarse.matrix is None or (factor == 1.0 and not others):
-        return coarse
-
-    def matrix() -> SparseMatrix:
-        assert coarse.matrix is not None
-        total = factor * (coarse.matrix() if callable(coarse.matrix) else coarse.matrix)
-        wide = sparse.kron(coarse.prolongation, sparse.eye_array(block), format="csr")
-        for weight, term in others:
-            total = total + weight * (wide.T @ (term.matrix().tocsr() @ wide))
-        return total.tobsr(blocksize=(block, block))
-
-    return replace(coarse, matrix=matrix)
-
-
 def dynamics(
     model: Model, *, case: LoadCase | None = None, stress: StressAt | None = None,
     spins: Sequence[Centrifugal] = (), solver: LinearSolver | None = None,
@@ -448,9 +429,7 @@ def dynamics(
     for spin in spins:
         added += spin_softening_terms(model, topology, spin)
     dampers = [
-        one
-        for support in (*model.supports, *case.supports)
-        for one in getattr(support, "damping_matrices", lambda _: [])(model)
+        one for support in (*model.supports, *case.supports) for one in support.damping_matrices(model)
     ]
     c = dofs.components
     return ModelDynamics(

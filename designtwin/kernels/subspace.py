@@ -18,14 +18,31 @@ _FAST = {"contract"}
 
 @njit(nogil=True, fastmath=_FAST)
 def _gram(first: int, last: int, a: FloatArray, b: FloatArray, out: FloatArray) -> None:
-    """out += a^T b over rows first to last; four rows at a time, so that sums stay in registers longer."""
+    """out += a^T b over rows first to last; four rows and four columns of a for every sum that is stored."""
     n_a, n_b = a.shape[1], b.shape[1]
     i = first
     while i + 4 <= last:
-        for p in range(n_a):
-            a0, a1, a2, a3 = a[i, p], a[i + 1, p], a[i + 2, p], a[i + 3, p]
+        b0, b1, b2, b3 = b[i], b[i + 1], b[i + 2], b[i + 3]
+        p = 0
+        while p + 4 <= n_a:
+            a00, a01, a02, a03 = a[i, p], a[i, p + 1], a[i, p + 2], a[i, p + 3]
+            a10, a11, a12, a13 = a[i + 1, p], a[i + 1, p + 1], a[i + 1, p + 2], a[i + 1, p + 3]
+            a20, a21, a22, a23 = a[i + 2, p], a[i + 2, p + 1], a[i + 2, p + 2], a[i + 2, p + 3]
+            a30, a31, a32, a33 = a[i + 3, p], a[i + 3, p + 1], a[i + 3, p + 2], a[i + 3, p + 3]
+            o0, o1, o2, o3 = out[p], out[p + 1], out[p + 2], out[p + 3]
             for q in range(n_b):
-                out[p, q] += (a0 * b[i, q] + a1 * b[i + 1, q]) + (a2 * b[i + 2, q] + a3 * b[i + 3, q])
+                v0, v1, v2, v3 = b0[q], b1[q], b2[q], b3[q]
+                o0[q] += (a00 * v0 + a10 * v1) + (a20 * v2 + a30 * v3)
+                o1[q] += (a01 * v0 + a11 * v1) + (a21 * v2 + a31 * v3)
+                o2[q] += (a02 * v0 + a12 * v1) + (a22 * v2 + a32 * v3)
+                o3[q] += (a03 * v0 + a13 * v1) + (a23 * v2 + a33 * v3)
+            p += 4
+        while p < n_a:
+            for q in range(n_b):
+                out[p, q] += (a[i, p] * b0[q] + a[i + 1, p] * b1[q]) + (
+                    a[i + 2, p] * b2[q] + a[i + 3, p] * b3[q]
+                )
+            p += 1
         i += 4
     while i < last:
         for p in range(n_a):
@@ -83,23 +100,30 @@ def grams(
 
 @njit(nogil=True, fastmath=_FAST)
 def _accumulate(i: int, rows: int, a: FloatArray, c: FloatArray, out: FloatArray) -> None:
-    """out[:rows] += a[i : i + rows] c; rows is 4 but at the end."""
+    """out[:rows] += a[i : i + rows] c; four rows, but at the end, and four columns of a for every sum stored."""
     n, m = c.shape
+    k = 0
     if rows == 4:
-        for k in range(n):
-            a0, a1, a2, a3 = a[i, k], a[i + 1, k], a[i + 2, k], a[i + 3, k]
+        o0, o1, o2, o3 = out[0], out[1], out[2], out[3]
+        while k + 4 <= n:
+            a00, a01, a02, a03 = a[i, k], a[i, k + 1], a[i, k + 2], a[i, k + 3]
+            a10, a11, a12, a13 = a[i + 1, k], a[i + 1, k + 1], a[i + 1, k + 2], a[i + 1, k + 3]
+            a20, a21, a22, a23 = a[i + 2, k], a[i + 2, k + 1], a[i + 2, k + 2], a[i + 2, k + 3]
+            a30, a31, a32, a33 = a[i + 3, k], a[i + 3, k + 1], a[i + 3, k + 2], a[i + 3, k + 3]
+            c0, c1, c2, c3 = c[k], c[k + 1], c[k + 2], c[k + 3]
             for j in range(m):
-                value = c[k, j]
-                out[0, j] += a0 * value
-                out[1, j] += a1 * value
-                out[2, j] += a2 * value
-                out[3, j] += a3 * value
-        return
-    for r in range(rows):
-        for k in range(n):
+                v0, v1, v2, v3 = c0[j], c1[j], c2[j], c3[j]
+                o0[j] += (a00 * v0 + a01 * v1) + (a02 * v2 + a03 * v3)
+                o1[j] += (a10 * v0 + a11 * v1) + (a12 * v2 + a13 * v3)
+                o2[j] += (a20 * v0 + a21 * v1) + (a22 * v2 + a23 * v3)
+                o3[j] += (a30 * v0 + a31 * v1) + (a32 * v2 + a33 * v3)
+            k += 4
+    while k < n:
+        for r in range(rows):
             value = a[i + r, k]
             for j in range(m):
                 out[r, j] += value * c[k, j]
+        k += 1
 
 
 @njit(cache=True, nogil=True)

@@ -195,6 +195,80 @@ def face_matrices(domain: Domain, stiffness: Callable[[Patch], FloatArray]) -> l
     return out
 
 
+@dataclass(frozen=True, eq=False)
+class MeanMotion:
+    """The mean motion of a domain, which stays flexible (RBE3): least squares over its measure.
+
+    Parameters
+    ----------
+    nodes : int64[n]
+        Its nodes.
+    center : float64[3]
+        Centroid, m.
+    follow : float64[n, 3, 6]
+        Motion per displacement of a node: translation of the centroid and rotation. As columns, the nodal
+        forces by which a unit force, or moment, enters the domain (`loads.linear_density` has the same).
+    blind : float64[3, k]
+        Axes of rotations that its points cannot tell: that along a line, all three of a point.
+    """
+
+    nodes: IntArray
+    center: FloatArray
+    follow: FloatArray
+    blind: FloatArray
+
+    @classmethod
+    def of(cls, model: Model, domain: Domain) -> MeanMotion:
+        """The mean motion of a domain; in plane models along x and y and about z, in rings along y."""
+        nodes = np.unique(np.concatenate([patch.conn.ravel() for patch in domain.patches]))
+        center, total = domain.center, domain.measure
+        second = np.zeros((3, 3))
+        for patch in domain.patches:
+            r = patch.at - center
+            second += np.einsum("fq,fqa,fqb->ab", patch.measure, r, r)
+        turns = [] if model.axisymmetric else [2] if model.dimension == 2 else [0, 1, 2]
+        slides = [1] if model.axisymmetric else [0, 1] if model.dimension == 2 else [0, 1, 2]
+        follow = np.zeros((len(nodes), 3, 6))
+        about = np.zeros((len(nodes), 3, 3))
+        for axis in slides:
+            even = np.eye(3)[axis] / total
+            follow[:, :, axis] = domain.spread(lambda p, even=even: np.broadcast_to(even, p.at.shape))[nodes]  # type: ignore[misc]
+        for axis in turns:
+            e = np.eye(3)[axis]
+            about[:, :, axis] = domain.spread(lambda p, e=e: np.cross(e, p.at - center))[nodes]  # type: ignore[misc]
+        values, vectors = np.linalg.eigh((np.trace(second) * np.eye(3) - second)[np.ix_(turns, turns)])
+        told = values > 1e-12 * max(float(values.max(initial=0.0)), np.finfo(float).tiny)
+        axes = np.eye(3)[:, turns] @ vectors
+        follow[:, :, 3:] = about @ ((axes[:, told] / values[told]) @ axes[:, told].T)
+        return cls(nodes, center, follow, axes[:, ~told])
+
+    def at(self, point: FloatArray) -> FloatArray:
+        """Motion per displacement of a node, of a point [3] that goes along: float64[n, 3, 6]."""
+        out = self.follow.copy()
+        x, y, z = point - self.center
+        out[:, :, :3] += self.follow[:, :, 3:] @ np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
+        return out
+
+    def lost(self, point: FloatArray, core: FloatArray) -> bool:
+        """Whether a form float64[6, 6] over the motion of a point asks for a rotation that it cannot tell."""
+        arm = point - self.center
+        for axis in self.blind.T:
+            motion = np.concatenate([np.cross(axis, arm), axis])
+            small = 1e-18 * (float(arm @ arm) + float(self.center @ self.center)) * np.abs(core[:3, :3]).max()
+            if abs(float(motion @ core @ motion)) > 1e-9 * np.abs(core[3:, 3:]).max() + small:
+                return True
+        return False
+
+
+def carried(nodes: IntArray, shapes: FloatArray, core: FloatArray) -> NodalMatrices:
+    """Matrix of a form float64[r, r] over motions float64[n, 3, r] that follow nodes int64[n]."""
+    unique, number = np.unique(nodes, return_inverse=True)
+    motion = np.zeros((len(unique), 3, len(core)))
+    np.add.at(motion, number, shapes)
+    flat = motion.reshape(-1, len(core))
+    return NodalMatrices(unique[None], (flat @ core @ flat.T)[None])
+
+
 def faces_of(model: Model, on: object, who: str) -> Domain:
     """The facets a selection holds, for loads that need a face.
 

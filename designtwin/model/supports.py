@@ -17,8 +17,10 @@ from designtwin.errors import ModelError
 from designtwin.model.connections import equations_of, joined_pieces
 from designtwin.model.coordinates import CoordinateSystem, point
 from designtwin.model.domains import (
+    MeanMotion,
     NodalMatrices,
     Patch,
+    carried,
     domain_of,
     face_matrices,
     faces_of,
@@ -30,8 +32,8 @@ from designtwin.model.loads import (
     Load,
     On,
     inertia_forces,
-    linear_density,
     not_negative,
+    place,
     settle,
     values_at,
     vector_of,
@@ -46,8 +48,8 @@ if TYPE_CHECKING:
     from designtwin.model.model import Model
 
 __all__ = [
-    "ElasticFoundation", "FixedSupport", "FixedTemperature", "InertiaRelief", "PointMass", "Prescribed",
-    "PrescribedDisplacement", "PrescribedTemperature", "Spring", "Support", "Symmetry",
+    "Damper", "ElasticFoundation", "FixedSupport", "FixedTemperature", "InertiaRelief", "PointMass",
+    "Prescribed", "PrescribedDisplacement", "PrescribedTemperature", "Spring", "Support", "Symmetry",
 ]  # fmt: skip
 
 
@@ -92,6 +94,17 @@ class Support(Plain):
     def matrices(self, model: Model) -> list[NodalMatrices]:
         """Stiffness to ground, node set by node set, N/m."""
         return []
+
+    def damping_matrices(self, model: Model) -> list[NodalMatrices]:
+        """Viscous damping to ground or between nodes, node set by node set, N s/m."""
+        return []
+
+    def is_base(self, model: Model) -> bool:
+        """Whether it ties the part to ground, which moves where the base is shaken."""
+        held = self.prescribed(model)
+        return any(one.fixed.any() for one in held if isinstance(one, Prescribed)) or bool(
+            self.matrices(model)
+        )
 
     @property
     def varies(self) -> frozenset[str]:
@@ -409,43 +422,234 @@ class ElasticFoundation(Support):
         facets_of(model, self.on, self.said)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Spring(Support):
-    """A spring to ground, its stiffness spread evenly: over the face, or in equal shares over the nodes.
+class _Coupler(Support):
+    """What a spring and a damper have in common: spread over a face, or through one point of it."""
 
-    Spread over a face it resists rotation of the face as well, as a pad of that total stiffness would.
-    A spring at one point: ``on=dtw.nearest((x, y, z))``.
+    on: On
+    to: On | None
+    at: Any
+    to_at: Any
+    coordinates: CoordinateSystem | None
+    _strength: ClassVar[str]
+    _turning: ClassVar[str]
+
+    def _settle_joint(self, strength: Any, rotational: Any) -> None:
+        """Places, and constants along and about axes, in SI."""
+        who, field_name = type(self).__name__, self._strength
+        values: dict[str, Any] = dict.fromkeys((field_name, "rotational"))
+        for name, given, kind in (
+            (field_name, strength, self._strength), ("rotational", rotational, self._turning),
+        ):  # fmt: skip
+            if given is None:
+                continue
+            size = (
+                given.shape
+                if isinstance(given, Magnitude)
+                else np.shape(to_si(given, kind, name=f"{who} {name}"))
+            )
+            shape = () if name != "rotational" and size == () else (3,)
+            values[name] = Magnitude.of(given, kind, name=f"{who} {name}", shape=shape)
+            not_negative(values[name], f"{self.said}: a {name} below zero is no {who.lower()}")
+        settle(self, **values)
+        if self.to is not None:
+            settle(self, to=place(self.to, f"{who} to"))
+        for name in ("at", "to_at"):
+            if getattr(self, name) is not None:
+                settle(self, **{name: point(getattr(self, name), name=f"{who} {name}")})
+        if strength is None and rotational is None:
+            raise ModelError(f"{self.said}: give {field_name}=, or rotational=")
+        if self._axial and self.to is None and self.to_at is None:
+            raise ModelError(
+                f"{self.said}: one {field_name} acts along the line between two ends; name the other by to=, "
+                f"or its place on ground by to_at=, or give three: {field_name}=(kx, ky, kz)"
+            )
+        if self._axial and (rotational is not None or self.coordinates is not None):
+            raise ModelError(
+                f"{self.said}: one {field_name} acts along the line between the ends, and has no rotational= "
+                f"or coordinates=; give three: {field_name}=(kx, ky, kz)"
+            )
+        if not self._axial and self.to_at is not None:
+            raise ModelError(
+                f"{self.said}: three values act at one point, at=; to_at= is for one value along a line"
+            )
+
+    @property
+    def said(self) -> str:
+        text = f"{type(self).__name__} on {said(self.on)}"
+        return text if self.to is None else f"{text} to {said(self.to)}"
+
+    @property
+    def _constants(self) -> Magnitude | None:
+        return getattr(self, self._strength)  # type: ignore[no-any-return]
+
+    @property
+    def _axial(self) -> bool:
+        return self._constants is not None and self._constants.shape == ()
+
+    @property
+    def _at_point(self) -> bool:
+        """Whether it acts through a point of each end rather than spread over the face."""
+        rotational = getattr(self, "rotational")  # noqa: B009
+        return self._axial or any(one is not None for one in (self.to, self.at, rotational))
+
+    def _plain_fields(self) -> dict[str, Any]:
+        fields = super()._plain_fields()
+        # What is spread over a face has the hash it had before there was more.
+        later = ("to", "at", "to_at", "rotational")
+        return {k: v for k, v in fields.items() if v is not None or k not in later}
+
+    def _joint(self, model: Model) -> list[NodalMatrices]:
+        """Its matrices: constants times products of the relative motion of the ends."""
+        domain = domain_of(model, self.on)
+        if not self._at_point:
+            assert self._constants is not None  # the constructor saw to it
+            k = np.diag(vector_of(self._constants, self.said)) / domain.measure
+
+            def density(patch: Patch) -> FloatArray:
+                if self.coordinates is None:
+                    return np.broadcast_to(k, (*patch.measure.shape, 3, 3))
+                axes = self.coordinates.axes(patch.at.reshape(-1, 3)).reshape(*patch.at.shape, 3)
+                return np.asarray(np.einsum("fqai,ab,fqbj->fqij", axes, k, axes))
+
+            return face_matrices(domain, density)
+        near = MeanMotion.of(model, domain)
+        far = None if self.to is None else MeanMotion.of(model, domain_of(model, self.to))
+        if far is not None and np.array_equal(near.nodes, far.nodes):
+            raise ModelError(f"{self.said}: it joins a region to itself; name two places")
+        ends, core = self._ends(near, far)
+        for mean, end in ((near, ends[0]), (far, ends[1])):
+            if mean is not None and mean.lost(end, core):
+                raise ModelError(
+                    f"{self.said}: its points at {show(mean.center, 'length')} lie on one line (or are one "
+                    f"point), which cannot take a moment from {show(end, 'length')}; select a face"
+                )
+        shapes = near.at(ends[0])
+        if far is not None:
+            shapes = np.concatenate([shapes, -far.at(ends[1])])
+        nodes = near.nodes if far is None else np.concatenate([near.nodes, far.nodes])
+        return [carried(nodes, shapes, core)]
+
+    def _ends(
+        self, near: MeanMotion, far: MeanMotion | None
+    ) -> tuple[tuple[FloatArray, FloatArray], FloatArray]:
+        """Where it is fastened, and its form float64[6, 6] over the relative motion of the ends."""
+        core = np.zeros((6, 6))
+        if self._axial:
+            start = near.center if self.at is None else np.array(self.at)
+            other = near if far is None else far  # of ground the place alone counts, which to_at gives
+            end = other.center if self.to_at is None else np.array(self.to_at)
+            line = end - start
+            length = float(np.linalg.norm(line))
+            if length <= 1e-9 * max(float(np.abs(start).max()), float(np.abs(end).max())):
+                raise ModelError(
+                    f"{self.said}: its ends coincide at {show(start, 'length')}, and have no line between "
+                    f"them; give at= and to_at=, or three values: {self._strength}=(kx, ky, kz)"
+                )
+            core[:3, :3] = float(self._constants.at()) * np.outer(line, line) / length**2  # type: ignore[union-attr]
+            return (start, end), core
+        middle = near.center if far is None else 0.5 * (near.center + far.center)
+        at = middle if self.at is None else np.array(self.at)
+        axes = np.eye(3) if self.coordinates is None else self.coordinates.axes(at[None])[0]
+        for block, values in ((slice(0, 3), self._constants), (slice(3, 6), getattr(self, "rotational"))):  # noqa: B009
+            if values is not None:
+                core[block, block] = axes.T @ np.diag(vector_of(values, self.said)) @ axes
+        return (at, at), core
+
+    def check(self, model: Model) -> None:
+        super().check(model)
+        if self.to is not None:
+            model.region(self.to)
+        turning = getattr(self, "rotational")  # noqa: B009
+        if turning is not None and model.dimension == 2:
+            values = vector_of(turning, self.said)
+            if model.axisymmetric:
+                raise ModelError(f"{self.said}: an axisymmetric model does not turn; leave out rotational=")
+            if values[:2].any():
+                raise ModelError(f"{self.said}: a plane model turns about z only; give rotational=(0, 0, kz)")
+        self._joint(model)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Spring(_Coupler):
+    """A spring to ground or between two places.
+
+    With three values on one place it is spread evenly, over the face or in equal shares over the nodes, and
+    resists rotation of the face as a pad of that total stiffness would. A spring at one point:
+    ``on=dtw.nearest((x, y, z))``. With ``at``, ``to`` or ``rotational`` it acts through one point, which goes
+    along with the mean motion of the face; the face stays flexible (RBE3). For a rigid one add a `RigidLink`.
 
     Parameters
     ----------
     on : str or Selection
         Faces if it holds any, else nodes, else cells.
-    stiffness : three stiffnesses
-        Total along x, y and z, such as ``("500 N/mm", 0.0, 0.0)``.
+    stiffness : three stiffnesses, or one
+        Total along x, y and z, such as ``("500 N/mm", 0.0, 0.0)``. One acts along the line between its ends.
     coordinates : CoordinateSystem, optional
         Where x, y and z point.
+    to : str or Selection, optional
+        What the other end is fastened to; ground without.
+    at : point, optional
+        Where it acts, on the part or beside it; of one stiffness where its line starts. The centroid of the
+        face, or halfway between both, without.
+    to_at : point, optional
+        Where the line of one stiffness ends; the centroid of ``to`` without.
+    rotational : three rotational stiffnesses, optional
+        About x, y and z, such as ``("80 N*m/rad", 0.0, 0.0)``.
     """
 
     on: On
-    stiffness: MagnitudeLike
+    stiffness: MagnitudeLike | None = None
     coordinates: CoordinateSystem | None = None
+    to: On | None = None
+    at: Any = None
+    to_at: Any = None
+    rotational: MagnitudeLike | None = None
+
+    _strength: ClassVar[str] = "stiffness"
+    _turning: ClassVar[str] = "rotational_stiffness"
 
     def __post_init__(self) -> None:
-        settle(self, stiffness=Magnitude.of(self.stiffness, "stiffness", name="Spring stiffness", shape=(3,)))
-        if (vector_of(self.stiffness, self.said) < 0.0).any():
-            raise ModelError(f"{self.said}: a stiffness below zero is no spring")
+        self._settle_joint(self.stiffness, self.rotational)
 
     def matrices(self, model: Model) -> list[NodalMatrices]:
-        domain = domain_of(model, self.on)
-        k = np.diag(vector_of(self.stiffness, self.said)) / domain.measure
+        return self._joint(model)
 
-        def stiffness(patch: Patch) -> FloatArray:
-            if self.coordinates is None:
-                return np.broadcast_to(k, (*patch.measure.shape, 3, 3))
-            axes = self.coordinates.axes(patch.at.reshape(-1, 3)).reshape(*patch.at.shape, 3)
-            return np.asarray(np.einsum("fqai,ab,fqbj->fqij", axes, k, axes))
+    def is_base(self, model: Model) -> bool:
+        return self.to is None
 
-        return face_matrices(domain, stiffness)
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Damper(_Coupler):
+    """A viscous damper to ground or between two places: force per velocity. It holds nothing at rest.
+
+    Parameters
+    ----------
+    on : str or Selection
+        Faces if it holds any, else nodes, else cells.
+    damping : three damping constants, or one
+        Along x, y and z, such as ``("2 N*s/mm", 0.0, 0.0)``. One acts along the line between its ends.
+    coordinates, to, at, to_at
+        As in `Spring`.
+    rotational : three rotational damping constants, optional
+        About x, y and z, such as ``("3 N*m*s", 0.0, 0.0)``.
+    """
+
+    on: On
+    damping: MagnitudeLike | None = None
+    coordinates: CoordinateSystem | None = None
+    to: On | None = None
+    at: Any = None
+    to_at: Any = None
+    rotational: MagnitudeLike | None = None
+
+    _strength: ClassVar[str] = "damping"
+    _turning: ClassVar[str] = "rotational_damping"
+
+    def __post_init__(self) -> None:
+        self._settle_joint(self.damping, self.rotational)
+
+    def damping_matrices(self, model: Model) -> list[NodalMatrices]:
+        return self._joint(model)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -455,16 +659,20 @@ class PointMass(Support):
     Parameters
     ----------
     on : str or Selection
-        What carries it.
+        What carries it. It stays flexible; `RigidLink` makes it rigid.
     mass : mass
         Such as ``"1.2 kg"``.
     at : point, optional
         Its center of gravity; its forces then reach the part with their moment. Spread over ``on`` without.
+    inertia : three or six mass moments of inertia, optional
+        About ``at``: Jxx, Jyy, Jzz, and Jxy, Jyz, Jxz as entries of the tensor (Jxy is minus the integral of
+        x y over the mass). Such as ``("0.02 kg*m2", "0.02 kg*m2", "0.03 kg*m2")``.
     """
 
     on: On
     mass: Any
     at: Any = None
+    inertia: Any = None
 
     def __post_init__(self) -> None:
         mass = to_si(self.mass, "mass", name="PointMass mass")
@@ -473,9 +681,46 @@ class PointMass(Support):
         settle(self, mass=mass)
         if self.at is not None:
             settle(self, at=point(self.at, name="PointMass at"))
+        if self.inertia is not None:
+            self._settle_inertia()
+
+    def _settle_inertia(self) -> None:
+        if self.at is None:
+            raise ModelError(
+                f"{self.said}: its inertia is about its center of gravity; state that by at=(x, y, z)"
+            )
+        values = np.asarray(to_si(self.inertia, "mass_inertia", name="PointMass inertia"), np.float64)
+        if values.shape not in ((3,), (6,)):
+            raise ModelError(
+                f"{self.said}: its inertia has three values, Jxx, Jyy, Jzz, or six, also Jxy, Jyz, Jxz; got "
+                f"shape {list(values.shape)}"
+            )
+        settle(self, inertia=tuple(values.tolist()))
+        # Second moments of a mass cannot be negative: of no axis is J above the sum of the two others.
+        smallest = float(np.linalg.eigvalsh(self._second_moment)[0])
+        if smallest < -1e-9 * float(np.abs(values).max(initial=0.0)):
+            raise ModelError(
+                f"{self.said}: no body has the inertia {show(values, 'mass_inertia')}: of three principal "
+                "moments none exceeds the sum of the other two, and none is negative"
+            )
+
+    @property
+    def _second_moment(self) -> FloatArray:
+        """Integral of r r over the mass about its center, float64[3, 3], kg m^2."""
+        j = np.zeros(6)
+        j[: len(self.inertia or ())] = self.inertia or ()
+        tensor = np.array([[j[0], j[3], j[5]], [j[3], j[1], j[4]], [j[5], j[4], j[2]]])
+        return np.asarray(0.5 * np.trace(tensor) * np.eye(3) - tensor)
+
+    def _plain_fields(self) -> dict[str, Any]:
+        fields = super()._plain_fields()
+        return {k: v for k, v in fields.items() if v is not None or k != "inertia"}
 
     def inertia_forces(self, model: Model, acceleration: Callable[[FloatArray], FloatArray]) -> FloatArray:
-        """Mass times acceleration [k, 3] -> [k, 3], as nodal forces float64[n_points, 3], N."""
+        """Mass times acceleration [k, 3] -> [k, 3], as nodal forces float64[n_points, 3], N.
+
+        With inertia the moment of a body in the field: its slope is taken where the mass is.
+        """
         domain = domain_of(model, self.on)
         if self.at is None:
             share = self.mass / domain.measure
@@ -483,13 +728,63 @@ class PointMass(Support):
                 lambda patch: share * acceleration(patch.at.reshape(-1, 3)).reshape(patch.at.shape)
             )
         center = np.array(self.at)
-        force = self.mass * acceleration(center[None, :])[0]
-        moment = np.cross(center - domain.center, force)
-        return domain.spread(linear_density(domain, force, moment, self.said))
+        wrench = np.zeros(6)
+        wrench[:3] = self.mass * acceleration(center[None, :])[0]
+        if self.inertia is not None:
+            # Accelerations of rigid motion are linear over place, so that differences are exact.
+            step = model.mesh.size
+            ends = acceleration(np.concatenate([center + step * np.eye(3), center - step * np.eye(3)]))
+            slope = (ends[:3] - ends[3:]).T / (2.0 * step) @ self._second_moment
+            wrench[3:] = slope[2, 1] - slope[1, 2], slope[0, 2] - slope[2, 0], slope[1, 0] - slope[0, 1]
+        mean = MeanMotion.of(model, domain)
+        if mean.lost(center, np.outer(wrench, wrench)):
+            raise ModelError(_lost(self, mean))
+        out = np.zeros((model.mesh.n_points, 3))
+        out[mean.nodes] = mean.at(center) @ wrench
+        return out
+
+    def mass_matrices(self, model: Model, weight: FloatArray | None = None) -> list[NodalMatrices]:
+        """Its mass over displacements of the nodes, kg, consistent with `inertia_forces`.
+
+        Parameters
+        ----------
+        weight : float64[3, 3], optional
+            Symmetric W of the form u.W u that is integrated over the mass; the identity without.
+        """
+        form = np.eye(3) if weight is None else weight
+        domain = domain_of(model, self.on)
+        if self.at is None:
+            share = self.mass / domain.measure * form
+            return face_matrices(domain, lambda patch: np.broadcast_to(share, (*patch.measure.shape, 3, 3)))
+        mean, center = MeanMotion.of(model, domain), np.array(self.at)
+        core = np.zeros((6, 6))
+        core[:3, :3] = self.mass * form
+        if self.inertia is not None:
+            # u = theta x r: int (e_a x r).W (e_b x r) dm
+            turns = np.zeros((3, 3, 3))  # [a, i, j]: component i of e_a x e_j
+            turns[0, 1, 2] = turns[1, 2, 0] = turns[2, 0, 1] = -1.0
+            turns[0, 2, 1] = turns[1, 0, 2] = turns[2, 1, 0] = 1.0
+            core[3:, 3:] = np.einsum("aij,ik,bkl,jl->ab", turns, form, turns, self._second_moment)
+        if mean.lost(center, core):
+            raise ModelError(_lost(self, mean))
+        return [carried(mean.nodes, mean.at(center), core)]
 
     def location(self, model: Model) -> FloatArray:
         """Center of gravity, float64[3], m."""
         return np.array(self.at) if self.at is not None else domain_of(model, self.on).center
+
+    def check(self, model: Model) -> None:
+        super().check(model)
+        if self.at is not None:
+            self.mass_matrices(model)
+
+
+def _lost(mass: PointMass, mean: MeanMotion) -> str:
+    return (
+        f"{mass.said}: its points at {show(mean.center, 'length')} lie on one line (or are one point) and "
+        f"cannot carry the moment of a mass at {show(np.array(mass.at), 'length')}; select a face, or leave "
+        "out at= and inertia="
+    )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -516,6 +811,9 @@ class InertiaRelief(Support):
         fixed[nodes[row], direction] = True
         some = np.flatnonzero(fixed.any(axis=1))
         return [Prescribed(some, fixed[some], np.zeros((len(some), 3)))]
+
+    def is_base(self, model: Model) -> bool:
+        return False
 
     def check(self, model: Model) -> None:
         n = int(joined_pieces(model)[0].max()) + 1

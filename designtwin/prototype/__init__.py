@@ -2,5 +2,8 @@
 
 from designtwin.prototype.tests import PrototypeTest, StrengthTest, ThermalTest
 from designtwin.prototype.textfile import Design, read_design
+from designtwin.prototype.vibration import BucklingTest, VibrationTest
 
-__all__ = ["Design", "PrototypeTest", "StrengthTest", "ThermalTest", "read_design"]
+__all__ = [
+    "BucklingTest", "Design", "PrototypeTest", "StrengthTest", "ThermalTest", "VibrationTest", "read_design",
+]  # fmt: skip

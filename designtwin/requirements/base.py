@@ -29,11 +29,14 @@ class Quantity(Plain):
     """
 
     needs: ClassVar[str] = "model"
-    """The result it is read from: "static", "thermal", or "model" (any result, or the model itself)."""
+    """The result it is read from: "static", "thermal", "vibration", "buckling", or "model" (any result, or
+    the model itself). Where several will do, the usual one; see `read_from`."""
     dimension: ClassVar[str] = "dimensionless"
     """A key of `designtwin.units`."""
     zoned: ClassVar[bool] = False
     """True where the quantity is a field whose bad regions are worth naming."""
+    unbounded: ClassVar[bool] = False
+    """True where infinity is an answer and not the sign of a question that nothing tested."""
     # numpy scalars leave comparisons with us to us
     __array_ufunc__: ClassVar[None] = None
 
@@ -41,6 +44,11 @@ class Quantity(Plain):
     def label(self) -> str:
         """The quantity in words, for tables."""
         raise NotImplementedError
+
+    @property
+    def read_from(self) -> tuple[str, ...]:
+        """All analyses whose results it can be read from, the usual one first."""
+        return (self.needs,)
 
     @property
     def excluded(self) -> str:
@@ -121,25 +129,24 @@ class Quantity(Plain):
         ------
         RequirementError, SelectionError, MissingPropertyError
         """
+
+    def check_case(self, names: Iterable[str]) -> None:
+        """Raise RequirementError where it asks for a case that is not one of these."""
         case = getattr(self, "case", None)
         if case is not None:
-            names = [*model.cases, *(name for name in model.combinations if name not in model.cases)]
             _case_exists(self, case, names)
 
     def _wrong_result(self, result: Any) -> NoReturn:
         kind = _kind(result)
-        call = {
-            "static": "StrengthTest or solve_static(model)",
-            "thermal": "ThermalTest, solve_thermal(model) or solve_transient(model, ...)",
-        }
         raise RequirementError(
-            f"{self.label} needs a {self.needs} result, and this is "
-            f"{f'a {kind} one' if kind else f'a {type(result).__name__}'}; use {call[self.needs]}"
+            f"{self.label} needs a {' or '.join(self.read_from)} result, and this is "
+            f"{f'a {kind} one' if kind else f'a {type(result).__name__}'}; use "
+            f"{', or '.join(_CALLS[physics] for physics in self.read_from)}"
         )
 
     def cases_of(self, result: Any) -> list[Any]:
         """The cases of a result this quantity looks at."""
-        if _kind(result) != self.needs:
+        if _kind(result) not in self.read_from:
             self._wrong_result(result)
         case = getattr(self, "case", None)
         if case is None:
@@ -179,6 +186,12 @@ class Quantity(Plain):
         return self.label
 
 
+_CALLS = {
+    "static": "StrengthTest or solve_static(model)",
+    "thermal": "ThermalTest, solve_thermal(model) or solve_transient(model, ...)",
+    "vibration": "VibrationTest(model, modes_up_to='2 kHz', ...) or solve_modes(model)",
+    "buckling": "BucklingTest or solve_buckling(model)",
+}
 _SIGNS = {"<=": "≤", "<": "<", ">=": "≥", ">": ">"}
 
 
@@ -245,6 +258,10 @@ class Requirement(Plain):
         gap = distance(self.limit, value) if self.is_upper else distance(value, self.limit)
         return gap / abs(self.limit) if self.margin_is_relative else gap
 
+    def bad_end(self, value: Value) -> float:
+        """The end of the interval that is nearer to failing, or farther beyond the limit."""
+        return value.high if self.is_upper else value.low
+
     def slack(self, value: float) -> float:
         """The margin scaled for an optimizer: of order one, at least 0 when met."""
         margin = self.margin(value)
@@ -257,7 +274,7 @@ class Requirement(Plain):
         """
         if math.isnan(value.value) or math.isnan(value.low) or math.isnan(value.high):
             return CANNOT_TELL
-        if math.isinf(value.value):
+        if math.isinf(value.value) and not self.quantity.unbounded:
             return CANNOT_TELL  # a margin against nothing: no case strains the place, so nothing was tested
         good, bad = (value.low, value.high) if self.is_upper else (value.high, value.low)
         if self.met(bad):
@@ -288,7 +305,7 @@ class Requirement(Plain):
     def _reason(self, value: Value) -> str:
         if math.isnan(value.value):
             return f"{self.quantity.label} is not a number here"
-        if math.isinf(value.value):
+        if math.isinf(value.value) and not self.quantity.unbounded:
             return f"no load case strains the place that {self.quantity.label} asks about: nothing was tested"
         if math.isnan(value.low) or math.isnan(value.high):
             return f"no error could be estimated for {self.quantity.label}"
@@ -331,7 +348,9 @@ def worst(values: Sequence[Value], *, largest: bool) -> Value:
 
 
 def frames_of(case: Any) -> Sequence[Any]:
-    """The instants of a case, or itself where it has no course in time."""
+    """The instants of a case, or itself where it has no course in time: modes and frequencies are none."""
+    if getattr(case, "times", None) is None:
+        return (case,)
     return getattr(case, "frames", None) or (case,)
 
 
@@ -355,8 +374,8 @@ class ValuesAlone:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._state, name)
 
-    def field(self, name: str) -> Any:
-        return SimpleNamespace(values=self._state.field(name).values, error=None)
+    def field(self, name: str, **options: Any) -> Any:
+        return SimpleNamespace(values=self._state.field(name, **options).values, error=None)
 
 
 def _kind(result: Any) -> str:

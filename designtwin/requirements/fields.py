@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
@@ -178,6 +178,95 @@ class FieldQuantity(Quantity):
         return words + ("" if self.case is None else f" in case '{self.case}'")
 
 
+@dataclass(frozen=True, kw_only=True)
+class MechanicalQuantity(FieldQuantity):
+    """A field of a part that is loaded or that vibrates.
+
+    Of vibration it looks at the responses: at the largest amplitude of a sweep, the peak of a shock, every
+    instant of a course in time, and at `sigma` times the root mean square of a random response.
+    """
+
+    needs: ClassVar[str] = "static"
+    sigma: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.sigma is None:
+            return
+        number = units.to_si(self.sigma, "dimensionless", name="sigma")
+        if not isinstance(number, float) or not 0.0 < number < np.inf:
+            raise RequirementError(f"sigma={self.sigma!r}: how many standard deviations, such as sigma=3")
+        object.__setattr__(self, "sigma", number)
+
+    @property
+    def read_from(self) -> tuple[str, ...]:
+        return ("static", "vibration") if self.sigma is None else ("vibration",)
+
+    def cases_of(self, result: Any) -> list[Any]:
+        cases = super().cases_of(result)
+        if result.physics != "vibration":
+            return cases
+        known = getattr(result, "responses", {})  # a modal analysis has none
+        responses = [case for case in cases if case.name in known]
+        if not responses:
+            raise RequirementError(
+                f"{self.label}: modes have no size of their own; say what excites the part, as "
+                "VibrationTest(..., cases={'sine': dtw.base_harmonic('z', '1 g', ...)})"
+            )
+        self.check_sigma({case.name: is_random(case) for case in responses})
+        return responses
+
+    def check_sigma(self, random: Mapping[str, bool]) -> None:
+        """Raise unless sigma is said where a case it looks at is random, and only there.
+
+        Parameters
+        ----------
+        random : mapping of case name to bool
+        """
+        asked = {name: one for name, one in random.items() if self.case in (None, name)}
+        if self.sigma is None and any(asked.values()):
+            names = ", ".join(repr(name) for name, one in asked.items() if one)
+            raise RequirementError(
+                f"{self.label}: the response in case {names} is random and has no largest value; say how "
+                "many standard deviations count, as sigma=3"
+            )
+        if self.sigma is not None and asked and not any(asked.values()):
+            raise RequirementError(
+                f"{self.label}: sigma={self.sigma:g} is of random responses, and there is none in "
+                f"{', '.join(map(repr, asked))}; leave it out"
+            )
+
+    def read(self, case: Any, name: str, rows: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Values and interval of a scalar field at rows, with sigma where the case is random."""
+        return read_field(self.at_sigma(case), name, rows)
+
+    def at_sigma(self, case: Any) -> Any:
+        """The case with its fields times sigma where it is random; itself otherwise."""
+        return case if self.sigma is None or not is_random(case) else AtSigma(case, self.sigma)
+
+    @property
+    def _sigma_words(self) -> str:
+        return "" if self.sigma is None else f", {self.sigma:g}σ"
+
+
+def is_random(case: Any) -> bool:
+    """Whether the fields of a case are root mean squares."""
+    return bool(getattr(case, "statistical", False))
+
+
+class AtSigma:
+    """A random response whose fields are so many standard deviations."""
+
+    def __init__(self, case: Any, sigma: float) -> None:
+        self._case, self._sigma = case, sigma
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._case, name)
+
+    def field(self, name: str) -> Any:
+        return self._case.field(name, sigma=self._sigma)
+
+
 def magnitude(
     values: FloatArray, low: FloatArray, high: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -197,12 +286,13 @@ def read_field(case: Any, name: str, rows: IntArray) -> tuple[FloatArray, FloatA
 
 
 @dataclass(frozen=True, kw_only=True)
-class DisplacementQuantity(FieldQuantity):
+class DisplacementQuantity(MechanicalQuantity):
     """Displacement over a place; see `displacement`."""
 
-    needs: ClassVar[str] = "static"
     dimension: ClassVar[str] = "length"
     zoned: ClassVar[bool] = False  # no region of a part is guilty of how far it moves
+    vector: ClassVar[str] = "displacement"
+    letter: ClassVar[str] = "u"
     component: str = "magnitude"
     over: str = "max_abs"
 
@@ -216,14 +306,15 @@ class DisplacementQuantity(FieldQuantity):
 
     @property
     def label(self) -> str:
-        what = "displacement" if self.component == "magnitude" else f"displacement {self.component}"
-        return f"{over_word(self.over, 'max_abs')}{what}{self._place_words('of')}"
+        what = self.vector if self.component == "magnitude" else f"{self.vector} {self.component}"
+        return f"{over_word(self.over, 'max_abs')}{what}{self._place_words('of')}{self._sigma_words}"
 
     def _field(self, case: Any, rows: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         if self.component != "magnitude":
-            return read_field(case, f"u{self.component}", rows)
-        field = case.field("displacement")
-        values = np.linalg.norm(np.asarray(field.values, np.float64)[rows], axis=1)
+            return self.read(case, f"{self.letter}{self.component}", rows)
+        field = self.at_sigma(case).field(self.vector)
+        values = np.asarray(field.values, np.float64)[rows]
+        values = np.linalg.norm(values, axis=1) if values.ndim == 2 else np.abs(values)
         if field.error is None:
             nothing = np.full(len(rows), np.nan)
             return values, nothing, nothing
@@ -285,10 +376,9 @@ _STRESS_FIELD = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class StressQuantity(FieldQuantity):
+class StressQuantity(MechanicalQuantity):
     """Stress over a place or at a point; see `stress`."""
 
-    needs: ClassVar[str] = "static"
     dimension: ClassVar[str] = "stress"
     component: str = "von_mises"
     at: tuple[float, float, float] | None = None
@@ -313,11 +403,11 @@ class StressQuantity(FieldQuantity):
         what = STRESSES[self.component]
         if self.at is not None:
             case = "" if self.case is None else f" in case '{self.case}'"
-            return f"{what} at {units.show(np.array(self.at), 'length')}{case}"
-        return f"{over_word(self.over, 'max')}{what}{self._place_words()}"
+            return f"{what} at {units.show(np.array(self.at), 'length')}{case}{self._sigma_words}"
+        return f"{over_word(self.over, 'max')}{what}{self._place_words()}{self._sigma_words}"
 
     def _field(self, case: Any, rows: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        return read_field(case, _STRESS_FIELD.get(self.component, self.component), rows)
+        return self.read(case, _STRESS_FIELD.get(self.component, self.component), rows)
 
     def _number(self, result: Any, state: Any) -> float:
         if self.at is None:
@@ -327,7 +417,7 @@ class StressQuantity(FieldQuantity):
     def _reduce(self, result: Any, case: Any) -> Value:
         if self.at is None:
             return super()._reduce(result, case)
-        return _probe(result, case, _STRESS_FIELD.get(self.component, self.component), self.at)
+        return _probe(result, self.at_sigma(case), _STRESS_FIELD.get(self.component, self.component), self.at)
 
 
 def _probe(result: Any, case: Any, name: str, at: tuple[float, float, float]) -> Value:
@@ -348,8 +438,9 @@ def displacement(
     over: str = "max_abs",
     case: str | None = None,
     excluding: str | Selection | None = None,
+    sigma: float | None = None,
 ) -> DisplacementQuantity:
-    """Displacement over a place, m.
+    """Displacement over a place, m; of vibration its amplitude, relative to supports that move.
 
     Parameters
     ----------
@@ -364,8 +455,17 @@ def displacement(
         One load case; the envelope of all unless given.
     excluding : group name or selection, optional
         Left out of the place.
+    sigma : float, optional
+        In a random response, how many standard deviations count, such as 3.
     """
-    return DisplacementQuantity(on=on, component=component, over=over, case=case, excluding=excluding)  # type: ignore[arg-type]
+    return DisplacementQuantity(
+        on=on,  # type: ignore[arg-type]
+        component=component,
+        over=over,
+        case=case,
+        excluding=excluding,  # type: ignore[arg-type]
+        sigma=sigma,
+    )
 
 
 def temperature(
@@ -398,6 +498,7 @@ def stress(
     over: str = "max",
     case: str | None = None,
     excluding: str | Selection | None = None,
+    sigma: float | None = None,
 ) -> StressQuantity:
     """Recovered stress at a point or over a place, Pa.
 
@@ -408,7 +509,15 @@ def stress(
         "max_principal".
     at : (x, y, z), optional
         One point, in m or with units: ("10 mm", "0 mm", "5 mm").
-    on, over, case, excluding
+    on, over, case, excluding, sigma
         As `displacement`; over "max" unless given.
     """
-    return StressQuantity(component=component, at=at, on=on, over=over, case=case, excluding=excluding)  # type: ignore[arg-type]
+    return StressQuantity(
+        component=component,
+        at=at,  # type: ignore[arg-type]
+        on=on,  # type: ignore[arg-type]
+        over=over,
+        case=case,
+        excluding=excluding,  # type: ignore[arg-type]
+        sigma=sigma,
+    )

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from designtwin.errors import MissingPropertyError
 from designtwin.mesh.selections import Selection
 from designtwin.requirements.base import one_of
-from designtwin.requirements.fields import FieldQuantity, read_field
+from designtwin.requirements.fields import MechanicalQuantity
 from designtwin.typing import FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -19,10 +19,9 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class YieldMargin(FieldQuantity):
+class YieldMargin(MechanicalQuantity):
     """Yield strength over equivalent stress; see `yield_margin`."""
 
-    needs: ClassVar[str] = "static"
     over: str = "min"
     criterion: str = "von_mises"
 
@@ -34,23 +33,22 @@ class YieldMargin(FieldQuantity):
     @property
     def label(self) -> str:
         name = {"von_mises": "von Mises", "tresca": "Tresca"}[self.criterion]
-        return f"yield margin ({name}){self._place_words()}"
+        return f"yield margin ({name}){self._place_words()}{self._sigma_words}"
 
     def check(self, model: Model) -> None:
         super().check(model)
         check_strength(model, "yield_strength", self.label, self.on)
 
     def _field(self, case: Any, rows: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        stress, low, high = read_field(case, self.criterion, rows)
+        stress, low, high = self.read(case, self.criterion, rows)
         strength = strength_at(case, rows, "yield_strength", self.label)
         return ratio(strength, stress), ratio(strength, high), ratio(strength, np.maximum(low, 0.0))
 
 
 @dataclass(frozen=True, kw_only=True)
-class BrittleMargin(FieldQuantity):
+class BrittleMargin(MechanicalQuantity):
     """Ultimate strength over principal stress; see `brittle_margin`."""
 
-    needs: ClassVar[str] = "static"
     over: str = "min"
     criterion: str = "rankine"
 
@@ -62,7 +60,7 @@ class BrittleMargin(FieldQuantity):
     @property
     def label(self) -> str:
         name = {"rankine": "Rankine", "mohr_coulomb": "Mohr-Coulomb"}[self.criterion]
-        return f"brittle margin ({name}){self._place_words()}"
+        return f"brittle margin ({name}){self._place_words()}{self._sigma_words}"
 
     def check(self, model: Model) -> None:
         super().check(model)
@@ -71,7 +69,7 @@ class BrittleMargin(FieldQuantity):
             check_strength(model, "compressive_strength", self.label, self.on)
 
     def _field(self, case: Any, rows: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        first, third = read_field(case, "principal_1", rows), read_field(case, "principal_3", rows)
+        first, third = self.read(case, "principal_1", rows), self.read(case, "principal_3", rows)
         tensile = strength_at(case, rows, "ultimate_strength", self.label)
         none = math.inf if self.criterion == "rankine" else None
         compressive = strength_at(case, rows, "compressive_strength", self.label, otherwise=none)
@@ -145,7 +143,8 @@ def strength_at(
         each = [strength_at(one, rows, name, needed_by, otherwise=otherwise) for _, one in case.parts]
         return np.asarray(np.min(each, axis=0))
     points, model = case.points, case.model
-    state = None if case.case is None else case.case.temperature
+    stated = getattr(case, "case", None)  # a response to vibration is of no load case
+    state = None if stated is None else stated.temperature
     kelvin = None if state is None else state.at_nodes(model)[points.node[rows]]
     out = np.empty(len(rows))
     for index in np.unique(points.part[rows]):
@@ -165,17 +164,19 @@ def yield_margin(
     case: str | None = None,
     excluding: str | Selection | None = None,
     criterion: str = "von_mises",
+    sigma: float | None = None,
 ) -> YieldMargin:
     """Yield strength over equivalent stress, the smallest over the place; infinite where nothing is stressed.
 
     Parameters
     ----------
-    on, case, excluding
-        As `displacement`.
+    on, case, excluding, sigma
+        As `displacement`. Von Mises stress is not Gaussian, so that 3σ of it, three times its root mean
+        square (Segalman), is not passed with the probability of a normal variable.
     criterion : str
         "von_mises" (drawn as the field ``safety_factor``) or "tresca".
     """
-    return YieldMargin(on=on, case=case, excluding=excluding, criterion=criterion)  # type: ignore[arg-type]
+    return YieldMargin(on=on, case=case, excluding=excluding, criterion=criterion, sigma=sigma)  # type: ignore[arg-type]
 
 
 def brittle_margin(

@@ -42,8 +42,8 @@ class Campbell:
     def crossings(self, order: float) -> list[tuple[int, float, float]]:
         """Where modes meet an excitation of so many periods a turn: mode number, speed rad/s, frequency Hz.
 
-        Frequencies in between are interpolated in the squares of speed and frequency, in which modes that keep
-        their shape are straight.
+        Frequencies in between are interpolated in the squares of speed and frequency, over which modes that
+        keep their shape are straight.
         """
         if not (np.isfinite(order) and order > 0.0):
             raise RequirementError(f"an engine order is a number above 0, such as 1 or 6, got {order!r}")

@@ -14,6 +14,7 @@ from designtwin.assembly.dynamics import Dynamics
 from designtwin.errors import RequirementError
 from designtwin.model.model import LoadCase, Model
 from designtwin.results.common import CaseResult, Field, Result, SolveInfo
+from designtwin.results.modal_stress import modal_stress
 from designtwin.results.places import part_of_nodes
 from designtwin.results.recovery import Recovery
 from designtwin.results.static import StaticCase
@@ -88,6 +89,29 @@ class Mode(StaticCase):
 
     def __repr__(self) -> str:
         return f"<Mode: {self.caption} of {self.model!r}>"
+
+
+@dataclass(frozen=True, eq=False)
+class ShapeErrors:
+    """Half-widths that hold a shape's exact values: what sums over shapes add up.
+
+    Parameters
+    ----------
+    energy : float
+        Relative error in the energy norm.
+    stress : float64[rows]
+        Of the stress tensor (Frobenius norm), Pa per unit of the shape's coordinate.
+    displacement : float64[n_points]
+        m per unit.
+    """
+
+    energy: float
+    stress: FloatArray
+    displacement: FloatArray
+
+    @classmethod
+    def of(cls, shape: StaticCase) -> ShapeErrors:
+        return cls(shape.energy_error, shape._tensor_error, shape.displacement_error)
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -194,6 +218,24 @@ class ModalCase(CaseResult):
     def field(self, name: str) -> Field:
         """A field of the lowest mode that is no rigid motion; of another say ``[i].field(name)``."""
         return self.frames[min(self.n_rigid, len(self) - 1)].field(name)
+
+    # What sums over modes need of each shape
+
+    @cached_property
+    def shape_stress(self) -> FloatArray:
+        """Recovered stress of every shape, float64[m, rows, 6]; mapped from disk where large, see
+        `modal_stress`. Kept, as all responses sum it up."""
+        return modal_stress(self.frames)
+
+    def shape_errors(self, i: int) -> ShapeErrors:
+        """Errors of the discretization in one shape; kept."""
+        if i not in self._errors:
+            self._errors[i] = ShapeErrors.of(self[i])
+        return self._errors[i]
+
+    @cached_property
+    def _errors(self) -> dict[int, ShapeErrors]:
+        return {}
 
     # What moves
 

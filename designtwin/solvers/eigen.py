@@ -482,7 +482,7 @@ def _dense(pencil: _Pencil, goal: _Goal) -> _Found:
         many = len(nu) if goal.least is None else int((goal.key(nu) >= goal.least).sum())
     nu, x = nu[:many], np.ascontiguousarray(x[:, :many])
     r = pencil.g_product(x, np.empty_like(x)) - nu * pencil.k_product(x, np.empty_like(x))
-    z = linalg.solve(k, weight[:, None] * (basis.T @ r[index]), assume_a="pos") if many else r[:0]
+    z = linalg.solve(k, weight[:, None] * (basis.T @ r[index]), assume_a="pos") if many else np.zeros((len(k), 0))
     size = np.sqrt(np.maximum(np.einsum("ij,ij->j", weight[:, None] * (basis.T @ r[index]), z), 0.0))
     seconds = {"set-up": 0.0, "iterate": time.perf_counter() - started}
     checked = "all eigenvalues of the system were computed"

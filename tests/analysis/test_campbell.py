@@ -25,7 +25,7 @@ def a_blade():
 def southwell(hub: float) -> float:
     """Growth of the squared frequency over that of the squared speed, first flap mode of a cantilever.
 
-    Rayleigh quotient of the beam's mode in the tension of rotation; Leissa, Applied Mechanics Reviews 34 (1981).
+    Rayleigh quotient of the beam's mode in the tension of rotation; Leissa, Appl. Mech. Rev. 34 (1981) 629.
     """
     beta = 1.875104068711961
     x = np.linspace(0.0, 1.0, 20001)
