@@ -21,7 +21,7 @@ from designtwin.errors import (
     SingularSystemError,
 )
 from designtwin.mesh.mesh import Mesh
-from designtwin.model.connections import equations_of, joined_pieces, linked_nodes
+from designtwin.model.connections import bridges, equations_of, joined_pieces, linked_nodes
 from designtwin.model.domains import NodalMatrices, rigid_motions
 from designtwin.model.heat import COLD, HeatLoad
 from designtwin.model.loads import Acceleration, Centrifugal, Gravity, Load
@@ -64,6 +64,37 @@ def check_static(model: Model, case: LoadCase) -> tuple[str, ...]:
     _check_motions(model, case.name, supports)
     joints = [note for one in model.connections for note in one.notes(model)]
     return (*_unit_notes(model), *joints, *_load_notes(model, case, supports))
+
+
+def check_vibration(model: Model, *, test: str = "the vibration test") -> tuple[str, ...]:
+    """Refuse what no vibration analysis can answer; return notes on what is odd.
+
+    A part that is free to move as a whole is none of this: its motions are modes of frequency zero.
+
+    Parameters
+    ----------
+    test : str
+        What is asked, for messages: ``"the modal analysis"``.
+
+    Raises
+    ------
+    MeshError
+        Inverted or flat cells.
+    MissingPropertyError
+        A material without elasticity or density.
+    ModelError
+        Supports, springs or masses on nodes that no cell uses.
+    """
+    _check_cells(model)
+    for part in model.parts:
+        for name in ("density", *_elastic(part.section)):
+            if not part.section.material.magnitude(name):
+                raise MissingPropertyError(
+                    f"{test} needs the {name} of {_material(part.section)} (part {part.name!r}), which is "
+                    f"not stated; add {name}={_EXAMPLES[name]} or the like"
+                )
+    _check_nodes(model, "", (), model.supports)
+    return (*_unit_notes(model), *(note for one in model.connections for note in one.notes(model)))
 
 
 def check_thermal(model: Model, case: LoadCase, *, transient: bool = False) -> tuple[str, ...]:
@@ -164,6 +195,12 @@ def _material(section: Section) -> str:
     return repr(material.name) if getattr(material, "name", "") else type(material).__name__
 
 
+_EXAMPLES = {
+    "density": '"7850 kg/m3"', "expansion": '"12e-6 1/K"', "youngs_modulus": '"210 GPa"',
+    "poissons_ratio": "0.3", "shear_modulus": '("5 GPa", "4 GPa", "5 GPa")',
+}  # fmt: skip
+
+
 def _check_properties(model: Model, case: LoadCase, supports: Sequence[Support]) -> None:
     weight = [load for load in case.loads if isinstance(load, _WEIGHT)]
     needs: list[tuple[str, str]] = [("density", f"the {type(load).__name__} load") for load in weight[:1]]
@@ -171,21 +208,22 @@ def _check_properties(model: Model, case: LoadCase, supports: Sequence[Support])
         needs.append(("density", "inertia relief"))
     if case.temperature is not None:
         needs.append(("expansion", "its Temperature"))
-    examples = {
-        "density": '"7850 kg/m3"', "expansion": '"12e-6 1/K"', "youngs_modulus": '"210 GPa"',
-        "poissons_ratio": "0.3", "shear_modulus": '("5 GPa", "4 GPa", "5 GPa")',
-    }  # fmt: skip
     for part in model.parts:
-        elastic = ["youngs_modulus"]
-        if not isinstance(part.section, Truss):
-            elastic += ["poissons_ratio", "shear_modulus"]
-        stiffness = [(k, "the static test") for k in elastic if k in part.section.material.properties]
+        stiffness = [(name, "the static test") for name in _elastic(part.section)]
         for name, why in (*stiffness, *needs):
             if not part.section.material.magnitude(name):
                 raise MissingPropertyError(
                     f"case {case.name!r}: {why} needs the {name} of {_material(part.section)} "
-                    f"(part {part.name!r}), which is not stated; add {name}={examples[name]} or the like"
+                    f"(part {part.name!r}), which is not stated; add {name}={_EXAMPLES[name]} or the like"
                 )
+
+
+def _elastic(section: Section) -> list[str]:
+    """Names of the properties that its stiffness is made of."""
+    names = ("youngs_modulus",) if isinstance(section, Truss) else (
+        "youngs_modulus", "poissons_ratio", "shear_modulus",
+    )  # fmt: skip
+    return [name for name in names if name in section.material.properties]
 
 
 # Nodes in no cell
@@ -200,15 +238,17 @@ def _check_nodes(model: Model, case: str, loads: Sequence[Load], supports: Seque
     used[linked_nodes(model, heat=True)] = True
     items: list[Load | Support] = [*loads, *supports]
     for item in items:
-        on = getattr(item, "on", None)
-        if on is None:
+        places = [getattr(item, name, None) for name in ("on", "to")]
+        named = [model.region(on).nodes for on in places if on is not None]
+        if not named:
             continue
-        nodes = model.region(on).nodes
+        nodes = np.unique(np.concatenate(named))
         loose = nodes[~used[nodes]]
         if len(loose):
             some = ", ".join(map(str, loose[:5].tolist())) + (" ..." if len(loose) > 5 else "")
+            where = f"case {case!r}: " if case else ""
             raise ModelError(
-                f"case {case!r}: {item.said} acts on {len(nodes):,} nodes, of which no cell uses "
+                f"{where}{item.said} acts on {len(nodes):,} nodes, of which no cell uses "
                 f"{len(loose):,} (ids {some}; the first at {show(model.mesh.points[loose[0]], 'length')}): "
                 "nothing carries it there; select nodes of the part"
             )
@@ -276,13 +316,14 @@ def _check_motions(model: Model, case: str, supports: Sequence[Support]) -> None
     held = [one for support in supports for one in support.prescribed(model)]
     springs = [one for support in supports for one in support.matrices(model)]
     bodies = _bodies(model)
-    piece, piece_of_node = joined_pieces(model) if model.connections else (model.mesh.pieces, None)
+    joined = bool(model.connections or bridges(model, supports))
+    piece, piece_of_node = joined_pieces(model, supports=supports)
     links = [one.matrix for one in equations_of(model, model.connections)]
     texts: list[str] = []
     found = 0
     for number in range(int(piece.max()) + 1):
         cells = np.flatnonzero(piece == number)
-        named = np.flatnonzero(piece_of_node == number) if links else None
+        named = np.flatnonzero(piece_of_node == number) if joined else None
         free = _free_motions(model, bodies, cells, held, springs, links, named)
         if free:
             found += 1

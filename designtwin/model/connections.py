@@ -786,8 +786,24 @@ def bound_nodes(model: Model, *, heat: bool = False) -> IntArray:
     return np.unique(np.concatenate(nodes))
 
 
-def joined_pieces(model: Model, *, heat: bool = False) -> tuple[IntArray, IntArray]:
+def bridges(model: Model, supports: Sequence[Plain]) -> list[IntArray]:
+    """Nodes of both ends of every spring between two places, int64[k] each."""
+    return [
+        np.union1d(model.region(support.on).nodes, model.region(support.to).nodes)  # type: ignore[attr-defined]
+        for support in supports
+        if getattr(support, "to", None) is not None
+    ]
+
+
+def joined_pieces(
+    model: Model, *, heat: bool = False, supports: Sequence[Plain] = ()
+) -> tuple[IntArray, IntArray]:
     """Pieces of the mesh that connections join count as one.
+
+    Parameters
+    ----------
+    supports : sequence of Support
+        Springs among them that go from piece to piece join as well.
 
     Returns
     -------
@@ -803,7 +819,8 @@ def joined_pieces(model: Model, *, heat: bool = False) -> tuple[IntArray, IntArr
     nodes = np.full(mesh.n_points, -1)
     for _, ids, conn in mesh.blocks():
         nodes[conn] = mesh.pieces[ids][:, None]
-    if not model.connections:
+    springs = bridges(model, supports)
+    if not model.connections and not springs:
         return mesh.pieces, nodes
     n = int(mesh.pieces.max()) + 1
     named = np.unique(linked_nodes(model, heat=heat))
@@ -820,6 +837,11 @@ def joined_pieces(model: Model, *, heat: bool = False) -> tuple[IntArray, IntArr
         rows.append(start + np.repeat(np.arange(len(sets)), sets.shape[1]))
         start += len(sets)
         pieces.append(nodes[sets.ravel()])
+    for ends in springs:
+        own = nodes[ends]
+        pieces.append(own[own >= 0])
+        rows.append(np.full(len(pieces[-1]), start))
+        start += 1
     row, piece = np.concatenate(rows), np.concatenate(pieces)
     size = int(row.max(initial=n - 1)) + 1
     graph = coo_array((np.ones(len(row), np.int8), (row, piece)), shape=(size, size))

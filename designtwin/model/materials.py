@@ -43,6 +43,7 @@ _TITLES = {
     "conductivity": "thermal conductivity",
     "specific_heat": "specific heat",
     "latent_heat": "latent heat",
+    "loss_factor": "loss factor",
 }
 
 
@@ -61,6 +62,8 @@ class Material(Plain):
         Taken up between the temperatures of `melting`, beyond the specific heat.
     melting : (solidus, liquidus), optional
         Such as ``("555 degC", "615 degC")``; a pure substance gets a range of a kelvin or two.
+    loss_factor : "0.2 %", optional
+        Structural damping: energy lost in a cycle over 2 pi times the largest strain energy; below 2.
     expansion_reference : temperature
         Where the expansion was measured from, 20 degC in handbooks. The stress-free temperature of
         a test is another thing: it belongs to the load case.
@@ -79,6 +82,7 @@ class Material(Plain):
     source: str | Mapping[str, str] | None = None
     latent_heat: MagnitudeLike | None = None
     melting: Any = None
+    loss_factor: MagnitudeLike | None = None
 
     properties: ClassVar[dict[str, tuple[str, Shape]]] = {}
     """Name to dimension and shape."""
@@ -92,6 +96,12 @@ class Material(Plain):
         reference = Magnitude.of(self.expansion_reference, "temperature", name="expansion_reference").value
         object.__setattr__(self, "expansion_reference", reference)
         self._bind_melting()
+        loss = self.magnitude("loss_factor")
+        if loss is not None and loss.values is not None and loss.values.max() >= 2.0:
+            raise MaterialError(
+                f"loss_factor of {self._who} is {show(float(loss.values.max()), 'share')}; below 200 % is "
+                "possible, which is critical damping: write '0.2 %' or 0.002"
+            )
         if isinstance(self.source, Mapping):
             unknown = [key for key in self.source if key not in self.properties]
             if unknown:
@@ -137,8 +147,9 @@ class Material(Plain):
 
     def _plain_fields(self) -> dict[str, Any]:
         fields = super()._plain_fields()
-        # A material that does not melt has the hash it had before there was melting.
-        return {k: v for k, v in fields.items() if v is not None or k not in ("latent_heat", "melting")}
+        # A material that states none of these has the hash it had before there were any.
+        later = ("latent_heat", "melting", "loss_factor")
+        return {k: v for k, v in fields.items() if v is not None or k not in later}
 
     def _check(self) -> None:
         """What the laws of physics ask of this kind of material."""
@@ -463,7 +474,11 @@ def _table_integral(heat: Magnitude, where: FloatArray) -> FloatArray:
     return np.asarray(sums[piece] + up * (values[piece] + 0.5 * slope * up) + beyond)
 
 
-_COMMON: dict[str, tuple[str, Shape]] = {"density": ("density", ()), "specific_heat": ("specific_heat", ())}
+_COMMON: dict[str, tuple[str, Shape]] = {
+    "density": ("density", ()),
+    "specific_heat": ("specific_heat", ()),
+    "loss_factor": ("share", ()),
+}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)

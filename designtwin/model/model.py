@@ -692,6 +692,15 @@ class Model:
             out[part.cells] = part.section.material.at("density", ROOM_TEMPERATURE, test=needed_by)
         return out
 
+    def cell_loss_factor(self) -> FloatArray | None:
+        """Loss factor of every cell, float64[n_cells], 0 where a material states none; None if none does."""
+        out = np.zeros(self.mesh.n_cells)
+        for part in self.parts:
+            if part.section.material.magnitude("loss_factor") is not None:
+                # Moduli of vibration are those at rest; the loss counts at 20 degC as the density does.
+                out[part.cells] = part.section.material.at("loss_factor", ROOM_TEMPERATURE)
+        return out if out.any() else None
+
     @property
     def point_masses(self) -> tuple[PointMass, ...]:
         """Masses attached to the part."""

@@ -816,7 +816,7 @@ class InertiaRelief(Support):
         return False
 
     def check(self, model: Model) -> None:
-        n = int(joined_pieces(model)[0].max()) + 1
+        n = int(joined_pieces(model, supports=model.supports)[0].max()) + 1
         if n > 1:
             raise ModelError(
                 f"InertiaRelief: the mesh has {n} separate pieces, and each would fly its own way; "
