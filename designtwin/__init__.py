@@ -48,6 +48,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
         "StepRecord", "ThermalCase", "ThermalInstant", "ThermalResult", "TimeHistory", "TransientCase",
         "TransientResult",
     ),
+    "results.buckling": ("BucklingCase", "BucklingMode", "BucklingResult"),
     "results.transfer": ("Transferred", "transfer"),
     "io.points": ("PointCloud", "read_points"),
     "requirements": (
@@ -57,7 +58,11 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "criteria": ("FailureZone", "Verdict", "failure_zones", "utilization"),
     "prototype": ("BucklingTest", "StrengthTest", "ThermalTest", "VibrationTest", "read_design"),
+<<<<<<< HEAD
     "analysis": ("campbell", "solve_modes", "solve_static", "solve_thermal", "solve_transient"),
+=======
+    "analysis": ("solve_buckling", "solve_modes", "solve_static", "solve_thermal", "solve_transient"),
+>>>>>>> main
     "study": ("Study", "variable"),
     "edge": (
         "animate", "compare", "plot", "plot_check", "plot_heat_balance", "plot_history", "plot_mesh",

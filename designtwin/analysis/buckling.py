@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -19,7 +19,6 @@ from designtwin.assembly import (
     cell_blocks,
     elastic_tensors,
     static_topology,
-    tables,
 )
 from designtwin.assembly.inertia import stress_stiffness_terms
 from designtwin.assembly.matrices import stiffness_of
@@ -28,7 +27,7 @@ from designtwin.errors import ModelError, did_you_mean
 from designtwin.memory import Peak
 from designtwin.model.connections import Periodic
 from designtwin.model.loads import Centrifugal, HydrostaticPressure, Pressure
-from designtwin.model.model import LoadCase, Model
+from designtwin.model.model import LoadCase, Model, combine
 from designtwin.model.supports import InertiaRelief, Symmetry
 from designtwin.progress import Progress, track
 from designtwin.results import SolveInfo, StaticCase, StaticResult
@@ -168,14 +167,16 @@ class _Work:
         assembled_in = time.perf_counter() - start
         progress.step(f"buckling under {name!r}")
         factors, shapes, residuals = np.empty(0), np.empty((held.stiffness.n_dof, 0)), np.empty(0)
-        solver, iterations, seconds, told = "none: no stress", 0, {}, ()
+        solver, iterations = "none: no stress", 0
+        seconds: dict[str, float] = {}
+        told: tuple[str, ...] = ()
         if state.limit < np.inf:
             pairs = buckling_pairs(
                 held.stiffness, state.geometric, count=count, which=which, solver=self.solver
             )
             factors, shapes, residuals = pairs.values, pairs.vectors, pairs.residuals
-            solver, iterations, told = pairs.solver, pairs.iterations, tuple(pairs.notes)
-            seconds = _seconds(pairs.seconds)
+            solver, iterations, told = pairs.solver, pairs.iterations, pairs.notes
+            seconds = dict(pairs.seconds)
             if which == "both" and not (factors > 0.0).any() and len(factors) == count:
                 more = buckling_pairs(
                     held.stiffness, state.geometric, count=1, which="positive", solver=self.solver
@@ -184,7 +185,7 @@ class _Work:
                 shapes = np.concatenate([shapes, more.vectors], axis=1)
                 residuals = np.concatenate([residuals, more.residuals])
                 iterations += more.iterations
-                seconds = {k: seconds.get(k, 0.0) + v for k, v in _seconds(more.seconds).items()}
+                seconds = {k: seconds.get(k, 0.0) + v for k, v in more.seconds.items()}
             real = np.flatnonzero(np.abs(factors) < state.limit)
             real = real[np.argsort(np.abs(factors[real]), kind="stable")]
             factors, shapes, residuals = factors[real], shapes[:, real], residuals[real]
@@ -197,9 +198,10 @@ class _Work:
         modes = tuple(
             BucklingMode(
                 name=name, model=self.model, recovery=before.recovery,
-                displacement=_scaled(held.assembled, shapes[:, i]), reactions=np.zeros_like(self.model.mesh.points),
-                applied=np.zeros(3), applied_moment=np.zeros(3), residual=float(residuals[i]), imbalance=0.0,
-                info=info, case=shape_of, number=i + 1, factor=float(factors[i]),
+                displacement=_scaled(held.assembled, shapes[:, i]),
+                reactions=np.zeros_like(self.model.mesh.points), applied=np.zeros(3),
+                applied_moment=np.zeros(3), residual=float(residuals[i]), imbalance=0.0, info=info,
+                case=shape_of, number=i + 1, factor=float(factors[i]),
             )
             for i in range(len(factors))
         )  # fmt: skip
@@ -272,10 +274,6 @@ def _scaled(assembled: Assembled, q: FloatArray) -> FloatArray:
     return np.asarray(u * (sign / max(float(length.max()), 1e-300)))
 
 
-def _seconds(given: Any) -> dict[str, float]:
-    return dict(given) if hasattr(given, "items") else {"eigenvalues": float(given)}
-
-
 def _cases_of(model: Model, case: str | Sequence[str] | None, dead: str | None) -> list[str]:
     """The cases to answer, by name.
 
@@ -331,8 +329,6 @@ def _only(model: Model, names: Sequence[str]) -> Model:
         return model
     cases = {name: items for name, items in model.load_cases.items() if name in wanted}
     # A combination of combinations is stated by its cases.
-    from designtwin.model.model import combine
-
     for name in wanted & set(model.combinations):
         cases[name] = combine(dict(model.combinations[name]))
     return model.with_(load_cases=cases)

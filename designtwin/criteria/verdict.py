@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from designtwin import units
 from designtwin.criteria.zones import FailureZone, failure_zones
-from designtwin.requirements import CANNOT_TELL, FAIL, PASS, Outcome, Quantity, show_margin, show_value
+from designtwin.requirements import (
+    CANNOT_TELL,
+    FAIL,
+    PASS,
+    Outcome,
+    Quantity,
+    complete_to,
+    show_margin,
+    show_value,
+)
 from designtwin.typing import PlainData
 
 if TYPE_CHECKING:
@@ -65,9 +74,14 @@ class Verdict:
         mesh = result.model.mesh
         cases = [result[name] for name in result.cases]
         infos = [case.info for case in cases]
-        energy = [
-            float(case.energy_error) for case in cases if getattr(case, "energy_error", None) is not None
-        ]
+        # Modes have each an interval of their own.
+        energy = (
+            []
+            if hasattr(result, "modes")
+            else [
+                float(case.energy_error) for case in cases if getattr(case, "energy_error", None) is not None
+            ]
+        )
         return {
             "mesh": {
                 "source": mesh.source,
@@ -82,6 +96,7 @@ class Verdict:
             "imbalance": max((abs(float(case.imbalance)) for case in cases), default=0.0),
             "energy_error": max(energy, default=None),
             "cases": list(result.cases),
+            "modes": _modes_data(result),
             "steps": {case.name: str(case.steps) for case in cases if hasattr(case, "steps")},
             "instants": max((len(getattr(case, "frames", None) or (case,)) for case in cases), default=0),
             "seconds": self.seconds,
@@ -187,11 +202,18 @@ class Verdict:
         balanced = (
             "heat put in and stored balance to" if checks["steps"] else "loads and reactions balance to"
         )
+        modes = checks["modes"]
+        if modes is not None:
+            rigid = f", {modes['rigid']} of them rigid motions" if modes["rigid"] else ""
+            balanced = f"inertia and reactions of {modes['count']} modes{rigid} balance to"
         lines = [
             f"mesh {source}: {checks['mesh']['points']:,} points, {cells}; {checks['n_dof']:,} unknowns",
             f"solver {checks['solver']}{steps}, {self.seconds:.1f} s in all",
             f"residual {checks['residual']:.1e}, {balanced} {checks['imbalance']:.1e}{energy}",
         ]
+        if modes is not None and modes["checked"]:
+            top = units.show(modes["complete_to"], "frequency")
+            lines.append(f"modes up to {top}; {modes['checked']}")
         of_case = {name: f"case {name}: " for name in checks["steps"]} if len(checks["cases"]) > 1 else {}
         lines += [f"time {of_case.get(name, '')}{steps}" for name, steps in checks["steps"].items()]
         lines += [f"{row.status}: {row.reason}" for row in self.rows if row.reason]
@@ -213,6 +235,20 @@ class Verdict:
         plain: dict[str, Any] = {"color_system": None, "legacy_windows": False, "force_jupyter": False}
         Console(file=out, width=WIDTH, highlight=False, **plain).print(self)
         return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
+
+
+def _modes_data(result: Any) -> PlainData | None:
+    """What is known of the modes of a vibration result; None of others."""
+    if getattr(result, "physics", "") != "vibration":
+        return None
+    modes = result.modes
+    return {
+        "count": len(modes),
+        "rigid": int(modes.n_rigid),
+        "complete_to": complete_to(modes),
+        "checked": str(modes.checked),
+        "frequencies": [float(f) for f in modes.frequencies],
+    }
 
 
 def overall(statuses: Any) -> str:

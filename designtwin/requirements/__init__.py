@@ -56,6 +56,7 @@ from designtwin.requirements.vibration import (
     NoModeIn,
     acceleration,
     buckling_factor,
+    complete_to,
     frequency,
     no_mode_in,
 )
@@ -92,6 +93,7 @@ __all__ = [
     "brittle_margin",
     "brittle_utilization",
     "buckling_factor",
+    "complete_to",
     "displacement",
     "first_crossing",
     "frequency",

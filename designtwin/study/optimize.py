@@ -304,7 +304,7 @@ class Study:
         if self.minimize.needs == "model":
             return float(self.minimize.evaluate(model).value)
         for verdict in verdicts:
-            if verdict.result.physics == self.minimize.needs:
+            if verdict.result.physics in self.minimize.read_from:
                 return float(self.minimize.evaluate(verdict.result).value)
         raise StudyError(
             f"minimize={self.minimize.label} needs a {self.minimize.needs} analysis, which no test makes"
@@ -419,9 +419,10 @@ class _Search:
                 status[str(requirement)] = row.status
                 readings[str(requirement)] = row.value.value
                 for value in requirement.by_case(verdict.result):
-                    bad = value.high if requirement.is_upper else value.low
-                    slack = requirement.slack(bad)
-                    label = str(requirement) + (f" | {value.case}" if value.case else "")
+                    slack = requirement.slack(requirement.bad_end(value))
+                    # Which mode it is may change from design to design; which load case may not.
+                    of_case = value.case in verdict.result.cases
+                    label = str(requirement) + (f" | {value.case}" if of_case else "")
                     # An unbounded interval is no number to steer by; far outside is as bad.
                     slacks[label] = float(np.clip(slack, -10.0, 10.0)) if not np.isnan(slack) else -10.0
                     if value.instant is not None:
