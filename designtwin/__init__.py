@@ -45,7 +45,8 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     "solvers": ("AutomaticSolver", "Direct", "MultigridCG"),
     "results": (
         "Frames", "ModalCase", "ModalResult", "Mode", "Peak", "StaticCase", "StaticHistory", "StaticResult",
-        "StepRecord", "ThermalCase", "ThermalInstant", "ThermalResult", "TimeHistory", "TransientCase", "TransientResult",
+        "StepRecord", "ThermalCase", "ThermalInstant", "ThermalResult", "TimeHistory", "TransientCase",
+        "TransientResult",
     ),
     "results.buckling": ("BucklingCase", "BucklingMode", "BucklingResult"),
     "results.transfer": ("Transferred", "transfer"),
@@ -57,7 +58,11 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "criteria": ("FailureZone", "Verdict", "failure_zones", "utilization"),
     "prototype": ("BucklingTest", "StrengthTest", "ThermalTest", "VibrationTest", "read_design"),
+<<<<<<< HEAD
+    "analysis": ("campbell", "solve_modes", "solve_static", "solve_thermal", "solve_transient"),
+=======
     "analysis": ("solve_buckling", "solve_modes", "solve_static", "solve_thermal", "solve_transient"),
+>>>>>>> main
     "study": ("Study", "variable"),
     "edge": (
         "animate", "compare", "plot", "plot_check", "plot_heat_balance", "plot_history", "plot_mesh",

@@ -1,9 +1,17 @@
 """Analyses: a model in, a result out, the recipe in order."""
 
 from designtwin.analysis.buckling import solve_buckling
+from designtwin.analysis.campbell import campbell
 from designtwin.analysis.modal import solve_modes
 from designtwin.analysis.static import solve_static
 from designtwin.analysis.thermal import solve_thermal
 from designtwin.analysis.transient import solve_transient
 
-__all__ = ["solve_buckling", "solve_modes", "solve_static", "solve_thermal", "solve_transient"]
+__all__ = [
+    "campbell",
+    "solve_buckling",
+    "solve_modes",
+    "solve_static",
+    "solve_thermal",
+    "solve_transient",
+]

@@ -18,6 +18,7 @@ from designtwin.progress import track
 from designtwin.results import Recovery, SolveInfo, StaticCase
 from designtwin.results.modal import ModalCase, ModalResult
 from designtwin.solvers.eigen import eigenpairs
+from designtwin.typing import FloatArray
 from designtwin.units import to_si
 
 if TYPE_CHECKING:
@@ -176,12 +177,19 @@ def solve_modes(
         name="modes", model=equations.model, recovery=recovery_of(equations.model), dynamics=equations,
         omega2=np.concatenate([np.zeros(n_rigid), found.values]), shapes=np.hstack([rigid, found.vectors]),
         n_rigid=n_rigid, residuals=np.concatenate([np.zeros(n_rigid), found.residuals]),
-        checked=found.checked, state=state, info=info,
+        complete_to=_complete_to(found.values, top, elastic), checked=found.checked, state=state, info=info,
     )  # fmt: skip
     notes = []
     if top is not None and not len(found.values):
         notes.append(f"no mode deforms the part below {up_to}")
     return ModalResult(equations.model, {"modes": case}, tuple(notes))
+
+
+def _complete_to(values: FloatArray, top: float | None, elastic: int) -> float:
+    """Up to which frequency no mode is missing, Hz."""
+    if top is not None:
+        return top
+    return np.inf if len(values) == elastic else float(np.sqrt(values[-1]) / (2.0 * np.pi))
 
 
 def recovery_of(model: Model) -> Recovery:

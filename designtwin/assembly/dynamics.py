@@ -13,7 +13,7 @@ from scipy import sparse
 
 from designtwin.assembly.cells import cell_blocks
 from designtwin.assembly.inertia import StressAt, mass_terms, spin_softening_terms, stress_stiffness_terms
-from designtwin.assembly.matrices import extra_terms, static_topology
+from designtwin.assembly.matrices import corner_sum, extra_terms, static_topology
 from designtwin.assembly.systems import Assembled, assemble_static, turned
 from designtwin.assembly.topology import Topology
 from designtwin.assembly.unknowns import AffineMap, DofMap
@@ -24,8 +24,8 @@ from designtwin.model.model import LoadCase, Model
 from designtwin.model.supports import InertiaRelief
 from designtwin.solvers.choice import choose_solver
 from designtwin.solvers.solution import Factorization, LinearSolver
-from designtwin.solvers.system import Coarsening, SparseMatrix, System, Term, scaled
-from designtwin.typing import BoolArray, FloatArray
+from designtwin.solvers.system import SparseMatrix, System, Term, scaled
+from designtwin.typing import BoolArray, FloatArray, IntArray
 
 Field = TypeVar("Field", bound=NDArray[Any])
 
@@ -83,7 +83,7 @@ class Dynamics:
         return self.system().matrix().tocsr(), self.system(0.0, 1.0).matrix().tocsr(), c
 
     def force(self, nodal: FloatArray) -> FloatArray:
-        """Nodal forces [n_points, 3] or [n_points, 3, k], N, as forces on q: [size] or [size, k]; 0 at fixed."""
+        """Nodal forces [n_points, 3] or [n_points, 3, k], N, as forces on q, [size] or [size, k]."""
         raise NotImplementedError
 
     def displacement(self, q: Field) -> Field:
@@ -237,18 +237,17 @@ class ModelDynamics(Dynamics):
         weights = (float(stiffness), float(mass), float(damping))
         if weights in self._systems:
             return self._systems[weights]
-        groups = (self.terms_k, self.terms_m, self.terms_c)
-        terms = [
+        terms = tuple(
             scaled(weight, term)
-            for weight, group in zip(weights, groups, strict=True) for term in group if weight != 0.0
-        ]  # fmt: skip
+            for weight, group in zip(weights, (self.terms_k, self.terms_m, self.terms_c), strict=True)
+            for term in group if weight != 0.0
+        )  # fmt: skip
         given = self.assembled.system
         coarse = given.coarse
-        if coarse is not None:
-            rest = zip(weights[1:], groups[1:], strict=True)
-            others = [(weight, term) for weight, group in rest for term in group if weight != 0.0]
-            coarse = None if stiffness == 0.0 else _coarse_sum(coarse, stiffness, others, given.block)
-        system = replace(given, terms=tuple(terms), coarse=coarse)
+        if coarse is not None and terms != given.terms:
+            weighted, block = coarse.prolongation, given.block
+            coarse = replace(coarse, matrix=lambda: corner_sum(self.topology, terms, weighted, block))
+        system = replace(given, terms=terms, coarse=coarse if stiffness != 0.0 else None)
         if sorted(weights) == [0.0, 0.0, 1.0]:
             self._systems[weights] = system
         return system
@@ -315,65 +314,83 @@ class ModelDynamics(Dynamics):
 
     def _free_motions(self) -> FloatArray:
         """Rigid motions of the pieces of the mesh, combined so that no support, spring or link resists."""
-        model, mesh, dofs = self.model, self.model.mesh, self.dofs
+        pieces = _Pieces(self.model, self.dofs)
+        links, turn = self.map.constraints, self.map.turn
+        held = np.flatnonzero(self.map.fixed if links is None else links.held)
+        eye = sparse.eye_array(self.size, format="csr")
+        rows = [eye[held] if turn is None else turn.T.tocsr()[held]]
+        if links is not None:
+            size = np.sqrt(links.reduced.rows.multiply(links.reduced.rows).sum(axis=1))
+            unit = sparse.diags_array(1.0 / np.where(size > 0.0, size, 1.0)) @ links.reduced.rows
+            rows.append((unit if turn is None else unit @ turn.T).tocsr())
+        gram = np.zeros((pieces.n_motions, pieces.n_motions))
+        for matrix in rows:
+            violated = _over_columns(matrix, pieces.at)
+            gram += (violated.T @ violated).toarray()
+        for term in self.resistance:
+            matrix = term.matrix().tocsr()
+            energy = (pieces.at(np.arange(self.size)).T @ _over_columns(matrix, pieces.at)).toarray()
+            most = float(np.abs(energy).max(initial=0.0))
+            gram += energy / most if most > 0.0 else 0.0
+        values, vectors = np.linalg.eigh(gram)
+        kept = vectors[:, values <= _FREE * max(float(values[-1]), 1.0)]
+        if not kept.shape[1]:
+            return np.zeros((self.size, 0))
+        u = pieces.combined(kept)
+        q = u if turn is None else np.asarray(turn.T @ u)
+        q[~self.free] = 0.0
+        # A bar that turns about its own axis does not move at all.
+        values, vectors = np.linalg.eigh(q.T @ q)
+        return np.asarray(q @ vectors[:, values > 1e-20 * max(float(values[-1]), 1e-300)])
+
+
+def _over_columns(matrix: SparseMatrix, at: Callable[[IntArray], SparseMatrix]) -> SparseMatrix:
+    """matrix @ at(all), of which only the columns that the matrix has are made."""
+    used = np.unique(matrix.indices)
+    return matrix[:, used] @ at(used)
+
+
+class _Pieces:
+    """Rigid motions of each connected piece of a mesh, six in space; nodes of no cell are pieces."""
+
+    def __init__(self, model: Model, dofs: DofMap) -> None:
+        mesh = self._mesh = model.mesh
+        self._model, self._dofs = model, dofs
         piece = np.full(mesh.n_points, -1)
         for _, ids, conn in mesh.blocks():
             piece[conn] = mesh.pieces[ids][:, None]
         alone = np.flatnonzero(piece < 0)
         piece[alone] = int(mesh.pieces.max()) + 1 + np.arange(len(alone))
-        columns, start = [], 0
-        for number in np.unique(piece):
-            nodes = np.flatnonzero(piece == number)
-            x = mesh.points[nodes] - mesh.points[nodes].mean(axis=0)
-            size = float(np.abs(x).max()) or 1.0
-            motions = rigid_motions(x / size, model.dimension, model.axisymmetric)
-            if len(nodes) == 1:
-                motions = motions[:, :, : 1 if model.axisymmetric else model.dimension]
-            k = motions.shape[2]
-            rows = np.repeat(nodes, 3 * k) * 3 + np.tile(np.repeat(np.arange(3), k), len(nodes))
-            across = start + np.tile(np.arange(k), 3 * len(nodes))
-            columns.append((motions.ravel(), rows, across))
-            start += k
-        values, rows, across = (np.concatenate(parts) for parts in zip(*columns, strict=True))
-        order = np.arange(mesh.n_points) if dofs.order is None else dofs.order
-        wanted = (3 * order[:, None] + np.arange(dofs.components)).ravel()
-        u = sparse.csr_array((values, (rows, across)), shape=(3 * mesh.n_points, start))[wanted]
-        links = self.map.constraints
-        turn = self.map.turn
-        local = u if turn is None else (turn.T @ u).tocsr()
-        resisting = [local[np.flatnonzero(self.map.fixed if links is None else links.held)]]
-        if links is not None:
-            rows_of = links.reduced.rows
-            size = np.sqrt(rows_of.multiply(rows_of).sum(axis=1))
-            resisting.append(sparse.diags_array(1.0 / np.where(size > 0.0, size, 1.0)) @ (rows_of @ local))
-        gram = np.asarray(sum((one.T @ one).toarray() for one in resisting))
-        for term in self.resistance:
-            energy = (u.T @ (term.matrix() @ u)).toarray()
-            most = float(np.abs(energy).max(initial=0.0))
-            gram += energy / most if most > 0.0 else 0.0
-        values, vectors = np.linalg.eigh(gram)
-        kept = vectors[:, values <= _FREE * max(float(values[-1]), 1.0)]
-        q = np.asarray(local @ kept)
-        q[~self.free] = 0.0
-        return q
+        self._piece, n = piece, int(piece.max()) + 1
+        count = np.maximum(np.bincount(piece, minlength=n), 1)[:, None]
+        self._center = np.stack([np.bincount(piece, x, n) for x in mesh.points.T], axis=1) / count
+        size = np.zeros(n)
+        np.maximum.at(size, piece, np.abs(mesh.points - self._center[piece]).max(axis=1))
+        self._size = np.where(size > 0.0, size, 1.0)
+        self._each = self._motions(np.arange(1)).shape[2]
+        self.n_motions = self._each * n
 
+    def _motions(self, nodes: IntArray) -> FloatArray:
+        piece = self._piece[nodes]
+        x = (self._mesh.points[nodes] - self._center[piece]) / self._size[piece, None]
+        return rigid_motions(x, self._model.dimension, self._model.axisymmetric)
 
-def _coarse_sum(
-    coarse: Coarsening, factor: float, others: Sequence[tuple[float, Term]], block: int
-) -> Coarsening:
-    """The coarsening of factor K + the others; P^T A P of those by products."""
-    if coarse.matrix is None or (factor == 1.0 and not others):
-        return coarse
+    def at(self, unknowns: IntArray) -> SparseMatrix:
+        """Unknowns by motions, CSR."""
+        nodes = self._dofs.nodes(unknowns)
+        values = self._motions(nodes)[np.arange(len(nodes)), unknowns % self._dofs.components]
+        columns = self._piece[nodes][:, None] * self._each + np.arange(self._each)
+        starts = np.arange(len(nodes) + 1) * self._each
+        return sparse.csr_array((values.ravel(), columns.ravel(), starts), (len(nodes), self.n_motions))
 
-    def matrix() -> SparseMatrix:
-        assert coarse.matrix is not None
-        total = factor * (coarse.matrix() if callable(coarse.matrix) else coarse.matrix)
-        wide = sparse.kron(coarse.prolongation, sparse.eye_array(block), format="csr")
-        for weight, term in others:
-            total = total + weight * (wide.T @ (term.matrix().tocsr() @ wide))
-        return total.tobsr(blocksize=(block, block))
-
-    return replace(coarse, matrix=matrix)
+    def combined(self, shares: FloatArray) -> FloatArray:
+        """Motions in given shares float64[n_motions, r], as unknowns float64[size, r]."""
+        by_piece = shares.reshape(-1, self._each, shares.shape[1])
+        out = np.empty((self._mesh.n_points, 3, shares.shape[1]))
+        for start in range(0, len(out), 100_000):
+            some = np.arange(start, min(start + 100_000, len(out)))
+            out[some] = np.einsum("nim,nmr->nir", self._motions(some), by_piece[self._piece[some]])
+        return np.stack([self._dofs.gather(out[:, :, k]) for k in range(out.shape[2])], axis=1)
 
 
 def dynamics(
@@ -412,9 +429,7 @@ def dynamics(
     for spin in spins:
         added += spin_softening_terms(model, topology, spin)
     dampers = [
-        one
-        for support in (*model.supports, *case.supports)
-        for one in getattr(support, "damping_matrices", lambda _: [])(model)
+        one for support in (*model.supports, *case.supports) for one in support.damping_matrices(model)
     ]
     c = dofs.components
     return ModelDynamics(

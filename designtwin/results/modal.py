@@ -65,6 +65,19 @@ class Mode(StaticCase):
             return f"mode {self.number}, rigid motion"
         return f"mode {self.number}, {show(self.frequency, 'frequency')}"
 
+    @cached_property
+    def frequency_error(self) -> float:
+        """Half-width of the interval of the frequency, Hz.
+
+        A mesh makes omega^2 too large by the squared error of the shape in the energy norm, of its own size;
+        twice the estimate of that, and what the iteration left.
+
+        Source: Strang and Fix, An Analysis of the Finite Element Method (1973), sec. 6.3.
+        """
+        if self.is_rigid:
+            return 0.0
+        return self.frequency * (self.energy_error**2 + self.residual)
+
     def _at_tables(self, block: CellBlock, at: PointTables) -> tuple[FloatArray, FloatArray]:
         assert self.case is not None
         strain, stress = strain_at(self.model, self.case, block, at, self.displacement)
@@ -120,6 +133,8 @@ class ModalCase(CaseResult):
         Rigid motions among them, which come first.
     residuals : float64[m]
         |K phi - omega^2 M phi| over |K phi|.
+    complete_to : float
+        Hz: every mode up to it is among them.
     checked : str
         How it was seen that no mode is missing.
     state : LoadCase
@@ -135,6 +150,7 @@ class ModalCase(CaseResult):
     shapes: FloatArray
     n_rigid: int
     residuals: FloatArray
+    complete_to: float
     checked: str
     state: LoadCase
     info: SolveInfo
@@ -316,7 +332,8 @@ class ModalCase(CaseResult):
         cells.append(["sum", "", *(f"{100.0 * total[k]:.1f}" for k in seen), ""])
         notes = [
             f"effective mass in % of {show(self.dynamics.total_mass, 'mass')} and of the inertia about the "
-            f"center of gravity; {self.checked}"
+            "center of gravity",
+            *([self.checked] if self.checked else []),
         ]
         return Table("modes", headings, cells, rows, notes)
 
