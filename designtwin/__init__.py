@@ -58,11 +58,9 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "criteria": ("FailureZone", "Verdict", "failure_zones", "utilization"),
     "prototype": ("BucklingTest", "StrengthTest", "ThermalTest", "VibrationTest", "read_design"),
-<<<<<<< HEAD
-    "analysis": ("campbell", "solve_modes", "solve_static", "solve_thermal", "solve_transient"),
-=======
-    "analysis": ("solve_buckling", "solve_modes", "solve_static", "solve_thermal", "solve_transient"),
->>>>>>> main
+    "analysis": (
+        "campbell", "solve_buckling", "solve_modes", "solve_static", "solve_thermal", "solve_transient",
+    ),
     "study": ("Study", "variable"),
     "edge": (
         "animate", "compare", "plot", "plot_check", "plot_heat_balance", "plot_history", "plot_mesh",
