@@ -28,7 +28,7 @@ from designtwin.solvers.direct import layout_of
 from designtwin.solvers.singular import refuse_null_vectors
 from designtwin.solvers.smoothing import RIGID, ROWS, Groups, NodeInverse, Smoother, coarser, points_of
 from designtwin.solvers.smoothing import radius as spectral_radius
-from designtwin.solvers.system import Array, BlockMatrix, MatrixTerm, Operator, SparseMatrix, System
+from designtwin.solvers.system import MANY, Array, BlockMatrix, MatrixTerm, Operator, SparseMatrix, System
 from designtwin.typing import BoolArray, FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -69,9 +69,12 @@ class Transfer(NamedTuple):
 
     def down(self, fine: Array, coarse: Array) -> None:
         """coarse = P^T fine."""
-        from designtwin.kernels import sparse as kernels
-
         fine, coarse = self._shaped(fine, 1), self._shaped(coarse, 2)
+        if fine.shape[1] >= MANY and self.rows.values.shape[1:] in ((1, 1), (3, 6), (6, 6)):
+            from designtwin.kernels import columns as kernels
+        else:
+            from designtwin.kernels import sparse as kernels  # type: ignore[no-redef]
+
         columns = (self.indptr, self.source, self.entry)
         work = self.rows.values[0].size * fine.shape[1] * max(1, self.source.size // (self.indptr.size - 1))
         grain = max(1, 100_000 // max(1, work))
@@ -269,14 +272,19 @@ class Cycle:
         r, d, image = self._r[depth], self._d[depth], self._image[depth]
         if not start:
             level.operator.product(x, image)
-        for i, step in enumerate(STEPS[self._h.degree]):
+        steps = STEPS[self._h.degree]
+        source = f
+        for i, step in enumerate(steps):
             if i:
                 level.operator.product(d, image)
+            subtract = bool(i) or not start
             gain = (8 * i + 4) / (2 * i + 3) / level.radius
             level.smoother.step(
-                r if i else f, image, bool(i) or not start, (2 * i - 1) / (2 * i + 3) if i else 0.0, gain,
-                step, start and not i, r, d, x,
+                source, image, subtract, (2 * i - 1) / (2 * i + 3) if i else 0.0, gain, step,
+                start and not i, r, d, x, last=i == len(steps) - 1,
             )  # fmt: skip
+            if subtract:
+                source = r
 
 
 # --- set-up

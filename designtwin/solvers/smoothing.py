@@ -22,7 +22,7 @@ import numpy as np
 
 from designtwin import parallel
 from designtwin.errors import ConvergenceError
-from designtwin.solvers.system import Array, BlockMatrix, Operator
+from designtwin.solvers.system import MANY, Array, BlockMatrix, Operator
 from designtwin.typing import BoolArray, FloatArray
 
 RIGID = 6
@@ -56,10 +56,13 @@ class Smoother(Protocol):
         r: Array,
         d: Array,
         x: Array,
+        *,
+        last: bool = False,
     ) -> None:
         """r = source - image (if `subtract`), d = keep d + gain D^-1 r, x += step d (x = step d if `fresh`).
 
-        All float[n, n_rhs] of one dtype, that of this object; see ``kernels.sparse.smoothing_step``.
+        All float[n, n_rhs] of one dtype, that of this object; see ``kernels.sparse.smoothing_step``. What r
+        holds is not told where `subtract` is false: it is the source then; nor r and d after the `last` step.
         """
         ...
 
@@ -92,11 +95,21 @@ class NodeInverse:
         r: Array,
         d: Array,
         x: Array,
+        *,
+        last: bool = False,
     ) -> None:
         """As `Smoother.step`."""
+        n, b = self.blocks.shape[0], self.blocks.shape[1]
+        if x.shape[1] >= MANY and b in (1, 3, 6):
+            from designtwin.kernels import columns
+
+            parallel.run(
+                columns.smoothing_step, n, self.blocks, source, image, subtract, keep, gain, step, fresh,
+                last, r, d, x, grain=max(1, ROWS // (b * x.shape[1])),
+            )  # fmt: skip
+            return
         from designtwin.kernels import sparse as kernels
 
-        n, b = self.blocks.shape[0], self.blocks.shape[1]
         parallel.run(
             kernels.smoothing_step, n, self.blocks, source, image, subtract, keep, gain, step, fresh, r, d, x,
             grain=max(1, ROWS // b),
@@ -216,6 +229,8 @@ class GroupInverse:
         r: Array,
         d: Array,
         x: Array,
+        *,
+        last: bool = False,
     ) -> None:
         """As `Smoother.step`."""
         from designtwin.kernels import smoothing as kernels

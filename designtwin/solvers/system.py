@@ -22,6 +22,12 @@ SparseMatrix: TypeAlias = Any  # scipy.sparse CSR or BSR, array or matrix; scipy
 Array: TypeAlias = NDArray[Any]  # float32 or float64
 
 
+MANY = 4
+"""Columns from which on the kernels that read a matrix once for several of them pay."""
+_BLOCKS = ((1, 1), (3, 3), (3, 6), (6, 6))
+"""What these are made for."""
+
+
 @runtime_checkable
 class Operator(Protocol):
     """What can be multiplied with, in one precision."""
@@ -179,7 +185,10 @@ class BlockMatrix(NamedTuple):
 
     def product(self, x: Array, y: Array, *, add: bool = False) -> None:
         """y = A x or y += A x."""
-        from designtwin.kernels import sparse as kernels
+        if x.shape[1] >= MANY and self.values.shape[1:] in _BLOCKS:
+            from designtwin.kernels import columns as kernels
+        else:
+            from designtwin.kernels import sparse as kernels  # type: ignore[no-redef]
 
         # some 50 us of work per piece at least: below it threads cost more than they save
         work = self.values[0].size * x.shape[1] * max(1, self.indices.size // max(1, self.n_rows))
