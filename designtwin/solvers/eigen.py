@@ -37,6 +37,7 @@ CLUSTER = 1e-5
 """Eigenvalues closer than this, relatively, are one cluster: its vectors mean something only together."""
 _GUARD = 4  # vectors beyond those wanted, which make the last of them converge
 _WIDEST = 32  # vectors iterated at once; more pairs are found window by window
+_IN_SIGHT = 1e-3  # errors at which a random vector joins: it is as far when the others are done
 _REFRESH = 40  # iterations after which images are made anew
 _DROPPED = 1e-11  # share of a direction that others span up to rounding
 
@@ -224,8 +225,12 @@ class _Goal:
         """What is to be large."""
         return nu if self.end == "largest" else np.abs(nu)
 
+    def order(self, nu: FloatArray) -> IntArray:
+        """Numbers of the pairs, those wanted most first."""
+        return np.argsort(-self.key(nu), kind="stable")
+
     def enough(self, nu: FloatArray, done: BoolArray) -> int | None:
-        """How many of nu (descending by key) answer the question; None to go on.
+        """How many of nu (those wanted most first) answer the question; None to go on.
 
         A cluster is not cut: the next value must be known to lie apart.
         """
@@ -306,6 +311,23 @@ def _gram(a: FloatArray, b: FloatArray) -> FloatArray:
     return np.asarray(parts.sum(axis=0))
 
 
+def _blocks(n: int) -> list[slice]:
+    """Columns some at a time."""
+    return [slice(first, min(first + 16, n)) for first in range(0, n, 16)]
+
+
+def _combined(a: FloatArray, c: FloatArray) -> FloatArray:
+    """a c, row by row; a itself where c is square."""
+    from designtwin.kernels import subspace as kernels
+
+    n, none = len(a), np.empty((len(a), 0))
+    out = a if c.shape[0] == c.shape[1] else np.empty((n, c.shape[1]))
+    zero = np.empty((0, c.shape[1]))
+    work = (a, none, none, np.ascontiguousarray(c), zero, zero, out, none)
+    parallel.run(kernels.combine, _chunks(n), *work, grain=4)
+    return out
+
+
 # --- preconditioners
 
 
@@ -316,6 +338,7 @@ class _Preconditioner(Protocol):
     notes: tuple[str, ...]
     seconds: float
     gain: float
+    steps_to_see: int
 
     def room(self, k: int) -> Array:
         """Where k residuals go, float32 or float64 [n, k]."""
@@ -328,6 +351,8 @@ class _Preconditioner(Protocol):
 
 class _Cycles:
     """One multigrid cycle."""
+
+    steps_to_see = 4
 
     def __init__(self, hierarchy: Hierarchy, seconds: float, notes: tuple[str, ...], title: str) -> None:
         self.hierarchy, self.seconds, self.notes, self.title = hierarchy, seconds, notes, title
@@ -352,10 +377,13 @@ class _Solves:
     """Factors, of K or of K a little shifted."""
 
     gain = 1.0
+    steps_to_see = 2
 
     def __init__(self, factorization: DirectFactorization, n: int) -> None:
         self.factorization, self.seconds = factorization, factorization.setup_seconds
         self.notes = factorization.notes
+        self.negative = factorization.negative or 0
+        self.counts = factorization.negative is not None
         self.title = f"factors ({factorization.factors.name})"
         self._f = np.empty((n, 0))
 
@@ -482,7 +510,11 @@ def _dense(pencil: _Pencil, goal: _Goal) -> _Found:
         many = len(nu) if goal.least is None else int((goal.key(nu) >= goal.least).sum())
     nu, x = nu[:many], np.ascontiguousarray(x[:, :many])
     r = pencil.g_product(x, np.empty_like(x)) - nu * pencil.k_product(x, np.empty_like(x))
-    z = linalg.solve(k, weight[:, None] * (basis.T @ r[index]), assume_a="pos") if many else np.zeros((len(k), 0))
+    z = (
+        linalg.solve(k, weight[:, None] * (basis.T @ r[index]), assume_a="pos")
+        if many
+        else np.zeros((len(k), 0))
+    )
     size = np.sqrt(np.maximum(np.einsum("ij,ij->j", weight[:, None] * (basis.T @ r[index]), z), 0.0))
     seconds = {"set-up": 0.0, "iterate": time.perf_counter() - started}
     checked = "all eigenvalues of the system were computed"
@@ -492,16 +524,54 @@ def _dense(pencil: _Pencil, goal: _Goal) -> _Found:
 def _iterate(
     pencil: _Pencil, goal: _Goal, precondition: _Preconditioner, progress: Progress | None
 ) -> _Found:
-    """LOBPCG, then a look at whether something was missed."""
+    """LOBPCG, then a look at whether something was missed.
+
+    Raises
+    ------
+    ConvergenceError
+        If it does not converge, or a count of eigenvalues tells that some are missing.
+    """
     started = time.perf_counter()
+    counted = isinstance(precondition, _Solves) and goal.end == "largest" and precondition.counts
     with blas_alone():
-        run = _Iteration(pencil, goal, precondition, progress)
+        run = _Iteration(pencil, goal, precondition, progress, probe=not counted)
         run.run()
+        checked = "a random vector, iterated beside the others, led to no other pair"
+        if counted:
+            assert isinstance(precondition, _Solves)
+            checked = _sturm_count(pencil, goal, precondition, run)
     seconds = {"set-up": precondition.seconds, "iterate": time.perf_counter() - started}
     return _Found(
         run.nu, run.x, run.error, run.count, f"LOBPCG, {precondition.title}", seconds, precondition.notes,
-        run.checked,
+        checked,
     )  # fmt: skip
+
+
+def _sturm_count(pencil: _Pencil, goal: _Goal, solves: _Solves, run: _Iteration) -> str:
+    """Count the eigenvalues below the last one found by the signs of pivots."""
+    found = len(run.nu)
+    if goal.least is not None and (goal.count is None or found < goal.count):
+        at = 1.0 / goal.least
+    elif found:
+        at = (1.0 + 0.5 * CLUSTER) / float(run.nu[-1])
+    else:
+        at = 0.0
+    if at == 0.0:
+        return ""
+    terms = tuple(ScaledTerm(-at * pencil.factor, term) for term in pencil.other.terms)
+    shifted = replace(pencil.stiffness, terms=pencil.stiffness.terms + terms, definite=False, coarse=None)
+    try:
+        below = Direct().factorize(shifted).negative
+    except SingularSystemError:  # a pair sits right there
+        below = None
+    if below is None:
+        return "residuals alone: the count of eigenvalues could not be made"
+    count = below - solves.negative - pencil.rigid.shape[1]
+    if count != found:
+        raise ConvergenceError(
+            f"{found} eigenpairs converged, but there are {count} below {at:.6g}; ask for a few more"
+        )
+    return f"Sturm count: exactly {found} eigenvalues lie below {at:.6g}"
 
 
 class _Iteration:
@@ -513,7 +583,14 @@ class _Iteration:
     """
 
     def __init__(
-        self, pencil: _Pencil, goal: _Goal, precondition: _Preconditioner, progress: Progress | None
+        self,
+        pencil: _Pencil,
+        goal: _Goal,
+        precondition: _Preconditioner,
+        progress: Progress | None,
+        *,
+        probe: bool,
+        seed: int = 5,
     ) -> None:
         from designtwin.kernels import subspace as kernels
 
@@ -523,7 +600,9 @@ class _Iteration:
         wanted = goal.count if goal.count is not None and goal.least is None else _WIDEST // 2
         width = min(4 * -(-(wanted + _GUARD) // 4), _WIDEST, max(1, n_free // 4))
         self.count = 0
-        self.checked = ""
+        self._chance = np.random.default_rng(seed)
+        self._wants_probe = probe
+        self._probed_at: int | None = None
         self._n_kept = 0  # pairs moved to the basis
         self._kept_nu, self._kept_error = np.empty(0), np.empty(0)
         self._basis, self._dual = pencil.rigid, pencil.dual
@@ -548,35 +627,69 @@ class _Iteration:
 
     def _start(self, width: int) -> None:
         """Vectors that a solve has smoothed."""
-        f = self._precondition.room(width)
-        random = np.random.default_rng(5).standard_normal((self._pencil.n, width))
+        self.x = self._random(width)
+        self._kx, self._gx = self._images(self.x)
+        self._drop_directions()
+        hk, hg = _gram(self.x, self._kx), _gram(self.x, self._gx)
+        self._refuse_negative(np.diag(hk))
+        ritz = _ritz(hk, hg, self._goal, width, 0, np.empty(0, np.int64))
+        self.nu, c = ritz.nu, ritz.x
+        self._turn(c)
+        self.error = np.full(len(self.nu), np.inf)
+        self._size = np.ones(len(self.nu))
+
+    def _random(self, k: int) -> FloatArray:
+        """Random vectors, smoothed by G and a solve."""
+        random = self._chance.standard_normal((self._pencil.n, k))
         random[~self._pencil.free] = 0.0
         image = self._pencil.g_product(random, np.empty_like(random))
         image[~self._pencil.free] = 0.0
         self._dual_out(image)
         size = np.sqrt(np.einsum("ij,ij->j", image, image))
-        f[:] = image / np.where(size > 0.0, size, 1.0)
-        self.x = np.array(self._precondition.run(), np.float64)
-        self._deflate(self.x)
-        self._kx, self._gx = self._images(self.x)
+        self._precondition.room(k)[:] = image / np.where(size > 0.0, size, 1.0)
+        w = np.array(self._precondition.run(), np.float64)
+        self._deflate(w)
+        return w
+
+    def _probe(self) -> None:
+        """A random vector in the place of the last one: it shows pairs that none of the others has met."""
+        z = self._random(1)
+        kz, gz = self._images(z)
+        energy = float(_gram(z, kz)[0, 0])
+        self._refuse_negative(np.array([energy]))
+        if energy == 0.0:
+            return
+        for block, column in ((self.x, z), (self._kx, kz), (self._gx, gz)):
+            block[:, -1:] = column / np.sqrt(energy)
+        self.nu[-1] = float(_gram(z, gz)[0, 0]) / energy
+        self.error[-1], self._size[-1] = np.inf, 1.0
+        self._foreign, self._probed_at = True, self.count
+
+    def _probed(self) -> bool:
+        """Whether a random vector has been iterated along for long enough to show what is missing."""
+        if not self._wants_probe or len(self.nu) < 2:
+            return True
+        if self._probed_at is None:
+            self._probe()
+        assert self._probed_at is not None
+        return self.count >= self._probed_at + self._precondition.steps_to_see
+
+    def _drop_directions(self) -> None:
         self._p = np.empty((self._pencil.n, 0))
         self._kp = self._gp = self._p
-        hk, hg = _gram(self.x, self._kx), _gram(self.x, self._gx)
-        self._refuse_negative(np.diag(hk))
-        ritz = _ritz(hk, hg, self._goal, width, 0, np.empty(0, np.int64))
-        self.nu, c = ritz.nu, ritz.x
-        for name in ("x", "_kx", "_gx"):
-            setattr(self, name, np.ascontiguousarray(getattr(self, name) @ c))
         self._pgp = np.empty((0, 0))
-        self.error = np.full(len(self.nu), np.inf)
-        self._size = np.ones(len(self.nu))
+        self._foreign = False
 
-    def _dual_out(self, image: FloatArray) -> None:
-        """Leave forces that do no work on rigid motions."""
-        rigid = self._pencil.rigid
-        if rigid.shape[1]:
-            share = _gram(rigid, image)
-            self._run(self._kernels.deflate, self._pencil.dual, share, image)
+    def _dual_out(self, image: Array) -> None:
+        """Leave of forces what does no work on the basis."""
+        if self._basis.shape[1]:
+            share = _gram(self._basis, image)
+            self._run(self._kernels.deflate, self._dual, share, image)
+
+    def _turn(self, c: FloatArray) -> None:
+        """x = x c, and so its images."""
+        for name in ("x", "_kx", "_gx"):
+            setattr(self, name, _combined(getattr(self, name), c))
 
     def _refuse_negative(self, energy: FloatArray) -> None:
         if not np.isfinite(energy).all():
@@ -597,17 +710,19 @@ class _Iteration:
         ConvergenceError
             If it is not.
         """
-        best, best_at = np.inf, 0
+        best, best_at, most = np.inf, 0, 0
         while True:
             active = self._active()
-            f, w = self._corrections(active)
-            if self._met():
+            f = self._precondition.room(len(active))
+            norm = self._residuals(active, f)
+            if self._met(active, norm):
                 return
+            w = self._corrections(active, f, norm)
             worst = float(self.error[active].max())
-            if worst < 0.7 * best:
-                best, best_at = worst, self.count
+            ready = self._n_kept + int((self.error <= self._goal.tolerance).sum())
+            if worst < 0.7 * best or ready > most:
+                best, best_at, most = min(worst, best), self.count, max(ready, most)
             if self.count >= self._goal.max_iterations or self.count - best_at > 60:
-                ready = self._n_kept + int((self.error <= self._goal.tolerance).sum())
                 raise ConvergenceError(
                     f"LOBPCG stopped after {self.count} iterations with {ready} pairs converged and a "
                     f"residual of {worst:.1e} (asked {self._goal.tolerance:.0e}); try solver=Direct(), or "
@@ -635,38 +750,42 @@ class _Iteration:
             active = np.sort(np.concatenate([active, rest]))
         return active
 
-    def _corrections(self, active: IntArray) -> tuple[Array, FloatArray]:
-        """Residuals of columns and what the preconditioner makes of them; errors are updated."""
-        f = self._precondition.room(len(active))
-        norm = self._residuals(active, f)
-        z = self._precondition.run()
+    def _corrections(self, active: IntArray, f: Array, norm: FloatArray) -> FloatArray:
+        """What the preconditioner makes of residuals f of some columns; their errors are updated."""
         w = np.empty((self._pencil.n, len(active)))
-        parts = np.empty((_chunks(self._pencil.n), len(active)))
-        self._run(self._kernels.taken, f, z, np.ones(len(active)), w, parts)
-        scale = 1.0 / self._size[active]
-        energy = self._precondition.gain * parts.sum(axis=0) / scale**2
+        self.error[active] = self._energies(f, self._size[active], w) / np.abs(self.nu[active])
+        self._size[active] = np.where(norm > 0.0, norm, 1.0)
+        return w
+
+    def _energies(self, f: Array, size: FloatArray, w: FloatArray | None = None) -> FloatArray:
+        """Square roots of r . B r of residuals r = size f, column by column; w, if given, becomes B f."""
+        z = self._precondition.run()
+        w = np.empty((self._pencil.n, f.shape[1])) if w is None else w
+        parts = np.empty((_chunks(self._pencil.n), f.shape[1]))
+        self._run(self._kernels.taken, f, z, np.ones(f.shape[1]), w, parts)
+        energy = self._precondition.gain * parts.sum(axis=0)
         if not np.isfinite(energy).all():
             raise ConvergenceError("eigenvectors came out as NaN; check material values and cell quality")
-        self.error[active] = np.sqrt(np.maximum(energy, 0.0)) / np.abs(self.nu[active])
-        self._size[active] = np.where(norm > 0.0, norm, 1.0)
-        return f, w
+        return np.asarray(np.sqrt(np.maximum(energy, 0.0)) * size)
 
     def _residuals(self, columns: IntArray, f: Array) -> FloatArray:
-        """f = residuals over `_size`; returns their norms."""
-        parts = np.empty((_chunks(self._pencil.n), len(columns)))
-
-        def once() -> FloatArray:
-            scale = 1.0 / self._size[columns]
-            work = (self._pencil.free, self._kx, self._gx, self.nu, columns, scale, f, parts)
-            self._run(self._kernels.residuals, *work)
-            return np.asarray(np.sqrt(parts.sum(axis=0)))
-
-        norm = once()
+        """f = residuals over `_size`, of some columns; returns their norms."""
+        norm = self._residuals_of(self._kx, self._gx, self.nu, columns, self._size[columns], f)
         far = ~(np.abs(np.log10(np.maximum(norm, 1e-300) / self._size[columns])) < 6.0) & (norm > 0.0)
         if far.any():
             self._size[columns] = np.where(norm > 0.0, norm, 1.0)
-            norm = once()
+            norm = self._residuals_of(self._kx, self._gx, self.nu, columns, self._size[columns], f)
+        self._dual_out(f)
         return norm
+
+    def _residuals_of(
+        self, kx: FloatArray, gx: FloatArray, nu: FloatArray, columns: IntArray, size: FloatArray, f: Array
+    ) -> FloatArray:
+        """f = (G x - nu K x) / size; returns the norms of the residuals."""
+        parts = np.empty((_chunks(self._pencil.n), len(columns)))
+        scale = 1.0 / np.where(size > 0.0, size, 1.0)
+        self._run(self._kernels.residuals, self._pencil.free, kx, gx, nu, columns, scale, f, parts)
+        return np.asarray(np.sqrt(parts.sum(axis=0)))
 
     def _step(self, w: FloatArray) -> None:
         """The best vectors in the span of x, w and p."""
@@ -679,10 +798,14 @@ class _Iteration:
         self._run(self._kernels.grams, x, w, p, kw, gw, parts)
         new = parts.sum(axis=0)
         del parts
+        span, old, fresh = slice(m, m + k), slice(0, m), slice(m + k, m + k + n_p)
         hk, hg = np.eye(m + k + n_p), np.zeros((m + k + n_p, m + k + n_p))
-        hg[np.arange(m), np.arange(m)] = self.nu
-        hg[m + k :, m + k :] = self._pgp
-        span = slice(m, m + k)
+        hg[old, old], hg[fresh, fresh] = np.diag(self.nu), self._pgp
+        if self._foreign:  # a vector came in from outside: nothing is orthogonal to it
+            for h, with_x in ((hk, self._kx), (hg, self._gx)):
+                h[old, old], h[fresh, old] = _gram(x, with_x), _gram(p, with_x)
+                h[old, fresh] = h[fresh, old].T
+            self._foreign = False
         for h, block in ((hk, new[0]), (hg, new[1])):
             h[:, span], h[span, :] = block, block.T
             h[span, span] = 0.5 * (block[span] + block[span].T)
@@ -695,7 +818,6 @@ class _Iteration:
         many = min(m + move, m + k + n_p)
         rough = np.flatnonzero(np.concatenate([~done[move:], np.ones(move, bool)]))[: many - move]
         ritz = _ritz(hk, hg, self._goal, many, m, move + rough[move + rough < many])
-        old, fresh = slice(0, m), slice(m + k, m + k + n_p)
         coefficients = np.concatenate([ritz.x, ritz.p], axis=1)
         parts_of = [np.ascontiguousarray(coefficients[s]) for s in (old, span, fresh)]
         n_new, n_dir = ritz.x.shape[1], ritz.p.shape[1]
@@ -719,6 +841,8 @@ class _Iteration:
             self._keep(move)
         if self.count % _REFRESH == 0:
             self._refresh()
+        if self._wants_probe and self._probed_at is None and self._nearly():
+            self._probe()
         if self._progress is not None:
             ready = self._n_kept + int((self.error <= self._goal.tolerance).sum())
             self._progress.advance(0.0, f"iteration {self.count}, {ready} modes")
@@ -744,42 +868,81 @@ class _Iteration:
         self._refuse_negative(np.diag(hk))
         ritz = _ritz(hk, hg, self._goal, len(self.nu), 0, np.empty(0, np.int64))
         assert len(ritz.nu) == len(self.nu)
-        turn = ritz.x
         self.nu = ritz.nu
-        for name in ("x", "_kx", "_gx"):
-            setattr(self, name, np.ascontiguousarray(getattr(self, name) @ turn))
-        self._p = np.empty((self._pencil.n, 0))
-        self._kp = self._gp = self._p
-        self._pgp = np.empty((0, 0))
+        self._turn(ritz.x)
+        self._drop_directions()
 
-    def _met(self) -> bool:
-        """Whether the goal is met, by images made anew."""
-        goal = self._goal
-        nu, error = (
-            np.concatenate(pair) for pair in ((self._kept_nu, self.nu), (self._kept_error, self.error))
-        )
-        if goal.enough(nu, error <= goal.tolerance) is None:
+    def _nearly(self) -> bool:
+        """Whether what is wanted comes in sight, so that a random vector can catch up."""
+        nu, error = self._together()
+        order = self._goal.order(nu)
+        return self._goal.enough(nu[order], error[order] <= _IN_SIGHT) is not None
+
+    def _together(self) -> tuple[FloatArray, FloatArray]:
+        """nu and errors of the pairs kept and of those at work."""
+        return np.concatenate([self._kept_nu, self.nu]), np.concatenate([self._kept_error, self.error])
+
+    def _met(self, active: IntArray, norm: FloatArray) -> bool:
+        """Whether the goal is met: first by what residuals promise, then by pairs made anew."""
+        goal, usual = self._goal, self.error.copy()
+        self.error[active] *= norm / self._size[active]
+        nu, error = self._together()
+        self.error = usual
+        order = goal.order(nu)
+        if goal.enough(nu[order], error[order] <= goal.tolerance) is None or not self._probed():
             return False
-        before = self._size.copy()
-        p = self._p, self._kp, self._gp, self._pgp
-        self._refresh()
-        everything = np.arange(len(self.nu))
-        f = np.empty((self._pencil.n, len(everything)))
-        norm = self._residuals(everything, f)
-        del f
-        self.error = np.maximum(self.error, np.where(before > 0.0, self.error * norm / before, self.error))
-        nu, error = (
-            np.concatenate(pair) for pair in ((self._kept_nu, self.nu), (self._kept_error, self.error))
-        )
-        many = goal.enough(nu, error <= goal.tolerance)
+        self._unite()
+        many = goal.enough(self.nu, self.error <= goal.tolerance)
         if many is None:
-            self._size = np.where(norm > 0.0, norm, 1.0)
-            del p
+            self._part()
             return False
-        first = self._basis[:, self._pencil.rigid.shape[1] :]
-        self.x = np.ascontiguousarray(np.concatenate([first, self.x], axis=1)[:, :many])
-        self.nu, self.error = nu[:many], error[:many]
+        self.x = np.ascontiguousarray(self.x[:, :many])
+        self.nu, self.error = self.nu[:many], self.error[:many]
         return True
+
+    def _unite(self) -> None:
+        """All pairs, kept or not, from products made anew, with true errors; `x` holds all of them."""
+        first = self._basis[:, self._pencil.rigid.shape[1] :]
+        nu, _ = self._together()
+        order = self._goal.order(nu)
+        self._drop_directions()
+        self._kx = self._gx = self._p
+        v = np.concatenate([first, self.x], axis=1)[:, order] if first.shape[1] else self.x
+        self.x = v = np.ascontiguousarray(v)
+        self._basis, self._dual = self._pencil.rigid, self._pencil.dual
+        self._deflate(v)
+        n = v.shape[1]
+        hk, hg = np.empty((n, n)), np.empty((n, n))
+        for some in _blocks(n):
+            kb, gb = self._images(np.ascontiguousarray(v[:, some]))
+            hk[:, some], hg[:, some] = _gram(v, kb), _gram(v, gb)
+        self._refuse_negative(np.diag(hk))
+        ritz = _ritz(0.5 * (hk + hk.T), 0.5 * (hg + hg.T), self._goal, n, 0, np.empty(0, np.int64))
+        assert len(ritz.nu) == n
+        self.x, self.nu = _combined(v, ritz.x), ritz.nu
+        self.error, self._size = np.full(n, np.inf), np.ones(n)
+        for some in _blocks(n):
+            kb, gb = self._images(np.ascontiguousarray(self.x[:, some]))
+            columns = np.arange(kb.shape[1])
+            f = self._precondition.room(len(columns))
+            norm = np.ones(len(columns))
+            for _ in range(2):
+                norm = self._residuals_of(kb, gb, self.nu[some], columns, norm, f)
+            self.error[some] = self._energies(f, norm) / np.abs(self.nu[some])
+            self._size[some] = norm
+
+    def _part(self) -> None:
+        """Go on after `_unite`: as many as before are kept, those that have converged best."""
+        ready = np.argsort(self.error, kind="stable")[: self._n_kept]
+        rest = np.setdiff1d(np.arange(len(self.nu)), ready)
+        kept = self._n_kept
+        self._n_kept, self._kept_nu, self._kept_error = 0, np.empty(0), np.empty(0)
+        order = np.concatenate([np.sort(ready), rest])
+        self.x = np.ascontiguousarray(self.x[:, order])
+        self.nu, self.error, self._size = self.nu[order], self.error[order], self._size[order]
+        self._kx, self._gx = self._images(self.x)
+        if kept:
+            self._keep(kept)
 
 
 class _Ritz(NamedTuple):
