@@ -1,7 +1,7 @@
 """Modal equations under random and transient base motion: transfer functions, their integrals, combinations.
 
-Coordinates q of modes with unit modal mass obey q'' + D q' + (K + i L) q = p, harmonic in time for the i L of
-structural damping. Matrices in, no meshes.
+Coordinates q of modes obey M q'' + D q' + (K + i L) q = p, in harmonic motion for the i L of structural
+damping. Matrices in, no meshes.
 """
 
 from __future__ import annotations
@@ -23,33 +23,35 @@ ORDER = 16
 _CHECK = 12
 """Points of the rule that tells the error."""
 _ELLIPSE = 2.75
-"""Bernstein ellipse of a panel that holds no pole: a rule of n points is then off by its power -2 n, 9e-15."""
+"""Bernstein ellipse of a panel without a pole: a rule of n points is then off by its power -2 n, 9e-15."""
 _CHUNK = 4_000_000
 """Bytes of responses that are held at once."""
 _DEFECTIVE = 1e-8
-"""How far vectors of state space may be from solving their equation before frequencies are solved one by one."""
+"""How far vectors of state space may be off before frequencies are solved one by one."""
 
 
 @dataclass(frozen=True, eq=False)
 class ModalTransfer:
-    """q(f) = H(f) p of modal equations q'' + D q' + (K + i L) q = p, with unit mass.
+    """q(f) = H(f) p of modal equations M q'' + D q' + (K + i L) q = p, with K and M diagonal.
 
     Parameters
     ----------
-    stiffness : float64[m]
-        Squared circular frequencies, (rad/s)^2; 0 of a rigid-body mode.
+    stiffness, mass : float64[m]
+        Of modes omega^2 and 1; a static shape may have no mass.
     damping : float64[m] or float64[m, m]
-        2 zeta omega of each mode, or the projected damping matrix, 1/s.
+        2 zeta omega of each mode, or the projected damping matrix.
     loss : float64[m] or float64[m, m]
-        eta omega^2 of each mode, or the projected imaginary stiffness, (rad/s)^2.
+        eta omega^2 of each mode, or the projected imaginary stiffness.
     """
 
     stiffness: FloatArray
+    mass: FloatArray
     damping: FloatArray
     loss: FloatArray
 
     def __post_init__(self) -> None:
         m = len(self.stiffness)
+        assert self.mass.shape == (m,), (self.mass.shape, m)
         assert self.damping.shape in ((m,), (m, m)), (self.damping.shape, m)
         assert self.loss.shape in ((m,), (m, m)), (self.loss.shape, m)
 
@@ -61,68 +63,93 @@ class ModalTransfer:
         """Whether modes exchange energy through the damping."""
         return self.damping.ndim == 2 or self.loss.ndim == 2
 
-    @property
-    def _matrices(self) -> tuple[FloatArray, ComplexArray]:
+    @cached_property
+    def _matrices(self) -> tuple[ComplexArray, ComplexArray]:
+        """D and K + i L, whole."""
         damping = self.damping if self.damping.ndim == 2 else np.diag(self.damping)
         loss = self.loss if self.loss.ndim == 2 else np.diag(self.loss)
-        return damping, np.diag(self.stiffness) + 1j * loss
+        return np.asarray(damping + 0j), np.asarray(np.diag(self.stiffness) + 1j * loss)
 
     @cached_property
-    def _state(self) -> tuple[ComplexArray, ComplexArray, ComplexArray]:
-        """Roots s of s^2 + D s + K + i L, their vectors' upper half [m, 2m], and what p excites [2m, m]."""
-        damping, stiffness = self._matrices
+    def _state(self) -> tuple[ComplexArray, ComplexArray, ComplexArray] | None:
+        """Roots s of M s^2 + D s + K + i L, their vectors' upper half [m, 2m], and what p excites [2m, m].
+
+        None where a shape has no mass, or the vectors are no good basis, as near critical damping.
+        """
         m = len(self)
-        matrix = np.zeros((2 * m, 2 * m), np.complex128)
+        if not (self.mass > 0.0).all():
+            return None
+        size = np.sqrt(self.mass)
+        damping, stiffness = (matrix / np.outer(size, size) for matrix in self._matrices)
         # A unit of time near the modes' own: without one, velocities would outweigh displacements.
-        scale = self._scale
+        scale = float(np.sqrt(np.median(np.abs(np.diag(stiffness))))) or 1.0
+        matrix = np.zeros((2 * m, 2 * m), np.complex128)
         matrix[:m, m:] = scale * np.eye(m)
         matrix[m:, :m] = -stiffness / scale
         matrix[m:, m:] = -damping
         roots, vectors = np.linalg.eig(matrix)
-        inverse = np.linalg.pinv(vectors)
-        return roots, vectors[:m], inverse[:, m:] / scale
-
-    @property
-    def _scale(self) -> float:
-        return float(np.sqrt(max(float(np.median(self.stiffness)), 1e-300))) or 1.0
+        try:
+            excited = np.linalg.inv(vectors)[:, m:]
+        except np.linalg.LinAlgError:
+            return None
+        upper = vectors[:m]
+        # At infinite frequency no displacement is left, and of the velocity the impulse.
+        off = max(
+            float(np.abs(upper @ excited).max()),
+            float(np.abs((upper * roots) @ excited / scale - np.eye(m)).max()),
+        )
+        if off > _DEFECTIVE:
+            return None
+        excited = excited / (scale * size)
+        return np.asarray(roots), np.asarray(upper / size[:, None]), np.asarray(excited)
 
     @cached_property
     def poles(self) -> ComplexArray:
-        """Frequencies, Hz, complex, at which responses are infinite, complex128[2m]."""
+        """Frequencies, Hz, complex, at which responses are infinite, complex128[p]."""
         if self.coupled:
-            roots = self._state[0] / 1j
+            roots = self._state[0] / 1j if self._state is not None else self._roots() / 1j
         else:
-            root = np.sqrt(self.stiffness + 1j * self.loss - 0.25 * self.damping**2 + 0j)
-            roots = np.concatenate([0.5j * self.damping + root, 0.5j * self.damping - root])
+            stiffness = self.stiffness + 1j * self.loss
+            heavy = self.mass > 0.0
+            k, mass, c = stiffness[heavy], self.mass[heavy], self.damping[heavy]
+            root = np.sqrt(4.0 * mass * k - c * c + 0j)
+            light = ~heavy & (self.damping > 0.0)
+            roots = np.concatenate(
+                [
+                    (1j * c + root) / (2.0 * mass),
+                    (1j * c - root) / (2.0 * mass),
+                    1j * stiffness[light] / self.damping[light],
+                ]
+            )
         return np.asarray(roots / (2.0 * np.pi))
 
-    @cached_property
-    def _by_state(self) -> bool:
-        """Whether the vectors of state space are good enough; near critical damping they need not be."""
-        roots, upper, excited = self._state
-        # (s - A)^-1 sums to zero displacement and unit velocity at infinite frequency.
-        identity = (upper * roots) @ excited
-        drift = upper @ excited
-        off = max(np.abs(identity - np.eye(len(self))).max(), np.abs(drift).max() * self._scale)
-        return bool(off < _DEFECTIVE)
+    def _roots(self) -> ComplexArray:
+        from scipy.linalg import eigvals
+
+        m = len(self)
+        damping, stiffness = self._matrices
+        none, one = np.zeros((m, m)), np.eye(m)
+        left = np.block([[none, one], [-stiffness, -damping]])
+        right = np.block([[one, none], [none, np.diag(self.mass)]])
+        above, below = eigvals(left, right, homogeneous_eigvals=True)
+        finite = np.abs(below) > 1e-12 * np.abs(above)
+        return np.asarray(above[finite] / below[finite])
 
     def __call__(self, frequencies: FloatArray, force: ComplexArray | FloatArray) -> ComplexArray:
         """Coordinates complex128[k, m, n] at frequencies float64[k], Hz, for modal forces [m, n]."""
         omega = 2.0 * np.pi * frequencies
         if not self.coupled:
             stiffness = self.stiffness + 1j * self.loss
-            dynamic = stiffness - (omega * omega)[:, None] + 1j * omega[:, None] * self.damping
+            dynamic = stiffness - (omega * omega)[:, None] * self.mass + 1j * omega[:, None] * self.damping
             return np.asarray(force / dynamic[:, :, None])
-        if self._by_state:
+        if self._state is not None:
             roots, upper, excited = self._state
             each = 1.0 / (1j * omega[:, None] - roots)
             amount = excited @ force
-            return np.stack(
-                [each @ (upper * amount[:, i]).T for i in range(amount.shape[1])], axis=2
-            )  # fmt: skip
+            return np.stack([each @ (upper * column).T for column in amount.T], axis=2)
         damping, matrix = self._matrices
         dynamic = matrix + 1j * omega[:, None, None] * damping
-        dynamic[:, range(len(self)), range(len(self))] -= (omega * omega)[:, None]
+        dynamic[:, range(len(self)), range(len(self))] -= (omega * omega)[:, None] * self.mass
         return np.asarray(np.linalg.solve(dynamic, np.broadcast_to(force, (len(omega), *force.shape))))
 
 
@@ -139,8 +166,8 @@ def undamped_inside(poles: ComplexArray, low: float, high: float) -> FloatArray:
 def panels(knots: FloatArray, poles: ComplexArray, *, ellipse: float = _ELLIPSE) -> FloatArray:
     """Ends float64[n, 2], ascending, of panels on which a Gauss rule converges fast.
 
-    Intervals between knots are halved until no pole lies in the Bernstein ellipse of a panel. Zero counts as a
-    pole: powers of the frequency branch there.
+    Intervals between knots are halved until no pole lies in the Bernstein ellipse of a panel. Zero counts as
+    one: powers of the frequency branch there.
 
     Parameters
     ----------
@@ -296,7 +323,7 @@ def chunks(n: int, bytes_each: int) -> Iterator[slice]:
 
 
 def plot_frequencies(knots: FloatArray, poles: ComplexArray, *, per_decade: int = 60) -> FloatArray:
-    """Frequencies that show a spectrum: knots, evenly on a logarithmic scale, and dense around each resonance.
+    """Frequencies that show a spectrum: knots, even steps on a logarithmic scale, dense around resonances.
 
     Parameters
     ----------
