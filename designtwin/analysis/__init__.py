@@ -2,6 +2,7 @@
 
 from designtwin.analysis.buckling import solve_buckling
 from designtwin.analysis.campbell import campbell
+from designtwin.analysis.harmonic import solve_harmonic
 from designtwin.analysis.modal import solve_modes
 from designtwin.analysis.static import solve_static
 from designtwin.analysis.thermal import solve_thermal
@@ -10,6 +11,7 @@ from designtwin.analysis.transient import solve_transient
 __all__ = [
     "campbell",
     "solve_buckling",
+    "solve_harmonic",
     "solve_modes",
     "solve_static",
     "solve_thermal",
