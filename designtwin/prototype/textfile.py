@@ -50,6 +50,22 @@ A thermal test over time says how long, from where, and if need be how to step:
     initial = "23 degC"
     store = "heat"                        # a folder beside this file: an interrupted test goes on from there
 
+What shakes the part stands by name; places, tables and units are as in Python:
+
+    [excitations]
+    transport = { base_psd = "z", table = [["10 Hz", "0.01 g**2/Hz"], ["2 kHz", "0.01 g**2/Hz"]] }
+    sweep = { base_harmonic = "x", amplitude = "1 g", low = "10 Hz", high = "2 kHz" }
+    shock = { half_sine = "z", peak = "50 g", duration = "11 ms" }
+    motor = { force_psd = "lift", table = [["20 Hz", "0.1 1/Hz"], ["200 Hz", "0.1 1/Hz"]] }
+    both = { correlated = [{ base_psd = "x", table = [...] }, { base_psd = "y", ... }], coherence = 0.3 }
+
+    [test]
+    modes_up_to = "4 kHz"
+    damping = "1.5 %"                     # pairs over frequency, { structural = "2 %" }, { rayleigh = ... }
+    prestress = "lift"
+    dead = "weight"                       # of a buckling test: acts in full however much the rest grows
+    kind = "vibration"                    # decides where excitations and load cases could both answer
+
 Types and keys are those of Python. Places and requirements are read by a small grammar of their own: public
 names, strings, numbers; nothing is ever evaluated.
 """
@@ -79,7 +95,9 @@ from designtwin.model import (
     connections,
     convection,
     coordinates,
+    damping,
     enclosure,
+    excitation,
     loads,
     magnitude,
     materials,
@@ -88,6 +106,7 @@ from designtwin.model import (
 )
 from designtwin.model.model import Model, Temperature, combine
 from designtwin.prototype.tests import PrototypeTest, StrengthTest, ThermalTest
+from designtwin.prototype.vibration import BucklingTest, VibrationTest
 from designtwin.requirements import Quantity, Requirement
 from designtwin.units import to_si
 
@@ -97,19 +116,32 @@ _SELECTIONS = (
 )  # fmt: skip
 _QUANTITIES = (
     "displacement", "temperature", "stress", "yield_margin", "brittle_margin", "mass", "reaction", "heat",
-    "heat_balance", "time_to",
+    "heat_balance", "time_to", "frequency", "no_mode_in", "acceleration", "buckling_factor",
 )  # fmt: skip
+_WHOLE = ("no_mode_in",)
+"""Of these the ones that are requirements without a limit."""
 _LIMITS: dict[str, Callable[[Any, Any], Any]] = {
     "at_most": operator.le, "at_least": operator.ge, "below": operator.lt, "above": operator.gt,
 }  # fmt: skip
 _TOP = (
-    "name", "mesh", "materials", "supports", "connections", "cases", "combinations", "requirements", "test",
+    "name", "mesh", "materials", "supports", "connections", "cases", "combinations", "excitations",
+    "requirements", "test",
 )  # fmt: skip
 _SOLVERS = ("auto", "direct", "multigrid")
 _AMOUNTS = {
     "duration": "time", "tolerance": "temperature_difference", "step": "time", "max_step": "time",
 }  # fmt: skip
 _OVER_TIME = ("duration", "initial", "method", "tolerance", "step", "max_step", "times", "store")
+_VIBRATION = ("modes_up_to", "count", "damping", "prestress")
+_BUCKLING = ("count", "dead")
+_TESTS: dict[str, Callable[..., PrototypeTest]] = {
+    "static": StrengthTest, "thermal": ThermalTest, "vibration": VibrationTest, "buckling": BucklingTest,
+}  # fmt: skip
+_KINDS = {"strength": "static", "thermal": "thermal", "vibration": "vibration", "buckling": "buckling"}
+_EXCITATIONS = (
+    "base_psd", "force_psd", "correlated", "base_harmonic", "harmonic", "response_spectrum", "half_sine",
+    "base_motion", "force_history", "together",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +153,7 @@ class Design:
     name : str
     model : Model
     tests : tuple of PrototypeTest
-        A strength test, a thermal test, or both, as the requirements ask.
+        Strength, thermal, vibration and buckling tests, as the requirements ask.
     """
 
     name: str
@@ -203,6 +235,10 @@ def parse_requirement(text: str) -> Requirement:
         tree = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise ModelError(f"requirement {text!r} cannot be read: {_SYNTAX}") from None
+    if isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and tree.func.id in _WHOLE:
+        whole = _value(tree, text, (*_QUANTITIES, *_SELECTIONS))
+        assert isinstance(whole, Requirement)
+        return whole
     if not isinstance(tree, ast.Compare):
         raise ModelError(
             f"requirement {text!r} compares nothing; write e.g. yield_margin() >= 1.5 or mass() <= '2 kg'"
@@ -281,6 +317,15 @@ def _nearest(word: str, known: Iterable[str]) -> str:
     known = list(known)
     return did_you_mean(word, known, n=2) or f"; known: {', '.join(known)}"
 
+
+_STRAY = {
+    "thermal": "{key}: a test over time is a thermal one, and no requirement asks for one; add e.g. "
+    "'temperature() <= \"95 degC\"'",
+    "vibration": "{key} is of a vibration or buckling test, and no requirement asks for one; add e.g. "
+    "'frequency(1) >= \"65 Hz\"' or 'buckling_factor() >= 3'",
+    "excitations": "excitations belong to a vibration test, and no requirement asks for one; add e.g. "
+    "'frequency(1) >= \"65 Hz\"', or case='...' to a requirement",
+}
 
 # ---------------------------------------------------------------------------------------------------
 # The file
@@ -392,7 +437,7 @@ class _Reader:
         model = self.told(
             (), Model, mesh, materials=made, supports=held, load_cases=cases, name=name, connections=joined
         )
-        return Design(name, model, self.tests(model, stated, name))
+        return Design(name, model, self.tests(model, stated, name, self.excitations(model)))
 
     def mesh(self) -> Mesh:
         stated = self.table(self.data, "mesh")
@@ -481,9 +526,73 @@ class _Reader:
         }
         cls = self.kind(given, "type", known, at)
         fields = {k: v for k, v in given.items() if k != "type"}
-        if "on" in fields:
-            fields["on"] = self.place(fields["on"], (*at, "on"), mesh)
+        for key in ("on", "to"):
+            if key in fields:
+                fields[key] = self.place(fields[key], (*at, key), mesh)
         return self.build(cls, fields, at)
+
+    def excitations(self, model: Model) -> dict[str, Any]:
+        made = {}
+        for name, given in self.table(self.data, "excitations").items():
+            at = ("excitations", name)
+            if name in model.cases or name in model.combinations:
+                self.fail(at, f"{name!r} is a load case and an excitation; name one of them otherwise")
+            made[name] = self.excitation(given, at, model.mesh)
+        return made
+
+    def excitation(self, given: Any, at: _Path, mesh: Mesh) -> Any:
+        """What a table such as { base_psd = "z", table = [...] } says: the function, what it takes first."""
+        known = f"known: {', '.join(_EXCITATIONS)}"
+        if not isinstance(given, dict):
+            self.fail(at, f"an excitation is a table, as {{ base_psd = 'z', table = [...] }}; got {given!r}")
+        named = [key for key in given if key in _EXCITATIONS]
+        if len(named) != 1:
+            said = f"two excitations, {' and '.join(named)}" if named else "no excitation"
+            self.fail(at, f"{said} in {', '.join(given) or 'an empty table'}; {known}")
+        function = getattr(excitation, named[0])
+        first, rest = given[named[0]], {key: entry for key, entry in given.items() if key != named[0]}
+        if named[0] in ("correlated", "together"):
+            if not isinstance(first, list):
+                self.fail(at, f"{named[0]} joins a list of excitations; got {first!r}")
+            members = [self.excitation(one, at, mesh) for one in first]
+            taken: tuple[Any, ...] = (members,) if named[0] == "correlated" else tuple(members)
+        else:
+            if isinstance(first, list) and any(isinstance(one, dict) for one in first):
+                first = [self.item(one, at, mesh) for one in first]
+            taken = (first,)
+        code = function.__code__
+        names = [*code.co_varnames[: code.co_argcount][1:], *(function.__kwdefaults__ or ())]
+        if named[0] == "correlated":
+            names = ["coherence", "phase"]
+        self.known(rest, names, at, named[0])
+        options = {key: self.told((*at, key), self.value, entry) for key, entry in rest.items()}
+        try:
+            return self.told(at, function, *taken, **options)
+        except TypeError as error:  # what is missing: Python's own words are clear
+            self.fail(at, str(error))
+
+    def damping(self, given: Any) -> Any:
+        """Damping of the file: what `designtwin.damping` takes, or a table of how it is made."""
+        at = ("test", "damping")
+        if not isinstance(given, dict):
+            return self.told(at, damping.damping, given)
+        if "structural" in given:
+            self.known(given, ("structural",), at, "damping")
+            return self.told(at, damping.structural, given["structural"])
+        if "rayleigh" in given:
+            self.known(given, ("rayleigh",), at, "damping")
+            pairs = given["rayleigh"]
+            if isinstance(pairs, dict):
+                self.known(pairs, ("mass", "stiffness"), at, "rayleigh")
+                return self.told(at, damping.rayleigh, **pairs)
+            if isinstance(pairs, list) and len(pairs) == 2 and all(isinstance(pair, list) for pair in pairs):
+                return self.told(at, damping.rayleigh, *map(tuple, pairs))
+        self.fail(
+            at,
+            "damping is '1.5 %', a list, { structural = '2 %' }, { rayleigh = [['10 Hz', '2 %'], "
+            "['100 Hz', '3 %']] } or { rayleigh = { mass = '3 1/s', stiffness = '1e-5 s' } }; got "
+            f"{given!r}",
+        )
 
     def connection(self, given: Any, at: _Path, mesh: Mesh) -> Any:
         """What joins parts; its places are read as those of loads."""
@@ -547,10 +656,13 @@ class _Reader:
         if name not in _QUANTITIES:
             self.fail((*at, "quantity"), f"quantity {name!r} is unknown{_nearest(str(name), _QUANTITIES)}")
         limits = [key for key in _LIMITS if key in given]
-        if len(limits) != 1:
+        if len(limits) != (0 if name in _WHOLE else 1):
             self.fail(
                 at,
-                f"a requirement has one limit of {', '.join(_LIMITS)}; got {' and '.join(limits) or 'none'}",
+                f"{name} has no limit but its band; leave {' and '.join(limits)} out"
+                if name in _WHOLE
+                else f"a requirement has one limit of {', '.join(_LIMITS)}; got "
+                f"{' and '.join(limits) or 'none'}",
             )
         function = getattr(quantities, name)
         names = list(function.__kwdefaults__ or ()) + list(
@@ -561,51 +673,99 @@ class _Reader:
         for key in ("on", "excluding"):
             if key in rest:
                 rest[key] = self.place(rest[key], (*at, key), mesh)
-        quantity = self.told(at, function, **rest)
+        try:
+            quantity = self.told(at, function, **rest)
+        except TypeError as error:
+            self.fail(at, str(error))
+        if name in _WHOLE:
+            return quantity  # type: ignore[no-any-return]
         made = self.told((*at, limits[0]), _LIMITS[limits[0]], quantity, given[limits[0]])
         assert isinstance(made, Requirement)
         return made
 
-    def tests(self, model: Model, stated: Sequence[Requirement], name: str) -> tuple[PrototypeTest, ...]:
-        options = self.table(self.data, "test")
-        self.known(options, ("solver", *_OVER_TIME), ("test",), "[test]")
-        solver = self.solver(options.get("solver", "auto"))
-        over_time = {
-            key: self.told(("test", key), self.value, options[key]) for key in _OVER_TIME if key in options
-        }
-        for key, dimension in _AMOUNTS.items():
-            if key in over_time:
-                self.told(("test", key), to_si, over_time[key], dimension, name=key)
-        if "store" in over_time:
-            if not isinstance(over_time["store"], str):
-                self.fail(
-                    ("test", "store"), f"store is a folder beside this file, got {over_time['store']!r}"
-                )
-            over_time["store"] = self.path.parent / over_time["store"]
-        by_need: dict[str, list[Requirement]] = {}
-        for requirement in stated:
-            by_need.setdefault(requirement.quantity.needs, []).append(requirement)
-        of_model = by_need.pop("model", [])
-        static = any(case.is_static for case in model.cases.values())
-        home = "static" if "static" in by_need or (static and "thermal" not in by_need) else "thermal"
-        # what any result answers is judged once, in the order stated
-        by_need[home] = (
-            [r for r in stated if r.quantity.needs in (home, "model")] if of_model else by_need[home]
-        )
-        if over_time and "thermal" not in by_need:
-            self.fail(
-                ("test", next(iter(over_time))),
-                "a test over time is a thermal one, and no requirement asks for one; add e.g. "
-                "'temperature() <= \"95 degC\"'",
-            )
+    def tests(
+        self, model: Model, stated: Sequence[Requirement], name: str, excitations: Mapping[str, Any]
+    ) -> tuple[PrototypeTest, ...]:
+        options = dict(self.table(self.data, "test"))
+        known = dict.fromkeys(("kind", "solver", *_OVER_TIME, *_VIBRATION, *_BUCKLING))
+        self.known(options, tuple(known), ("test",), "[test]")
+        solver = self.solver(options.pop("solver", "auto"))
+        kind = options.pop("kind", None)
+        if kind is not None and kind not in _KINDS:
+            self.fail(("test", "kind"), f"kind {kind!r} is unknown{_nearest(str(kind), _KINDS)}")
+        asked = self.sorted_out(model, stated, excitations, None if kind is None else _KINDS[kind])
+        given = {key: self.option(key, entry) for key, entry in options.items()}
+        # A duration is that of temperatures where any are asked for, else that of shocks.
+        of = {"thermal": _OVER_TIME, "vibration": _VIBRATION, "buckling": _BUCKLING}
+        if "thermal" not in asked:
+            of["vibration"] = (*_VIBRATION, "duration")
+        taken = {need: {key: given[key] for key in of.get(need, ()) if key in given} for need in asked}
+        for key in given:
+            if not any(key in some for some in taken.values()):
+                stray = "thermal" if key in _OVER_TIME else "vibration"
+                self.fail(("test", key), _STRAY[stray].format(key=key))
+        if excitations:
+            if "vibration" not in asked:
+                self.fail(("excitations", next(iter(excitations))), _STRAY["excitations"])
+            taken["vibration"]["cases"] = excitations
         made: list[PrototypeTest] = []
-        stated_for = {need: by_need[need] for need in ("static", "thermal") if need in by_need}
-        for need, asked in stated_for.items():
-            at: _Path = ("test",) if need == "thermal" and over_time else ("requirements",)
-            kind: Callable[..., PrototypeTest] = ThermalTest if need == "thermal" else StrengthTest
-            options = over_time if need == "thermal" else {}
-            made.append(self.told(at, kind, model, requirements=asked, solver=solver, name=name, **options))
+        for need, test in _TESTS.items():
+            if need in asked:
+                at: _Path = ("test",) if need == "thermal" and taken[need] else ("requirements",)
+                made.append(
+                    self.told(
+                        at, test, model, requirements=asked[need], solver=solver, name=name, **taken[need]
+                    )
+                )
         return tuple(made)
+
+    def option(self, key: str, given: Any) -> Any:
+        """One entry of [test]."""
+        at = ("test", key)
+        if key == "damping":
+            return self.damping(given)
+        if key in _AMOUNTS:
+            self.told(at, to_si, given, _AMOUNTS[key], name=key)
+        if key == "store":
+            if not isinstance(given, str):
+                self.fail(at, f"store is a folder beside this file, got {given!r}")
+            return self.path.parent / given
+        return self.told(at, self.value, given)
+
+    def sorted_out(
+        self, model: Model, stated: Sequence[Requirement], excitations: Mapping[str, Any], kind: str | None
+    ) -> dict[str, list[Requirement]]:
+        """Requirements by the analysis that answers them, in the order stated.
+
+        Where load cases and excitations could both answer, the case asked for decides, then the kind of test,
+        then whether there are load cases. What any result answers is judged once.
+        """
+        static = any(case.is_static for case in model.cases.values())
+        usual = kind or ("static" if static or not excitations else "vibration")
+
+        def home_of(quantity: Quantity) -> str:
+            several = quantity.read_from
+            if len(several) == 1:
+                return several[0]
+            if getattr(quantity, "case", None) in excitations:
+                return "vibration"
+            if getattr(quantity, "case", None) is not None:
+                return several[0]
+            return usual if usual in several else several[0]
+
+        homes = [home_of(requirement.quantity) for requirement in stated]
+        needed = [home for home in homes if home != "model"]
+        if kind is not None:
+            first = kind
+        elif "static" in needed or (static and not needed):
+            first = "static"
+        else:
+            otherwise = "vibration" if excitations else "thermal"
+            first = next((home for home in ("thermal", "vibration", "buckling") if home in needed), otherwise)
+        out: dict[str, list[Requirement]] = {}
+        for home, requirement in zip(homes, stated, strict=True):
+            out.setdefault(first if home == "model" else home, []).append(requirement)
+        return out
 
     def solver(self, name: Any) -> Any:
         if name not in _SOLVERS:

@@ -11,6 +11,7 @@ import numpy as np
 from designtwin.errors import ModelError, RequirementError, did_you_mean
 from designtwin.model.damping import Damping, damping
 from designtwin.model.excitation import Excitation
+from designtwin.model.supports import Damper
 from designtwin.prototype.tests import PrototypeTest
 from designtwin.requirements import (
     BucklingFactor,
@@ -233,9 +234,7 @@ def _direction(along: Any) -> str:
 
 def _damps_itself(model: Any) -> bool:
     """Whether the model states damping of its own: dampers, or loss factors of materials."""
-    if any(hasattr(item, "damping_matrices") for item in (*model.supports, *model.connections)):
-        return True
-    return any(getattr(part.section.material, "loss_factor", None) is not None for part in model.parts)
+    return any(isinstance(item, Damper) for item in model.supports) or model.cell_loss_factor() is not None
 
 
 @dataclass(frozen=True, eq=False)
