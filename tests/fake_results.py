@@ -116,9 +116,10 @@ class FakeCase:
     def field(self, name: str) -> Any:
         given = self.fields[name]
         values, error = given if isinstance(given, tuple) else (given, 0.0)
-        on_points = name in ("displacement", "ux", "uy", "uz", "temperature")
+        vector = name in ("displacement", "acceleration")
+        on_points = vector or name in ("ux", "uy", "uz", "ax", "ay", "az", "temperature")
         n = self.model.mesh.n_points if on_points else len(self.points.node)
-        shape = (n, 3) if name == "displacement" else (n,)
+        shape = (n, 3) if vector else (n,)
         values = np.broadcast_to(np.asarray(values, np.float64), shape).copy()
         error = None if error is None else np.broadcast_to(np.asarray(error, np.float64), (n,)).copy()
         return SimpleNamespace(name=name, values=values, error=error)
