@@ -39,7 +39,9 @@ _ROOMS: dict[str, tuple[str, ...]] = {
         "Damper", "ElasticFoundation", "FixedSupport", "FixedTemperature", "InertiaRelief", "PointMass",
         "PrescribedDisplacement", "Spring", "Symmetry",
     ),
-    "model.connections": ("LinearConstraint", "Periodic", "RigidLink", "SpreadLink", "Tie"),
+    "model.connections": (
+        "CyclicSymmetry", "LinearConstraint", "Periodic", "RigidLink", "SpreadLink", "Tie",
+    ),
     "model.contact": ("ContactConductance", "HeatPipe", "ThermalInterface"),
     "model.model": ("Model", "Temperature", "combine"),
     "solvers": ("AutomaticSolver", "Direct", "MultigridCG"),

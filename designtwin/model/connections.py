@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     from designtwin.mesh.mesh import Mesh
     from designtwin.model.model import Model
 
-__all__ = ["Connection", "Equations", "LinearConstraint", "Periodic", "RigidLink", "SpreadLink", "Tie"]
+__all__ = [
+    "Connection", "CyclicSymmetry", "Equations", "LinearConstraint", "Periodic", "RigidLink", "SpreadLink",
+    "Tie",
+]  # fmt: skip
 
 _SMALL = 1e-13
 """Coefficients below this share of the largest are rounding."""
@@ -419,6 +422,101 @@ class Periodic(Connection):
 
     def heat_equations(self, model: Model) -> Equations:
         return _heat_following(model.mesh.n_points, self.coupling(model))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CyclicSymmetry(Connection):
+    """The model is one of so many equal sectors of a ring: blades, impellers, rotors.
+
+    Face ``low``, turned about the axis by one sector, lies on face ``high``; the meshes of the two need not
+    match. Static and thermal answers are those in which all sectors do the same. Modes are found for every
+    number of nodal diameters, and belong to the whole ring.
+
+    Parameters
+    ----------
+    low, high : str or Selection
+        The two cut faces; the turn from low to high is right-handed about ``axis``.
+    sectors : int
+        Of the whole ring, 2 or more.
+    axis : str or three numbers
+        Direction of the axis.
+    through : point
+        A point of the axis.
+    """
+
+    low: On
+    high: On
+    sectors: int
+    axis: Any = "z"
+    through: Any = (0.0, 0.0, 0.0)
+
+    def __post_init__(self) -> None:
+        _settle(self, low=place(self.low, "CyclicSymmetry low"), high=place(self.high, "CyclicSymmetry high"))
+        if isinstance(self.sectors, bool) or not isinstance(self.sectors, int) or self.sectors < 2:
+            raise ModelError(f"{self.said}: sectors is {self.sectors!r}; how many make the ring, 2 or more?")
+        _settle(
+            self, axis=unit_vector(self.axis, name=f"{self.said}: axis"),
+            through=point(self.through, name=f"{self.said}: through"),
+        )  # fmt: skip
+
+    @property
+    def said(self) -> str:
+        return f"CyclicSymmetry from {said(self.low)} to {said(self.high)}"
+
+    @property
+    def amount(self) -> str:
+        return f"{self.sectors} sectors"
+
+    def _turned(self, low: On, high: On) -> Periodic:
+        angle = 2.0 * np.pi / self.sectors
+        return Periodic(a=high, b=low, angle=angle, axis=self.axis, through=self.through)
+
+    @property
+    def turn(self) -> FloatArray:
+        """Rotation by one sector, float64[3, 3]."""
+        return self._turned(self.low, self.high)._turn()
+
+    def coupling(self, model: Model) -> Coupling:
+        """The nodes of ``high`` and their weights over those of ``low``, before any turn.
+
+        Raises
+        ------
+        ModelError
+            If low turned does not lie on high.
+        """
+        if model.axisymmetric:
+            raise ModelError(f"{self.said}: an axisymmetric model is the whole ring already")
+        if model.dimension == 2 and abs(self.axis[2]) != 1.0:
+            raise ModelError(f"{self.said}: a plane model turns about z only; give axis='z'")
+        try:
+            return self._turned(self.low, self.high).coupling(model)
+        except ModelError as error:
+            angle = show(2.0 * np.pi / self.sectors, "angle")
+            try:
+                self._turned(self.high, self.low).coupling(model)
+            except ModelError:
+                raise ModelError(
+                    f"{self.said}: turned by {angle}, one sector of {self.sectors}, low does not lie on high "
+                    f"({str(error).partition(': ')[2].partition(';')[0]}). Check the faces, sectors=, axis= and "
+                    "through="
+                ) from None
+            raise ModelError(
+                f"{self.said}: high turned by {angle} lies on low; the turn is right-handed about the axis: "
+                "exchange low and high, or turn the axis round"
+            ) from None
+
+    def equations(self, model: Model) -> Equations:
+        self.coupling(model)
+        return self._turned(self.low, self.high).equations(model)
+
+    def heat_equations(self, model: Model) -> Equations:
+        self.coupling(model)
+        return self._turned(self.low, self.high).heat_equations(model)
+
+    def check(self, model: Model) -> None:
+        super().check(model)
+        if sum(isinstance(one, CyclicSymmetry) for one in model.connections) > 1:
+            raise ModelError(f"{self.said}: a model is a sector of one ring; state one CyclicSymmetry")
 
 
 # Links
