@@ -21,10 +21,12 @@ import numpy as np
 
 from designtwin.analysis.modal import dynamics_of, recovery_of, solve_modes
 from designtwin.analysis.static import check_arguments
+from designtwin.analysis.superposition import ModalSpace
 from designtwin.assembly.dynamics import Dynamics
+from designtwin.assembly.reduced import ReducedModel
 from designtwin.errors import ConvergenceError, DesignTwinError, ModelError
 from designtwin.memory import Peak
-from designtwin.model.damping import Damping, ModalDamping
+from designtwin.model.damping import Damping
 from designtwin.model.damping import damping as damping_of
 from designtwin.model.excitation import Excitation
 from designtwin.model.model import LoadCase, Model
@@ -44,7 +46,7 @@ _LINEAR = 1e-4  # of its largest value, by which a load may leave the straight l
 _HALVINGS = 6
 _FEW = 64  # breakpoints that are hit one by one
 _MOST = 200_000  # instants
-_NEW = 1e-10  # share of the energy of a static shape below which modes have it already
+_INSTANT = 1e10  # times the highest squared frequency, from which on a shape follows its load at once
 _TOLERANCE = 1e-3  # error of a step over the largest displacement
 _GROW = 1.0 / 16.0  # of the tolerance below which steps double
 _SMALLEST = 1e-9
@@ -235,24 +237,12 @@ class _Load:
 
     def __init__(self, equations: Dynamics, excitation: Excitation) -> None:
         self.equations, self.excitation = equations, excitation
-        model = equations.model
-        self.nodal: list[FloatArray | None] = []
-        columns, directions = [], []
-        for one in excitation.inputs:
-            direction = np.asarray(one.direction, np.float64)
-            if one.is_base:
-                motion = equations.base(direction)  # type: ignore[arg-type]
-                columns.append(-equations.force(equations.inertia(motion)))
-                self.nodal.append(None)
-                directions.append(direction)
-            else:
-                forces = one.nodal_forces(model)
-                columns.append(equations.force(forces))
-                self.nodal.append(forces)
-                directions.append(np.zeros(3))
-        self.columns = np.stack(columns, axis=1)
+        made = [column(equations, one) for one in excitation.inputs]
+        self.columns = np.stack([one for one, _ in made], axis=1)
         """float64[size, k], N."""
-        self.directions = np.stack(directions)
+        self.nodal = [forces for _, forces in made]
+        """On the nodes, float64[n_points, 3], N, of loads; None of base motion."""
+        self.directions = np.stack([np.asarray(one.direction, np.float64) for one in excitation.inputs])
         """float64[k, 3]: acceleration of the base per unit of each."""
 
     def at(self, times: FloatArray) -> FloatArray:
@@ -273,6 +263,15 @@ class _Load:
         """Instants inside at which it kinks, s."""
         points = np.asarray(self.excitation.breakpoints, np.float64)  # type: ignore[attr-defined]
         return points[(points > 1e-9 * end) & (points < (1.0 - 1e-9) * end)]
+
+
+def column(equations: Dynamics, one: Excitation) -> tuple[FloatArray, FloatArray | None]:
+    """Forces of a unit of an input on the unknowns, float64[size], and on the nodes where it is a load, N."""
+    if one.is_base:
+        motion = equations.base(one.direction)
+        return -equations.force(equations.inertia(motion)), None
+    forces = one.nodal_forces(equations.model)
+    return equations.force(forces), forces
 
 
 def _start(equations: Dynamics, initial: Any) -> tuple[FloatArray, FloatArray]:
@@ -328,67 +327,37 @@ def _key(model: Any, plan: _Plan, excitation: Excitation, start: Any, more: Any)
 class _Space:
     """Shapes with the unit mass, and what resists and damps their amplitudes.
 
-    shapes: float64[size, m]; stiffness: float64[m]; damping: float64[m] or float64[m, m].
+    shapes: float64[size, m]; stiffness: float64[m]; damping: float64[m] or float64[m, m]; is_lossy: whether
+    some of the damping stands for loss factors.
     """
 
     shapes: FloatArray
     stiffness: FloatArray
     damping: FloatArray
+    is_lossy: bool
 
     @classmethod
     def of(cls, modes: ModalCase, columns: FloatArray, start: FloatArray, damping: Damping | None) -> _Space:
-        """Modes, the static shapes of loads and the motion at the start, as far as modes lack them."""
-        equations = modes.dynamics
-        added = [equations.solve(columns[:, k]) for k in range(columns.shape[1]) if columns[:, k].any()]
-        added += [one for one in start if one.any()]
-        values, vectors = _completed(equations, modes.shapes, np.array(added).reshape(-1, equations.size).T)
-        k = np.concatenate([modes.omega2, values])
-        shapes = np.hstack([modes.shapes, vectors])
-        c = _damped(damping, k, len(modes))
-        if not equations.has_damping:
-            return cls(shapes, k, c)
-        full = shapes.T @ equations.damping(shapes)
-        return cls(shapes, k, np.diag(c) + 0.5 * (full + full.T))
-
-
-def _completed(equations: Dynamics, shapes: FloatArray, added: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Squares of angular frequencies, and shapes of unit mass that complete others to a space."""
-    vectors = np.zeros((equations.size, 0))
-    carried = equations.mass(shapes) if shapes.shape[1] else shapes
-    for column in added.T:
-        energy = dot(column, equations.stiffness(column)) + dot(column, equations.mass(column))
-        rest = column
-        for _ in range(2):
-            rest = rest - shapes @ (carried.T @ rest)
-            if vectors.shape[1]:
-                rest = rest - vectors @ (equations.mass(vectors).T @ rest)
-        mass = dot(rest, equations.mass(rest))
-        left = dot(rest, equations.stiffness(rest)) + mass
-        if left > _NEW * energy and mass > 0.0:
-            vectors = np.column_stack([vectors, rest / np.sqrt(mass)])
-    if not vectors.shape[1]:
-        return np.zeros(0), vectors
-    k = vectors.T @ equations.stiffness(vectors)
-    values, turn = np.linalg.eigh(0.5 * (k + k.T))
-    return values, vectors @ turn
-
-
-def _damped(damping: Damping | None, k: FloatArray, n_modes: int) -> FloatArray:
-    """2 zeta omega of every shape, 1/s."""
-    if damping is None:
-        return np.zeros(len(k))
-    if damping.is_rayleigh:
-        return np.asarray(damping.alpha + damping.beta * k)
-    omega = np.sqrt(np.maximum(k, 0.0))
-    frequency = omega / (2.0 * np.pi)
-    if isinstance(damping, ModalDamping) and damping.frequencies is None and np.ndim(damping.ratios):
-        known = damping.ratio(frequency[:n_modes])
-        ratio = np.concatenate(
-            [known, np.full(len(k) - n_modes, known[-1])]
-        )  # static shapes as the last mode
-    else:
-        ratio = damping.ratio(frequency)
-    return np.asarray(2.0 * ratio * omega)
+        """Modes, and static shapes of loads float64[size, k] and of the start [size, 2], as far as modes lack
+        them.
+        """
+        resisting = modes.dynamics.stiffness(start)  # what it takes to hold the part so
+        space = ModalSpace.of(modes, np.hstack([columns, resisting]), damping)
+        k, mass = space.stiffness, space.mass
+        # Shapes all but without mass follow at once: a mass that no one sees, and critical damping.
+        least = k / (_INSTANT * max(float(modes.omega2.max(initial=0.0)), 1.0))
+        light = mass < least
+        mass = np.where(light, least, mass)
+        root = np.sqrt(mass)
+        omega = np.sqrt(np.maximum(k / mass, 0.0))
+        c = space.damping / np.outer(root, root)
+        lost = space.loss / np.outer(root, root)
+        if lost.any():
+            safe = np.sqrt(np.where(omega > 0.0, omega, np.inf))
+            c = c + lost / np.outer(safe, safe)
+        c[light, light] = 2.0 * omega[light]
+        alone = not space.coupled
+        return cls(space.shapes / root, omega**2, np.diag(c).copy() if alone else c, bool(lost.any()))
 
 
 def _by_modes(
@@ -398,7 +367,7 @@ def _by_modes(
     """Superpose modes."""
     equations = modes.dynamics
     began = clock.perf_counter()
-    space = _Space.of(modes, load.columns, np.stack(start), plan.damping)
+    space = _Space.of(modes, load.columns, np.stack(start, axis=1), plan.damping)
     end = plan.duration or _till(load.excitation, modes)
     times, bent = _grid(load, end, plan.step, float(modes.frequencies.max(initial=0.0)))
     seconds["shapes"] = clock.perf_counter() - began
@@ -407,7 +376,7 @@ def _by_modes(
         _march(space, load, start, times, plan.keep, frames, equations, progress)
     seconds["steps"] = clock.perf_counter() - began
     notes = list(modes.info.notes)
-    if plan.damping is not None and plan.damping.is_structural:
+    if space.is_lossy:
         notes.append("a loss factor has no equal over time: it stands for half of it as a share of critical")
     extra = space.shapes.shape[1] - len(modes)
     info = SolveInfo(
@@ -417,7 +386,7 @@ def _by_modes(
         peak_bytes=peak.bytes,
     )  # fmt: skip
     steps = StepRecord(times[1:], np.diff(times), np.full(len(times) - 1, np.nan))
-    motion = ModalMotion(frames, equations.displacement(space.shapes))
+    motion = ModalMotion(frames, equations, space.shapes)
     return _answer(
         plan, name, equations, load, frames, motion, state, info, modes.residual, steps, bent,
         np.asarray(frames.times),
@@ -520,8 +489,8 @@ def _answer(
         name=name or "motion", model=equations.model, recovery=recovery_of(equations.model), instants=times,
         info=info, residual=residual, imbalance=0.0, applied=np.zeros(3), applied_moment=np.zeros(3),
         stored=frames, case=replace(state, loads=()) if state.loads else state, dynamics=equations,
-        motion=motion, external=load.external, rayleigh=plan.rayleigh, steps=steps, time_error=time_error,
-        damping="" if plan.damping is None else plan.damping.said, excitation=load.excitation.said,
+        motion=motion, drive=load, rayleigh=plan.rayleigh, steps=steps, time_error=time_error,
+        damping="" if plan.damping is None else plan.damping.said,
     )  # fmt: skip
     object.__setattr__(case, "imbalance", case.energy.worst)
     return case
@@ -561,6 +530,7 @@ class _Run:
         assert plan.duration is not None
         self.plan, self.equations, self.load, self.frames = plan, equations, load, frames
         self.start, self.end = start, plan.duration
+        self.is_reduced = isinstance(equations, ReducedModel)
         self.stepper = Stepper(equations, plan.scheme, rayleigh=plan.rayleigh, solver=solver)
         points = load.breakpoints(self.end)
         self.stops = np.append(points if plan.step is None and len(points) <= _FEW else [], self.end)
@@ -666,7 +636,9 @@ class _Run:
 
     def _keep(self, course: _Course) -> None:
         state, equations = course.state, self.equations
-        d, v, a = (equations.displacement(one).ravel() for one in (state.d, state.v, state.a))
+        d, v, a = state.d, state.v, state.a
+        if not self.is_reduced:
+            d, v, a = (equations.displacement(one).ravel() for one in (d, v, a))
         base = self.load.at(np.array([state.time]))[0] @ self.load.directions
         self.frames.append(
             state.time, np.empty(0), displacement=d, velocity=v, acceleration=a, base=base,
@@ -710,7 +682,10 @@ class _Run:
         told = np.diff(frames.series("errors")) / (course.scale or 1.0)
         steps = StepRecord(times[1:], np.diff(times), told, rejected=course.rejected, setups=stepper.setups)
         error = course.errors / course.scale if course.scale > 0.0 else 0.0
+        motion: NodalMotion | ModalMotion = NodalMotion(frames)
+        if self.is_reduced:
+            motion = ModalMotion(frames, self.equations, np.eye(self.equations.size))
         return _answer(
-            plan, name, self.equations, self.load, frames, NodalMotion(frames), state, info, course.residual,
-            steps, error, times,
+            plan, name, self.equations, self.load, frames, motion, state, info, course.residual, steps, error,
+            times,
         )  # fmt: skip

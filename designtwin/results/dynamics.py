@@ -11,6 +11,7 @@ import numpy as np
 
 from designtwin.assembly.cells import CellBlock, PointTables, strain_at
 from designtwin.assembly.dynamics import Dynamics
+from designtwin.model.excitation import Excitation
 from designtwin.results import stress as tensor
 from designtwin.results.common import Field
 from designtwin.results.frames import Frames
@@ -88,6 +89,20 @@ class EnergyBalance:
         )
 
 
+class Drive(Protocol):
+    """What drives a motion."""
+
+    excitation: Excitation
+
+    def at(self, times: FloatArray) -> FloatArray:
+        """How much of each input at times [n], s, float64[n, k]: acceleration, m/s^2, or factor of loads."""
+        ...
+
+    def external(self, time: float) -> FloatArray:
+        """Loads on the nodes, float64[n_points, 3], N; those of base motion are inertia."""
+        ...
+
+
 class Motion(Protocol):
     """Displacement, velocity and acceleration at instants, without those that no one asks for."""
 
@@ -117,11 +132,19 @@ class ModalMotion:
     ----------
     stored : Frames
         Amplitudes, and their rates.
-    shapes : float64[n_points, 3, m]
+    dynamics : Dynamics
+    unknowns : float64[size, m]
+        The shapes.
     """
 
     stored: Frames
-    shapes: FloatArray
+    dynamics: Dynamics
+    unknowns: FloatArray
+
+    @cached_property
+    def shapes(self) -> FloatArray:
+        """The shapes on the nodes, float64[n_points, 3, m]."""
+        return self.dynamics.displacement(self.unknowns)
 
     def nodal(self, i: int, what: str, rows: IntArray | None = None) -> FloatArray:
         """As `Motion.nodal`."""
@@ -216,8 +239,8 @@ class DynamicsCase(StaticHistory):
         Displacement, velocity and acceleration about the base.
     stored : Frames
         Amplitudes or nodal values, ``base`` (acceleration of the base, m/s^2, float64[3]) and the energies.
-    external : function of a time, s
-        Loads on the nodes, float64[n_points, 3], N; those of base motion are inertia.
+    drive : Drive
+        What drives it.
     rayleigh : (float, float)
         Damping a M + b K, 1/s and s, that the supports take up.
     steps : StepRecord
@@ -226,19 +249,16 @@ class DynamicsCase(StaticHistory):
         Estimated error of all steps, over the largest displacement.
     damping : str
         In words.
-    excitation : str
-        In words.
     """
 
     dynamics: Dynamics
     motion: NodalMotion | ModalMotion
     stored: Frames
-    external: Any
+    drive: Drive
     rayleigh: tuple[float, float] = (0.0, 0.0)
     steps: StepRecord
     time_error: float
     damping: str = ""
-    excitation: str = ""
 
     _totals: ClassVar[Mapping[str, tuple[str, str]]] = ENERGIES
     _written: ClassVar[tuple[str, ...]] = ("displacement", "acceleration", "von_mises")
@@ -288,7 +308,7 @@ class DynamicsCase(StaticHistory):
     def _made(
         self, time: float, d: FloatArray, v: FloatArray, a: FloatArray, base: FloatArray, number: int
     ) -> DynamicInstant:
-        external = self.external(time)
+        external = self.drive.external(time)
         a = a + base
         mass, stiffness = self.rayleigh
         inertia = self.dynamics.inertia(a + mass * v if mass else a)
@@ -438,8 +458,7 @@ class DynamicsCase(StaticHistory):
         stress = self.history(name="von_mises")
         k, j = int(np.argmax(acceleration.values)), int(np.argmax(stress.values))
         lines = [f"  {self.name}: {len(self.times)} instants to {show_time(span)}; {self.info.solver}"]
-        if self.excitation:
-            lines.append(f"    excitation  {self.excitation}; damping {self.damping or 'none'}")
+        lines.append(f"    excitation  {self.drive.excitation.said}; damping {self.damping or 'none'}")
         return [
             *lines,
             f"    energy      {self.energy}",
