@@ -52,6 +52,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "results.buckling": ("BucklingCase", "BucklingMode", "BucklingResult"),
     "results.frequency": ("FrequencyResponse", "HarmonicCase"),
+    "results.random": ("RandomCase", "ResponsePsd"),
     "results.transfer": ("Transferred", "transfer"),
     "io.points": ("PointCloud", "read_points"),
     "requirements": (
@@ -62,8 +63,8 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     "criteria": ("FailureZone", "Verdict", "failure_zones", "utilization"),
     "prototype": ("BucklingTest", "StrengthTest", "ThermalTest", "VibrationTest", "read_design"),
     "analysis": (
-        "campbell", "solve_buckling", "solve_harmonic", "solve_modes", "solve_static", "solve_thermal",
-        "solve_transient",
+        "campbell", "solve_buckling", "solve_harmonic", "solve_modes", "solve_random", "solve_static",
+        "solve_thermal", "solve_transient",
     ),
     "study": ("Study", "variable"),
     "edge": (

@@ -4,6 +4,7 @@ from designtwin.analysis.buckling import solve_buckling
 from designtwin.analysis.campbell import campbell
 from designtwin.analysis.harmonic import solve_harmonic
 from designtwin.analysis.modal import solve_modes
+from designtwin.analysis.random import solve_random
 from designtwin.analysis.static import solve_static
 from designtwin.analysis.thermal import solve_thermal
 from designtwin.analysis.transient import solve_transient
@@ -13,6 +14,7 @@ __all__ = [
     "solve_buckling",
     "solve_harmonic",
     "solve_modes",
+    "solve_random",
     "solve_static",
     "solve_thermal",
     "solve_transient",

@@ -18,19 +18,20 @@ from designtwin.errors import DesignTwinError, did_you_mean
 from designtwin.io.files import atomic
 from designtwin.mesh.locate import locate
 from designtwin.mesh.selections import select
+from designtwin.model.coordinates import unit_vector
 from designtwin.results import stress as tensor
 from designtwin.results.common import Field
+from designtwin.results.modal_stress import row_chunks
 from designtwin.results.modal_sums import MOTIONS, VON_MISES, ModalSum, root_of
-from designtwin.results.places import rows_of
+from designtwin.results.places import mean_weights, rows_of
 from designtwin.solvers import spectral
 from designtwin.typing import FloatArray
 from designtwin.units import STANDARD_GRAVITY, show, to_si
 
 if TYPE_CHECKING:
     from designtwin.mesh.selections import Selection
-    from designtwin.model.excitation import Excitation
+    from designtwin.model.excitation import BasePsd, Correlated, ForcePsd
 
-_POWER = {"displacement": 0, "velocity": 1, "acceleration": 2}
 _CONTOUR = 0.05
 """Step along the contour of `exceedance`; the trapezoidal rule is then exact to rounding."""
 
@@ -179,7 +180,7 @@ class RandomCase(ModalSum):
     ----------
     name, model, recovery, modes, extra, shapes, stiffness, directions, info, notes
         See `ModalSum`.
-    excitation : Excitation
+    excitation : BasePsd, ForcePsd or Correlated
     damping : str
         In words.
     ratios : float64[m]
@@ -193,7 +194,7 @@ class RandomCase(ModalSum):
     covariances : Covariances
     """
 
-    excitation: Excitation
+    excitation: BasePsd | ForcePsd | Correlated
     damping: str
     ratios: FloatArray
     transfer: spectral.ModalTransfer
@@ -232,134 +233,93 @@ class RandomCase(ModalSum):
     # At a place
 
     def psd(
-        self, on: str | Selection | tuple[Any, Any, Any] | None = None, direction: Any = None,
-        what: str = "acceleration",
+        self, on: Any = None, direction: Any = None, what: str = "acceleration", *, over: str = "",
+        relative: bool | None = None,
     ) -> ResponsePsd:  # fmt: skip
-        """Spectral density of the response at a point, or where it is largest on a place.
+        """Spectral density of the response at a place.
 
         Parameters
         ----------
-        on : group name, selection or point (x, y, z), optional
-            The whole part unless given. Of a place the point counts whose root mean square is largest.
-        direction : "x", "y", "z" or three numbers; of stress "xx" .. "xz"
-            None of von Mises stress, whose density is that of Segalman's quadratic form.
-        what : str
-            "acceleration" (absolute), "velocity" or "displacement" (relative to the base), "stress",
-            "von_mises".
+        on : group name, selection, or point (x, y, z)
+            The whole part unless given.
+        direction : "x", "y", "z", three numbers, or "magnitude"; of stress "xx" .. "xz" or "von_mises"
+            Unless given the magnitude, whose density is the sum over the components, and von Mises stress,
+            whose density is that of Segalman's quadratic form.
+        what : "acceleration", "velocity", "displacement" or "stress"
+        over : "mean" or "max"
+            Over the nodes of the place: of components the mean (as a sensor glued to it reads) unless given;
+            of what has no sign the node at which the root mean square is largest.
+        relative : bool, optional
+            Of motion: to the base, or absolute. Accelerations are absolute unless said otherwise, the rest is
+            relative.
 
         Raises
         ------
         DesignTwinError
             If there is no such place, direction or response.
         """
-        known = (*MOTIONS, "stress", "von_mises")
-        if what.startswith("stress_"):
-            what, direction = "stress", what[7:]
-        if what not in known:
-            hint = did_you_mean(what, known, n=1) or f"; there are {', '.join(known)}"
-            raise DesignTwinError(f"psd of {what!r}{hint}")
-        location = "points" if what in MOTIONS else "result_points"
-        rows, weights, words = self._place(on, location)
-        if what in MOTIONS:
-            vector, said = _vector(direction, what)
-            values, base = self._moving(rows, vector), self.directions @ vector
+        if what != "stress" and what not in MOTIONS:
+            known = (*MOTIONS, "stress")
+            hint = did_you_mean(what, known, n=1) or f"; there are: {', '.join(known)}"
+            raise DesignTwinError(f"psd: there is no {what!r}{hint}")
+        if over not in ("", "mean", "max"):
+            raise DesignTwinError(f"psd over={over!r}: say 'mean' or 'max'")
+        if what == "stress" and relative is not None:
+            raise DesignTwinError("psd: stress is neither relative nor absolute; leave relative out")
+        location = "result_points" if what == "stress" else "points"
+        rows, weights, place = self._place(on, location)
+        if what == "stress":
+            invariant = direction in (None, "von_mises")
+            if not invariant and direction not in tensor.COMPONENTS:
+                words = ", ".join(("von_mises", *tensor.COMPONENTS))
+                raise DesignTwinError(f"psd: stress {direction!r}? Say one of {words}")
+            title, dimension = "von Mises stress" if invariant else f"stress {direction}", "pressure"
+            columns = VON_MISES.T if invariant else np.eye(6)[:, [tensor.COMPONENTS.index(direction)]]
+            signal = _Signal(self, self.stress_of_shapes(rows) @ columns, None, 0)
+        else:
+            invariant = direction is None or (isinstance(direction, str) and direction == "magnitude")
+            columns = (
+                np.eye(3) if invariant else np.array(unit_vector(direction, name="psd direction"))[:, None]
+            )
             _, dimension, title = MOTIONS[what]
-            title = f"{title.lower()} {said}"
-        else:
-            values, base, dimension = self.stress_of_shapes(rows), None, "pressure"
-            if what == "stress":
-                if direction not in tensor.COMPONENTS:
-                    raise DesignTwinError(
-                        f"psd of stress: direction is {direction!r}; say {', '.join(tensor.COMPONENTS)}"
-                    )
-                values = values[:, :, [tensor.COMPONENTS.index(direction)]]
-                title = f"stress {direction}"
-            else:
-                if direction is not None:
-                    raise DesignTwinError("psd of von Mises stress has no direction; leave it out")
-                values = values @ VON_MISES.T
-                title = "von Mises stress"
-        if weights is None:
-            best = self._largest(values, base if what == "acceleration" else None, what)
-            values = values[:, best]
+            title = _said(title.lower(), direction, invariant, relative if self.directions.any() else None)
+            absolute = what == "acceleration" if relative is None else not relative
+            base = self.directions @ columns if absolute and self.directions.any() else None
+            signal = _Signal(self, self._moving(rows, columns), base, list(MOTIONS).index(what))
+        if not _is_point(on) and (over == "max" or (invariant and over != "mean")):
+            best = signal.largest()
+            weights = np.eye(len(rows))[best]
             node = int(rows[best] if location == "points" else self.points.node[rows[best]])
-            words = f"{words} at {show(self.mesh.points[node], 'length')}"
-        else:
-            values = np.einsum("mrc,r->mc", values, weights)
-        density = self._density(values, base, what)
+            place += f", largest at {show(self.mesh.points[node], 'length')}"
+        signal = signal.weighted(weights, separately=invariant and over == "mean")
+        frequencies = spectral.plot_frequencies(self.knots, self.transfer.poles)
         given = None
-        if base is not None and base.any() and what == "acceleration":
-            given = self._input(base, f"base acceleration {said}")
-        return ResponsePsd(
-            frequencies=self._shown, values=density(self._shown), moments=self._moments(density),
-            label=f"{title}{words}", dimension=dimension, input=given, case=self.name,
-        )  # fmt: skip
+        if what == "acceleration" and signal.base is not None and not invariant:
+            shaker = _Signal(self, np.zeros((len(self.stiffness), 1, 1)), signal.base, 2)
+            given = shaker.psd(
+                frequencies, f"base {_said('acceleration', direction, False, None)}", dimension
+            )
+        return signal.psd(frequencies, title + place, dimension, given)
 
-    @cached_property
-    def _shown(self) -> FloatArray:
-        return spectral.plot_frequencies(self.knots, self.transfer.poles)
-
-    def _place(self, on: Any, location: str) -> tuple[Any, FloatArray | None, str]:
-        """Rows of a place and None, or of a cell and the weights of a point in it; the place in words."""
-        if isinstance(on, tuple | list | np.ndarray) and len(on) == 3:
+    def _place(self, on: Any, location: str) -> tuple[Any, FloatArray, str]:
+        """Rows of a place and weights of a mean over it, or of interpolation; the place in words."""
+        if _is_point(on):
             xyz = np.asarray(to_si(on, "length", name="on"), np.float64)
-            place = locate(self.mesh, xyz[None])[0]
-            rows = self._rows_of_cells[place.cell]
-            if location == "points":
-                rows = self.points.node[rows]
-            return rows, ELEMENTS[place.element].shape(place.xi)[0], f" at {show(xyz, 'length')}"
+            found = locate(self.mesh, xyz[None])[0]
+            rows = self._rows_of_cells[found.cell]
+            rows = self.points.node[rows] if location == "points" else rows
+            return rows, ELEMENTS[found.element].shape(found.xi)[0], f" at {show(xyz, 'length')}"
         selection = None if on is None else select(on)
         rows = rows_of(self.model, self.points, selection, location)
-        return rows, None, "" if selection is None else f" on {selection}"
+        nodes = rows if location == "points" else self.points.node[rows]
+        words = "" if selection is None else f" of {selection}"
+        return rows, mean_weights(self.model, selection, nodes), words
 
-    def _moving(self, nodes: Any, vector: FloatArray) -> FloatArray:
-        """Displacement of all shapes at nodes along a vector, float64[m, nodes, 1]."""
+    def _moving(self, nodes: Any, columns: FloatArray) -> FloatArray:
+        """Displacement of all shapes at nodes along directions [3, c], float64[m, nodes, c]."""
         dynamics = self.modes.dynamics
-        each = [dynamics.displacement(q)[nodes] @ vector for q in self.shapes.T]
-        return np.array(each).reshape(len(each), len(nodes), 1)
-
-    def _largest(self, values: FloatArray, base: FloatArray | None, what: str) -> int:
-        """The row whose root mean square is largest."""
-        if base is not None:
-            across = np.broadcast_to(base[:, None, None], (len(base), *values.shape[1:]))
-            values = np.concatenate([values, across])
-        root = root_of(self.products(what if what in MOTIONS else "displacement"))
-        return int(np.argmax((np.einsum("mrc,mk->rkc", values, root, optimize=True) ** 2).sum(axis=(1, 2))))
-
-    def _density(self, values: FloatArray, base: FloatArray | None, what: str) -> Any:
-        """The function of frequencies float64[k] that gives the density of what shapes add up to."""
-        power = _POWER.get(what, 0)
-
-        def density(frequencies: FloatArray) -> FloatArray:
-            out = np.empty(len(frequencies))
-            m, n = self.force.shape
-            for some in spectral.chunks(len(frequencies), 16 * (m + n) * n):
-                f = frequencies[some]
-                root = spectral.roots_of(self.excitation.density(f))  # type: ignore[attr-defined]
-                q = self.transfer(f, self.force) @ root
-                response = np.einsum("kmn,mc->knc", (2j * np.pi * f[:, None, None]) ** power * q, values)
-                if power == 2 and base is not None:
-                    response += np.einsum("kin,i->kn", root, base)[:, :, None]
-                out[some] = (np.abs(response) ** 2).sum(axis=(1, 2))
-            return out
-
-        return density
-
-    def _moments(self, density: Any) -> FloatArray:
-        frequencies, weights = spectral.gauss(spectral.panels(self.knots, self.transfer.poles))
-        weighted = weights * density(frequencies)
-        return np.array([(frequencies**n * weighted).sum() for n in range(5)])
-
-    def _input(self, base: FloatArray, label: str) -> ResponsePsd:
-        """Density of the base's own acceleration along a direction."""
-
-        def density(f: FloatArray) -> FloatArray:
-            spectra = self.excitation.density(f)  # type: ignore[attr-defined]
-            return np.asarray(np.einsum("i,kij,j->k", base, spectra, base).real)
-
-        return ResponsePsd(
-            self._shown, density(self._shown), self._moments(density), label, "acceleration", None, self.name
-        )
+        each = [dynamics.displacement(np.ascontiguousarray(q))[nodes] @ columns for q in self.shapes.T]
+        return np.array(each).reshape(len(each), len(nodes), columns.shape[1])
 
     # Probability
 
@@ -392,12 +352,12 @@ class RandomCase(ModalSum):
         ratio = float(self.ratios[i])
         along = self.modes.dynamics.displacement(self.shapes[:, i]) @ self.directions[0]
         node = int(np.argmax(np.abs(along)))
-        density = float(self.excitation.density(frequencies[[i]])[0, 0, 0].real)  # type: ignore[attr-defined]
+        density = float(self.excitation.density(frequencies[[i]])[0, 0, 0].real)
         if ratio <= 0.0 or density <= 0.0:
             return None
         single = spectral.miles(float(frequencies[i]), ratio, density)
         root = root_of(self.products("acceleration"))
-        there = self._moving([node], self.directions[0])[:, 0, 0] @ root[:-1] + root[-1]
+        there = self._moving([node], self.directions.T)[:, 0, 0] @ root[:-1] + root[-1]
         return MilesCheck(
             mode=i + 1, frequency=float(frequencies[i]), ratio=ratio, density=density, single=single,
             amplified=single * abs(float(along[node] * self.force[i, 0])),
@@ -431,6 +391,97 @@ class RandomCase(ModalSum):
         return f"<RandomCase {self.name!r}: {self.excitation.said} of {self.model!r}>"
 
 
+@dataclass(frozen=True, eq=False)
+class _Signal:
+    """What shapes (and the base) add up to at rows of a place, in some components whose squares are summed.
+
+    Parameters
+    ----------
+    case : RandomCase
+    values : float64[m, rows, c]
+        Of each shape.
+    base : float64[n, c], optional
+        Of each input's base motion.
+    order : int
+        Derivatives in time of the motion.
+    """
+
+    case: RandomCase
+    values: FloatArray
+    base: FloatArray | None
+    order: int
+
+    def weighted(self, weights: FloatArray, *, separately: bool) -> _Signal:
+        """The mean over rows; or, of what has no sign, rows apart, whose squares make the mean square."""
+        if not separately:
+            return _Signal(
+                self.case, np.einsum("mrc,r->mc", self.values, weights)[:, None], self.base, self.order
+            )
+        root = np.sqrt(np.maximum(weights, 0.0))
+        m, rows, c = self.values.shape
+        values = (self.values * root[:, None]).reshape(m, 1, rows * c)
+        base = None if self.base is None else (self.base[:, None, :] * root[:, None]).reshape(-1, rows * c)
+        return _Signal(self.case, values, base, self.order)
+
+    def largest(self) -> int:
+        """The row whose mean square is largest."""
+        case, m = self.case, len(self.values)
+        products = spectral.products(
+            case.transfer, case.force, case.excitation.density, case.knots, self.order
+        )
+        root = root_of(products if self.base is not None else products[:m, :m])
+        total = np.zeros(self.values.shape[1])
+        for some in row_chunks(len(total), 8 * self.values.shape[2] * (m + root.shape[1])):
+            each = np.einsum("mrc,mk->rck", self.values[:, some], root[:m], optimize=True)
+            if self.base is not None:
+                each = each + np.einsum("nc,nk->ck", self.base, root[m:])
+            total[some] = (each**2).sum(axis=(1, 2))
+        return int(np.argmax(total))
+
+    def density(self, frequencies: FloatArray) -> FloatArray:
+        """One-sided density of the only row, float64[k]."""
+        case, values = self.case, self.values[:, 0]
+        out = np.empty(len(frequencies))
+        m, n = case.force.shape
+        for some in spectral.chunks(len(frequencies), 16 * (m + n + values.shape[1]) * n):
+            f = frequencies[some]
+            root = spectral.roots_of(case.excitation.density(f))
+            rate = 2j * np.pi * f[:, None, None]
+            response = np.einsum(
+                "kmn,mc->knc", rate**self.order * (case.transfer(f, case.force) @ root), values
+            )
+            if self.base is not None:
+                response += np.einsum("kin,ic->knc", rate ** (self.order - 2) * root, self.base)
+            out[some] = (np.abs(response) ** 2).sum(axis=(1, 2))
+        return out
+
+    def psd(
+        self, frequencies: FloatArray, label: str, dimension: str, given: ResponsePsd | None = None
+    ) -> ResponsePsd:
+        """The density at frequencies, with its moments."""
+        case = self.case
+        f, weights = spectral.gauss(spectral.panels(case.knots, case.transfer.poles))
+        weighted = weights * self.density(f)
+        moments = np.array([(f**n * weighted).sum() for n in range(5)])
+        return ResponsePsd(
+            frequencies, self.density(frequencies), moments, label, dimension, given, case.name
+        )
+
+
+def _said(words: str, direction: Any, invariant: bool, relative: bool | None) -> str:
+    if relative is not None:
+        words = f"{'relative' if relative else 'absolute'} {words}"
+    if invariant:
+        return words
+    if isinstance(direction, str):
+        return f"{words} {direction}"
+    return f"{words} along {tuple(np.round(unit_vector(direction, name='psd direction'), 4).tolist())}"
+
+
+def _is_point(on: Any) -> bool:
+    return isinstance(on, tuple | list | np.ndarray) and len(on) == 3
+
+
 def exceedance(weights: FloatArray, sigma: float) -> float:
     """P(Q > sigma^2 E[Q]) of Q = sum w_i z_i^2 with independent standard normal z; 0 if all weights are 0.
 
@@ -461,19 +512,3 @@ def exceedance(weights: FloatArray, sigma: float) -> float:
     generating = np.prod(1.0 / np.sqrt(1.0 - 2.0 * weights[:, None] * s), axis=0)
     integral = _CONTOUR * np.sum(generating * np.exp(-s * level) / s * slope)
     return float(min(max(-integral.imag / (2.0 * np.pi), 0.0), 1.0))
-
-
-def _vector(direction: Any, what: str) -> tuple[FloatArray, str]:
-    """A unit vector of a direction, and how it is said."""
-    if isinstance(direction, str) and direction in ("x", "y", "z"):
-        return np.eye(3)["xyz".index(direction)], direction
-    try:
-        vector = np.asarray(direction, np.float64)
-    except (TypeError, ValueError):
-        vector = np.empty(0)
-    if vector.shape != (3,) or not np.isfinite(vector).all() or not vector.any():
-        raise DesignTwinError(
-            f"psd of {what}: direction is {direction!r}; 'x', 'y', 'z' or a vector of three numbers is wanted"
-        )
-    unit = vector / np.linalg.norm(vector)
-    return unit, "along (" + ", ".join(f"{c:.3g}" for c in unit) + ")"

@@ -315,6 +315,29 @@ def _sums(
     return out, len(frequencies)
 
 
+def products(
+    transfer: ModalTransfer, force: FloatArray | ComplexArray, spectra: Spectra, knots: FloatArray, order: int
+) -> FloatArray:
+    """Mean products float64[m + n, m + n] of a derivative of modal coordinates, and of the inputs integrated.
+
+    Parameters
+    ----------
+    order : int
+        0 to 2; inputs are accelerations, of which ``2 - order`` integrals are taken.
+    """
+    m, n = force.shape
+    out = np.zeros((m + n, m + n))
+    frequencies, weights = gauss(panels(knots, transfer.poles))
+    for some in chunks(len(frequencies), 16 * (m + n) * n):
+        f = frequencies[some]
+        root = roots_of(spectra(f)) * np.sqrt(weights[some])[:, None, None]
+        rate = 2j * np.pi * f[:, None, None]
+        x = np.concatenate([rate**order * (transfer(f, force) @ root), rate ** (order - 2) * root], axis=1)
+        flat = x.transpose(1, 0, 2).reshape(m + n, -1)
+        out += flat.real @ flat.real.T + flat.imag @ flat.imag.T
+    return out
+
+
 def chunks(n: int, bytes_each: int) -> Iterator[slice]:
     """Slices of a range, of bounded memory each."""
     step = max(16, _CHUNK // max(bytes_each, 1))
