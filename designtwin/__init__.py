@@ -44,6 +44,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "model.contact": ("ContactConductance", "HeatPipe", "ThermalInterface"),
     "model.model": ("Model", "Temperature", "combine"),
+    "assembly.reduced": ("ReducedModel",),
     "solvers": ("AutomaticSolver", "Direct", "MultigridCG"),
     "results": (
         "Frames", "ModalCase", "ModalResult", "Mode", "Peak", "StaticCase", "StaticHistory", "StaticResult",
@@ -51,6 +52,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
         "TransientResult",
     ),
     "results.buckling": ("BucklingCase", "BucklingMode", "BucklingResult"),
+    "results.dynamics": ("DynamicInstant", "DynamicsCase", "EnergyBalance"),
     "results.frequency": ("FrequencyResponse", "HarmonicCase"),
     "results.random": ("RandomCase", "ResponsePsd"),
     "results.transfer": ("Transferred", "transfer"),
@@ -63,8 +65,9 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     "criteria": ("FailureZone", "Verdict", "failure_zones", "utilization"),
     "prototype": ("BucklingTest", "StrengthTest", "ThermalTest", "VibrationTest", "read_design"),
     "analysis": (
-        "campbell", "solve_buckling", "solve_harmonic", "solve_modes", "solve_random", "solve_static",
-        "solve_thermal", "solve_transient",
+        "campbell", "reduce", "reduction_error", "solve_buckling", "solve_dynamics",
+        "solve_harmonic", "solve_modes", "solve_random", "solve_static", "solve_thermal",
+        "solve_transient",
     ),
     "study": ("Study", "variable"),
     "edge": (
