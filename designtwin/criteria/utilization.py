@@ -33,17 +33,21 @@ class Utilization:
     cases: tuple[str, ...]
 
 
-def utilization(result: Any, criterion: str = "von_mises", *, case: str | None = None) -> Utilization:
-    """Utilization of a static result by a strength criterion, the largest over the instants of each case.
+def utilization(
+    result: Any, criterion: str = "von_mises", *, case: str | None = None, sigma: float | None = None
+) -> Utilization:
+    """Utilization by a strength criterion, the largest over the instants of each case.
 
     Parameters
     ----------
-    result : StaticResult
+    result : StaticResult or VibrationResult
     criterion : str
         "von_mises" or "tresca" against the yield strength, "rankine" or "mohr_coulomb" against the ultimate
         strengths.
     case : str, optional
         One load case; the envelope of all unless given.
+    sigma : float, optional
+        In a random response, how many standard deviations count, such as 3.
 
     Raises
     ------
@@ -53,9 +57,9 @@ def utilization(result: Any, criterion: str = "von_mises", *, case: str | None =
     one_of(criterion, CRITERIA, "criterion")
     margin: FieldQuantity
     if criterion in ("von_mises", "tresca"):
-        margin = YieldMargin(criterion=criterion, case=case)
+        margin = YieldMargin(criterion=criterion, case=case, sigma=sigma)
     else:
-        margin = BrittleMargin(criterion=criterion, case=case)
+        margin = BrittleMargin(criterion=criterion, case=case, sigma=sigma)
     cases = margin.cases_of(result)
     values = np.zeros((len(cases), len(margin.rows(result))))
     for over_time, one in zip(values, cases, strict=True):

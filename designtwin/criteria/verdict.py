@@ -21,6 +21,7 @@ from designtwin.requirements import (
     show_margin,
     show_value,
 )
+from designtwin.requirements.base import frames_of
 from designtwin.typing import PlainData
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class Verdict:
             "cases": list(result.cases),
             "modes": _modes_data(result),
             "steps": {case.name: str(case.steps) for case in cases if hasattr(case, "steps")},
-            "instants": max((len(getattr(case, "frames", None) or (case,)) for case in cases), default=0),
+            "instants": max((len(frames_of(case)) for case in cases), default=0),
             "seconds": self.seconds,
         }
 
@@ -168,7 +169,7 @@ class Verdict:
         table.add_column("value ± error", ratio=7)
         table.add_column("margin", justify="right", no_wrap=True)
         table.add_column("status", no_wrap=True)
-        over_time = [row.value.case_text for row in self.rows if row.value.instant is not None]
+        over_time = [row.value.case_text for row in self.rows if row.value.when_text]
         if over_time:
             table.add_column("case", width=min(max(map(len, over_time)), 22), overflow="fold")
         else:
@@ -200,7 +201,9 @@ class Verdict:
         )
         source = Path(checks["mesh"]["source"]).name or "unnamed"
         balanced = (
-            "heat put in and stored balance to" if checks["steps"] else "loads and reactions balance to"
+            "heat put in and stored balance to"
+            if checks["steps"] and self.result.physics == "thermal"
+            else "loads and reactions balance to"
         )
         modes = checks["modes"]
         if modes is not None:
@@ -276,6 +279,7 @@ def _row_data(row: Outcome) -> PlainData:
         "status": row.status,
         "case": value.case,
         "instant": value.instant,
+        "frequency": value.frequency,
         "place": None
         if place is None
         else {"point": list(place.point), "node": place.node, "near": place.near},
@@ -287,7 +291,7 @@ def _row_data(row: Outcome) -> PlainData:
             "value": show_value(value, quantity.dimension),
             "margin": show_margin(row),
             "place": "" if place is None else str(place),
-            "instant": "" if value.instant is None else units.show_time(value.instant),
+            "instant": value.when_text,
         },
     }
 

@@ -343,7 +343,7 @@ def worst(values: Sequence[Value], *, largest: bool) -> Value:
         return replace(governing, error=math.nan, low=math.nan, high=math.nan)
     return Value.between(
         extreme, pick(lows), pick(highs), place=governing.place, case=governing.case, note=governing.note,
-        instant=governing.instant,
+        instant=governing.instant, frequency=governing.frequency,
     )  # fmt: skip
 
 

@@ -171,7 +171,12 @@ class FieldQuantity(Quantity):
             place=place_of_node(mesh, node, prefer=getattr(self.on, "name", "")),
             case=case.name,
             note=note,
+            frequency=self._peak(case, int(band.rows[row])),
         )
+
+    def _peak(self, case: Any, row: int) -> float | None:
+        """The frequency, Hz, at which the field is worst at a row, where the case is swept over frequency."""
+        return None
 
     def _place_words(self, preposition: str = "on") -> str:
         words = "" if self.on is None else f" {preposition} {self.on}"
@@ -245,6 +250,15 @@ class MechanicalQuantity(FieldQuantity):
         return case if self.sigma is None or not is_random(case) else AtSigma(case, self.sigma)
 
     @property
+    def reads(self) -> str:
+        """The field that is read."""
+        raise NotImplementedError
+
+    def _peak(self, case: Any, row: int) -> float | None:
+        peak_of = getattr(case, "peak_frequency", None)
+        return None if peak_of is None else float(peak_of(self.reads)[row])
+
+    @property
     def _sigma_words(self) -> str:
         return "" if self.sigma is None else f", {self.sigma:g}σ"
 
@@ -309,9 +323,13 @@ class DisplacementQuantity(MechanicalQuantity):
         what = self.vector if self.component == "magnitude" else f"{self.vector} {self.component}"
         return f"{over_word(self.over, 'max_abs')}{what}{self._place_words('of')}{self._sigma_words}"
 
+    @property
+    def reads(self) -> str:
+        return self.vector if self.component == "magnitude" else f"{self.letter}{self.component}"
+
     def _field(self, case: Any, rows: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         if self.component != "magnitude":
-            return self.read(case, f"{self.letter}{self.component}", rows)
+            return self.read(case, self.reads, rows)
         field = self.at_sigma(case).field(self.vector)
         values = np.asarray(field.values, np.float64)[rows]
         values = np.linalg.norm(values, axis=1) if values.ndim == 2 else np.abs(values)
@@ -406,8 +424,12 @@ class StressQuantity(MechanicalQuantity):
             return f"{what} at {units.show(np.array(self.at), 'length')}{case}{self._sigma_words}"
         return f"{over_word(self.over, 'max')}{what}{self._place_words()}{self._sigma_words}"
 
+    @property
+    def reads(self) -> str:
+        return _STRESS_FIELD.get(self.component, self.component)
+
     def _field(self, case: Any, rows: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        return self.read(case, _STRESS_FIELD.get(self.component, self.component), rows)
+        return self.read(case, self.reads, rows)
 
     def _number(self, result: Any, state: Any) -> float:
         if self.at is None:
@@ -417,7 +439,7 @@ class StressQuantity(MechanicalQuantity):
     def _reduce(self, result: Any, case: Any) -> Value:
         if self.at is None:
             return super()._reduce(result, case)
-        return _probe(result, self.at_sigma(case), _STRESS_FIELD.get(self.component, self.component), self.at)
+        return _probe(result, self.at_sigma(case), self.reads, self.at)
 
 
 def _probe(result: Any, case: Any, name: str, at: tuple[float, float, float]) -> Value:

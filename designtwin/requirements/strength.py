@@ -39,8 +39,12 @@ class YieldMargin(MechanicalQuantity):
         super().check(model)
         check_strength(model, "yield_strength", self.label, self.on)
 
+    @property
+    def reads(self) -> str:
+        return self.criterion
+
     def _field(self, case: Any, rows: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        stress, low, high = self.read(case, self.criterion, rows)
+        stress, low, high = self.read(case, self.reads, rows)
         strength = strength_at(case, rows, "yield_strength", self.label)
         return ratio(strength, stress), ratio(strength, high), ratio(strength, np.maximum(low, 0.0))
 
@@ -67,6 +71,10 @@ class BrittleMargin(MechanicalQuantity):
         check_strength(model, "ultimate_strength", self.label, self.on)
         if self.criterion == "mohr_coulomb":
             check_strength(model, "compressive_strength", self.label, self.on)
+
+    @property
+    def reads(self) -> str:
+        return "principal_1"
 
     def _field(self, case: Any, rows: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         first, third = self.read(case, "principal_1", rows), self.read(case, "principal_3", rows)

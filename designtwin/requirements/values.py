@@ -57,6 +57,8 @@ class Value:
         Where, and in which load case; None where the question has no meaning (mass, a mean).
     instant : float, optional
         When, s, in a case that has a course in time.
+    frequency : float, optional
+        At which, Hz, in a case that is swept over frequency.
     note : str
         What else a reader should know.
     low, high : float, optional
@@ -71,6 +73,7 @@ class Value:
     low: float = math.nan
     high: float = math.nan
     instant: float | None = None
+    frequency: float | None = None
 
     def __post_init__(self) -> None:
         if math.isnan(self.error):
@@ -83,7 +86,7 @@ class Value:
     @classmethod
     def between(
         cls, value: float, low: float, high: float, *, place: Place | None = None, case: str | None = None,
-        note: str = "", instant: float | None = None,
+        note: str = "", instant: float | None = None, frequency: float | None = None,
     ) -> Value:  # fmt: skip
         """A value with a lopsided interval; the error follows from it."""
         low, high = min(low, value), max(high, value)  # nan stays nan: min and max keep their first argument
@@ -91,14 +94,28 @@ class Value:
         if math.isnan(low) or math.isnan(high):
             error = low = high = math.nan
         return cls(
-            value=value, error=error, place=place, case=case, note=note, low=low, high=high, instant=instant
+            value=value,
+            error=error,
+            place=place,
+            case=case,
+            note=note,
+            low=low,
+            high=high,
+            instant=instant,
+            frequency=frequency,
         )
 
     @property
     def case_text(self) -> str:
-        """The load case, and the instant where it has one: "full power at 9 min"."""
-        when = "" if self.instant is None else f"at {units.show_time(self.instant)}"
-        return f"{self.case or ''} {when}".strip()
+        """The load case, and the instant or the frequency where it has one: "full power at 9 min"."""
+        return f"{self.case or ''} {f'at {self.when_text}' if self.when_text else ''}".strip()
+
+    @property
+    def when_text(self) -> str:
+        """The instant or the frequency, "" without."""
+        if self.frequency is not None:
+            return units.show(self.frequency, "frequency")
+        return "" if self.instant is None else units.show_time(self.instant)
 
 
 def show_value(value: Value, dimension: str) -> str:
