@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from designtwin.analysis.static import check_arguments, solve_static
+from designtwin.analysis.static import check_arguments, named, solve_static
 from designtwin.assembly import cell_blocks
-from designtwin.assembly.dynamics import Dynamics, dynamics
-from designtwin.errors import ModelError
+from designtwin.assembly.dynamics import Dynamics, ModelDynamics, dynamics
+from designtwin.errors import ConvergenceError, DesignTwinError, ModelError, SingularSystemError
 from designtwin.memory import Peak
 from designtwin.model.loads import Centrifugal
 from designtwin.model.model import LoadCase, Model
@@ -161,11 +161,14 @@ def solve_modes(
         if elastic == 0:
             raise ModelError("nothing can vibrate: supports hold every node, or what is free moves rigidly")
         progress.step(f"find modes of {equations.size:,} unknowns")
-        found = eigenpairs(
-            equations.system(), equations.system(0.0, 1.0),
-            count=min(count or COUNT, elastic) if top is None else None,
-            up_to=None if top is None else (2.0 * np.pi * top) ** 2, rigid=rigid, solver=solver,
-        )  # fmt: skip
+        try:
+            found = eigenpairs(
+                equations.system(), equations.system(0.0, 1.0),
+                count=min(count or COUNT, elastic) if top is None else None,
+                up_to=None if top is None else (2.0 * np.pi * top) ** 2, rigid=rigid, solver=solver,
+            )  # fmt: skip
+        except (SingularSystemError, ConvergenceError) as error:
+            raise _explained(equations, prestress, error) from error
         progress.step("sum up")
     n_rigid = rigid.shape[1]
     info = SolveInfo(
@@ -183,6 +186,18 @@ def solve_modes(
     if top is not None and not len(found.values):
         notes.append(f"no mode deforms the part below {up_to}")
     return ModalResult(equations.model, {"modes": case}, tuple(notes))
+
+
+def _explained(equations: Dynamics, prestress: str | None, error: DesignTwinError) -> DesignTwinError:
+    """What a solver could not do, in words of the model."""
+    if isinstance(error, SingularSystemError) and isinstance(equations, ModelDynamics):
+        error = named(equations.model, equations.dofs, error)
+    if prestress is None:
+        return error
+    return type(error)(
+        f"{error}; or the prestress of case {prestress!r} is at or beyond buckling: solve_buckling(model, "
+        f"case={prestress!r}) tells"
+    )
 
 
 def _complete_to(values: FloatArray, top: float | None, elastic: int) -> float:

@@ -11,6 +11,7 @@ import numpy as np
 from designtwin.assembly import (
     Assembled,
     CellBlock,
+    DofMap,
     Topology,
     assemble_static,
     cell_blocks,
@@ -157,7 +158,7 @@ class _Work:
                     self.model, some, self.blocks, assembled, factorization, self.recovery, seconds, self.peak
                 )
         except SingularSystemError as error:
-            raise _named(self.model, assembled, error) from error
+            raise named(self.model, assembled.dofs, error) from error
 
     def between(self, case: LoadCase, at: float) -> StaticCase:
         """A history at a time between its instants."""
@@ -397,13 +398,13 @@ def _answer(
     )  # fmt: skip
 
 
-def _named(model: Model, assembled: Assembled, error: SingularSystemError) -> SingularSystemError:
+def named(model: Model, dofs: DofMap, error: SingularSystemError) -> SingularSystemError:
     """The solver's zero pivot as a node and a direction."""
     numbers = getattr(error, "dofs", None)
     if numbers is None or not len(numbers):
         return error
-    c = assembled.dofs.components
-    places = sorted({int(n) for n in assembled.dofs.nodes(numbers)})[:3]
+    c = dofs.components
+    places = sorted({int(n) for n in dofs.nodes(numbers)})[:3]
     words = ", ".join(f"node {n} at {np.round(model.mesh.points[n] * 1e3, 2).tolist()} mm" for n in places)
     return SingularSystemError(
         f"nothing resists the motion of {words} along {'xyz'[int(numbers[0]) % c]}; "

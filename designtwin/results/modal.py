@@ -213,11 +213,26 @@ class ModalCase(CaseResult):
 
     @property
     def field_names(self) -> tuple[str, ...]:
-        return self.frames[0].field_names
+        return self._first.field_names
 
     def field(self, name: str) -> Field:
         """A field of the lowest mode that is no rigid motion; of another say ``[i].field(name)``."""
-        return self.frames[min(self.n_rigid, len(self) - 1)].field(name)
+        return self._first.field(name)
+
+    @property
+    def _first(self) -> Mode:
+        """The lowest mode that deforms the part, else the first.
+
+        Raises
+        ------
+        RequirementError
+            If there is none.
+        """
+        if not len(self):
+            raise RequirementError(
+                f"no mode was found up to {show(self.complete_to, 'frequency')}; ask for more"
+            )
+        return self.frames[min(self.n_rigid, len(self) - 1)]
 
     # What sums over modes need of each shape
 
