@@ -12,6 +12,7 @@ from designtwin.assembly import cell_blocks
 from designtwin.assembly.dynamics import Dynamics, dynamics
 from designtwin.errors import ModelError
 from designtwin.memory import Peak
+from designtwin.model.checks import check_vibration
 from designtwin.model.loads import Centrifugal
 from designtwin.model.model import LoadCase, Model
 from designtwin.progress import track
@@ -52,11 +53,10 @@ def dynamics_of(
         if prestress is not None:
             raise ModelError("a reduced model has its prestress in it; reduce the model under that load case")
         return source, LoadCase("")
+    check_vibration(source, test="the modal analysis")
     if prestress is None:
-        source.cell_density(needed_by="the modal analysis")
         return dynamics(source, solver=solver), LoadCase("at rest")
     state = static_state(source, prestress, solver)
-    source.cell_density(needed_by="the modal analysis")
     case = state.case or _only_supports(source, prestress)
     spins = [load for load in case.loads if isinstance(load, Centrifugal)]
     return dynamics(source, case=case, stress=state.stress_at, spins=spins, solver=solver), case
@@ -179,7 +179,7 @@ def solve_modes(
         n_rigid=n_rigid, residuals=np.concatenate([np.zeros(n_rigid), found.residuals]),
         complete_to=_complete_to(found.values, top, elastic), checked=found.checked, state=state, info=info,
     )  # fmt: skip
-    notes = []
+    notes = list(check_vibration(model, test="the modal analysis")) if isinstance(model, Model) else []
     if top is not None and not len(found.values):
         notes.append(f"no mode deforms the part below {up_to}")
     return ModalResult(equations.model, {"modes": case}, tuple(notes))
