@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from designtwin.analysis.cyclic import cyclic_pairs
 from designtwin.analysis.static import check_arguments, solve_static
 from designtwin.assembly import cell_blocks
+from designtwin.assembly.cyclic import CyclicDynamics, cyclic_symmetry
 from designtwin.assembly.dynamics import Dynamics, dynamics
+from designtwin.assembly.inertia import StressAt
 from designtwin.errors import ModelError
 from designtwin.memory import Peak
 from designtwin.model.checks import check_vibration
@@ -55,11 +59,22 @@ def dynamics_of(
         return source, LoadCase("")
     check_vibration(source, test="the modal analysis")
     if prestress is None:
-        return dynamics(source, solver=solver), LoadCase("at rest")
+        return equations_of(source, LoadCase("at rest"), solver=solver)
     state = static_state(source, prestress, solver)
     case = state.case or _only_supports(source, prestress)
     spins = [load for load in case.loads if isinstance(load, Centrifugal)]
-    return dynamics(source, case=case, stress=state.stress_at, spins=spins, solver=solver), case
+    return equations_of(source, case, stress=state.stress_at, spins=spins, solver=solver)
+
+
+def equations_of(
+    model: Model, case: LoadCase, *, stress: StressAt | None = None, spins: Sequence[Centrifugal] = (),
+    solver: LinearSolver | None = None,
+) -> tuple[Dynamics, LoadCase]:  # fmt: skip
+    """The equations of motion of a model about a state, and the state; of a sector those of the ring."""
+    if cyclic_symmetry(model) is None:
+        return dynamics(model, case=case, stress=stress, spins=spins, solver=solver), case
+    ring = CyclicDynamics(model, case=case, stress=stress, spins=spins, solver=solver)
+    return ring, ring.state
 
 
 def static_state(model: Model, name: str, solver: LinearSolver | None) -> StaticCase:
@@ -161,11 +176,15 @@ def solve_modes(
         if elastic == 0:
             raise ModelError("nothing can vibrate: supports hold every node, or what is free moves rigidly")
         progress.step(f"find modes of {equations.size:,} unknowns")
-        found = eigenpairs(
-            equations.system(), equations.system(0.0, 1.0),
-            count=min(count or COUNT, elastic) if top is None else None,
-            up_to=None if top is None else (2.0 * np.pi * top) ** 2, rigid=rigid, solver=solver,
-        )  # fmt: skip
+        wanted = min(count or COUNT, elastic) if top is None else None
+        bound = None if top is None else (2.0 * np.pi * top) ** 2
+        if isinstance(equations, CyclicDynamics):
+            found = cyclic_pairs(equations, count=wanted, up_to=bound, solver=solver)
+        else:
+            found = eigenpairs(
+                equations.system(), equations.system(0.0, 1.0), count=wanted, up_to=bound, rigid=rigid,
+                solver=solver,
+            )  # fmt: skip
         progress.step("sum up")
     n_rigid = rigid.shape[1]
     info = SolveInfo(
