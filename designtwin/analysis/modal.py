@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from designtwin.analysis.cyclic import cyclic_pairs
 from designtwin.analysis.static import check_arguments, named, solve_static
 from designtwin.assembly import cell_blocks
+from designtwin.assembly.cyclic import CyclicDynamics, cyclic_symmetry
 from designtwin.assembly.dynamics import Dynamics, ModelDynamics, dynamics
+from designtwin.assembly.inertia import StressAt
 from designtwin.errors import ConvergenceError, DesignTwinError, ModelError, SingularSystemError
 from designtwin.memory import Peak
+from designtwin.model.checks import check_vibration
 from designtwin.model.loads import Centrifugal
 from designtwin.model.model import LoadCase, Model
 from designtwin.progress import track
@@ -52,14 +57,24 @@ def dynamics_of(
         if prestress is not None:
             raise ModelError("a reduced model has its prestress in it; reduce the model under that load case")
         return source, LoadCase("")
+    check_vibration(source, test="the modal analysis")
     if prestress is None:
-        source.cell_density(needed_by="the modal analysis")
-        return dynamics(source, solver=solver), LoadCase("at rest")
+        return equations_of(source, LoadCase("at rest"), solver=solver)
     state = static_state(source, prestress, solver)
-    source.cell_density(needed_by="the modal analysis")
     case = state.case or _only_supports(source, prestress)
     spins = [load for load in case.loads if isinstance(load, Centrifugal)]
-    return dynamics(source, case=case, stress=state.stress_at, spins=spins, solver=solver), case
+    return equations_of(source, case, stress=state.stress_at, spins=spins, solver=solver)
+
+
+def equations_of(
+    model: Model, case: LoadCase, *, stress: StressAt | None = None, spins: Sequence[Centrifugal] = (),
+    solver: LinearSolver | None = None,
+) -> tuple[Dynamics, LoadCase]:  # fmt: skip
+    """The equations of motion of a model about a state, and the state; of a sector those of the ring."""
+    if cyclic_symmetry(model) is None:
+        return dynamics(model, case=case, stress=stress, spins=spins, solver=solver), case
+    ring = CyclicDynamics(model, case=case, stress=stress, spins=spins, solver=solver)
+    return ring, ring.state
 
 
 def static_state(model: Model, name: str, solver: LinearSolver | None) -> StaticCase:
@@ -161,12 +176,16 @@ def solve_modes(
         if elastic == 0:
             raise ModelError("nothing can vibrate: supports hold every node, or what is free moves rigidly")
         progress.step(f"find modes of {equations.size:,} unknowns")
+        wanted = min(count or COUNT, elastic) if top is None else None
+        bound = None if top is None else (2.0 * np.pi * top) ** 2
         try:
-            found = eigenpairs(
-                equations.system(), equations.system(0.0, 1.0),
-                count=min(count or COUNT, elastic) if top is None else None,
-                up_to=None if top is None else (2.0 * np.pi * top) ** 2, rigid=rigid, solver=solver,
-            )  # fmt: skip
+            if isinstance(equations, CyclicDynamics):
+                found = cyclic_pairs(equations, count=wanted, up_to=bound, solver=solver)
+            else:
+                found = eigenpairs(
+                    equations.system(), equations.system(0.0, 1.0), count=wanted, up_to=bound, rigid=rigid,
+                    solver=solver,
+                )  # fmt: skip
         except (SingularSystemError, ConvergenceError) as error:
             raise _explained(equations, prestress, error) from error
         progress.step("sum up")
@@ -182,7 +201,7 @@ def solve_modes(
         n_rigid=n_rigid, residuals=np.concatenate([np.zeros(n_rigid), found.residuals]),
         complete_to=_complete_to(found.values, top, elastic), checked=found.checked, state=state, info=info,
     )  # fmt: skip
-    notes = []
+    notes = list(check_vibration(model, test="the modal analysis")) if isinstance(model, Model) else []
     if top is not None and not len(found.values):
         notes.append(f"no mode deforms the part below {up_to}")
     return ModalResult(equations.model, {"modes": case}, tuple(notes))

@@ -75,6 +75,8 @@ class Verdict:
         mesh = result.model.mesh
         cases = [result[name] for name in result.cases]
         infos = [case.info for case in cases]
+        # Responses are sums over modes; how well these solve their equations stands for all.
+        solved = [result.modes] if result.physics == "vibration" else cases
         # Modes have each an interval of their own.
         energy = (
             []
@@ -93,11 +95,15 @@ class Verdict:
             "n_dof": max((info.n_dof for info in infos), default=0),
             "solver": infos[0].solver if infos else "",
             "iterations": max((info.iterations for info in infos), default=0),
-            "residual": max((abs(float(case.residual)) for case in cases), default=0.0),
-            "imbalance": max((abs(float(case.imbalance)) for case in cases), default=0.0),
+            "residual": max((abs(float(case.residual)) for case in solved), default=0.0),
+            "imbalance": max((abs(float(case.imbalance)) for case in solved), default=0.0),
             "energy_error": max(energy, default=None),
             "cases": list(result.cases),
             "modes": _modes_data(result),
+            "responses": {
+                name: {"said": str(case).splitlines()[0], "residual": float(case.residual)}
+                for name, case in getattr(result, "responses", {}).items()
+            },
             "steps": {case.name: str(case.steps) for case in cases if hasattr(case, "steps")},
             "instants": max((len(frames_of(case)) for case in cases), default=0),
             "seconds": self.seconds,
@@ -217,6 +223,7 @@ class Verdict:
         if modes is not None and modes["checked"]:
             top = units.show(modes["complete_to"], "frequency")
             lines.append(f"modes up to {top}; {modes['checked']}")
+        lines += [f"response {one['said']}" for one in checks["responses"].values()]
         of_case = {name: f"case {name}: " for name in checks["steps"]} if len(checks["cases"]) > 1 else {}
         lines += [f"time {of_case.get(name, '')}{steps}" for name, steps in checks["steps"].items()]
         lines += [f"{row.status}: {row.reason}" for row in self.rows if row.reason]

@@ -495,10 +495,10 @@ class CyclicSymmetry(Connection):
             try:
                 self._turned(self.high, self.low).coupling(model)
             except ModelError:
+                found = str(error).partition(": ")[2].partition(";")[0]
                 raise ModelError(
-                    f"{self.said}: turned by {angle}, one sector of {self.sectors}, low does not lie on high "
-                    f"({str(error).partition(': ')[2].partition(';')[0]}). Check the faces, sectors=, axis= and "
-                    "through="
+                    f"{self.said}: turned by {angle}, one sector of {self.sectors}, low is not on high "
+                    f"({found}). Check the faces, sectors=, axis= and through="
                 ) from None
             raise ModelError(
                 f"{self.said}: high turned by {angle} lies on low; the turn is right-handed about the axis: "
