@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -134,7 +134,7 @@ def solve_harmonic(
             ratio = np.empty(0)
         f = (
             np.unique(np.concatenate(explicit)) if explicit
-            else sweep_frequencies(excitation, modes, ratio, points_per_resonance)
+            else sweep_frequencies(excitation, modes.frequencies, ratio, points_per_resonance)  # type: ignore[union-attr]
         )  # fmt: skip
         factors = loads.factors(f)
         started = time.perf_counter()
@@ -144,13 +144,13 @@ def solve_harmonic(
         else:
             answer = _directly(dynamics, stated, f, loads, factors, progress.step)
         seconds[method] = time.perf_counter() - started
-    near = np.empty(0) if modes is None else modes.frequencies
     info = SolveInfo(
         solver=answer.solver, n_dof=dynamics.size, iterations=0, seconds=seconds,
         notes=(*(() if modes is None else modes.info.notes), *answer.notes), residual=answer.residual,
         peak_bytes=peak.bytes,
     )  # fmt: skip
-    return HarmonicCase(
+    near = np.empty(0) if modes is None else modes.frequencies
+    case = HarmonicCase(
         name=name, model=whole, recovery=recovery_of(whole) if modes is None else modes.recovery,
         dynamics=dynamics, frequencies=f, basis=answer.basis, coordinates=answer.coordinates,
         loads=loads.nodal, factors=factors[:, : loads.nodal.shape[2]], base=loads.base,
@@ -159,7 +159,24 @@ def solve_harmonic(
         resonances=near[(near >= low * (1.0 - _SAME)) & (near <= high * (1.0 + _SAME))],
         excitation=excitation.said, damping="damping of dampers and materials" if stated is None else
         f"damping {stated.said}", method=method, residual=answer.residual, state=state, info=info,
+        modes=modes if method == "modal" else None,
     )  # fmt: skip
+    if method == "direct":
+        return case
+
+    def softer(change: FloatArray) -> HarmonicCase:
+        other, moved = space.softer(change), f
+        if not explicit:
+            lower = space.modes.frequencies * np.sqrt(1.0 + change)
+            moved = sweep_frequencies(excitation, lower, other.ratio[: len(lower)], points_per_resonance)
+        amounts = loads.factors(moved)
+        return replace(
+            case, frequencies=moved, factors=amounts[:, : loads.nodal.shape[2]],
+            coordinates=other.answers(2.0 * np.pi * moved, loads.on_q, amounts),
+            base_acceleration=amounts[:, loads.nodal.shape[2] :], softer=None,
+        )  # fmt: skip
+
+    return replace(case, softer=softer)
 
 
 def _check(
@@ -224,7 +241,7 @@ class _Loads:
 
 
 def sweep_frequencies(
-    excitation: Any, modes: ModalCase | None, ratio: FloatArray, points: int = POINTS
+    excitation: Any, resonances: FloatArray, ratio: FloatArray, points: int = POINTS
 ) -> FloatArray:
     """Frequencies float64[f], Hz, of a sweep.
 
@@ -232,7 +249,8 @@ def sweep_frequencies(
     ----------
     excitation : Excitation
         With a ``band``, and ``knots`` of each input.
-    modes : ModalCase, optional
+    resonances : float64[m]
+        Natural frequencies, Hz; 0 of rigid motions.
     ratio : float64[m]
         Share of critical damping of each mode: the width of its resonance.
     points : int
@@ -244,19 +262,17 @@ def sweep_frequencies(
     between = np.geomspace(low, high, max(2, 1 + int(np.ceil(_PER_DECADE * np.log10(high / low)))))
     knots = np.concatenate([one.knots for one in excitation.inputs])
     placed = [between, knots[(knots > low) & (knots < high)]]
-    if modes is not None:
-        angle = np.radians(np.linspace(-_WIDEST, _WIDEST, points)) if points > 1 else np.zeros(1)
-        for f, zeta in zip(modes.frequencies, ratio, strict=True):
-            if f <= 0.0:
-                continue
-            if zeta > 0.0:
-                # relative to half its width, a resonance turns the phase by the arc tangent of the distance
-                near = f * (1.0 + min(zeta, 0.5) * np.tan(angle))
-            else:
-                near = f * (
-                    1.0 + np.outer([-1.0, 1.0], np.geomspace(1e-4, 1e-1, max(points // 2, 1))).ravel()
-                )
-            placed.append(near[(near > low) & (near < high)])
+    angle = np.radians(np.linspace(-_WIDEST, _WIDEST, points)) if points > 1 else np.zeros(1)
+    away = np.geomspace(1e-4, 1e-1, max(points // 2, 1))
+    for f, zeta in zip(resonances, ratio, strict=True):
+        if f <= 0.0:
+            continue
+        if zeta > 0.0:
+            # relative to half its width, a resonance turns the phase by the arc tangent of the distance
+            near = f * (1.0 + min(zeta, 0.5) * np.tan(angle))
+        else:
+            near = f * np.concatenate([1.0 - away, 1.0 + away])
+        placed.append(near[(near > low) & (near < high)])
     out = np.sort(np.concatenate(placed))
     out[0], out[-1] = low, high
     return out[np.r_[True, np.diff(out) > _SAME * out[1:]]]

@@ -9,7 +9,7 @@ Craig and Kurdila, Fundamentals of Structural Dynamics, 2nd ed. (2006), ch. 11.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -168,6 +168,16 @@ class ModalSpace:
         if not np.isfinite(out).all():
             raise ConvergenceError("the equations of forced vibration are singular; state more damping")
         return out
+
+    def softer(self, change: FloatArray) -> ModalSpace:
+        """The space with omega^2 of the modes changed by shares float64[m]; their shares of damping stay."""
+        factor = np.ones(len(self.stiffness))
+        factor[: len(change)] += change
+        root = np.sqrt(factor)
+        c = self.damping * np.sqrt(np.outer(root, root))
+        return replace(
+            self, stiffness=self.stiffness * factor, damping=c, loss=self.loss * np.outer(root, root)
+        )
 
     def damping_force(self, omega: float, q: ComplexArray, y: ComplexArray) -> ComplexArray:
         """i w C q + i H q of the full equations, complex128[size]."""

@@ -25,6 +25,7 @@ from designtwin.model.model import LoadCase, Model
 from designtwin.results import stress as tensor
 from designtwin.results.common import CaseResult, Field, SolveInfo
 from designtwin.results.dynamics import AboutState
+from designtwin.results.modal import ModalCase, ShapeErrors
 from designtwin.results.modal_stress import modal_stress, row_chunks
 from designtwin.results.places import mean_weights, rows_of
 from designtwin.results.recovery import Recovery
@@ -45,8 +46,12 @@ _COMPONENTS = {
     f"{letter}{axis}": (whole, i)
     for whole, (_, _, letter, _) in VECTORS.items() for i, axis in enumerate("xyz")
 }  # fmt: skip
-_EVALUATED = 12
-"""Frequencies at which errors are estimated; others take the largest of these."""
+_EVALUATED = 4
+"""Frequencies at which errors are estimated where there are no modes; others take the largest of these."""
+_COUNTS = 1e-3
+"""Share of the strain energy's root from which a mode's error counts."""
+_LOWER = 4.0
+"""By how many squared energy errors of its shape a mesh may have raised omega^2 of a mode."""
 _PHASES = 24
 """Instants of half a cycle at which principal stresses are looked at; they miss 0.2 % at most."""
 
@@ -415,6 +420,10 @@ class HarmonicCase(CaseResult):
     state : LoadCase
         What the part vibrates about.
     info : SolveInfo
+    modes : ModalCase, optional
+        The first shapes of the basis.
+    softer : function, optional
+        Relative changes of omega^2 of the modes, float64[m], to the answer with these.
     """
 
     name: str
@@ -437,6 +446,8 @@ class HarmonicCase(CaseResult):
     residual: float
     state: LoadCase
     info: SolveInfo
+    modes: ModalCase | None = None
+    softer: Callable[[FloatArray], HarmonicCase] | None = None
 
     @cached_property
     def imbalance(self) -> float:  # type: ignore[override]
@@ -500,26 +511,41 @@ class HarmonicCase(CaseResult):
             _stress=lambda: self._stress_at(i),
         )  # fmt: skip
 
-    @cached_property
-    def _stress(self) -> FloatArray:
-        """Stress of every shape, float64[r, rows, 6]; mapped from disk where large."""
+    @property
+    def _n_modes(self) -> int:
+        return 0 if self.modes is None else len(self.modes)
+
+    def _others(self) -> list[AboutState]:
+        """Shapes that are no modes."""
         still = np.zeros((self.mesh.n_points, 3))
-        shapes = [
+        return [
             AboutState(
                 name=self.name, model=self.model, recovery=self.recovery,
-                displacement=np.ascontiguousarray(self.dynamics.displacement(q)), reactions=still,
-                applied=np.zeros(3), applied_moment=np.zeros(3), residual=0.0, imbalance=0.0, info=self.info,
-                case=self.state,
+                displacement=np.ascontiguousarray(self.dynamics.displacement(np.ascontiguousarray(q))),
+                reactions=still, applied=np.zeros(3), applied_moment=np.zeros(3), residual=0.0, imbalance=0.0,
+                info=self.info, case=self.state,
             )
-            for q in self.basis.T
+            for q in self.basis.T[self._n_modes :]
         ]  # fmt: skip
-        return modal_stress(shapes)
+
+    @cached_property
+    def _other_stress(self) -> FloatArray:
+        """Their stress, float64[s, rows, 6]."""
+        others = self._others()
+        return modal_stress(others) if others else np.zeros((0, len(self.points), 6))
+
+    def _stress(self, rows: slice | IntArray) -> FloatArray:
+        """Stress of every shape at some rows, float64[r, k, 6]."""
+        others = np.asarray(self._other_stress[:, rows])
+        if self.modes is None:
+            return others
+        return np.concatenate([np.asarray(self.modes.shape_stress[:, rows]), others])
 
     def _stress_at(self, i: int) -> ComplexArray:
         y, n = self.coordinates[i], len(self.points)
         out = np.zeros((n, 6), np.complex128)
         for some in row_chunks(n, 48 * (len(y) + 2)):
-            out[some] = np.tensordot(y, self._stress[:, some], axes=(0, 0))
+            out[some] = np.tensordot(y, self._stress(some), axes=(0, 0))
         return out
 
     # Over all frequencies
@@ -651,7 +677,7 @@ class HarmonicCase(CaseResult):
 
     def _stress_of(self, rows: Any) -> ComplexArray:
         """Amplitudes at result points or interpolated between them, complex128[f, k, 6]."""
-        picked = np.moveaxis(np.asarray(self._stress[:, rows[0] if isinstance(rows, tuple) else rows]), 0, 2)
+        picked = np.moveaxis(self._stress(rows[0] if isinstance(rows, tuple) else rows), 0, 2)
         if isinstance(rows, tuple):
             picked = np.einsum("n,ncr->cr", rows[1], picked)[None]
         return np.asarray(np.tensordot(self.coordinates, picked, axes=(1, 2)))
@@ -752,7 +778,7 @@ class HarmonicCase(CaseResult):
         component = None if name == "von_mises" else tensor.COMPONENTS.index(name[7:])
         values, governing = np.zeros(n), np.zeros(n, np.int64)
         for some in row_chunks(n, 6 * 16 * f):
-            shapes = np.asarray(self._stress[:, some])
+            shapes = self._stress(some)
             r = len(shapes)
             if component is not None:
                 sizes = np.abs(self.coordinates @ shapes[:, :, component])
@@ -764,13 +790,71 @@ class HarmonicCase(CaseResult):
         return values, governing
 
     def _error(self, name: str, governing: IntArray) -> FloatArray:
-        """Half-width of an envelope at its rows: of the answer at the frequency that governs each.
+        """Half-width of an envelope at its rows: of the shapes at the frequency that governs each, and of the
+        frequencies, which a mesh makes too high."""
+        if self.modes is None:
+            return self._error_at_frequencies(name, governing)
+        whole = _COMPONENTS.get(name, (name, 0))[0]
+        moves = whole in VECTORS
+        amount = np.abs(self.coordinates)
+        if moves:
+            amount = amount * (2.0 * np.pi * self.frequencies[:, None]) ** VECTORS[whole][3]
+        out = np.zeros(len(governing))
+        for j, errors in self._shape_errors.items():
+            out += amount[governing, j] * (errors.displacement if moves else errors.stress)
+        if name == "von_mises":
+            out *= np.sqrt(1.5)
+        other = self._softened
+        if other is not None:
+            out += np.abs(_sizes(other._envelope(name)[0]) - _sizes(self._envelope(name)[0]))
+        return out
+
+    @cached_property
+    def _counting(self) -> IntArray:
+        """Shapes whose error counts, by their share of the strain energy at any frequency."""
+        assert self.modes is not None
+        m, n_rigid = len(self.modes), self.modes.n_rigid
+        stiffness = np.ones(self.basis.shape[1])
+        stiffness[:m] = self.modes.omega2
+        share = np.abs(self.coordinates) * np.sqrt(np.maximum(stiffness, 0.0))
+        most = np.linalg.norm(share, axis=1)[:, None]
+        share = np.divide(share, most, out=np.zeros_like(share), where=most > 0.0).max(axis=0, initial=0.0)
+        share[:n_rigid] = 0.0
+        return np.flatnonzero(share >= _COUNTS)
+
+    @cached_property
+    def _shape_errors(self) -> dict[int, ShapeErrors]:
+        """Errors of the shapes that count."""
+        assert self.modes is not None
+        others = self._others()
+        m = len(self.modes)
+        return {
+            int(j): self.modes.shape_errors(int(j)) if j < m else ShapeErrors.of(others[int(j) - m])
+            for j in self._counting
+        }
+
+    @cached_property
+    def _softened(self) -> HarmonicCase | None:
+        """The answer of modes as low as the errors of their shapes allow."""
+        if self.softer is None or self.modes is None:
+            return None
+        change = np.zeros(len(self.modes))
+        for j, errors in self._shape_errors.items():
+            if j < len(change):
+                change[j] = -min(_LOWER * errors.energy**2, 0.5)
+        other = self.softer(change)
+        for kept in ("_shapes", "_other_stress"):  # the shapes are the same
+            if kept in self.__dict__:
+                other.__dict__[kept] = self.__dict__[kept]
+        return other
+
+    def _error_at_frequencies(self, name: str, governing: IntArray) -> FloatArray:
+        """Half-width of an envelope without modes.
 
         Errors are estimated at the frequencies that govern the largest values; rows governed by others take
-        the largest error of these.
+        the largest error of these. That resonances lie a little low counts where the sweep has them inside.
         """
-        values = self._envelope(name)[0]
-        size = np.linalg.norm(values, axis=1) if values.ndim == 2 else np.abs(values)
+        size = _sizes(self._envelope(name)[0])
         most = np.zeros(len(self.frequencies))
         np.maximum.at(most, governing, size)
         seen = np.unique(governing)
@@ -824,6 +908,10 @@ class HarmonicCase(CaseResult):
             f"  balance     power to {self.imbalance:.1e}, residual {self.residual:.1e}",
         ]
         return "\n".join(lines)
+
+
+def _sizes(values: FloatArray) -> FloatArray:
+    return np.linalg.norm(values, axis=1) if values.ndim == 2 else np.abs(values)
 
 
 def _gathered(shapes: FloatArray, rows: Any) -> FloatArray:
