@@ -175,11 +175,8 @@ class Verdict:
         table.add_column("value ± error", ratio=7)
         table.add_column("margin", justify="right", no_wrap=True)
         table.add_column("status", no_wrap=True)
-        over_time = [row.value.case_text for row in self.rows if row.value.when_text]
-        if over_time:
-            table.add_column("case", width=min(max(map(len, over_time)), 22), overflow="fold")
-        else:
-            table.add_column("case", ratio=3, overflow="fold")
+        longest = max((len(row.value.case_text) for row in self.rows), default=0)
+        table.add_column("case", width=min(max(longest, 4), 22), overflow="fold")
         table.add_column("place", ratio=8, overflow="fold")
         if excluded:
             longest = max(len(word) for row in self.rows for word in (*row.excluded.split(), "excluded"))

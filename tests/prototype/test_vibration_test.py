@@ -1,4 +1,4 @@
-"""Tests of vibration and buckling on real little parts: numbers by hand, refusals before anything is solved."""
+"""Vibration and buckling on real little parts: numbers by hand, refusals before anything is solved."""
 
 from __future__ import annotations
 
@@ -228,7 +228,7 @@ def test_what_cannot_be_tested_is_refused_before_anything_is_solved(options, err
 
 
 def test_a_part_without_density_has_no_frequencies():
-    with pytest.raises(MissingPropertyError, match="density.*vibration test"):
+    with pytest.raises(MissingPropertyError, match=r"density.*vibration test"):
         dtw.VibrationTest(beam((2, 1, 1), density=None), requirements=FIRST)
 
 
