@@ -55,6 +55,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     "results.dynamics": ("DynamicInstant", "DynamicsCase", "EnergyBalance"),
     "results.frequency": ("FrequencyResponse", "HarmonicCase"),
     "results.random": ("RandomCase", "ResponsePsd"),
+    "results.spectrum": ("ShockSpectrum", "SpectrumCase"),
     "results.transfer": ("Transferred", "transfer"),
     "io.points": ("PointCloud", "read_points"),
     "requirements": (
@@ -65,8 +66,8 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     "criteria": ("FailureZone", "Verdict", "failure_zones", "utilization"),
     "prototype": ("BucklingTest", "StrengthTest", "ThermalTest", "VibrationTest", "read_design"),
     "analysis": (
-        "campbell", "reduce", "reduction_error", "solve_buckling", "solve_dynamics",
-        "solve_harmonic", "solve_modes", "solve_random", "solve_static", "solve_thermal",
+        "campbell", "reduce", "reduction_error", "shock_spectrum", "solve_buckling", "solve_dynamics",
+        "solve_harmonic", "solve_modes", "solve_random", "solve_spectrum", "solve_static", "solve_thermal",
         "solve_transient",
     ),
     "study": ("Study", "variable"),

@@ -163,19 +163,16 @@ class VibrationTest(PrototypeTest):
             return {"up_to": self.modes_up_to}
         if self.count is not None:
             return {"count": self.count}
-        tops, most = [0.0], _FEWEST
+        tops = [0.0]
         for excitation in self.cases.values():
             band = getattr(excitation, "band", None)
             tops.append(0.0 if band is None else _BEYOND["excitation"] * float(band[1]))
-        for requirement in self.requirements:
-            quantity = requirement.quantity
-            if isinstance(requirement, NoModeIn):
-                tops.append(_BEYOND["requirement"] * requirement.quantity.high)
-            elif isinstance(quantity, FrequencyQuantity):
-                most = max(most, quantity.number)
-                if max(tops) > 0.0 or quantity.direction is not None:
-                    tops.append(_BEYOND["requirement"] * requirement.limit)
-        top = max(tops)
+        asked = [(r, r.quantity) for r in self.requirements]
+        tops += [_BEYOND["requirement"] * r.quantity.high for r, _ in asked if isinstance(r, NoModeIn)]
+        single = [(r.limit, one) for r, one in asked if isinstance(one, FrequencyQuantity)]
+        if max(tops) > 0.0 or any(one.direction is not None for _, one in single):
+            tops += [_BEYOND["requirement"] * limit for limit, _ in single]
+        top, most = max(tops), max([_FEWEST, *(one.number for _, one in single)])
         return {"up_to": top} if top > 0.0 else {"count": most}
 
     def _solve(self) -> VibrationResult:

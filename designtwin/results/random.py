@@ -375,8 +375,7 @@ class RandomCase(ModalSum):
         top = show(float(self.modes.frequencies.max(initial=0.0)), "frequency")
         motions = ", ".join(f"{name} {show(largest[name], MOTIONS[name][1])}" for name in MOTIONS)
         lines = [
-            f"random response {self.name!r}",
-            f"    input       {self.excitation.said}; damping {self.damping}",
+            f"{self.name}: {self.excitation.said}; damping {self.damping}",
             f"    modes       {len(self.modes)} to {top}, static shapes {len(self.extra)}; integrals to "
             f"{self.covariances.error:.0e}",
             f"    largest     {motions}, RMS",
