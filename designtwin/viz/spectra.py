@@ -277,7 +277,7 @@ def _quantity(one: Any, dimension: str) -> str:
 
 
 def _heading(given: Sequence[Any], names: Sequence[str]) -> str:
-    text = names[0] if len(given) == 1 else f"{len(given)} curves over frequency"
+    text = names[0] if len(given) == 1 else f"{_quantity(given[0], given[0].dimension)} over frequency"
     text = text[:1].upper() + text[1:]
     cases = {getattr(one, "case", "") for one in given}
     case = cases.pop() if len(cases) == 1 else ""
