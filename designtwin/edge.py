@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from designtwin.viz.picture import Picture
 
 __all__ = [
-    "animate", "compare", "plot", "plot_check", "plot_heat_balance", "plot_history", "plot_mesh",
-    "plot_model", "plot_times", "plot_verdict", "report", "write_report",
+    "animate", "compare", "plot", "plot_campbell", "plot_check", "plot_heat_balance", "plot_history",
+    "plot_mesh", "plot_model", "plot_psd", "plot_response", "plot_shock_spectrum", "plot_times",
+    "plot_verdict", "report", "write_report",
 ]  # fmt: skip
 
 
@@ -51,6 +52,34 @@ def plot_heat_balance(case: Any, **options: Any) -> Picture:
     from designtwin.viz import plot_heat_balance as draw
 
     return draw(case, **options)
+
+
+def plot_response(responses: Any, **options: Any) -> Picture:
+    """Draw amplitude and phase over frequency; see `designtwin.viz.plot_response`."""
+    from designtwin.viz import plot_response as draw
+
+    return draw(responses, **options)
+
+
+def plot_psd(densities: Any, **options: Any) -> Picture:
+    """Draw spectral densities of responses and input; see `designtwin.viz.plot_psd`."""
+    from designtwin.viz import plot_psd as draw
+
+    return draw(densities, **options)
+
+
+def plot_shock_spectrum(spectra: Any, **options: Any) -> Picture:
+    """Draw shock response spectra; see `designtwin.viz.plot_shock_spectrum`."""
+    from designtwin.viz import plot_shock_spectrum as draw
+
+    return draw(spectra, **options)
+
+
+def plot_campbell(diagram: Any, **options: Any) -> Picture:
+    """Draw natural frequencies over the speed of a rotor; see `designtwin.viz.plot_campbell`."""
+    from designtwin.viz import plot_campbell as draw
+
+    return draw(diagram, **options)
 
 
 def plot_verdict(verdict: Any, name: str | Quantity = "", **options: Any) -> Picture:

@@ -10,6 +10,7 @@ from designtwin.viz.history import plot_history
 from designtwin.viz.models import plot_check, plot_mesh, plot_model
 from designtwin.viz.picture import Picture
 from designtwin.viz.screen import graphics, has_screen
+from designtwin.viz.spectra import plot_campbell, plot_psd, plot_response, plot_shock_spectrum
 
 __all__ = [
     "Animation",
@@ -21,11 +22,15 @@ __all__ = [
     "field_name",
     "graphics",
     "has_screen",
+    "plot_campbell",
     "plot_check",
     "plot_field",
     "plot_heat_balance",
     "plot_history",
     "plot_mesh",
     "plot_model",
+    "plot_psd",
+    "plot_response",
+    "plot_shock_spectrum",
     "plot_times",
 ]
