@@ -39,6 +39,7 @@ _GUARD = 4  # vectors beyond those wanted, which make the last of them converge
 _WIDEST = 32  # vectors iterated at once; more pairs are found window by window
 _IN_SIGHT = 1e-3  # errors at which a random vector joins: it is as far when the others are done
 _REFRESH = 40  # iterations after which images are made anew
+_NOTHING = 1e-13  # nu, over the largest, of what has no share in G
 _DROPPED = 1e-11  # share of a direction that others span up to rounding
 
 
@@ -190,15 +191,32 @@ def buckling_pairs(
     _check(stiffness, geometric, tolerance)
     pencil = _Pencil(stiffness, geometric, 1.0 if which == "negative" else -1.0, None)
     sign = -1.0 if which == "negative" else 1.0
-    goal = _Goal(count, None, "size" if which == "both" else "largest", tolerance, max_iterations)
+    end: Literal["largest", "size"] = "size" if which == "both" else "largest"
+    goal = _Goal(count, None, end, tolerance, max_iterations, _strain_of_one(pencil))
     found = _solve(pencil, goal, solver, progress)
     values = sign / found.nu
+    notes = found.notes
+    if len(values) < count:
+        kind = "" if which == "both" else f"{which} "
+        notes += (f"there are {len(values)} {kind}factors: any other would strain the part by more than 1",)
     order = np.argsort(np.abs(values), kind="stable")
     return Eigenpairs(
         values=values[order], vectors=np.ascontiguousarray(found.vectors[:, order]),
         residuals=found.residuals[order], iterations=found.iterations, solver=found.solver,
-        seconds=found.seconds, notes=found.notes, checked=found.checked,
+        seconds=found.seconds, notes=notes, checked=found.checked,
     )  # fmt: skip
+
+
+def _strain_of_one(pencil: _Pencil) -> float:
+    """1 / lambda at which the load strains the part by about 1: |stress| over modulus, node by node.
+
+    No factor beyond means anything; and there, at the size of cells, they crowd.
+    """
+    k, g = (system.block_diagonal() for system in (pencil.stiffness, pencil.other))
+    stiff = np.einsum("nii->n", k)
+    stress = np.sqrt(np.einsum("nij,nij->n", g, g))
+    used = stiff > 0.0
+    return float(np.sqrt(np.mean((stress[used] / stiff[used]) ** 2))) if used.any() else 0.0
 
 
 def _check(stiffness: System, other: System, tolerance: float) -> None:
@@ -213,13 +231,17 @@ def _check(stiffness: System, other: System, tolerance: float) -> None:
 
 @dataclass(frozen=True)
 class _Goal:
-    """Which pairs: so many, or all with nu >= least; the largest nu or the largest |nu|."""
+    """Which pairs: so many, or all with nu >= least; the largest nu or the largest |nu|.
+
+    Below `floor` nothing is wanted.
+    """
 
     count: int | None
     least: float | None
     end: Literal["largest", "size"]
     tolerance: float
     max_iterations: int
+    floor: float = 0.0
 
     def key(self, nu: FloatArray) -> FloatArray:
         """What is to be large."""
@@ -229,17 +251,22 @@ class _Goal:
         """Numbers of the pairs, those wanted most first."""
         return np.argsort(-self.key(nu), kind="stable")
 
-    def enough(self, nu: FloatArray, done: BoolArray) -> int | None:
+    def enough(self, nu: FloatArray, done: BoolArray, none: BoolArray) -> int | None:
         """How many of nu (those wanted most first) answer the question; None to go on.
 
-        A cluster is not cut: the next value must be known to lie apart.
+        `none` tells which are no pairs that mean anything. A cluster is not cut: the next value must be known
+        to lie apart.
         """
         key = self.key(nu)
-        ready = len(done) if done.all() else int(np.argmin(done))
+        settled = done | none
+        ready = len(settled) if settled.all() else int(np.argmin(settled))
+        last = int(np.argmax(none[:ready])) if none[:ready].any() else len(nu) + 1
         if self.least is not None and ready and key[ready - 1] < self.least:
-            most = int((key[:ready] >= self.least).sum())
+            most = min(last, int((key[:ready] >= self.least).sum()))
             if self.count is None or most <= self.count:
                 return most
+        if last < ready and (self.count is None or last <= self.count):
+            return last
         if self.count is None or ready < self.count:
             return None
         last = self.count
@@ -309,6 +336,11 @@ def _gram(a: FloatArray, b: FloatArray) -> FloatArray:
     parts = np.empty((_chunks(len(a)), a.shape[1], b.shape[1]))
     parallel.run(kernels.gram, len(parts), a, b, parts, grain=4)
     return np.asarray(parts.sum(axis=0))
+
+
+def _away(nu: FloatArray) -> FloatArray:
+    """|nu|, but not zero."""
+    return np.maximum(np.abs(nu), np.finfo(float).tiny)
 
 
 def _blocks(n: int) -> list[slice]:
@@ -505,7 +537,9 @@ def _dense(pencil: _Pencil, goal: _Goal) -> _Found:
     nu, x = nu[order], x[:, order]
     real = goal.key(nu) > 1e-14 * np.abs(nu).max(initial=0.0)
     nu, x = nu[real], np.ascontiguousarray(x[:, real])
-    many = goal.enough(nu, np.ones(len(nu), bool))
+    real = goal.key(nu) >= goal.floor
+    nu, x = nu[real], np.ascontiguousarray(x[:, real])
+    many = goal.enough(nu, np.ones(len(nu), bool), np.zeros(len(nu), bool))
     if many is None:  # fewer than asked for
         many = len(nu) if goal.least is None else int((goal.key(nu) >= goal.least).sum())
     nu, x = nu[:many], np.ascontiguousarray(x[:, :many])
@@ -607,6 +641,7 @@ class _Iteration:
         self._kept_nu, self._kept_error = np.empty(0), np.empty(0)
         self._basis, self._dual = pencil.rigid, pencil.dual
         self._start(width)
+        self._exhausted = len(self.nu) < width  # G has no more directions
 
     # -- vectors
 
@@ -753,7 +788,7 @@ class _Iteration:
     def _corrections(self, active: IntArray, f: Array, norm: FloatArray) -> FloatArray:
         """What the preconditioner makes of residuals f of some columns; their errors are updated."""
         w = np.empty((self._pencil.n, len(active)))
-        self.error[active] = self._energies(f, self._size[active], w) / np.abs(self.nu[active])
+        self.error[active] = self._energies(f, self._size[active], w) / _away(self.nu[active])
         self._size[active] = np.where(norm > 0.0, norm, 1.0)
         return w
 
@@ -845,7 +880,7 @@ class _Iteration:
             self._probe()
         if self._progress is not None:
             ready = self._n_kept + int((self.error <= self._goal.tolerance).sum())
-            self._progress.advance(0.0, f"iteration {self.count}, {ready} modes")
+            self._progress.advance(0.0, f"iteration {self.count}, {ready} pairs")
 
     def _keep(self, many: int) -> None:
         """Move the first columns to the basis that is deflated."""
@@ -874,9 +909,23 @@ class _Iteration:
 
     def _nearly(self) -> bool:
         """Whether what is wanted comes in sight, so that a random vector can catch up."""
+        return self._enough(_IN_SIGHT) is not None
+
+    def _enough(self, tolerance: float) -> int | None:
+        """How many pairs are the answer; None to go on."""
         nu, error = self._together()
         order = self._goal.order(nu)
-        return self._goal.enough(nu[order], error[order] <= _IN_SIGHT) is not None
+        nu, error = nu[order], error[order]
+        key = self._goal.key(nu)
+        rest = np.where(np.isfinite(error), error, np.inf) * np.abs(nu)  # how far nu may be off
+        floor = max(self._goal.floor, _NOTHING * float(key.max(initial=0.0)))
+        goal = self._goal
+        if self._exhausted and goal.count is not None:
+            goal = replace(goal, count=min(goal.count, len(nu)))
+        many = goal.enough(nu, error <= tolerance, key + rest < floor)
+        if many is None and self._exhausted and (error <= tolerance).all():
+            return len(nu) if goal.least is None else int((key >= goal.least).sum())
+        return many
 
     def _together(self) -> tuple[FloatArray, FloatArray]:
         """nu and errors of the pairs kept and of those at work."""
@@ -886,13 +935,12 @@ class _Iteration:
         """Whether the goal is met: first by what residuals promise, then by pairs made anew."""
         goal, usual = self._goal, self.error.copy()
         self.error[active] *= norm / self._size[active]
-        nu, error = self._together()
+        many = self._enough(goal.tolerance)
         self.error = usual
-        order = goal.order(nu)
-        if goal.enough(nu[order], error[order] <= goal.tolerance) is None or not self._probed():
+        if many is None or not self._probed():
             return False
         self._unite()
-        many = goal.enough(self.nu, self.error <= goal.tolerance)
+        many = self._enough(goal.tolerance)
         if many is None:
             self._part()
             return False
@@ -928,7 +976,7 @@ class _Iteration:
             norm = np.ones(len(columns))
             for _ in range(2):
                 norm = self._residuals_of(kb, gb, self.nu[some], columns, norm, f)
-            self.error[some] = self._energies(f, norm) / np.abs(self.nu[some])
+            self.error[some] = self._energies(f, norm) / _away(self.nu[some])
             self._size[some] = norm
 
     def _part(self) -> None:
