@@ -13,16 +13,19 @@ writes its interior rows itself, and what it has for shared rows into its own st
 ``add_shared`` then sums the stretches in the order of chunks. No number depends on which thread took what.
 
 Within a chunk cells come in batches of 16, lanes last: one instruction works on many cells. With many
-right-hand sides lanes run over these, and a cell is loaded once for 8 or 16 of them.
+right-hand sides lanes run over these, and a cell is loaded once for all of them.
 """
 
 from __future__ import annotations
 
+from types import FunctionType
 from typing import NamedTuple
 
 import numpy as np
 from llvmlite import ir
+from llvmlite.binding import get_host_cpu_features
 from numba import njit, types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 LANES = 16
@@ -68,7 +71,7 @@ def _wide(width, add):
     return move
 
 
-_copy4, _add4, _copy8, _add8 = _wide(4, False), _wide(4, True), _wide(8, False), _wide(8, True)
+_copy4, _add4 = _wide(4, False), _wide(4, True)
 
 
 class Plan(NamedTuple):
@@ -584,50 +587,6 @@ def _cells_at_once(geo, at):
         at[576 + k], at[577 + k], at[578 + k], at[579 + k] = f9x, f9y, f9z, zero9
 
 
-@njit(nogil=True, fastmath=_FAST, forceinline=True)
-def _sides_at_once(geo, w, at):
-    """Forces of cell w of a batch, in the place of its displacements at[30, 8 of 16] in eight fields."""
-    ax, ay, az = geo[w], geo[16 + w], geo[32 + w]
-    bx, by, bz = geo[48 + w], geo[64 + w], geo[80 + w]
-    cx, cy, cz = geo[96 + w], geo[112 + w], geo[128 + w]
-    lam, mu = geo[144 + w], geo[160 + w]
-    for k in range(8):
-        (
-            f0x, f0y, f0z,
-            f1x, f1y, f1z,
-            f2x, f2y, f2z,
-            f3x, f3y, f3z,
-            f4x, f4y, f4z,
-            f5x, f5y, f5z,
-            f6x, f6y, f6z,
-            f7x, f7y, f7z,
-            f8x, f8y, f8z,
-            f9x, f9y, f9z,
-        ) = _forces(
-            ax, ay, az, bx, by, bz, cx, cy, cz, lam, mu,
-            at[k], at[16 + k], at[32 + k],
-            at[48 + k], at[64 + k], at[80 + k],
-            at[96 + k], at[112 + k], at[128 + k],
-            at[144 + k], at[160 + k], at[176 + k],
-            at[192 + k], at[208 + k], at[224 + k],
-            at[240 + k], at[256 + k], at[272 + k],
-            at[288 + k], at[304 + k], at[320 + k],
-            at[336 + k], at[352 + k], at[368 + k],
-            at[384 + k], at[400 + k], at[416 + k],
-            at[432 + k], at[448 + k], at[464 + k],
-        )  # fmt: skip
-        at[k], at[16 + k], at[32 + k] = f0x, f0y, f0z
-        at[48 + k], at[64 + k], at[80 + k] = f1x, f1y, f1z
-        at[96 + k], at[112 + k], at[128 + k] = f2x, f2y, f2z
-        at[144 + k], at[160 + k], at[176 + k] = f3x, f3y, f3z
-        at[192 + k], at[208 + k], at[224 + k] = f4x, f4y, f4z
-        at[240 + k], at[256 + k], at[272 + k] = f5x, f5y, f5z
-        at[288 + k], at[304 + k], at[320 + k] = f6x, f6y, f6z
-        at[336 + k], at[352 + k], at[368 + k] = f7x, f7y, f7z
-        at[384 + k], at[400 + k], at[416 + k] = f8x, f8y, f8z
-        at[432 + k], at[448 + k], at[464 + k] = f9x, f9y, f9z
-
-
 @njit(nogil=True)
 def _take(first, n_own, shared, begin, end, column, add, x, buffer, y, u, f):
     """A chunk's values from column of x into u, four numbers a node; f zero, or what is in y and buffer."""
@@ -757,81 +716,185 @@ def product(start, stop, conn, batches, interior, shared, shared_start, geo, add
     )  # fmt: skip
 
 
+class _Lanes:
+    """A vector in the making: what is done to it in Python becomes instructions.
+
+    A product waits for what is added to it: that the two are fused is settled here, not left to LLVM, which
+    decides otherwise for other widths.
+    """
+
+    __slots__ = ("builder", "factors", "known")
+
+    def __init__(self, builder, known=None, factors=None):
+        self.builder, self.known, self.factors = builder, known, factors
+
+    @property
+    def value(self):
+        if self.known is None:
+            self.known = self.builder.fmul(*self.factors)
+        return self.known
+
+    def _fused(self, factors, rest):
+        kind = rest.type
+        name = f"llvm.fmuladd.v{kind.count}{kind.element.intrinsic_name}"
+        fuse = cgutils.get_or_insert_function(self.builder.module, ir.FunctionType(kind, [kind] * 3), name)
+        return _Lanes(self.builder, self.builder.call(fuse, [*factors, rest]))
+
+    def __add__(self, other):
+        if self.factors:
+            return self._fused(self.factors, other.value)
+        if other.factors:
+            return self._fused(other.factors, self.value)
+        return _Lanes(self.builder, self.builder.fadd(self.value, other.value))
+
+    def __sub__(self, other):
+        if other.factors:
+            return self._fused((self.builder.fneg(other.factors[0]), other.factors[1]), self.value)
+        if self.factors:
+            return self._fused(self.factors, self.builder.fneg(other.value))
+        return _Lanes(self.builder, self.builder.fsub(self.value, other.value))
+
+    def __mul__(self, other):
+        return _Lanes(self.builder, factors=(self.value, other.value))
+
+    def __neg__(self):
+        return _Lanes(self.builder, self.builder.fneg(self.value))
+
+
+def _widest(kind):
+    """Numbers in the widest register: eight or four of float64; LLVM would work on two at a time beyond."""
+    room = 64 if get_host_cpu_features().get("avx512f") else 32
+    return 8 * room // kind.bitwidth
+
+
+def _on_lanes(formula):
+    """A compiled formula as a Python function of `_Lanes`."""
+    plain = formula.py_func
+    called = {name: globals()[name] for name in plain.__code__.co_names}
+    return FunctionType(plain.__code__, {name: _on_lanes(one) for name, one in called.items()})
+
+
+def _over_columns(formula, width, components, constants, before):
+    """An intrinsic: forces of one cell for `width` columns side by side.
+
+    Reads its nodes' rows of x where they are and adds to theirs of y or of the buffer, in one go: columns lie
+    in memory as lanes want them. `formula` takes `constants` numbers of the cell, which lie LANES apart,
+    before (`before`) or after the values of its 10 nodes, and returns as many as there are values.
+    """
+
+    @intrinsic
+    def forces(typing, geo, at_geo, x, rows, y, buffer, places, own, n_rhs, column):
+        def generate(target, builder, signature, arguments):
+            kinds = signature.args
+            size, wide = kinds[2].dtype.bitwidth // 8, ir.IntType(64)
+            lanes = min(width, _widest(kinds[2].dtype))
+            vector = ir.VectorType(target.get_value_type(kinds[2].dtype), lanes)
+            n = arguments[8]
+            steps = [builder.mul(n, ir.Constant(wide, c)) for c in range(components)]
+
+            def data(index):
+                return target.make_array(kinds[index])(target, builder, arguments[index]).data
+
+            def entry(index, i):
+                return builder.load(builder.gep(data(index), [ir.Constant(wide, i)]))
+
+            def pointers(start, place):
+                row = builder.gep(start, [place])
+                return [builder.bitcast(builder.gep(row, [step]), vector.as_pointer()) for step in steps]
+
+            def load(pointer):
+                value = builder.load(pointer)
+                value.align = size
+                return value
+
+            fixed = []
+            for i in range(constants):
+                place = builder.add(arguments[1], ir.Constant(wide, 16 * i))
+                some, zero = ir.Constant(vector, ir.Undefined), ir.Constant(ir.IntType(32), 0)
+                some = builder.insert_element(some, builder.load(builder.gep(data(0), [place])), zero)
+                everywhere = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes)
+                fixed.append(_Lanes(builder, builder.shuffle_vector(some, some, everywhere)))
+            for part in range(0, width, lanes):
+                column = builder.add(arguments[9], ir.Constant(wide, part))
+                values = [
+                    _Lanes(builder, load(pointer))
+                    for a in range(10)
+                    for pointer in pointers(data(2), builder.add(entry(3, a), column))
+                ]
+                given = (*fixed, *values) if before else (*values, *fixed)
+                made = _on_lanes(formula)(*given)
+                for a in range(10):
+                    mine = builder.icmp_signed("!=", entry(7, a), ir.Constant(wide, 0))
+                    start = builder.select(mine, data(4), data(5))
+                    to = pointers(start, builder.add(entry(6, a), column))
+                    for c, pointer in enumerate(to):
+                        total = builder.fadd(load(pointer), made[components * a + c].value)
+                        builder.store(total, pointer).align = size
+            return target.get_dummy_value()
+
+        return types.void(geo, at_geo, x, rows, y, buffer, places, own, n_rhs, column), generate
+
+    return forces
+
+
+_stiff16, _stiff8, _stiff4, _stiff1 = (_over_columns(_forces, width, 3, 11, True) for width in (16, 8, 4, 1))
+
+
 @njit(nogil=True)
-def _gather_many(conn, b, w, first, n_own, shared, begin, n_rhs, column, halves, xs, at):
+def _find_rows(conn, b, w, first, n_own, shared, begin, size, rows, places, own):
+    """Where the nodes of a cell are in x, and in y (own) or the buffer; size: numbers of a node."""
     for a in range(10):
         i = np.int64(conn[b, a, w])
         if i < n_own:
-            i += first
+            rows[a] = places[a] = size * (first + i)
+            own[a] = 1
         else:
-            i = np.int64(shared[begin + i - n_own])
-        i = 3 * i * n_rhs + column
-        for half in range(halves):
-            for c in range(3):
-                _copy8(at, 48 * a + 16 * c + 8 * half, xs, i + c * n_rhs + 8 * half)
-
-
-@njit(nogil=True)
-def _scatter_many(conn, b, w, first, n_own, begin, n_rhs, column, halves, at, bs, ys):
-    for a in range(10):
-        i = np.int64(conn[b, a, w])
-        own = i < n_own
-        to = ys if own else bs
-        i = 3 * (first + i if own else begin + i - n_own) * n_rhs + column
-        for half in range(halves):
-            for c in range(3):
-                _add8(to, i + c * n_rhs + 8 * half, at, 48 * a + 16 * c + 8 * half)
+            rows[a] = size * np.int64(shared[begin + i - n_own])
+            places[a] = size * (begin + i - n_own)
+            own[a] = 0
 
 
 @njit(cache=True, nogil=True)
 def product_of_many(
     start, stop, conn, batches, interior, shared, shared_start, geo, add, x, buffer, y, columns
 ):
-    """As ``product``, for many right-hand sides: lanes over these, a cell is loaded once for 8 or 16 of them.
+    """As ``product``, for many right-hand sides: lanes over these, 16, 8, 4 or one at a time.
 
-    What is left of columns when these are taken goes the way of ``product``; the digits are the same.
+    A cell is loaded once for all of them. A column's digits do not depend on those beside it; from those of
+    ``product`` they differ by rounding.
     """
-    n_rhs = x.shape[1]
+    n = np.int64(x.shape[1])
     flat, xs, ys, bs = (
         geo.reshape(geo.size),
         x.reshape(x.size),
         y.reshape(y.size),
         buffer.reshape(buffer.size),
     )
-    two = np.zeros(960, x.dtype)
-    end_column = columns[0] + 8 * ((columns[1] - columns[0]) // 8)
+    rows, places, own = np.empty(10, np.int64), np.empty(10, np.int64), np.empty(10, np.int64)
     for chunk in range(start, stop):
         first, n_own = np.int64(interior[chunk]), np.int64(interior[chunk + 1] - interior[chunk])
         begin, end = np.int64(shared_start[chunk]), np.int64(shared_start[chunk + 1])
         if not add:
-            y[3 * first : 3 * (first + n_own), columns[0] : end_column] = 0
-            buffer[3 * begin : 3 * end, columns[0] : end_column] = 0
-        b0, last = np.int64(batches[chunk]), 16 * np.int64(batches[chunk + 1])
-        if 16 * b0 == last:
-            continue
-        column = columns[0]
-        while column < end_column:
-            halves = min(2, (end_column - column) // 8)
-            here = 0
-            _gather_many(conn, b0, 0, first, n_own, shared, begin, n_rhs, column, halves, xs, two[:480])
-            for cell in range(16 * b0, last):
-                b, w, there = cell >> 4, cell & 15, 480 - here
-                if cell + 1 < last:
-                    _gather_many(
-                        conn, (cell + 1) >> 4, (cell + 1) & 15, first, n_own, shared, begin, n_rhs, column,
-                        halves, xs, two[there : there + 480],
-                    )  # fmt: skip
-                at, g = two[here : here + 480], flat[176 * b : 176 * b + 176]
-                for half in range(halves):
-                    _sides_at_once(g, w, at[8 * half :])
-                _scatter_many(conn, b, w, first, n_own, begin, n_rhs, column, halves, at, bs, ys)
-                here = there
-            column += 8 * halves
-    if end_column < columns[1]:
-        _columns(
-            start, stop, conn, batches, interior, shared, shared_start, geo, add, x, buffer, y, end_column,
-            columns[1],
-        )  # fmt: skip
+            y[3 * first : 3 * (first + n_own), columns[0] : columns[1]] = 0
+            buffer[3 * begin : 3 * end, columns[0] : columns[1]] = 0
+        for cell in range(16 * np.int64(batches[chunk]), 16 * np.int64(batches[chunk + 1])):
+            b, w = cell >> 4, cell & 15
+            g, k = 176 * b + w, columns[0]
+            if flat[g + 160] == 0:  # padding
+                continue
+            _find_rows(conn, b, w, first, n_own, shared, begin, 3 * n, rows, places, own)
+            while k + 16 <= columns[1]:
+                _stiff16(flat, g, xs, rows, ys, bs, places, own, n, k)
+                k += 16
+            if k + 8 <= columns[1]:
+                _stiff8(flat, g, xs, rows, ys, bs, places, own, n, k)
+                k += 8
+            if k + 4 <= columns[1]:
+                _stiff4(flat, g, xs, rows, ys, bs, places, own, n, k)
+                k += 4
+            while k < columns[1]:
+                _stiff1(flat, g, xs, rows, ys, bs, places, own, n, k)
+                k += 1
 
 
 @njit(cache=True, nogil=True)
