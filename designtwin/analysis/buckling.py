@@ -63,7 +63,8 @@ def solve_buckling(
     count : int
         How many factors, the smallest in size first.
     case : str or list of str, optional
-        Load cases or combinations; all static ones if left out.
+        Load cases or combinations; all static ones if left out, but for those whose temperature has a course
+        in time.
     dead : str, optional
         The load case whose loads act in full whatever the factor, such as weight or bolt preload.
     which : "both", "positive" or "negative"
@@ -105,7 +106,7 @@ def solve_buckling(
         work.check_dead(progress)
         for name in names:
             answers[name] = work.solve(name, int(count), which, progress)
-    notes = [*static.notes, *_scope(model, names, work)]
+    notes = [*static.notes, *_scope(model, names, case, work)]
     notes += [note for one in answers.values() for note in one.notes]
     return BucklingResult(model, answers, tuple(dict.fromkeys(notes)))
 
@@ -290,15 +291,20 @@ def _cases_of(model: Model, case: str | Sequence[str] | None, dead: str | None) 
             raise ModelError(
                 f"buckling: there is no static load case {name!r}{hint or '.'} There are: {known}"
             )
-    names = given or [name for name in known if name != dead]
+    names = given or [name for name in known if name != dead and not _courses(model, name)]
     if not names:
         raise ModelError(
-            "buckling: there is nothing to multiply: state a static load case"
+            "buckling: there is nothing to multiply: state a load case with loads that do not change in time"
             + ("" if dead is None else f" besides the dead loads {dead!r}")
         )
     if dead in names:
         raise ModelError(f"buckling: case {dead!r} is dead and is to be multiplied too; say which")
     return names
+
+
+def _courses(model: Model, name: str) -> list[str]:
+    """Load cases of a case or combination whose temperature has a course in time."""
+    return [part for part in _parts(model, name) if len(model.cases[part].times)]
 
 
 def _parts(model: Model, name: str) -> list[str]:
@@ -308,13 +314,13 @@ def _parts(model: Model, name: str) -> list[str]:
 def _refuse(model: Model, names: Sequence[str]) -> None:
     """Refuse what linear buckling cannot answer."""
     for name in names:
+        for part in _courses(model, name):
+            raise ModelError(
+                f"buckling: the temperature of case {part!r} has a course in time; state a case with its "
+                "temperature at the instant that is in doubt"
+            )
         for part in _parts(model, name):
             one = model.cases[part]
-            if len(one.times):
-                raise ModelError(
-                    f"buckling: the temperature of case {part!r} has a course in time; state a case with its "
-                    "temperature at the instant that is in doubt"
-                )
             if any(isinstance(s, InertiaRelief) for s in (*model.supports, *one.supports)):
                 raise ModelError(
                     f"buckling: in case {part!r} nothing holds the part (InertiaRelief), so it may turn over "
@@ -371,7 +377,7 @@ def _doubts(case: BucklingCase, which: Which) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _scope(model: Model, names: Sequence[str], work: _Work) -> list[str]:
+def _scope(model: Model, names: Sequence[str], case: object, work: _Work) -> list[str]:
     """What linear buckling of this model leaves out."""
     notes = []
     followers = (Pressure, HydrostaticPressure, Centrifugal)
@@ -387,6 +393,12 @@ def _scope(model: Model, names: Sequence[str], work: _Work) -> list[str]:
                 f"case {name!r}: {' and '.join(sorted(kinds))} keeps the direction it has on the undeformed "
                 "part; that it follows the buckling shape is not included"
             )
+    left_out = [name for name in model.cases if name not in names and _courses(model, name)]
+    if case is None and left_out:
+        notes.append(
+            f"cases {left_out} are left out: their temperature has a course in time; state a case with the "
+            "temperature of the instant that is in doubt"
+        )
     everywhere = [*model.supports, *(s for part in model.cases.values() for s in part.supports)]
     if any(isinstance(s, Symmetry) for s in everywhere):
         notes.append(

@@ -65,14 +65,13 @@ def test_euler_column(element, nu, target, record_property):
 def test_euler_column_of_cells_that_lock(element, record_property):
     """D27 on first-order cells without a remedy against locking: what their two finest meshes converge to."""
     n = {"tetra": (60, 4, 6), "wedge": (50, 4, 6), "pyramid": (40, 4, 6)}[element]
-    sizes = (2, 3) if FULL else (1, 2)
-    # Unlike edges, as the error along and across the column has to shrink at one rate.
+    sizes = (2, 3) if FULL and element == "tetra" else (1, 2)
     loads = [factors(column(element, tuple(k * i for i in n)), count=1)[0] for k in sizes]
     extrapolated = loads[1] + (loads[1] - loads[0]) / ((sizes[1] / sizes[0]) ** 2 - 1)
     record_property("error of the finest", f"{loads[1] / 10360.4 - 1:+.3%}")
     record_property("error of the limit", f"{extrapolated / 10360.4 - 1:+.3%}")
     assert loads[0] > loads[1] > 10360.4
-    assert extrapolated == pytest.approx(10360.4, rel=0.01 if FULL else 0.03)
+    assert extrapolated == pytest.approx(10360.4, rel=0.003 if FULL or element != "tetra" else 0.005)
 
 
 # D28
@@ -215,7 +214,7 @@ def test_ring_under_pressure_of_fixed_direction_buckles_at_four():
 
 
 def test_strip_on_edge_tips_sideways_under_either_sign_of_its_load():
-    """Prandtl 1899; Timoshenko and Gere, sec. 6.3: 4.013 sqrt(E Iy G J) / (L - a)^2, and bending in its plane.
+    """Prandtl 1899; Timoshenko and Gere, sec. 6.3: 4.013 sqrt(E Iy G J) / (L - a)^2, and bent in its plane.
 
     The clamped end cannot warp: a = sqrt(E C / G J) is lost of the length, C = t^3 depth^3 / 144.
     """
@@ -439,6 +438,22 @@ def test_bad_input_is_told(reference):
     heavy = model.with_(materials={"body": elastic(E, 0.3, density=7850.0)}, supports=[dtw.InertiaRelief()])
     with pytest.raises(dtw.ModelError, match="turn over as a whole"):
         dtw.solve_buckling(heavy)
+
+
+def test_cases_over_time_are_left_out_and_told(reference):
+    model, _ = reference
+    hot = dtw.Temperature(
+        dtw.table(over="time", at=["0 s", "9 s"], values=["20 degC", "90 degC"]), reference="20 degC"
+    )
+    both = model.with_(materials={"body": elastic(E, 0.3, expansion=12e-6)}).with_case("warming", [hot])
+    result = dtw.solve_buckling(both, count=1)
+    assert result.cases == ("push",)
+    assert any("'warming'" in note and "course in time" in note for note in result.notes)
+    for options in ({"case": "warming"}, {"dead": "warming"}):
+        with pytest.raises(dtw.ModelError, match="course in time"):
+            dtw.solve_buckling(both, **options)
+    with pytest.raises(dtw.ModelError, match="nothing to multiply"):
+        dtw.solve_buckling(both.with_(load_cases={"warming": [hot]}))
 
 
 def test_yield_before_buckling_is_told():
