@@ -415,8 +415,9 @@ class HarmonicCase(CaseResult):
         In words.
     method : "modal" or "direct"
     residual : float
-        What the full equations leave unbalanced over the load, largest of the frequencies looked at. Modes
-        that are left out show here, also where the loads hardly excite them.
+        By modes: what those left out would add, over the answer, in the energy norm; estimated from what the
+        full equations leave unbalanced, at the lowest and highest frequency and where the answer is largest.
+        Direct: what they leave unbalanced over the load, largest of all frequencies.
     state : LoadCase
         What the part vibrates about.
     info : SolveInfo
@@ -846,12 +847,14 @@ class HarmonicCase(CaseResult):
         for j, errors in self._shape_errors.items():
             if j < len(change):
                 change[j] = -min(_LOWER * errors.energy**2, 0.5)
-        others = tuple(self.softer(share * change) for share in (0.25, 0.5, 0.75, 1.0))
+        others = [self.softer(change)]
+        if np.array_equal(others[0].frequencies, self.frequencies):  # stated ones, not placed at resonances
+            others += [self.softer(share * change) for share in (0.25, 0.5, 0.75)]
         for other in others:
             for kept in ("_shapes", "_other_stress"):  # the shapes are the same
                 if kept in self.__dict__:
                     other.__dict__[kept] = self.__dict__[kept]
-        return others
+        return tuple(others)
 
     def _error_at_frequencies(self, name: str, governing: IntArray) -> FloatArray:
         """Half-width of an envelope without modes.
