@@ -69,6 +69,19 @@ def test_modes_of_a_sector_are_those_of_the_whole_ring(element, sectors, held):
     assert_allclose(a.whole, b.whole, rtol=1e-9)
     assert_allclose(a.shapes.T @ a.dynamics.mass(a.shapes), np.eye(len(a)), atol=1e-8)
     assert max(mode.imbalance for mode in a) < 1e-6
+    assert b.nodal_diameters is None
+
+
+def test_the_table_of_a_ring_tells_nodal_diameters():
+    """Repeated modes are the two phases of one number of diameters; 0 and half the sectors come alone."""
+    case = dtw.solve_modes(one_of(sector("hexahedron20", 6), 6, dtw.FixedSupport(on="xmin")), count=8).modes
+    diameters = np.array(case.nodal_diameters)
+    twice = np.isclose(case.frequencies[:, None], case.frequencies, rtol=1e-8).sum(axis=1) == 2
+    assert set(diameters[twice]) == {1, 2}
+    assert set(diameters[~twice]) == {0, 3}
+    table = case.table()
+    assert "diameters" in str(table)
+    assert [row["nodal_diameters"] for row in table.rows] == diameters.tolist()
 
 
 def test_shapes_span_those_of_the_whole_ring():
