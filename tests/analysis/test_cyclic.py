@@ -305,6 +305,15 @@ def test_symmetries_that_make_no_sense_are_refused(make, message):
         make()
 
 
+def test_buckling_of_a_sector_alone_is_refused():
+    load = [dtw.Centrifugal(speed="3000 rpm", axis="z")]
+    model = one_of(
+        sector("hexahedron", 6), 6, dtw.FixedSupport(on="xmin"), load_cases={"spin": load}
+    )  # fmt: skip
+    with pytest.raises(dtw.ModelError, match="model the whole ring"):
+        dtw.solve_buckling(model)
+
+
 def test_material_axes_have_to_go_around():
     wood = dtw.Orthotropic(
         youngs_modulus=("12 GPa", "1 GPa", "1 GPa"), poissons_ratio=(0.3, 0.3, 0.3),
