@@ -100,8 +100,8 @@ def solve_buckling(
     ring = cyclic_symmetry(model)
     if ring is not None:
         raise ModelError(
-            f"{ring.said}: a sector shows only buckling in which all {ring.sectors} do the same, and others may "
-            "come first; model the whole ring"
+            f"{ring.said}: a sector shows only buckling in which all {ring.sectors} do the same, and "
+            "others may come first; model the whole ring"
         )
     names = _cases_of(model, case, dead)
     _refuse(model, (*names, *(() if dead is None else (dead,))))
