@@ -101,7 +101,7 @@ class Verdict:
             "cases": list(result.cases),
             "modes": _modes_data(result),
             "responses": {
-                name: {"said": str(case).splitlines()[0], "residual": float(case.residual)}
+                name: {"said": _said(name, case), "residual": float(case.residual)}
                 for name, case in getattr(result, "responses", {}).items()
             },
             "steps": {case.name: str(case.steps) for case in cases if hasattr(case, "steps")},
@@ -222,7 +222,8 @@ class Verdict:
             lines.append(f"modes up to {top}; {modes['checked']}")
         lines += [f"response {one['said']}" for one in checks["responses"].values()]
         of_case = {name: f"case {name}: " for name in checks["steps"]} if len(checks["cases"]) > 1 else {}
-        lines += [f"time {of_case.get(name, '')}{steps}" for name, steps in checks["steps"].items()]
+        if modes is None:
+            lines += [f"time {of_case.get(name, '')}{steps}" for name, steps in checks["steps"].items()]
         lines += [f"{row.status}: {row.reason}" for row in self.rows if row.reason]
         lines += [
             f"note: {row.requirement.quantity.label}: {row.value.note}" for row in self.rows if row.value.note
@@ -242,6 +243,12 @@ class Verdict:
         plain: dict[str, Any] = {"color_system": None, "legacy_windows": False, "force_jupyter": False}
         Console(file=out, width=WIDTH, highlight=False, **plain).print(self)
         return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
+
+
+def _said(name: str, case: Any) -> str:
+    """A response in a line: the one of its text that begins with its name."""
+    lines = [line.strip() for line in str(case).splitlines()]
+    return next((line for line in lines if line.startswith(name)), lines[0])
 
 
 def _modes_data(result: Any) -> PlainData | None:

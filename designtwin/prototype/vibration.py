@@ -189,7 +189,7 @@ class VibrationTest(PrototypeTest):
                 f"stress and displacement of {', '.join(self.cases)} are those of the vibration about case "
                 f"{self.prestress!r}; what that case brings itself comes on top"
             )
-        return VibrationResult(self.model, cases, tuple(notes))
+        return VibrationResult(modes.model, cases, tuple(notes))
 
     def _respond(self, name: str, excitation: Excitation, modes: ModalCase) -> CaseResult:
         """The answer to one excitation, from the modes that all share."""
@@ -204,22 +204,23 @@ class VibrationTest(PrototypeTest):
 
     def _captured(self, modes: ModalCase) -> Iterator[str]:
         """A note for each direction in which the base moves and modes hold too little of the mass."""
-        said = set()
+        moved: dict[tuple[float, ...], list[str]] = {}
         for name, excitation in self.cases.items():
             for one in excitation.inputs:
-                if not one.is_base or (name, one.direction) in said:
-                    continue
-                said.add((name, one.direction))
-                along = np.asarray(one.direction, np.float64)
-                whole = float(along**2 @ modes.whole[:3])
-                taking_part = modes.participation[:, :3] @ along
-                share = float(taking_part @ taking_part) / whole if whole > 0.0 else 1.0
-                if share < _CAPTURED:
-                    held = show(share, "share", digits=2)
-                    yield (
-                        f"case {name}: the {len(modes)} modes have {held} of the mass along "
-                        f"{_direction(along)}; the rest answers as if at rest"
-                    )
+                if one.is_base:
+                    moved.setdefault(tuple(one.direction), []).append(name)
+        for direction, names in moved.items():
+            along = np.asarray(direction, np.float64)
+            whole = float(along**2 @ modes.whole[:3])
+            taking_part = modes.participation[:, :3] @ along
+            share = float(taking_part @ taking_part) / whole if whole > 0.0 else 1.0
+            if share < _CAPTURED:
+                held = show(share, "share", digits=2)
+                many = "mode has" if len(modes) == 1 else f"{len(modes)} modes have"
+                yield (
+                    f"{', '.join(dict.fromkeys(names))}: the {many} {held} of the mass along "
+                    f"{_direction(along)}; the rest answers as if at rest"
+                )
 
 
 def _direction(along: Any) -> str:

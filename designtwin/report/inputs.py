@@ -200,14 +200,18 @@ def checks_block(verdict: Any, checks: Mapping[str, Any]) -> Block:
     result = verdict.result
     for name in result.cases:
         case = result[name]
-        rows.append([f"load case {name}", _moved(case)])
+        if getattr(result, "physics", "") not in ("vibration", "buckling"):
+            rows.append([f"load case {name}", _moved(case)])
     rows.append(["time", f"{float(checks['seconds']):.1f} s"])
     rows.append(["model SHA-256", result.model.content_hash()])
     return {"kind": "facts", "title": "Checks", "rows": rows}
 
 
 def _balance_row(result: Any, imbalance: float) -> list[str]:
-    if getattr(result, "physics", "") != "thermal":
+    physics = getattr(result, "physics", "")
+    if physics == "vibration":
+        return ["balance of inertia and reactions", f"{imbalance:.1e} of the largest force"]
+    if physics != "thermal":
         return ["balance of loads and reactions", f"{imbalance:.1e} of the largest force"]
     over_time = any(hasattr(result[name], "history") for name in result.cases)
     what = "heat put in and heat stored" if over_time else "heat put in and heat taken away"

@@ -29,7 +29,7 @@ from designtwin import __version__
 from designtwin.errors import DesignTwinError, PictureError
 from designtwin.io.files import atomic
 from designtwin.progress import track
-from designtwin.report import inputs
+from designtwin.report import inputs, vibration
 from designtwin.requirements import FieldQuantity
 from designtwin.typing import PlainData
 from designtwin.units import show_time
@@ -285,6 +285,7 @@ def _verdict_blocks(verdict: Any, pictures: _Pictures, shown: set[str], verdicts
     if reasons or data["notes"]:
         blocks.append({"kind": "list", "title": "Notes", "items": [*reasons, *data["notes"]]})
     blocks += _field_pictures(verdict, pictures)
+    blocks += vibration.blocks(verdict, pictures)
     blocks += _course_blocks(verdict, pictures)
     if data["failure_zones"]:
         blocks.append(_zone_table(verdict))
@@ -328,18 +329,20 @@ def _field_pictures(verdict: Any, pictures: _Pictures) -> list[Block]:
     names: dict[Any, str] = {}
     for row in rows:
         quantity = row.requirement.quantity
-        name = pictures.artist.field_name(quantity) or quantity
+        # Of random responses the field alone is one standard deviation.
+        name = (
+            quantity if getattr(quantity, "sigma", None) else pictures.artist.field_name(quantity) or quantity
+        )
         names.setdefault(name, f"{row.requirement}: {row.status}")
     strong = any(name in ("safety_factor", "von_mises") or not isinstance(name, str) for name in names)
-    if strong and "von_mises" not in names and hasattr(_first_case(verdict), "von_mises"):
+    physics = getattr(verdict.result, "physics", "")
+    if strong and "von_mises" not in names and physics == "static":
         names["von_mises"] = "Von Mises stress"
+    if not names and physics in ("vibration", "buckling"):
+        return []  # their shapes have pictures of their own
     if not names:
         names[pictures.artist.default_name(verdict)] = ""
     return _some(*(pictures.draw("plot_field", verdict, name, caption=text) for name, text in names.items()))
-
-
-def _first_case(verdict: Any) -> Any:
-    return verdict.result[verdict.result.cases[0]]
 
 
 def _zone_table(verdict: Any) -> Block:

@@ -160,7 +160,7 @@ def test_too_little_mass_in_the_modes_is_told():
         damping="2 %",
         cases={"sweep": SWEEP},
     )
-    assert any("the 1 modes have 61 % of the mass along z" in note for note in test.run().notes)
+    assert any("the mode has 61 % of the mass along z" in note for note in test.run().notes)
 
 
 def test_tension_raises_a_frequency_and_pressure_lowers_it():
