@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar, Protocol
 
@@ -29,6 +29,7 @@ ENERGIES = {
     "input": ("work of the excitation", "energy"),
 }
 """What of the energy is kept over time, in words and by dimension."""
+_FEW = 3  # instants whose stress is recovered one by one
 _VECTORS = {
     "displacement": ("Displacement", "length", "u"),
     "velocity": ("Velocity", "velocity", "v"),
@@ -172,17 +173,34 @@ class AboutState(StaticCase):
 class DynamicInstant(AboutState, StaticInstant):
     """One instant of a motion.
 
+    Displacement is that about the base. What few ask for, `velocity`, `acceleration`, `reactions` and
+    `applied`, is made when it is.
+
     Parameters
     ----------
     velocity : float64[n_points, 3]
-        m/s, about the base, as is the displacement.
+        m/s, about the base.
     acceleration : float64[n_points, 3]
         m/s^2, that of the base added.
     """
 
-    velocity: FloatArray
-    acceleration: FloatArray
+    reactions: FloatArray = field(init=False)
+    applied: FloatArray = field(init=False)
+    applied_moment: FloatArray = field(init=False)
+    velocity: FloatArray = field(init=False)
+    acceleration: FloatArray = field(init=False)
     _course: DynamicsCase
+    _rates: Callable[[], tuple[FloatArray, FloatArray]]
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("velocity", "acceleration"):
+            made: dict[str, FloatArray] = dict(zip(("velocity", "acceleration"), self._rates(), strict=True))
+        elif name in ("reactions", "applied", "applied_moment"):
+            made = self._course._forces(self)
+        else:
+            raise AttributeError(f"{type(self).__name__} has no {name!r}")
+        self.__dict__.update(made)
+        return made[name]
 
     @cached_property
     def _nodal(self) -> FloatArray:
@@ -218,7 +236,7 @@ class DynamicInstant(AboutState, StaticInstant):
     def displacement_error(self) -> FloatArray:
         """Half-width of the displacement, float64[n_points], m: of the mesh, and of the steps in time."""
         error = super().displacement_error
-        return error + self._course.time_error * self._course.farthest
+        return error + self._course.time_error * self._course._most
 
     def __repr__(self) -> str:
         return f"<DynamicInstant of {self.name!r} at {show_time(self.time or 0.0)}>"
@@ -246,7 +264,8 @@ class DynamicsCase(StaticHistory):
     steps : StepRecord
         Errors over the largest displacement.
     time_error : float
-        Estimated error of all steps, over the largest displacement.
+        Errors of all steps, over the largest displacement: by modes what the excitation leaves straight lines
+        by, else their sum, as if none met another the other way.
     damping : str
         In words.
     """
@@ -256,6 +275,7 @@ class DynamicsCase(StaticHistory):
     stored: Frames
     drive: Drive
     rayleigh: tuple[float, float] = (0.0, 0.0)
+    _asked: set[int] = field(default_factory=set, init=False)
     steps: StepRecord
     time_error: float
     damping: str = ""
@@ -296,29 +316,36 @@ class DynamicsCase(StaticHistory):
             for what in ("displacement", "velocity", "acceleration")
         )
         base = (1.0 - s) * self._base(left) + s * self._base(left + 1)
-        return self._made(t, _cubic(s, h, d, v), _cubic(s, h, v, a), (1.0 - s) * a[0] + s * a[1], base, -1)
+        moves = _cubic(s, h, v, a), (1.0 - s) * a[0] + s * a[1] + base
+        return self._made(t, _cubic(s, h, d, v), lambda: moves, -1)
 
     def _instant(self, i: int) -> DynamicInstant:
-        d, v, a = (self.motion.nodal(i, what) for what in ("displacement", "velocity", "acceleration"))
-        return self._made(float(self.times[i]), d, v, a, self._base(i), i)
+        def rates() -> tuple[FloatArray, FloatArray]:
+            return self.motion.nodal(i, "velocity"), self.motion.nodal(i, "acceleration") + self._base(i)
+
+        return self._made(float(self.times[i]), self.motion.nodal(i, "displacement"), rates, i)
 
     def _base(self, i: int) -> FloatArray:
         return self.stored.array(i, "base")
 
     def _made(
-        self, time: float, d: FloatArray, v: FloatArray, a: FloatArray, base: FloatArray, number: int
+        self, time: float, d: FloatArray, rates: Callable[[], tuple[FloatArray, FloatArray]], number: int
     ) -> DynamicInstant:
-        external = self.drive.external(time)
-        a = a + base
+        return DynamicInstant(
+            name=self.name, model=self.model, recovery=self.recovery, displacement=d,
+            residual=self.residual, imbalance=self.imbalance, info=self.info, case=self.case, time=time,
+            _number=number, _course=self, _rates=rates,
+        )  # fmt: skip
+
+    def _forces(self, at: DynamicInstant) -> dict[str, FloatArray]:
+        """Forces of supports and loads at an instant."""
+        external = self.drive.external(float(at.time or 0.0))
         mass, stiffness = self.rayleigh
+        d, v, a = at.displacement, at.velocity, at.acceleration
         inertia = self.dynamics.inertia(a + mass * v if mass else a)
         reactions = self.dynamics.support_forces(d + stiffness * v if stiffness else d, external - inertia)
-        return DynamicInstant(
-            name=self.name, model=self.model, recovery=self.recovery, displacement=d, velocity=v,
-            acceleration=a, reactions=reactions, applied=external.sum(axis=0),
-            applied_moment=np.cross(self.mesh.points, external).sum(axis=0), residual=self.residual,
-            imbalance=self.imbalance, info=self.info, case=self.case, time=time, _number=number, _course=self,
-        )  # fmt: skip
+        moment = np.cross(self.mesh.points, external).sum(axis=0)
+        return {"reactions": reactions, "applied": external.sum(axis=0), "applied_moment": moment}
 
     # Stress of many instants
 
@@ -340,8 +367,11 @@ class DynamicsCase(StaticHistory):
         )  # fmt: skip
 
     def _nodal_of(self, i: int) -> FloatArray | None:
-        """Stress at an instant from that of the shapes, where that is known; else None."""
-        if i < 0 or "_shape_stress" not in self.__dict__:
+        """Stress at an instant from that of the shapes, once several instants were asked for; else None."""
+        if i < 0 or not isinstance(self.motion, ModalMotion):
+            return None
+        self._asked.add(i)
+        if len(self._asked) <= _FEW:
             return None
         return np.asarray(np.tensordot(self.stored.array(i, "displacement"), self._shape_stress, 1))
 
@@ -408,8 +438,6 @@ class DynamicsCase(StaticHistory):
             for i in range(len(self.times)):
                 yield self._vector(i, name, rows)
             return
-        if isinstance(self.motion, ModalMotion):
-            self._shape_stress  # noqa: B018  # from here on instants take their stress from it
         yield from super()._each(name, rows)
 
     def _vector(self, i: int, name: str, rows: IntArray | None) -> FloatArray:
@@ -445,6 +473,12 @@ class DynamicsCase(StaticHistory):
         """The largest displacement of all instants, m."""
         return float(self.largest.max())
 
+    @cached_property
+    def _most(self) -> float:
+        """The largest displacement when the part holds most energy, m."""
+        i = int(np.argmax(self.energy.strain))
+        return float(np.linalg.norm(self.motion.nodal(i, "displacement"), axis=1).max())
+
     def __repr__(self) -> str:
         return (
             f"<DynamicsCase {self.name!r}: {len(self.times)} instants to "
@@ -457,10 +491,9 @@ class DynamicsCase(StaticHistory):
         acceleration = self.history(name="acceleration")
         stress = self.history(name="von_mises")
         k, j = int(np.argmax(acceleration.values)), int(np.argmax(stress.values))
-        lines = [f"  {self.name}: {len(self.times)} instants to {show_time(span)}; {self.info.solver}"]
-        lines.append(f"    excitation  {self.drive.excitation.said}; damping {self.damping or 'none'}")
         return [
-            *lines,
+            f"{self.name}: {self.drive.excitation.said}; {len(self.times)} instants to {show_time(span)}",
+            f"    by          {self.info.solver}; damping {self.damping or 'none stated'}",
             f"    energy      {self.energy}",
             f"    largest     displacement {show(float(self.largest[i]), 'length')} at "
             f"{show_time(float(self.times[i]), span)}, acceleration "
@@ -470,7 +503,7 @@ class DynamicsCase(StaticHistory):
         ]
 
     def __str__(self) -> str:
-        return "\n".join(["motion over time", *self.told()])
+        return "\n".join(self.told())
 
 
 def _lengths(values: FloatArray, ndim: int) -> FloatArray:
