@@ -20,6 +20,7 @@ from designtwin.assembly import (
     elastic_tensors,
     static_topology,
 )
+from designtwin.assembly.cyclic import cyclic_symmetry
 from designtwin.assembly.inertia import stress_stiffness_terms
 from designtwin.assembly.matrices import stiffness_of
 from designtwin.assembly.systems import coarsening_of, system_of, turned
@@ -96,6 +97,12 @@ def solve_buckling(
         raise ModelError(f"which={which!r}: say 'positive', 'negative' or 'both'")
     if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1:
         raise ModelError(f"count={count!r}: how many buckling factors are wanted? A whole number from 1 on")
+    ring = cyclic_symmetry(model)
+    if ring is not None:
+        raise ModelError(
+            f"{ring.said}: a sector shows only buckling in which all {ring.sectors} do the same, and "
+            "others may come first; model the whole ring"
+        )
     names = _cases_of(model, case, dead)
     _refuse(model, (*names, *(() if dead is None else (dead,))))
     some = _only(model, (*names, *(() if dead is None else (dead,))))

@@ -298,7 +298,7 @@ def _by_modes(space: ModalSpace, f: FloatArray, loads: _Loads, factors: ComplexA
     extra = space.shapes.shape[1] - len(space.modes)
     notes = (f"{len(space.modes)} modes, {extra} static shapes",)
     return _Answer(
-        space.shapes, y, put_in, dissipated, _unbalanced(space, omega, loads, factors, y),
+        space.shapes, y, put_in, dissipated, _left_out(space, omega, loads, factors, y),
         "modal superposition", notes,
     )  # fmt: skip
 
@@ -313,26 +313,31 @@ def _form(matrix: FloatArray, y: ComplexArray) -> FloatArray:
     return np.asarray(np.einsum("fr,fr->f", y.conj(), y @ matrix).real)
 
 
-def _unbalanced(
+def _left_out(
     space: ModalSpace, omega: FloatArray, loads: _Loads, factors: ComplexArray, y: ComplexArray
 ) -> float:
-    """Residual of the full equations over the load at a few frequencies, the largest answer among them."""
+    """What modes left out would add, over the answer, in the energy norm, at a few frequencies.
+
+    They are stiff, so that they answer what the full equations leave unbalanced as statics do.
+    """
     dynamics = space.dynamics
-    size = np.linalg.norm(y * np.sqrt(space.stiffness), axis=1)
-    picked = {0, len(omega) - 1, *np.argsort(-size)[: _LOOKED_AT - 2].tolist()}
-    diagonal = np.abs(dynamics.system().diagonal())
-    scale = np.sqrt(np.where(diagonal > 0.0, diagonal, diagonal.max(initial=0.0) or 1.0))
-    worst = 0.0
-    for i in sorted(picked):
-        force = loads.on_q @ factors[i]
-        most = float(np.linalg.norm(force / scale))
-        if most == 0.0:
-            continue
+    energy = 0.5 * np.einsum("fr,r->f", np.abs(y) ** 2, space.stiffness)
+    picked = sorted({0, len(omega) - 1, *np.argsort(-energy)[: _LOOKED_AT - 2].tolist()})
+    picked = [i for i in picked if energy[i] > 0.0]
+    if not picked:
+        return 0.0
+    rests = []
+    for i in picked:
         q = (space.shapes @ y[i]).astype(np.complex128)
-        rest = force - dynamics.stiffness(q) + omega[i] ** 2 * dynamics.mass(q)
-        rest = np.where(dynamics.free, rest - space.damping_force(float(omega[i]), q, y[i]), 0.0)
-        worst = max(worst, float(np.linalg.norm(rest / scale)) / most)
-    return worst
+        rest = loads.on_q @ factors[i] - dynamics.stiffness(q) + omega[i] ** 2 * dynamics.mass(q)
+        rests.append(np.where(dynamics.free, rest - space.damping_force(float(omega[i]), q, y[i]), 0.0))
+    columns = np.stack([part for rest in rests for part in (rest.real, rest.imag)], axis=1)
+    if dynamics.rigid.shape[1]:  # rigid motions are all among the modes
+        columns = columns - dynamics.mass(dynamics.rigid) @ (dynamics.rigid.T @ columns)
+    if not columns.any():
+        return 0.0
+    added = 0.5 * np.einsum("ik,ik->k", columns, dynamics.solve(columns)).reshape(-1, 2).sum(axis=1)
+    return float(np.sqrt(np.maximum(added, 0.0) / energy[picked]).max())
 
 
 def _directly(

@@ -24,7 +24,7 @@ from designtwin.assembly.inertia import StressAt
 from designtwin.errors import ModelError
 from designtwin.mesh.mesh import Group, Mesh
 from designtwin.mesh.selections import everything
-from designtwin.model.connections import Connection, CyclicSymmetry, Equations
+from designtwin.model.connections import Connection, CyclicSymmetry, Equations, with_axis
 from designtwin.model.coordinates import rotate_stiffness
 from designtwin.model.domains import NodalMatrices
 from designtwin.model.loads import Centrifugal
@@ -200,17 +200,14 @@ class CyclicLink(Connection):
         follower = (3 * n * np.arange(c)[:, None, None] + 3 * found.nodes[:, None] + np.arange(3)).ravel()
         one = sparse.csr_array((np.ones(3 * k * c), (np.arange(3 * k * c), follower)), shape=many.shape)
         rows = np.flatnonzero(np.tile(np.arange(3) < d, k * c))
-        # A node on the axis is its own partner: its equations say what of it stays.
-        own = np.asarray(found.weights[np.arange(k), found.nodes] != 0.0).ravel()
-        own = np.tile(np.repeat(own, 3), c)
         matrix = (one - many).tocsr()[rows]
         matrix.data[np.abs(matrix.data) < 1e-14] = 0.0
         matrix.eliminate_zeros()
-        return Equations(
-            matrix, np.zeros(len(rows)), np.where(own, -1, follower)[rows], False,
-            np.tile(np.repeat(found.weight, d), c),
+        link = Equations(
+            matrix, np.zeros(len(rows)), follower[rows], False, np.tile(np.repeat(found.weight, d), c),
             sparse.kron(sparse.eye_array(c), sparse.kron(found.beside, sparse.eye_array(d)), format="csr"),
         )  # fmt: skip
+        return with_axis(link, home, symmetry.on_axis(home), np.kron(mixed, symmetry.turn))
 
     @property
     def said(self) -> str:

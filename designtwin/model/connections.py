@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -414,11 +414,13 @@ class Periodic(Connection):
         out = _following(
             n, found, weights, range(model.dimension), np.tile(jump, len(found.nodes))
         )  # fmt: skip
-        if self.angle is None:
-            return out
-        # A node on the axis is its own partner: its equation says in which direction it stays.
-        own = np.abs(out.matrix[np.arange(len(out.follower)), out.follower] - 1.0) > 1e-9
-        return replace(out, follower=np.where(own, -1, out.follower))
+        return out if self.angle is None else with_axis(out, model, self.on_axis(model), self._turn())
+
+    def on_axis(self, model: Model) -> IntArray:
+        """Nodes that both faces have: those on the axis, their own partners. Sorted, int64[k]."""
+        first, second = (_facets(model, on, self.said) for on in (self.a, self.b))
+        of = model.mesh.nodes_of_facets
+        return np.intersect1d(of(first), of(second))
 
     def heat_equations(self, model: Model) -> Equations:
         return _heat_following(model.mesh.n_points, self.coupling(model))
@@ -488,6 +490,8 @@ class CyclicSymmetry(Connection):
             raise ModelError(f"{self.said}: an axisymmetric model is the whole ring already")
         if model.dimension == 2 and abs(self.axis[2]) != 1.0:
             raise ModelError(f"{self.said}: a plane model turns about z only; give axis='z'")
+        for on in (self.low, self.high):
+            _facets(model, on, self.said)
         try:
             return self._turned(self.low, self.high).coupling(model)
         except ModelError as error:
@@ -505,6 +509,10 @@ class CyclicSymmetry(Connection):
                 "exchange low and high, or turn the axis round"
             ) from None
 
+    def on_axis(self, model: Model) -> IntArray:
+        """Nodes that both cuts have: those on the axis. Sorted, int64[k]."""
+        return self._turned(self.low, self.high).on_axis(model)
+
     def equations(self, model: Model) -> Equations:
         self.coupling(model)
         return self._turned(self.low, self.high).equations(model)
@@ -517,6 +525,44 @@ class CyclicSymmetry(Connection):
         super().check(model)
         if sum(isinstance(one, CyclicSymmetry) for one in model.connections) > 1:
             raise ModelError(f"{self.said}: a model is a sector of one ring; state one CyclicSymmetry")
+
+
+def with_axis(out: Equations, model: Model, nodes: IntArray, turn: FloatArray) -> Equations:
+    """Equations of a turn and those of nodes on its axis, which say what of them stays: u = turn u.
+
+    Parameters
+    ----------
+    nodes : int64[k]
+    turn : float64[3 c, 3 c]
+        Of the displacements of a node in each of c copies of the mesh.
+    """
+    from scipy import sparse
+
+    c, d, n = len(turn) // 3, model.dimension, model.mesh.n_points
+    if not len(nodes):
+        return out
+    rest = np.eye(3 * c) - turn
+    rest[np.abs(rest) < _SMALL] = 0.0
+    rows = [i for i in range(3 * c) if i % 3 < d and rest[i].any()]
+    column = 3 * n * (np.arange(3 * c) // 3) + np.arange(3 * c) % 3 + 3 * nodes[:, None]
+    k, width = len(nodes) * len(rows), out.matrix.shape[1]
+    own = sparse.csr_array(
+        (
+            np.tile(rest[rows].ravel(), len(nodes)),
+            np.repeat(column, len(rows), axis=0).ravel(),
+            3 * c * np.arange(k + 1),
+        ),
+        shape=(k, width),
+    )
+    own.eliminate_zeros()
+    assert out.weight is not None  # bonds have areas
+    assert out.beside is not None
+    return Equations(
+        sparse.vstack([out.matrix, own], format="csr"), np.concatenate([out.value, np.zeros(k)]),
+        np.concatenate([out.follower, np.full(k, -1)]), out.firm,
+        np.concatenate([out.weight, np.zeros(k)]),
+        sparse.block_diag([out.beside, sparse.csr_array((k, k))], format="csr"),
+    )  # fmt: skip
 
 
 # Links

@@ -538,6 +538,7 @@ class _Reader:
             if name in model.cases or name in model.combinations:
                 self.fail(at, f"{name!r} is a load case and an excitation; name one of them otherwise")
             made[name] = self.excitation(given, at, model.mesh)
+            self.told(at, made[name].check, model)
         return made
 
     def excitation(self, given: Any, at: _Path, mesh: Mesh) -> Any:
@@ -708,16 +709,21 @@ class _Reader:
             if "vibration" not in asked:
                 self.fail(("excitations", next(iter(excitations))), _STRAY["excitations"])
             taken["vibration"]["cases"] = excitations
-        made: list[PrototypeTest] = []
-        for need, test in _TESTS.items():
-            if need in asked:
-                at: _Path = ("test",) if need == "thermal" and taken[need] else ("requirements",)
-                made.append(
-                    self.told(
-                        at, test, model, requirements=asked[need], solver=solver, name=name, **taken[need]
-                    )
-                )
-        return tuple(made)
+        return tuple(
+            self.test(need, model, asked[need], solver, name, taken[need]) for need in _TESTS if need in asked
+        )
+
+    def test(
+        self, need: str, model: Model, asked: Sequence[Requirement], solver: Any, name: str,
+        options: Mapping[str, Any],
+    ) -> PrototypeTest:  # fmt: skip
+        """One test; what it says about an option gets the line of that option."""
+        try:
+            return _TESTS[need](model, requirements=asked, solver=solver, name=name, **options)
+        except DesignTwinError as error:
+            at: _Path = ("test",) if need == "thermal" and options else ("requirements",)
+            named = next((key for key in options if re.match(rf"{key}\b", str(error))), None)
+            raise ModelError(self.where(at if named is None else ("test", named)) + str(error)) from error
 
     def option(self, key: str, given: Any) -> Any:
         """One entry of [test]."""

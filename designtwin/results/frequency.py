@@ -415,8 +415,9 @@ class HarmonicCase(CaseResult):
         In words.
     method : "modal" or "direct"
     residual : float
-        What the full equations leave unbalanced over the load, largest of the frequencies looked at. Modes
-        that are left out show here, also where the loads hardly excite them.
+        By modes: what those left out would add, over the answer, in the energy norm; estimated from what the
+        full equations leave unbalanced, at the lowest and highest frequency and where the answer is largest.
+        Direct: what they leave unbalanced over the load, largest of all frequencies.
     state : LoadCase
         What the part vibrates about.
     info : SolveInfo
@@ -804,10 +805,11 @@ class HarmonicCase(CaseResult):
             out += amount[governing, j] * (errors.displacement if moves else errors.stress)
         if name == "von_mises":
             out *= np.sqrt(1.5)
-        other = self._softened
-        if other is not None:
-            out += np.abs(_sizes(other._envelope(name)[0]) - _sizes(self._envelope(name)[0]))
-        return out
+        own = _sizes(self._envelope(name)[0])
+        off = np.zeros(len(own))
+        for other in self._softened:
+            np.maximum(off, np.abs(_sizes(other._envelope(name)[0]) - own), out=off)
+        return out + off
 
     @cached_property
     def _counting(self) -> IntArray:
@@ -834,19 +836,25 @@ class HarmonicCase(CaseResult):
         }
 
     @cached_property
-    def _softened(self) -> HarmonicCase | None:
-        """The answer of modes as low as the errors of their shapes allow."""
+    def _softened(self) -> tuple[HarmonicCase, ...]:
+        """Answers of modes as low as the errors of their shapes allow, and of some between.
+
+        A resonance may pass a frequency on its way down, which a sweep with many sees anyway.
+        """
         if self.softer is None or self.modes is None:
-            return None
+            return ()
         change = np.zeros(len(self.modes))
         for j, errors in self._shape_errors.items():
             if j < len(change):
                 change[j] = -min(_LOWER * errors.energy**2, 0.5)
-        other = self.softer(change)
-        for kept in ("_shapes", "_other_stress"):  # the shapes are the same
-            if kept in self.__dict__:
-                other.__dict__[kept] = self.__dict__[kept]
-        return other
+        others = [self.softer(change)]
+        if np.array_equal(others[0].frequencies, self.frequencies):  # stated ones, not placed at resonances
+            others += [self.softer(share * change) for share in (0.25, 0.5, 0.75)]
+        for other in others:
+            for kept in ("_shapes", "_other_stress"):  # the shapes are the same
+                if kept in self.__dict__:
+                    other.__dict__[kept] = self.__dict__[kept]
+        return tuple(others)
 
     def _error_at_frequencies(self, name: str, governing: IntArray) -> FloatArray:
         """Half-width of an envelope without modes.

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from designtwin.assembly.cyclic import CyclicDynamics
 from designtwin.assembly.dynamics import Dynamics
 from designtwin.errors import RequirementError
 from designtwin.model.model import LoadCase, Model
@@ -322,26 +323,40 @@ class ModalCase(CaseResult):
             words = "".join(sorted(words + "xyz"[order[1]]))
         return f"{name}, {words}" if name else words
 
+    @cached_property
+    def nodal_diameters(self) -> tuple[int, ...] | None:
+        """Of every mode of a ring of equal sectors; None of any other part."""
+        if not isinstance(self.dynamics, CyclicDynamics):
+            return None
+        return tuple(self.dynamics.nodal_diameters(phi) for phi in self.shapes.T)
+
     def table(self) -> Table:
         """Frequencies, effective masses (per cent of the whole) and what moves."""
         seen = [k for k in range(6) if self.whole[k] > 0.0]
         headings = ["mode", "frequency", *(f"{DIRECTIONS[k]} %" for k in seen), "moves"]
+        diameters = self.nodal_diameters
+        if diameters is not None:
+            headings.insert(2, "diameters")
         cells, rows = [], []
         for i, frequency in enumerate(self.frequencies):
             rigid = i < self.n_rigid
             moves = self.moving(i)
             shares = [f"{100.0 * self.shares[i, k]:.1f}" for k in seen]
             cells.append([str(i + 1), "0 (rigid)" if rigid else show(frequency, "frequency"), *shares, moves])
+            if diameters is not None:
+                cells[-1].insert(2, str(diameters[i]))
             rows.append(
                 {
                     "mode": i + 1, "frequency": float(frequency), "is_rigid": rigid, "moves": moves,
                     "effective_mass": dict(zip(DIRECTIONS, self.effective_mass[i].tolist(), strict=True)),
                     "share": dict(zip(DIRECTIONS, self.shares[i].tolist(), strict=True)),
                     "residual": float(self.residuals[i]),
+                    **({} if diameters is None else {"nodal_diameters": diameters[i]}),
                 }
             )  # fmt: skip
         total = self.shares.sum(axis=0)
-        cells.append(["sum", "", *(f"{100.0 * total[k]:.1f}" for k in seen), ""])
+        blank = [""] if diameters is None else ["", ""]
+        cells.append(["sum", *blank, *(f"{100.0 * total[k]:.1f}" for k in seen), ""])
         notes = [
             f"effective mass in % of {show(self.dynamics.total_mass, 'mass')} and of the inertia about the "
             "center of gravity",

@@ -116,6 +116,23 @@ def test_modes_and_a_static_shape_are_close_to_the_full_equations_in_the_band():
     assert np.abs(a - b).max() < 2e-3 * np.abs(b).max()
 
 
+@pytest.mark.parametrize("supports", [[dtw.FixedSupport(on="xmin")], []], ids=["held", "free"])
+def test_what_modes_leave_out_is_estimated(supports):
+    """Against the full equations, in the energy norm, at half the last frequency: to a factor of 1.5."""
+    model = bracket(supports=supports)
+    modes = dtw.solve_modes(model, count=5).modes
+    at = 0.5 * float(modes.frequencies[-1])
+    stated, sweep = dtw.structural("4 %"), dtw.harmonic("top", frequencies=[at])
+    found = dtw.solve_harmonic(model, sweep, damping=stated, modes=modes)
+    full = dtw.solve_harmonic(model, sweep, damping=stated, modes=modes, method="direct")
+    q = [c.basis @ c.coordinates[0] for c in (found, full)]
+    stiffness = modes.dynamics.stiffness
+    energy = [float((x.conj() @ stiffness(x)).real) for x in (q[1] - q[0], q[0])]
+    true = np.sqrt(energy[0] / energy[1])
+    assert 1e-4 < true < 0.5
+    assert true / 1.5 < found.residual < 1.5 * true
+
+
 # Laws
 
 
