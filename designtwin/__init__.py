@@ -73,7 +73,8 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     "study": ("Study", "variable"),
     "edge": (
         "animate", "compare", "plot", "plot_campbell", "plot_check", "plot_heat_balance", "plot_history",
-        "plot_mesh", "plot_model", "plot_psd", "plot_response", "plot_shock_spectrum", "plot_times",
+        "plot_mesh", "plot_model", "plot_modes", "plot_psd", "plot_response", "plot_shock_spectrum",
+        "plot_times",
         "write_report",
     ),
     "io": ("read_mesh", "write_mesh"),

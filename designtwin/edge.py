@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "animate", "compare", "plot", "plot_campbell", "plot_check", "plot_heat_balance", "plot_history",
-    "plot_mesh", "plot_model", "plot_psd", "plot_response", "plot_shock_spectrum", "plot_times",
+    "plot_mesh", "plot_model", "plot_modes", "plot_psd", "plot_response", "plot_shock_spectrum", "plot_times",
     "plot_verdict", "report", "write_report",
 ]  # fmt: skip
 
@@ -52,6 +52,13 @@ def plot_heat_balance(case: Any, **options: Any) -> Picture:
     from designtwin.viz import plot_heat_balance as draw
 
     return draw(case, **options)
+
+
+def plot_modes(modes: Any, name: str = "shape", **options: Any) -> Picture:
+    """Draw the first modes side by side; see `designtwin.viz.plot_modes`."""
+    from designtwin.viz import plot_modes as draw
+
+    return draw(modes, name, **options)
 
 
 def plot_response(responses: Any, **options: Any) -> Picture:

@@ -9,12 +9,12 @@ from typing import ClassVar, overload
 
 import numpy as np
 
-from designtwin.assembly import CellBlock, PointTables, strain_at
 from designtwin.errors import DesignTwinError
 from designtwin.model.model import Model
 from designtwin.results.common import CaseResult, Field, Result, SolveInfo
 from designtwin.results.places import part_of_nodes
 from designtwin.results.recovery import Recovery
+from designtwin.results.shapes import Shape
 from designtwin.results.static import StaticCase
 from designtwin.results.tables import Table
 from designtwin.typing import FloatArray
@@ -22,7 +22,7 @@ from designtwin.units import show
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
-class BucklingMode(StaticCase):
+class BucklingMode(Shape):
     """One way in which a part buckles: a shape without a size of its own, scaled to at most 1 m.
 
     As a state it has the strain and the stress of that shape, without those of the load.
@@ -58,16 +58,6 @@ class BucklingMode(StaticCase):
         Source: Strang and Fix, An Analysis of the Finite Element Method (1973), sec. 6.3.
         """
         return abs(self.factor) * (4.0 * self.energy_error**2 + self.residual)
-
-    def _at_tables(self, block: CellBlock, at: PointTables) -> tuple[FloatArray, FloatArray]:
-        strain, stress = super()._at_tables(block, at)
-        assert self.case is not None
-        if self.case.temperature is None:
-            return strain, stress
-        # The temperature sets the stiffness; its expansion belongs to the load, not to the shape.
-        rest = np.zeros_like(self.displacement)
-        strain_then, stress_then = strain_at(self.model, self.case, block, at, rest)
-        return strain - strain_then, stress - stress_then
 
     @cached_property
     def node(self) -> int:

@@ -9,7 +9,6 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from designtwin.assembly.cells import CellBlock, PointTables, strain_at
 from designtwin.assembly.dynamics import Dynamics
 from designtwin.model.excitation import Excitation
 from designtwin.results import stress as tensor
@@ -17,7 +16,7 @@ from designtwin.results.common import Field
 from designtwin.results.frames import Frames
 from designtwin.results.history import StaticHistory, StaticInstant
 from designtwin.results.modal_stress import modal_stress, row_chunks
-from designtwin.results.static import StaticCase
+from designtwin.results.shapes import AboutState
 from designtwin.results.transient import Instants, StepRecord, time_within
 from designtwin.typing import FloatArray, IntArray
 from designtwin.units import show, show_time
@@ -155,18 +154,6 @@ class ModalMotion:
     def amplitudes(self, what: str) -> FloatArray:
         """Of all instants, float64[m, k]."""
         return np.stack([self.stored.array(i, what) for i in range(len(self.stored))], axis=1)
-
-
-class AboutState(StaticCase):
-    """A static answer about a state that may be warm: the state's own thermal strain is none of its own."""
-
-    def _at_tables(self, block: CellBlock, at: PointTables) -> tuple[FloatArray, FloatArray]:
-        assert self.case is not None
-        strain, stress = strain_at(self.model, self.case, block, at, self.displacement)
-        if self.case.temperature is None:
-            return strain, stress
-        rest, its_stress = strain_at(self.model, self.case, block, at, np.zeros_like(self.displacement))
-        return strain - rest, stress - its_stress
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)

@@ -24,11 +24,11 @@ from designtwin.model.coordinates import unit_vector
 from designtwin.model.model import LoadCase, Model
 from designtwin.results import stress as tensor
 from designtwin.results.common import CaseResult, Field, SolveInfo
-from designtwin.results.dynamics import AboutState
 from designtwin.results.modal import ModalCase, ShapeErrors
 from designtwin.results.modal_stress import modal_stress, row_chunks
 from designtwin.results.places import mean_weights, rows_of
 from designtwin.results.recovery import Recovery
+from designtwin.results.shapes import AboutState
 from designtwin.results.static import StaticCase
 from designtwin.results.transient import Instants, _is_point
 from designtwin.typing import FloatArray, IntArray

@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from designtwin.assembly.cells import CellBlock, PointTables, strain_at
 from designtwin.assembly.cyclic import CyclicDynamics
 from designtwin.assembly.dynamics import Dynamics
 from designtwin.errors import RequirementError
@@ -18,6 +17,7 @@ from designtwin.results.common import CaseResult, Field, Result, SolveInfo
 from designtwin.results.modal_stress import modal_stress
 from designtwin.results.places import part_of_nodes
 from designtwin.results.recovery import Recovery
+from designtwin.results.shapes import Shape
 from designtwin.results.static import StaticCase
 from designtwin.results.tables import Table
 from designtwin.results.transient import Instants
@@ -29,7 +29,7 @@ DIRECTIONS = ("x", "y", "z", "rx", "ry", "rz")
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
-class Mode(StaticCase):
+class Mode(Shape):
     """One mode of vibration; fields, stress and pictures are those of its shape with phi^T M phi = 1 kg m^2.
 
     Only ratios of its fields mean something: the shape has no size of its own.
@@ -78,15 +78,6 @@ class Mode(StaticCase):
         if self.is_rigid:
             return 0.0
         return self.frequency * (self.energy_error**2 + self.residual)
-
-    def _at_tables(self, block: CellBlock, at: PointTables) -> tuple[FloatArray, FloatArray]:
-        assert self.case is not None
-        strain, stress = strain_at(self.model, self.case, block, at, self.displacement)
-        if self.case.temperature is None:
-            return strain, stress
-        # The part vibrates about a warm state, whose own strain is none of the mode's.
-        rest, its_stress = strain_at(self.model, self.case, block, at, np.zeros_like(self.displacement))
-        return strain - rest, stress - its_stress
 
     def __repr__(self) -> str:
         return f"<Mode: {self.caption} of {self.model!r}>"
@@ -215,6 +206,12 @@ class ModalCase(CaseResult):
     @property
     def field_names(self) -> tuple[str, ...]:
         return self._first.field_names
+
+    def plot(self, name: str = "shape", **options: Any) -> Any:
+        """Sheet of the first modes that deform the part; of one say ``[i].plot()``."""
+        from designtwin import edge
+
+        return edge.plot_modes(self, name, **options)
 
     def field(self, name: str) -> Field:
         """A field of the lowest mode that is no rigid motion; of another say ``[i].field(name)``."""

@@ -10,6 +10,7 @@ from designtwin.viz.history import plot_history
 from designtwin.viz.models import plot_check, plot_mesh, plot_model
 from designtwin.viz.picture import Picture
 from designtwin.viz.screen import graphics, has_screen
+from designtwin.viz.shapes import plot_modes
 from designtwin.viz.spectra import plot_campbell, plot_psd, plot_response, plot_shock_spectrum
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "plot_history",
     "plot_mesh",
     "plot_model",
+    "plot_modes",
     "plot_psd",
     "plot_response",
     "plot_shock_spectrum",

@@ -39,6 +39,7 @@ from designtwin.viz.fields import (
     default_name,
     deformation_scale,
     field_scene,
+    is_shape,
     isotherm_levels,
     matching,
     part_name,
@@ -113,8 +114,8 @@ def animate(
     *,
     case: str | None = None,
     times: Sequence[Any] | None = None,
-    frames: int = 48,
-    seconds: float = 6.0,
+    frames: int | None = None,
+    seconds: float | None = None,
     deformed: bool | float | None = None,
     mesh_edges: bool = False,
     cut_plane: tuple[Any, Any] | str | None = None,
@@ -126,12 +127,12 @@ def animate(
     show: bool | None = None,
     title: str | None = None,
 ) -> Animation:
-    """Show a field over time.
+    """Show a field over time, or one swing of a mode or of a harmonic answer at one frequency.
 
     Parameters
     ----------
     source : Verdict, result or case result
-        With a course in time.
+        With a course in time; or a mode, or ``case.at("65 Hz")`` of a harmonic case.
     path : path
         ``.gif``, ``.webp`` (smaller, all colors), ``.mp4`` (needs an encoder: ffmpeg, or the package
         imageio-ffmpeg), or ``.html``: one page with a slider, which asks for nothing from elsewhere.
@@ -142,10 +143,10 @@ def animate(
         Load case; of several the worst by default.
     times : sequence of times, optional
         The instants to show, such as ["0 s", "1 min", "5 min"].
-    frames : int
-        How many instants, equally far apart in time, where `times` does not list them.
-    seconds : float
-        How long it runs; the last picture stays for one more.
+    frames : int, optional
+        How many instants, equally far apart in time, where `times` does not list them: 48, of a swing 24.
+    seconds : float, optional
+        How long it runs: 6, and the last picture stays for one more; a swing takes 2 and begins anew.
     arrows : bool or int
         Arrows along the heat flux; their scale is that of the instant at which it is largest.
     show : bool, optional
@@ -164,22 +165,30 @@ def animate(
         the file cannot be written.
     """
     file = check_path(path, FORMATS, "moving picture")
+    result, verdict = unwrap(source)
+    if not name:
+        name = _default(result, verdict)
+    one = _case(result, verdict, name, case)
+    swings = hasattr(one, "at_phase")
+    seconds = seconds if seconds is not None else 2.0 if swings else 6.0
+    frames = frames if frames is not None else 24 if swings else 48
     encoder = _ffmpeg() if file.suffix.lower() == ".mp4" else ""
     if not (math.isfinite(seconds) and seconds > 0):
         raise PictureError(f"seconds={seconds!r}: a positive number is wanted")
     if times is None and not 2 <= frames <= MOST_FRAMES:
         raise PictureError(f"frames={frames}: between 2 and {MOST_FRAMES} pictures are wanted")
-    result, verdict = unwrap(source)
-    if not name:
-        name = _default(result, verdict)
-    one = _case(result, verdict, name, case)
     course = times_of(one)
-    if course is None:
+    if swings:
+        if times is not None:
+            raise PictureError(f"{one.name}: a swing is shown whole; leave times= out")
+        shown_at = np.linspace(0.0, 2.0 * np.pi, frames, endpoint=False)
+    elif course is None:
         raise PictureError(
             f"case {one.name!r} is one state without a course in time; there is nothing to animate"
         )
-    shown_at = spaced(course, frames) if times is None else as_times(times, one)
-    film = _Film(
+    else:
+        shown_at = spaced(course, frames) if times is None else as_times(times, one)
+    film = (_Swing if swings else _Film)(
         result,
         verdict,
         name,
@@ -204,11 +213,11 @@ def animate(
 
         pause = 1000.0 * seconds / len(shown_at)
         if file.suffix.lower() == ".mp4":
-            _write_mp4(file, pictures(), pause, encoder)
+            _write_mp4(file, pictures(), pause, encoder, rest=film.rest)
         elif file.suffix.lower() in (".html", ".htm"):
             _write_page(file, list(pictures()), pause, film)
         else:
-            _write_pillow(file, list(pictures()), pause, film.look["common"].scale)
+            _write_pillow(file, list(pictures()), pause, film.look["common"].scale, rest=film.rest)
     out = Animation(file, shown_at, *window_size, seconds=seconds, texts=tuple(film.texts))
     if in_notebook() and show is not False:
         from IPython import display
@@ -220,8 +229,10 @@ def animate(
 def _default(result: Any, verdict: Any) -> str | Quantity:
     if verdict is not None:
         return default_name(verdict)
-    first = next(iter(cases_of(result).values()))
-    return "von_mises" if hasattr(first.frames[0], "displacement") else "temperature"
+    first = next(iter(cases_of(result).values())).frames[0]
+    if is_shape(first):
+        return "shape"
+    return "von_mises" if hasattr(first, "displacement") else "temperature"
 
 
 def _case(result: Any, verdict: Any, name: str | Quantity, asked: str | None) -> Any:
@@ -243,6 +254,11 @@ def _case(result: Any, verdict: Any, name: str | Quantity, asked: str | None) ->
 class _Film:
     """Everything the pictures share, and each of them on demand."""
 
+    rest = 1.0
+    """For how long the last picture stays, s."""
+    below = 150
+    """Room under the part for the time axis, pixels of a 1600 × 1200 page."""
+
     def __init__(
         self,
         result: Any,
@@ -262,10 +278,7 @@ class _Film:
         **look: Any,
     ) -> None:
         self.result, self.verdict, self.name, self.case, self.times = result, verdict, name, case, times
-        course = times_of(case)
-        assert course is not None
-        self.end = float(course[-1])
-        self.words = [units.show_time(float(t), self.end) for t in times]
+        self.end, self.words = self._clock()
         self.size = size
         self._kept: dict[int, Shown] = {}
         first = self.shown(0)
@@ -280,7 +293,9 @@ class _Film:
                 most, largest = moved, float(np.abs(moved).max())
         factor: bool | float = False
         if most is not None and deformed is not False:
-            factor = deformation_scale(most, case.mesh.size, True if deformed is None else deformed) or False
+            asked = True if deformed is None else deformed
+            rounded = not is_shape(case)
+            factor = deformation_scale(most, case.mesh.size, asked, rounded=rounded) or False
         # One field that has the values of all pictures decides on the colors of all.
         span = np.array(ends)
         values = np.array([span[:, 0].min(), span[:, 1].max(), span[:, 2].min(), span[:, 3].max()])
@@ -308,6 +323,13 @@ class _Film:
         self.page.triad(self.view, self.box, scenes[-1].flat)
         self.ground = self._pixels(self.page)
         self.texts = [*self.page.texts, *self.words]
+
+    def _clock(self) -> tuple[float, list[str]]:
+        """Where time ends, and what each picture's is called."""
+        course = times_of(self.case)
+        assert course is not None
+        end = float(course[-1])
+        return end, [units.show_time(float(t), end) for t in self.times]
 
     def shown(self, number: int) -> Shown:
         """The field at an instant; kept as long as all of them together stay small."""
@@ -347,7 +369,7 @@ class _Film:
         page.footer(scene.notes[:-1])
         page.bar(scale, Box(1 - 150 * page.unit / width, 0.24, 30 * page.unit / width, 0.50))
         self._ruler()
-        bottom, right = 150 * page.unit / height, 200 * page.unit / width
+        bottom, right = self.below * page.unit / height, 200 * page.unit / width
         top = 112 * page.unit / height
         return Box(0.0, bottom, 1 - right, 1 - top - bottom)
 
@@ -398,7 +420,11 @@ class _Film:
         drawn = np.rint(255.0 * np.clip(pixels, 0, 1)).astype(np.uint8)[: area.shape[0], : area.shape[1]]
         area[~written] = drawn[~written]
         image = Image.fromarray(out)
-        pen = ImageDraw.Draw(image)
+        self._mark(ImageDraw.Draw(image), number)
+        return image
+
+    def _mark(self, pen: Any, number: int) -> None:
+        """Show the time."""
         left, right, y = self.track
         first, last = float(self.times[0]), float(self.times[-1])
         x = left + (right - left) * (float(self.times[number]) - first) / (last - first)
@@ -407,7 +433,6 @@ class _Film:
         pen.text(
             (left - 30 * self.page.unit, y), self.words[number], fill=INK, font=self._font(), anchor="rm"
         )
-        return image
 
     @cache  # noqa: B019  (a film lives as long as its function call)
     def _font(self) -> Any:
@@ -421,9 +446,31 @@ class _Film:
 # Files
 
 
-def _write_pillow(file: Path, images: list[Any], pause: float, scale: Scale) -> None:
-    """GIF or WebP; the last picture stays for a second more."""
-    durations = [round(pause)] * (len(images) - 1) + [round(pause) + 1000]
+class _Swing(_Film):
+    """One swing of a mode or of a vibration: the part moves, the colors of its amplitude stay."""
+
+    rest = 0.0
+    below = 60
+
+    def _clock(self) -> tuple[float, list[str]]:
+        return 2.0 * np.pi, [f"{np.degrees(turn):.0f}°" for turn in self.times]
+
+    def shown(self, number: int) -> Shown:
+        """The amplitude, on the part as it is at a phase."""
+        if 0 not in self._kept:
+            self._kept[0] = read(self.result, self.name, None, self.verdict)
+        return replace(self._kept[0], case=self.case.at_phase(float(self.times[number])))
+
+    def _ruler(self) -> None:
+        pass
+
+    def _mark(self, pen: Any, number: int) -> None:
+        pass
+
+
+def _write_pillow(file: Path, images: list[Any], pause: float, scale: Scale, *, rest: float) -> None:
+    """GIF or WebP; the last picture stays for `rest` seconds more."""
+    durations = [round(pause)] * (len(images) - 1) + [round(pause + 1000.0 * rest)]
     more: dict[str, Any] = {"save_all": True, "duration": durations, "loop": 0}
     if file.suffix.lower() == ".gif":
         images = _with_one_palette(images, scale)
@@ -482,7 +529,7 @@ def _ffmpeg() -> str:
         ) from error
 
 
-def _write_mp4(file: Path, images: Iterable[Any], pause: float, encoder: str) -> None:
+def _write_mp4(file: Path, images: Iterable[Any], pause: float, encoder: str, *, rest: float) -> None:
     rate = f"{1000.0 / pause:.4f}"
     with tempfile.TemporaryDirectory() as folder:
         part = Path(folder) / "film.mp4"
@@ -493,7 +540,7 @@ def _write_mp4(file: Path, images: Iterable[Any], pause: float, encoder: str) ->
         command = [
             encoder, "-y", "-loglevel", "error", "-f", "rawvideo", "-pix_fmt", "rgb24",
             "-s", f"{first.width}x{first.height}", "-r", rate, "-i", "-", "-an",
-            "-vf", "tpad=stop_mode=clone:stop_duration=1,pad=ceil(iw/2)*2:ceil(ih/2)*2:color=white",
+            "-vf", f"tpad=stop_mode=clone:stop_duration={rest:g},pad=ceil(iw/2)*2:ceil(ih/2)*2:color=white",
             "-c:v", "libx264", "-pix_fmt", "yuv420p", "-crf", "20", "-movflags", "+faststart", str(part),
         ]  # fmt: skip
         with open(log, "wb") as told:

@@ -31,6 +31,7 @@ from designtwin.requirements import (
     show_value,
 )
 from designtwin.results.places import region_rows
+from designtwin.results.shapes import Shape
 from designtwin.typing import BoolArray, FloatArray, IntArray
 from designtwin.viz import flow
 from designtwin.viz.geometry import (
@@ -508,7 +509,7 @@ def scale_of(shown: Shown, limits: tuple[float, float] | None = None) -> Scale:
     ):
         high = max(abs(low), abs(high))
         low, colors = -high, SIGNED
-    elif shown.dimension == "length":
+    elif shown.dimension == "length" or shown.name == "shape":
         colors = MOVED
     if colors in (STRESS, MOVED) and 0.0 <= low < 0.25 * high:
         low = 0.0
@@ -572,8 +573,15 @@ def _levels_text(levels: FloatArray, dimension: str) -> str:
     return f"equal temperature, {', '.join(format_ticks(levels))} {symbol}"
 
 
-def deformation_scale(displacement: FloatArray, size: float, asked: bool | float) -> float:
-    """How much displacements are enlarged: the number asked for, or a round one that shows them well."""
+def is_shape(case: Any) -> bool:
+    """Whether a state is a mode, whose displacement has no size of its own."""
+    return isinstance(case, Shape)
+
+
+def deformation_scale(
+    displacement: FloatArray, size: float, asked: bool | float, *, rounded: bool = True
+) -> float:
+    """How much displacements are enlarged: the number asked for, or one that shows them well, a round one."""
     if asked is False:
         return 0.0
     if asked is not True:
@@ -584,6 +592,8 @@ def deformation_scale(displacement: FloatArray, size: float, asked: bool | float
     if not largest > 1e-12 * size:
         return 0.0
     rough = DEFORMED * size / largest
+    if not rounded:
+        return rough
     if rough <= 1.0:
         return 1.0
     power = 10.0 ** math.floor(math.log10(rough))
@@ -634,7 +644,9 @@ def field_scene(
     displacement = getattr(case, "displacement", None)
     if deformed is None:
         deformed = displacement is not None
-    factor = 0.0 if displacement is None else deformation_scale(displacement, mesh.size, deformed)
+    factor = 0.0
+    if displacement is not None:
+        factor = deformation_scale(displacement, mesh.size, deformed, rounded=not is_shape(case))
     rest = mesh.points[shown.node]
     xyz = rest + factor * displacement[shown.node] if factor and displacement is not None else rest
     scale = scale_of(shown, limits) if common is None else common.scale
@@ -648,7 +660,8 @@ def field_scene(
         notes.append(f"cut at {_plane_text(normal, origin, mesh.size)}")
     lines = draw.outlines(mesh_edges)
     if factor:
-        notes.append(f"deformation × {factor:g}")
+        if not is_shape(case):
+            notes.append(f"deformation × {factor:g}")
         if cut_plane is None:
             undeformed = (
                 skin.edge_lines(skin.feature_edges(), rest, skin.level()) if skin.sets else Segments.none()
@@ -657,7 +670,7 @@ def field_scene(
                 undeformed = join_segments(undeformed, Segments(rest, skin.line_conn))
             lines.insert(0, Line(undeformed, color="#8b98a5", width=1.3, opacity=0.75, lift=0.5))
             notes.append("gray lines: undeformed")
-    callouts = _callouts(shown, worst, xyz)
+    callouts = [] if shown.name == "shape" else _callouts(shown, worst, xyz)
     levels = isotherm_levels(shown, scale, isotherms) if common is None else common.levels
     if len(levels):
         lines += draw.isolines(levels)
@@ -1063,6 +1076,11 @@ def title_of(shown: Shown) -> str:
     text = shown.title[:1].upper() + shown.title[1:]
     if shown.clock:
         text += f" at {shown.clock}"
+    caption = str(getattr(shown.case, "caption", ""))
+    if is_shape(shown.case):
+        return caption[:1].upper() + caption[1:] if shown.name == "shape" else f"{text}, {caption}"
+    if caption:
+        text += f" at {caption}"
     return f"{text}, load case {shown.case.name}" if shown.case.name else text
 
 

@@ -19,8 +19,8 @@ def times_of(case: Any) -> FloatArray | None:
     """The instants of a case float64[k], s; None where it has no course in time."""
     times = getattr(case, "times", None)
     if times is None:
-        frames = case.frames if hasattr(case, "frames") else ()
-        if len(frames) < 2:
+        frames: Sequence[Any] = case.frames if hasattr(case, "frames") else ()
+        if len(frames) < 2 or getattr(frames[0], "time", None) is None:
             return None
         times = [frame.time for frame in frames]
     times = np.asarray(times, np.float64)

@@ -217,7 +217,8 @@ def plot_campbell(
             at = float(units.from_si(2.0 * np.pi * top / order, "angular_velocity"))
             page.texts.append(f"order {order:g}")
             axes.annotate(
-                f"order {order:g}", (at, top), color=FAINT, fontsize=page.points(17), ha="center", va="bottom",
+                f"order {order:g}", (at, top), color=FAINT, fontsize=page.points(17), ha="center",
+                va="bottom",
                 xytext=(0, page.points(4)), textcoords="offset points", annotation_clip=False,
             )  # fmt: skip
         for _, speed, frequency in diagram.crossings(order):

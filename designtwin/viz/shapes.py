@@ -1,0 +1,87 @@
+"""Sheets of modes."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from designtwin.errors import PictureError
+from designtwin.viz.fields import field_scene, part_name, read, scale_of
+from designtwin.viz.page import Box, Page
+from designtwin.viz.picture import Picture, check_path, finish
+from designtwin.viz.view import look_at
+
+Path_ = str | os.PathLike[str]
+MOST = 12
+
+
+def plot_modes(
+    modes: Any,
+    name: str = "shape",
+    *,
+    count: int = 6,
+    screenshot: Path_ | None = None,
+    camera: str | Sequence[float] | None = None,
+    window_size: tuple[int, int] | None = None,
+    show: bool | None = None,
+    title: str | None = None,
+) -> Picture:
+    """Draw the first modes that deform a part, side by side.
+
+    Parameters
+    ----------
+    modes : ModalCase, BucklingCase, or a sequence of modes
+    name : str
+        The field that colors them; "shape" is the displacement over the largest.
+    count : int
+        How many, at most 12.
+    screenshot, camera, window_size, show, title
+        As `plot_field`.
+
+    Raises
+    ------
+    PictureError
+        If there is no mode, or too many are asked for.
+    """
+    if screenshot is not None:
+        check_path(screenshot)
+    if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MOST:
+        raise PictureError(f"count={count!r}: between 1 and {MOST} modes fit on a sheet")
+    wanted = [mode for mode in modes if not getattr(mode, "is_rigid", False)][:count]
+    if not wanted:
+        raise PictureError("there is no mode that deforms the part; nothing to draw")
+    columns = min(len(wanted), 2 if len(wanted) == 4 else 3)
+    rows = math.ceil(len(wanted) / columns)
+    page = Page(window_size or (2000 if columns == 3 else 1600, 220 + 560 * rows))
+    drawn = [read(mode, name, None, None) for mode in wanted]
+    scenes = [field_scene(mode, shown) for mode, shown in zip(wanted, drawn, strict=True)]
+    page.header(title if title is not None else _heading(wanted), part_name(wanted[0]))
+    page.footer([*scenes[0].notes[:-1], scenes[0].notes[-1]])
+    alike = name == "shape"
+    scale = scale_of(drawn[0], (0.0, 1.0)) if alike else None
+    right = (200 if alike else 40) * page.unit / page.width
+    top, bottom = 120 * page.unit / page.height, 56 * page.unit / page.height
+    width, height = (1 - right) / columns, (1 - top - bottom) / rows
+    toward = look_at(scenes[0], camera, np.zeros((0, 3)))
+    framed = np.concatenate([scene.framed() for scene in scenes])
+    for i, (mode, scene) in enumerate(zip(wanted, scenes, strict=True)):
+        row, column = divmod(i, columns)
+        box = Box(column * width, bottom + (rows - 1 - row) * height, width, height)
+        scene = replace(scene, focus=framed, callouts=(), scale=scale or scene.scale)
+        page.panel(scene, box, toward, heading=mode.caption)
+    if scale is not None:
+        page.bar(scale, Box(1 - 150 * page.unit / page.width, 0.25, 30 * page.unit / page.width, 0.5))
+    return finish(
+        page.figure, screenshot=screenshot, name=f"{part_name(wanted[0])} modes", texts=tuple(page.texts),
+        show=show,
+    )  # fmt: skip
+
+
+def _heading(modes: Sequence[Any]) -> str:
+    kind = modes[0].caption.split(" ")[0]
+    return "Buckling modes" if kind == "buckling" else "Modes of vibration"
