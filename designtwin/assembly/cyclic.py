@@ -21,7 +21,7 @@ from scipy import sparse
 from designtwin.assembly.cells import CellBlock, PointTables
 from designtwin.assembly.dynamics import Dynamics, Field, ModelDynamics, dynamics
 from designtwin.assembly.inertia import StressAt
-from designtwin.errors import ModelError
+from designtwin.errors import DesignTwinError, ModelError
 from designtwin.mesh.mesh import Group, Mesh
 from designtwin.mesh.selections import everything
 from designtwin.model.connections import Connection, CyclicSymmetry, Equations, with_axis
@@ -89,8 +89,30 @@ class Copies:
         return out
 
 
+class _Copied:
+    """What belongs to a ring has the content of its sector, and is saved with that."""
+
+    of: Any
+    copies: Any
+
+    def _plain_fields(self) -> dict[str, Any]:
+        copies: Copies = self.copies
+        return {
+            "of": self.of,
+            "home": copies.home.content_hash(),
+            "copies": copies.number,
+            "turns": copies.turns,
+        }
+
+    @classmethod
+    def _from_plain(cls, fields: dict[str, Any]) -> Any:
+        raise DesignTwinError(
+            "a part of a ring is not read by itself; save the sector and its CyclicSymmetry"
+        )
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
-class CopiedSupport(Support):
+class _CopiedSupport(_Copied, Support):
     """A support of a model, on every copy of it."""
 
     of: Any
@@ -114,7 +136,7 @@ class CopiedSupport(Support):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class CopiedMass(PointMass):
+class _CopiedMass(_Copied, PointMass):
     """A point mass of a model, on every copy of it; ``mass`` is that of all."""
 
     of: Any
@@ -157,7 +179,7 @@ class CopiedMass(PointMass):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class CopiedConnection(Connection):
+class _CopiedConnection(_Copied, Connection):
     """Equations of a model, on every copy of it (none is turned)."""
 
     of: Any
@@ -182,7 +204,7 @@ class CopiedConnection(Connection):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class CyclicLink(Connection):
+class _CyclicLink(_Copied, Connection):
     """The cut ``high`` moves as the cut ``low``, turned and with the phase of a harmonic index."""
 
     of: Any
@@ -253,8 +275,8 @@ def _copied_model(
 
 def _copied_support(one: Support, copies: Copies) -> Support:
     if isinstance(one, PointMass):
-        return CopiedMass(on=everything(), mass=one.mass * len(copies.number), of=one, copies=copies)
-    return CopiedSupport(of=one, copies=copies)
+        return _CopiedMass(on=everything(), mass=one.mass * len(copies.number), of=one, copies=copies)
+    return _CopiedSupport(of=one, copies=copies)
 
 
 def _copied_case(case: LoadCase, copies: Copies, n_points: int) -> LoadCase:
@@ -381,10 +403,10 @@ class CyclicDynamics(Dynamics):
         copies = Copies(home, number, np.tile(np.eye(3), (c, 1, 1)))
         mesh, cell_of = _copied_mesh(home.mesh, np.tile(home.mesh.points, (c, 1)), number)
         links: list[Connection] = [
-            CopiedConnection(of=one, copies=copies) for one in home.connections if one is not self.symmetry
+            _CopiedConnection(of=one, copies=copies) for one in home.connections if one is not self.symmetry
         ]
         if h is not None:
-            links.append(CyclicLink(of=self.symmetry, copies=copies, harmonic=h))
+            links.append(_CyclicLink(of=self.symmetry, copies=copies, harmonic=h))
         model = _copied_model(home, mesh, cell_of, copies, links)
         stress = self._stress
         if stress is not None:
