@@ -234,7 +234,7 @@ class RandomCase(ModalSum):
 
     def psd(
         self, on: Any = None, direction: Any = None, what: str = "acceleration", *, over: str = "",
-        relative: bool | None = None,
+        relative: bool | None = None, frequencies: Any = None,
     ) -> ResponsePsd:  # fmt: skip
         """Spectral density of the response at a place.
 
@@ -252,6 +252,8 @@ class RandomCase(ModalSum):
         relative : bool, optional
             Of motion: to the base, or absolute. Accelerations are absolute unless said otherwise, the rest is
             relative.
+        frequencies : sequence of frequencies, optional
+            At which it is wanted; dense around resonances unless given. Moments do not depend on them.
 
         Raises
         ------
@@ -292,14 +294,24 @@ class RandomCase(ModalSum):
             node = int(rows[best] if location == "points" else self.points.node[rows[best]])
             place += f", largest at {show(self.mesh.points[node], 'length')}"
         signal = signal.weighted(weights, separately=invariant and over == "mean")
-        frequencies = spectral.plot_frequencies(self.knots, self.transfer.poles)
+        f = self._frequencies(frequencies)
         given = None
         if what == "acceleration" and signal.base is not None and not invariant:
             shaker = _Signal(self, np.zeros((len(self.stiffness), 1, 1)), signal.base, 2)
-            given = shaker.psd(
-                frequencies, f"base {_said('acceleration', direction, False, None)}", dimension
+            given = shaker.psd(f, f"base {_said('acceleration', direction, False, None)}", dimension)
+        return signal.psd(f, title + place, dimension, given)
+
+    def _frequencies(self, given: Any) -> FloatArray:
+        if given is None:
+            return spectral.plot_frequencies(self.knots, self.transfer.poles)
+        f = np.atleast_1d(np.asarray(to_si(given, "frequency", name="psd frequencies"), np.float64))
+        low, high = float(self.knots[0]), float(self.knots[-1])
+        if f.ndim != 1 or not len(f) or (f < low * (1.0 - 1e-9)).any() or (f > high * (1.0 + 1e-9)).any():
+            raise DesignTwinError(
+                f"psd: frequencies lie in the band of the input, {show(low, 'frequency')} to "
+                f"{show(high, 'frequency')}"
             )
-        return signal.psd(frequencies, title + place, dimension, given)
+        return f
 
     def _place(self, on: Any, location: str) -> tuple[Any, FloatArray, str]:
         """Rows of a place and weights of a mean over it, or of interpolation; the place in words."""

@@ -108,5 +108,5 @@ def test_peaks_between_steps_converge_with_the_fourth_power_of_the_step():
         for r in steps
     ]
     assert (errors < steps**4 / 350.0).all()
-    rates = np.log2(np.array(errors[:-1]) / errors[1:])
-    assert ((rates > 3.5) & (rates < 4.5)).all(), rates
+    assert steps[0] ** 4 / 3500.0 < errors[0]
+    assert errors[2] < errors[0] / 100.0  # 256, were the worst place among the samples of each
