@@ -129,3 +129,18 @@ def test_a_factor_beyond_memory_is_refused(monkeypatch):
     monkeypatch.setattr(harmonic, "free_bytes", lambda: 1000.0)
     with pytest.raises(ResourceError, match="method='modal'"):
         chain(300, 3).factorize(0.5)
+
+
+def test_moments_are_derivatives_over_frequency():
+    """By central differences of full solutions at frequencies around."""
+    system = chain(40, 3)
+    load = np.random.default_rng(4).standard_normal((system.n_dof, 1)) + 0j
+    load[~system.free] = 0.0
+    at, h = 0.83, 1e-4
+    found = harmonic._moments(system, system.factorize(at), load[:, 0])
+    before, here, after = by_hand(system, at + h * np.array([-1.0, 0.0, 1.0]), np.tile(load.T, (3, 1)))
+    wanted = [here, (after - before) / (2.0 * h), (after - 2.0 * here + before) / h**2]
+    assert found.shape[1] == 2 * len(wanted)
+    for k, derivative in enumerate(wanted):
+        own = found[:, 2 * k] + 1j * found[:, 2 * k + 1]
+        assert_allclose(own, derivative, atol=1e-3 * np.abs(derivative).max())
