@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from builders import BLOCKS, PLANES, SOLIDS, bar, block
-from numpy.testing import assert_allclose
+from builders import BLOCKS, PLANES, SOLIDS, bar, block, box
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
 
 import designtwin as dtw
-from designtwin.assembly import cell_blocks, static_topology
+from designtwin import parallel
+from designtwin.assembly import cell_blocks, static_topology, stiffness_terms
 from designtwin.assembly.inertia import mass_terms, spin_softening_terms, stress_stiffness_terms
+from designtwin.assembly.matrices import corner_sum
 from designtwin.elements import ELEMENTS
 from designtwin.errors import MissingPropertyError
 from designtwin.kernels import volume
+from designtwin.solvers.system import FreeTerm, scaled
 
 STEEL = dtw.LinearElastic(youngs_modulus=210e9, poissons_ratio=0.3, density=7850.0)
 RHO, THICK = 7850.0, 0.1
@@ -110,6 +116,64 @@ def test_mass_times_acceleration_is_the_load_of_inertia(element):
     )
 
 
+def two_parts(bent):
+    """Tetrahedra of two densities; all straight, or some bent, some not."""
+
+    def bend(x):
+        return x + 0.03 * np.maximum(x[:, :1] - 0.5, 0.0) * np.sin(5.0 * x[:, [1, 2, 0]])
+
+    mesh = box("tetra10", (4, 3, 3), distort=0.15, shape=bend if bent else None)
+    low = dtw.box((0.0, 0.0, 0.0), (0.6, 1.0, 1.0))
+    return dtw.Model(mesh, materials={dtw.everything() - low: STEEL, low: replace(STEEL, density=2700.0)})
+
+
+@pytest.mark.parametrize("bent", [False, True], ids=["straight", "bent"])
+@pytest.mark.parametrize("make", ["mass", "spin"])
+def test_products_without_a_matrix_are_those_of_the_matrix(bent, make):
+    model = two_parts(bent)
+    spin = dtw.Centrifugal(speed="100 rad/s", axis=(1.0, 2.0, 3.0))
+    terms = Terms(model, mass_terms) if make == "mass" else Terms(model, spin_softening_terms, spin)
+    (term,) = terms.terms
+    assert isinstance(term, FreeTerm)
+    assert (terms.topology.free.n_general > 0) == bent
+    matrix, rng = term.matrix(), np.random.default_rng(4)
+    largest = np.abs(matrix.data).max()
+    for k in (1, 3, 4, 7, 8, 16):
+        x = rng.standard_normal((matrix.shape[0], k))
+        wanted = matrix @ x
+        assert_allclose(term.apply(x), wanted, atol=1e-13 * largest)
+        single = np.empty_like(x, np.float32)
+        term.operator(0.5, np.float32).product(x.astype(np.float32), single)
+        assert_allclose(single, 0.5 * wanted, atol=1e-5 * largest)
+        found = []
+        for threads in (1, 2, 3):
+            with parallel.use_threads(threads):
+                found.append(term.apply(x))
+        assert_array_equal(found[1:], [found[0]] * 2)
+        about = term.magnitude(x).sum() / (abs(matrix) @ np.abs(x)).sum()
+        assert 0.3 < about < 3.0
+    blocks = term.diagonal_blocks(3)
+    n = len(blocks)
+    wanted = matrix.tocsr()
+    for i in range(3):
+        for j in range(3):
+            assert_allclose(blocks[:, i, j], wanted[np.arange(n) * 3 + i, np.arange(n) * 3 + j], rtol=1e-12,
+                            atol=1e-14 * largest)  # fmt: skip
+
+
+@pytest.mark.parametrize("bent", [False, True], ids=["straight", "bent"])
+def test_a_shifted_system_has_its_matrix_at_the_corners(bent):
+    """P^T (K + 3 M) P of tetrahedra cell by cell is that of the matrices."""
+    model = two_parts(bent)
+    topology = static_topology(model, cell_blocks(model))
+    terms = [*stiffness_terms(model, topology), scaled(3e9, mass_terms(model, topology)[0])]
+    weights = topology.corner_weights
+    found = corner_sum(topology, terms, weights, 3)
+    wide = sparse.kron(weights, sparse.eye_array(3)).tocsr()
+    wanted = wide.T @ sum(term.matrix() for term in terms) @ wide
+    assert abs(found - wanted).max() < 1e-12 * abs(wanted).max()
+
+
 def test_rings_weigh_all_around():
     model = model_of("triangle6", 2, section=dtw.Axisymmetric(STEEL), size=(0.5, 0.3), origin=(0.2, 0.0))
     mass, x = Terms(model, mass_terms), model.mesh.points
@@ -183,8 +247,8 @@ def test_a_turned_part_takes_the_forces_of_its_stress_along(element):
         center = one.element.gradient(one.element.center)[0]
         volume.stress_force(
             model.mesh.points, one.conn, at.shape, at.gradient, at.weight, at.modes[:, :0], center, one.kind,
-            False, model.dimension, one.scale, np.zeros((1, 6, 6)), np.zeros((len(one.conn), len(at.xi)), np.int64),
-            waves(one, at), forces,
+            False, model.dimension, one.scale, np.zeros((1, 6, 6)),
+            np.zeros((len(one.conn), len(at.xi)), np.int64), waves(one, at), forces,
         )  # fmt: skip
     omega = np.array([0.0, 0.0, 0.6]) if model.dimension == 2 else np.array([0.3, -0.5, 0.6])
     stiff = Terms(model, stress_stiffness_terms, waves)

@@ -8,17 +8,19 @@ sec. 11.3, 18.3.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
 from designtwin import parallel
 from designtwin.assembly.cells import CellBlock, PointTables, storage_points, tables
 from designtwin.assembly.matrices import CellMatrices, cell_matrix, extra_terms, weighted_products
+from designtwin.assembly.tetrahedra import Capacity, MassTetrahedra, each_component
 from designtwin.assembly.topology import Topology
 from designtwin.kernels import volume
 from designtwin.model.loads import Centrifugal, number_of
 from designtwin.model.model import Model
-from designtwin.solvers.system import MatrixTerm, SparseMatrix, Term
+from designtwin.solvers.system import MatrixTerm, Term
 from designtwin.typing import FloatArray, IntArray
 
 StressAt = Callable[[CellBlock, PointTables], FloatArray]
@@ -39,8 +41,8 @@ def mass_terms(model: Model, topology: Topology, *, needed_by: str = "vibration"
         If a material states no density.
     """
     masses = [matrices for mass in model.point_masses for matrices in mass.mass_matrices(model)]
-    cells = _blown_up(_scalar_mass(model, topology, needed_by), np.eye(model.dimension))
-    return (MatrixTerm(cells), *extra_terms(masses, topology, model.dimension))
+    cells = _of_cells(model, topology, needed_by)
+    return (*cells, *extra_terms(masses, topology, model.dimension))
 
 
 def spin_softening_terms(model: Model, topology: Topology, spin: Centrifugal) -> tuple[Term, ...]:
@@ -51,10 +53,9 @@ def spin_softening_terms(model: Model, topology: Topology, spin: Centrifugal) ->
     axis = np.array(spin.axis)
     across = np.eye(3) - np.outer(axis, axis)
     across *= -(number_of(spin.speed, "Centrifugal") ** 2)
-    d = model.dimension
-    cells = _blown_up(_scalar_mass(model, topology, "Centrifugal"), across[:d, :d])
     masses = [matrices for mass in model.point_masses for matrices in mass.mass_matrices(model, across)]
-    return (MatrixTerm(cells), *extra_terms(masses, topology, d))
+    cells = _of_cells(model, topology, "Centrifugal", across)
+    return (*cells, *extra_terms(masses, topology, model.dimension))
 
 
 def stress_stiffness_terms(model: Model, topology: Topology, stress: StressAt) -> tuple[Term, ...]:
@@ -123,16 +124,21 @@ def mass_of(model: Model, *, needed_by: str = "vibration") -> CellMatrices:
     return matrices
 
 
-def _scalar_mass(model: Model, topology: Topology, needed_by: str) -> SparseMatrix:
-    """Mass of all cells for one component."""
-    members = tuple((i, np.arange(len(block.conn))) for i, block in enumerate(topology.blocks))
-    return cell_matrix(topology, mass_of(model, needed_by=needed_by), 1, members=members)
-
-
-def _blown_up(scalar: SparseMatrix, block: FloatArray) -> SparseMatrix:
-    """Entry times block for every entry of a scalar matrix, block-sparse."""
-    data = np.ascontiguousarray(scalar.data.reshape(-1, 1, 1) * block)
-    n = scalar.shape[0] * len(block)
-    out = type(scalar)((data, scalar.indices, scalar.indptr), shape=(n, n))
-    out.has_canonical_format = True
-    return out
+def _of_cells(
+    model: Model, topology: Topology, needed_by: str, form: FloatArray | None = None
+) -> tuple[Term, ...]:
+    """Density N^T form N of all cells: tetrahedra without a matrix first, then the matrix of the others."""
+    of, free = mass_of(model, needed_by=needed_by), topology.free
+    terms: list[Term] = []
+    if free is not None:
+        density = model.cell_density(needed_by)
+        ids = np.concatenate([topology.blocks[i].cells[rows] for i, rows in free.members])
+        values, which = np.unique(density[ids], return_inverse=True)
+        assemble = partial(cell_matrix, topology, of, 1, members=free.members)
+        known = Capacity(values, which.reshape(-1, 1), assemble)
+        terms.append(MassTetrahedra(free, known, form))
+    if topology.kept:
+        d = model.dimension
+        whole = np.eye(d) if form is None else form[:d, :d]
+        terms.append(MatrixTerm(each_component(cell_matrix(topology, of, 1), whole)))
+    return tuple(terms)

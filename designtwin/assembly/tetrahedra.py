@@ -16,10 +16,9 @@ import numpy as np
 from designtwin import parallel
 from designtwin.elements import ELEMENTS
 from designtwin.kernels import tetra
-from designtwin.solvers.system import Array, SparseMatrix
+from designtwin.solvers.system import MANY, Array, SparseMatrix
 from designtwin.typing import FloatArray, IntArray
 
-_MANY = 4  # right-hand sides from which it pays to give lanes to them instead of to cells
 _CANCEL = 6.0  # |A| |x| over |diagonal| |x| for tetrahedra of a decent shape
 _CORNER_BATCHES = 1024  # batches whose corner matrices are held at once
 
@@ -154,7 +153,7 @@ class _ElasticOperator(_Operator):
 
     def _cellwise(self, x: Array, y: Array, columns: IntArray) -> None:
         p = self._cells.plan
-        kernel = tetra.product if columns[1] < _MANY else tetra.product_of_many
+        kernel = tetra.product if columns[1] < MANY else tetra.product_of_many
         ends = (p.interior, p.shared, p.shared_start)
         parallel.run(
             kernel, tetra.CHUNKS, p.conn, p.batches, *ends, self.geo, False, x, self._buffer, y, columns
@@ -439,12 +438,7 @@ class _HeatGeometry:
     def _tables(self) -> _HeatTables:
         cells, straight = self.cells, not self.cells.curved
         points = (1, 1 if straight and self.tensors.constant else 4)
-        constant = self.capacity is not None and self.capacity.constant
-        rooms = (0, 0)
-        if self.capacity is not None:
-            n_q = len(_RULE[1])
-            rooms = (1 if constant else n_q, 1 if straight and constant else n_q)
-        metrics, capacities = [], []
+        metrics = []
         for i, members in enumerate((cells.plan.cells, cells.plan.general_cells)):
             metric = np.empty((len(members), points[i], 6, tetra.LANES))
             parallel.run(
@@ -452,15 +446,129 @@ class _HeatGeometry:
                 self.tensors.which, np.array(tetra.POINT_WEIGHTS), metric, grain=64,
             )  # fmt: skip
             metrics.append(metric)
-            stored = np.empty((len(members), rooms[i], tetra.LANES))
-            if self.capacity is not None:
-                parallel.run(
-                    tetra.capacity, len(members), cells.conn, members, cells.points, self.capacity.values,
-                    self.capacity.which, _TETRA10.gradient(_RULE[0]), _RULE[1], stored, grain=64,
-                )  # fmt: skip
-            capacities.append(stored)
-        shape = np.ascontiguousarray(_TETRA10.shape(_RULE[0]))
-        return _HeatTables((metrics[0], metrics[1]), (capacities[0], capacities[1]), shape)
+        stored, shape = _capacity_tables(cells, self.capacity)
+        return _HeatTables((metrics[0], metrics[1]), stored, shape)
+
+
+def _capacity_tables(cells: FreeCells, capacity: Capacity | None) -> tuple[tuple[Array, Array], Array]:
+    """What kernels need of straight and of general cells to store heat, or mass; and the rule's functions."""
+    n_q, stored = len(_RULE[1]), []
+    for i, members in enumerate((cells.plan.cells, cells.plan.general_cells)):
+        room = 0
+        if capacity is not None:
+            room = 1 if capacity.constant and not (i and cells.curved) else n_q
+        out = np.empty((len(members), room, tetra.LANES))
+        if capacity is not None:
+            parallel.run(
+                tetra.capacity, len(members), cells.conn, members, cells.points, capacity.values,
+                capacity.which, _TETRA10.gradient(_RULE[0]), _RULE[1], out, grain=64,
+            )  # fmt: skip
+        stored.append(out)
+    return (stored[0], stored[1]), np.ascontiguousarray(_TETRA10.shape(_RULE[0]))
+
+
+class _MassOperator(_Operator):
+    """Mass of each component, times a form that mixes components of a node (none: the identity)."""
+
+    components = 1  # to the kernels; those of displacement are columns
+
+    def __init__(self, term: MassTetrahedra, scale: float, dtype: Dtype) -> None:
+        super().__init__(term.cells, dtype)
+        (straight, general), shape = term.tables
+        none = (np.empty((len(one), 0, 6, tetra.LANES), dtype) for one in (straight, general))
+        self._tables = _HeatTables(
+            (next(none), next(none)),
+            ((scale * straight).astype(dtype, copy=False), (scale * general).astype(dtype, copy=False)),
+            shape.astype(dtype, copy=False),
+        )  # fmt: skip
+        self._weights = np.array([*tetra.POINT_WEIGHTS, 0.0, 1.0], dtype)
+        self._form = None if term.form is None else term.form.astype(dtype)
+
+    def product(self, x: Array, y: Array, *, add: bool = False) -> None:
+        """y = A x or y += A x for [n_dof, n_rhs]."""
+        if self._form is not None:
+            x = np.einsum("ij,njk->nik", self._form, x.reshape(len(x) // 3, 3, -1)).reshape(x.shape)
+        nodes = len(x) // 3
+        super().product(x.reshape(nodes, -1), y.reshape(nodes, -1), add=add)
+
+    def _cellwise(self, x: Array, y: Array, columns: IntArray) -> None:
+        p = self._cells.plan
+        ends = (p.interior, p.shared, p.shared_start)
+        if columns[1] < 3 * MANY:
+            self._tables.run(
+                tetra.scalar_product, p, ends, "mcs", (self._weights,), x, self._buffer, y, columns
+            )
+        else:
+            self._tables.run(tetra.capacity_of_many, p, ends, "cs", (), x, self._buffer, y, columns)
+
+
+@dataclass(frozen=True, eq=False)
+class MassTetrahedra(Tetrahedra[_MassOperator]):
+    """Mass of tetrahedra of 10 nodes, kg: density times N^T N for each component of displacement.
+
+    Parameters
+    ----------
+    cells : FreeCells
+    density : Capacity
+        Density, kg/m^3, in the place of heat capacity per volume; assembles the matrix of one component.
+    form : float64[3, 3], optional
+        Symmetric F of density N^T F N, 1/s^2 for what spin takes from stiffness; the identity without.
+    """
+
+    cells: FreeCells
+    density: Capacity
+    form: FloatArray | None = None
+
+    @cached_property
+    def tables(self) -> tuple[tuple[Array, Array], Array]:
+        """What kernels read, in float64."""
+        return _capacity_tables(self.cells, self.density)
+
+    def scaled(self, scale: float, dtype: Dtype) -> _MassOperator:
+        """The mass times scale, in a precision."""
+        return _MassOperator(self, scale, dtype)
+
+    @property
+    def _whole(self) -> FloatArray:
+        return np.eye(3) if self.form is None else self.form
+
+    def matrix(self) -> SparseMatrix:
+        """The term assembled, in blocks of 3 x 3."""
+        return each_component(self.density.assemble(), self._whole)
+
+    def diagonal_blocks(self, block: int) -> FloatArray:
+        """Blocks on the diagonal, float64[n_points, 3, 3]."""
+        p, (stored, shape) = self.cells.plan, self.tables
+        out, buffer = np.zeros((len(self.cells.points), 1)), np.empty((p.n_copies, 1))
+        tables = _HeatTables(stored, stored, shape)
+        tables.run(tetra.capacity_diagonal, p, (p.interior, p.shared_start), "cs", (), buffer, out)
+        self.cells.add_shared(1, buffer, out)
+        return out[:, :, None] * self._whole
+
+    def magnitude(self, x: FloatArray) -> FloatArray:
+        """About |A| |x|."""
+        blocks = np.abs(self.diagonal_blocks(3))
+        size = np.einsum("nij,njk->nik", blocks, np.abs(x).reshape(len(blocks), 3, -1))
+        return np.asarray(_CANCEL * size.reshape(len(x), -1))
+
+    def corner_blocks(self) -> Iterator[tuple[IntArray, FloatArray]]:
+        """P^T A P of the cells: rows of ``cells.conn`` and matrices float64[k, 12, 12], some at a time."""
+        plan, linear = self.cells.plan, ELEMENTS["tetra"].shape(_RULE[0])
+        for members, stored in zip((plan.cells, plan.general_cells), self.tables[0], strict=True):
+            none = np.empty((len(members), 0, 6, tetra.LANES))
+            for rows, one in _corner_blocks(
+                tetra.scalar_corner_blocks, members, 4, none, stored, linear, 1.0
+            ):
+                yield rows, np.einsum("cpr,ij->cpirj", one, self._whole).reshape(len(one), 12, 12)
+
+
+def each_component(scalar: SparseMatrix, form: FloatArray) -> SparseMatrix:
+    """A matrix over nodes times a form [d, d] over components, block-sparse [n d, n d]."""
+    data = np.ascontiguousarray(scalar.data.reshape(-1, 1, 1) * form)
+    n = scalar.shape[0] * len(form)
+    out = type(scalar)((data, scalar.indices, scalar.indptr), shape=(n, n))
+    out.has_canonical_format = True
+    return out
 
 
 def _none(tables: tuple[Array, Array]) -> tuple[Array, Array]:

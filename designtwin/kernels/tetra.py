@@ -740,6 +740,10 @@ class _Lanes:
         fuse = cgutils.get_or_insert_function(self.builder.module, ir.FunctionType(kind, [kind] * 3), name)
         return _Lanes(self.builder, self.builder.call(fuse, [*factors, rest]))
 
+    def __rmul__(self, number):
+        kind = self.value.type
+        return _Lanes(self.builder, factors=(ir.Constant(kind, [number] * kind.count), self.value))
+
     def __add__(self, other):
         if self.factors:
             return self._fused(self.factors, other.value)
@@ -768,28 +772,31 @@ def _widest(kind):
 
 
 def _on_lanes(formula):
-    """A compiled formula as a Python function of `_Lanes`."""
+    """A compiled formula as a Python function of `_Lanes`; others are one already."""
+    if not hasattr(formula, "py_func"):
+        return formula
     plain = formula.py_func
     called = {name: globals()[name] for name in plain.__code__.co_names}
     return FunctionType(plain.__code__, {name: _on_lanes(one) for name, one in called.items()})
 
 
-def _over_columns(formula, width, components, constants, before):
+def _over_columns(formula, width, components, constants, common=()):
     """An intrinsic: forces of one cell for `width` columns side by side.
 
     Reads its nodes' rows of x where they are and adds to theirs of y or of the buffer, in one go: columns lie
-    in memory as lanes want them. `formula` takes `constants` numbers of the cell, which lie LANES apart,
-    before (`before`) or after the values of its 10 nodes, and returns as many as there are values.
+    in memory as lanes want them. `formula` takes numbers that all cells share, `common` entries of a table,
+    then `constants` numbers of the cell, which lie LANES apart in geo, then the values of its 10 nodes; it
+    returns as many as there are values.
     """
 
     @intrinsic
-    def forces(typing, geo, at_geo, x, rows, y, buffer, places, own, n_rhs, column):
+    def forces(typing, table, geo, at_geo, x, rows, y, buffer, places, own, n_rhs, column):
         def generate(target, builder, signature, arguments):
             kinds = signature.args
-            size, wide = kinds[2].dtype.bitwidth // 8, ir.IntType(64)
-            lanes = min(width, _widest(kinds[2].dtype))
-            vector = ir.VectorType(target.get_value_type(kinds[2].dtype), lanes)
-            n = arguments[8]
+            size, wide = kinds[3].dtype.bitwidth // 8, ir.IntType(64)
+            lanes = min(width, _widest(kinds[3].dtype))
+            vector = ir.VectorType(target.get_value_type(kinds[3].dtype), lanes)
+            n = arguments[9]
             steps = [builder.mul(n, ir.Constant(wide, c)) for c in range(components)]
 
             def data(index):
@@ -807,37 +814,39 @@ def _over_columns(formula, width, components, constants, before):
                 value.align = size
                 return value
 
-            fixed = []
-            for i in range(constants):
-                place = builder.add(arguments[1], ir.Constant(wide, 16 * i))
+            def everywhere(index, place):
+                """A number of a table in all lanes."""
                 some, zero = ir.Constant(vector, ir.Undefined), ir.Constant(ir.IntType(32), 0)
-                some = builder.insert_element(some, builder.load(builder.gep(data(0), [place])), zero)
-                everywhere = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes)
-                fixed.append(_Lanes(builder, builder.shuffle_vector(some, some, everywhere)))
+                some = builder.insert_element(some, builder.load(builder.gep(data(index), [place])), zero)
+                lane = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes)
+                return _Lanes(builder, builder.shuffle_vector(some, some, lane))
+
+            fixed = [everywhere(0, ir.Constant(wide, i)) for i in common] + [
+                everywhere(1, builder.add(arguments[2], ir.Constant(wide, 16 * i))) for i in range(constants)
+            ]
             for part in range(0, width, lanes):
-                column = builder.add(arguments[9], ir.Constant(wide, part))
+                column = builder.add(arguments[10], ir.Constant(wide, part))
                 values = [
                     _Lanes(builder, load(pointer))
                     for a in range(10)
-                    for pointer in pointers(data(2), builder.add(entry(3, a), column))
+                    for pointer in pointers(data(3), builder.add(entry(4, a), column))
                 ]
-                given = (*fixed, *values) if before else (*values, *fixed)
-                made = _on_lanes(formula)(*given)
+                made = _on_lanes(formula)(*fixed, *values)
                 for a in range(10):
-                    mine = builder.icmp_signed("!=", entry(7, a), ir.Constant(wide, 0))
-                    start = builder.select(mine, data(4), data(5))
-                    to = pointers(start, builder.add(entry(6, a), column))
+                    mine = builder.icmp_signed("!=", entry(8, a), ir.Constant(wide, 0))
+                    start = builder.select(mine, data(5), data(6))
+                    to = pointers(start, builder.add(entry(7, a), column))
                     for c, pointer in enumerate(to):
                         total = builder.fadd(load(pointer), made[components * a + c].value)
                         builder.store(total, pointer).align = size
             return target.get_dummy_value()
 
-        return types.void(geo, at_geo, x, rows, y, buffer, places, own, n_rhs, column), generate
+        return types.void(table, geo, at_geo, x, rows, y, buffer, places, own, n_rhs, column), generate
 
     return forces
 
 
-_stiff16, _stiff8, _stiff4, _stiff1 = (_over_columns(_forces, width, 3, 11, True) for width in (16, 8, 4, 1))
+_stiff16, _stiff8, _stiff4, _stiff1 = (_over_columns(_forces, width, 3, 11) for width in (16, 8, 4, 1))
 
 
 @njit(nogil=True)
@@ -884,17 +893,157 @@ def product_of_many(
                 continue
             _find_rows(conn, b, w, first, n_own, shared, begin, 3 * n, rows, places, own)
             while k + 16 <= columns[1]:
-                _stiff16(flat, g, xs, rows, ys, bs, places, own, n, k)
+                _stiff16(flat, flat, g, xs, rows, ys, bs, places, own, n, k)
                 k += 16
             if k + 8 <= columns[1]:
-                _stiff8(flat, g, xs, rows, ys, bs, places, own, n, k)
+                _stiff8(flat, flat, g, xs, rows, ys, bs, places, own, n, k)
                 k += 8
             if k + 4 <= columns[1]:
-                _stiff4(flat, g, xs, rows, ys, bs, places, own, n, k)
+                _stiff4(flat, flat, g, xs, rows, ys, bs, places, own, n, k)
                 k += 4
             while k < columns[1]:
-                _stiff1(flat, g, xs, rows, ys, bs, places, own, n, k)
+                _stiff1(flat, flat, g, xs, rows, ys, bs, places, own, n, k)
                 k += 1
+
+
+def _uniform_mass(m, u0, u1, u2, u3, u01, u12, u20, u03, u13, u23):
+    """A straight cell's mass, density V / 420 in m, times values at its nodes."""
+    corners = (u0 + u1) + (u2 + u3)
+    mids = ((u01 + u12) + (u20 + u03)) + (u13 + u23)
+    ends, sides = corners - 6.0 * mids, 16.0 * mids - 6.0 * corners
+
+    def end(own, a, b, c):
+        return m * (5.0 * own + ends + 2.0 * (a + b + c))
+
+    def side(own, across, a, b):
+        return m * (16.0 * own + sides + 2.0 * (a + b) - 8.0 * across)
+
+    return (
+        end(u0, u01, u20, u03), end(u1, u01, u12, u13), end(u2, u20, u12, u23), end(u3, u03, u13, u23),
+        side(u01, u23, u0, u1), side(u12, u03, u1, u2), side(u20, u13, u2, u0), side(u03, u12, u0, u3),
+        side(u13, u20, u1, u3), side(u23, u01, u2, u3),
+    )  # fmt: skip
+
+
+def _mass_at_points(*given):
+    """Any cell's mass at the 14 points of a rule times values at its nodes.
+
+    Points near corners: n of their own corner, of others, of their own edges, of others; so for eight points.
+    Points near edges: n of their own two corners, of others, of their own edge, of that across, of others.
+    """
+    near, far, beside = given[:4], given[4:8], given[8:13]
+    weights, corners, mids = given[13:27], given[27:31], given[31:]
+    edges = ((0, 1), (1, 2), (2, 0), (0, 3), (1, 3), (2, 3))  # of mids
+    all_corners = (corners[0] + corners[1]) + (corners[2] + corners[3])
+    all_mids = ((mids[0] + mids[1]) + (mids[2] + mids[3])) + (mids[4] + mids[5])
+    to_corners, to_mids, rest = [None] * 4, [None] * 6, []
+
+    def add(to, i, value):
+        to[i] = value if to[i] is None else to[i] + value
+
+    for (own, other, edge, last), some in ((near, weights[:4]), (far, weights[4:8])):
+        alike, total = other * all_corners + last * all_mids, None
+        corner, along = own - other, edge - last
+        for p in range(4):
+            mine = [e for e, ends in enumerate(edges) if p in ends]
+            held = some[p] * (
+                alike + corner * corners[p] + along * (mids[mine[0]] + mids[mine[1]] + mids[mine[2]])
+            )
+            add(to_corners, p, corner * held)
+            for e in mine:
+                add(to_mids, e, along * held)
+            total = held if total is None else total + held
+        rest.append((other, last, total))
+    own, other, edge, across, last = beside
+    alike, total = other * all_corners + last * all_mids, None
+    corner, along, opposite = own - other, edge - last, across - last
+    for e, weight in zip((3, 2, 0, 5, 4, 1), weights[8:], strict=True):
+        (a, b), there = edges[e], (5, 3, 4, 1, 2, 0)[e]
+        held = weight * (
+            alike + corner * (corners[a] + corners[b]) + along * mids[e] + opposite * mids[there]
+        )
+        for p in (a, b):
+            add(to_corners, p, corner * held)
+        add(to_mids, e, along * held)
+        add(to_mids, there, opposite * held)
+        total = held if total is None else total + held
+    rest.append((other, last, total))
+    for other, last, total in rest:
+        to_corners = [value + other * total for value in to_corners]
+        to_mids = [value + last * total for value in to_mids]
+    return (*to_corners, *to_mids)
+
+
+_OWN = (0, 1, 4, 5, 40, 41, 44, 45, 80, 81, 87, 85, 84)
+"""Entries of shape[14, 10] that `_mass_at_points` takes: points 0, 4 and 8 stand for those like them."""
+_mass16, _mass8, _mass4, _mass1 = (_over_columns(_uniform_mass, width, 1, 1) for width in (16, 8, 4, 1))
+_masses16, _masses8, _masses4, _masses1 = (
+    _over_columns(_mass_at_points, width, 1, 14, _OWN) for width in (16, 8, 4, 1)
+)
+
+
+@njit(cache=True, nogil=True)
+def capacity_of_many(
+    start, stop, conn, batches, interior, shared, shared_start, capacity, shape, add, x, buffer, y, columns
+):
+    """Heat capacity, or mass of each component, times many columns; ``add_shared`` completes it.
+
+    As ``scalar_product`` with capacity alone, lanes over columns. With displacement x[3 n, r] as x[n, 3 r]
+    and a density in the place of heat capacity per volume it is the mass of each component.
+
+    Parameters
+    ----------
+    capacity : float[n_batches, 14 or 1, LANES]
+    shape : float[14, 10]
+        As in ``scalar_product``.
+    """
+    n, points = np.int64(x.shape[1]), capacity.shape[1]
+    flat, table, xs, ys, bs = (
+        capacity.reshape(capacity.size),
+        shape.reshape(shape.size),
+        x.reshape(x.size),
+        y.reshape(y.size),
+        buffer.reshape(buffer.size),
+    )
+    rows, places, own = np.empty(10, np.int64), np.empty(10, np.int64), np.empty(10, np.int64)
+    for chunk in range(start, stop):
+        first, n_own = np.int64(interior[chunk]), np.int64(interior[chunk + 1] - interior[chunk])
+        begin, end = np.int64(shared_start[chunk]), np.int64(shared_start[chunk + 1])
+        if not add:
+            y[first : first + n_own, columns[0] : columns[1]] = 0
+            buffer[begin:end, columns[0] : columns[1]] = 0
+        for cell in range(16 * np.int64(batches[chunk]), 16 * np.int64(batches[chunk + 1])):
+            b, w = cell >> 4, cell & 15
+            g, k = 16 * points * b + w, columns[0]
+            if flat[g] == 0:  # padding
+                continue
+            _find_rows(conn, b, w, first, n_own, shared, begin, n, rows, places, own)
+            if points == 1:
+                while k + 16 <= columns[1]:
+                    _mass16(table, flat, g, xs, rows, ys, bs, places, own, n, k)
+                    k += 16
+                if k + 8 <= columns[1]:
+                    _mass8(table, flat, g, xs, rows, ys, bs, places, own, n, k)
+                    k += 8
+                if k + 4 <= columns[1]:
+                    _mass4(table, flat, g, xs, rows, ys, bs, places, own, n, k)
+                    k += 4
+                while k < columns[1]:
+                    _mass1(table, flat, g, xs, rows, ys, bs, places, own, n, k)
+                    k += 1
+            else:
+                while k + 16 <= columns[1]:
+                    _masses16(table, flat, g, xs, rows, ys, bs, places, own, n, k)
+                    k += 16
+                if k + 8 <= columns[1]:
+                    _masses8(table, flat, g, xs, rows, ys, bs, places, own, n, k)
+                    k += 8
+                if k + 4 <= columns[1]:
+                    _masses4(table, flat, g, xs, rows, ys, bs, places, own, n, k)
+                    k += 4
+                while k < columns[1]:
+                    _masses1(table, flat, g, xs, rows, ys, bs, places, own, n, k)
+                    k += 1
 
 
 @njit(cache=True, nogil=True)
@@ -2168,7 +2317,7 @@ def scalar_corner_blocks(start, stop, base, metric, capacity, linear, factor, ou
         for w in range(16):
             to = out[(b - base) * 16 + w]
             to[:] = 0.0
-            for q in range(4):
+            for q in range(4 if metric.shape[1] else 0):
                 _full_metric(metric, b, min(q, metric.shape[1] - 1), w, m)
                 for p in range(4):
                     for r in range(4):
