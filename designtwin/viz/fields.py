@@ -578,6 +578,12 @@ def is_shape(case: Any) -> bool:
     return isinstance(case, Shape)
 
 
+def _moved(case: Any) -> FloatArray | None:
+    """The displacement of a state; None of what has none, or one at each of many frequencies."""
+    found = getattr(case, "displacement", None)
+    return None if callable(found) else found
+
+
 def deformation_scale(
     displacement: FloatArray, size: float, asked: bool | float, *, rounded: bool = True
 ) -> float:
@@ -641,7 +647,7 @@ def field_scene(
     """Everything that belongs on a picture of one field of one case."""
     case = shown.case
     mesh: Mesh = case.mesh
-    displacement = getattr(case, "displacement", None)
+    displacement = _moved(case)
     if deformed is None:
         deformed = displacement is not None
     factor = 0.0
@@ -1135,7 +1141,7 @@ def compare(
     second = read(pairs[1][0], name, first.case.name, pairs[1][1])
     both = [first, second]
     if deformed is None or deformed is True:
-        moved = [getattr(s.case, "displacement", None) for s in both]
+        moved = [_moved(s.case) for s in both]
         factors = [
             deformation_scale(u, s.case.mesh.size, True)
             for u, s in zip(moved, both, strict=True)
