@@ -11,7 +11,7 @@ import numpy as np
 
 from designtwin.analysis.modal import dynamics_of, recovery_of, solve_modes
 from designtwin.analysis.static import check_arguments
-from designtwin.analysis.superposition import ModalSpace, damping_of
+from designtwin.analysis.superposition import ModalSpace, damping_of, refuse_other_modes
 from designtwin.assembly.dynamics import Dynamics
 from designtwin.assembly.losses import loss_stiffness
 from designtwin.errors import ModelError
@@ -196,12 +196,8 @@ def _check(
         raise ModelError(f"points_per_resonance is {points!r}; 1 or more are wanted")
     if modes is not None and not isinstance(modes, ModalCase):
         raise ModelError(f"modes is {modes!r}; give solve_modes(model, ...).modes")
-    if isinstance(modes, ModalCase) and modes.model.mesh is not _model_of(model).mesh:
-        raise ModelError("the modes given are those of another model")
-
-
-def _model_of(source: Any) -> Model:
-    return source.model if isinstance(source, Dynamics) else source
+    if isinstance(modes, ModalCase):
+        refuse_other_modes(modes, model)
 
 
 @dataclass(frozen=True, eq=False)

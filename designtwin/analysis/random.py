@@ -9,7 +9,7 @@ import numpy as np
 
 from designtwin.analysis.modal import solve_modes
 from designtwin.analysis.static import check_arguments
-from designtwin.analysis.superposition import ModalSpace, damping_of
+from designtwin.analysis.superposition import ModalSpace, damping_of, refuse_other_modes
 from designtwin.assembly.dynamics import Dynamics
 from designtwin.errors import ModelError
 from designtwin.memory import Peak
@@ -145,9 +145,7 @@ def check_modal(
         return
     if not isinstance(modes, ModalCase):
         raise ModelError(f"modes is {modes!r}; give solve_modes(model, ...).modes")
-    whole: Any = model
-    if modes.model.mesh is not (whole.model if isinstance(model, Dynamics) else whole).mesh:
-        raise ModelError("the modes given are those of another model")
+    refuse_other_modes(modes, model)
     if any(one is not None for one in stated):
         raise ModelError("modes are given; leave up_to=, count= and prestress= out")
 

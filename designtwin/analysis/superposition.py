@@ -11,9 +11,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
+from designtwin.assembly.cyclic import CyclicDynamics
 from designtwin.assembly.dynamics import Dynamics
 from designtwin.assembly.losses import loss_stiffness
 from designtwin.errors import ConvergenceError, ModelError
@@ -48,6 +50,15 @@ def damping_of(given: object, dynamics: Dynamics) -> Damping | None:
         "nothing is said of damping, which alone bounds the answer at a resonance; state damping='1.5 %' (of "
         "critical), dtw.structural('3 %') or dtw.rayleigh(...), give materials a loss_factor, or add dampers"
     )
+
+
+def refuse_other_modes(modes: ModalCase, source: Any) -> None:
+    """Raise ModelError unless modes are those of a model, a sector of one, or reduced equations."""
+    own = {id(modes.model.mesh)}
+    if isinstance(modes.dynamics, CyclicDynamics):
+        own.add(id(modes.dynamics.sector.mesh))
+    if id((source.model if isinstance(source, Dynamics) else source).mesh) not in own:
+        raise ModelError("the modes given are those of another model")
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from weakref import WeakKeyDictionary
 
 import numpy as np
+from scipy import sparse
 
 from designtwin.assembly.cells import CellBlock
+from designtwin.assembly.cyclic import CyclicDynamics
 from designtwin.assembly.dynamics import Dynamics, ModelDynamics
 from designtwin.assembly.matrices import CellMatrices, cell_matrix, stiffness_of
 from designtwin.assembly.systems import turned
@@ -28,8 +30,12 @@ def loss_stiffness(dynamics: Dynamics) -> SparseMatrix | None:
 
 
 def _assembled(dynamics: Dynamics) -> SparseMatrix | None:
+    if isinstance(dynamics, CyclicDynamics):
+        each = [(dynamics.share(h), loss_stiffness(dynamics.sub(h))) for h in dynamics.harmonics]
+        blocks = [share * own for share, own in each if own is not None]
+        return sparse.block_diag(blocks, format="csr") if blocks else None
     if not isinstance(dynamics, ModelDynamics):
-        return None
+        raise NotImplementedError(f"{type(dynamics).__name__} does not say what materials dissipate (losses)")
     model, topology = dynamics.model, dynamics.topology
     factor = model.cell_loss_factor()
     if factor is None or not factor.any():

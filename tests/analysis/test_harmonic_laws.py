@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from builders import apart, box, rectangle
+from builders import apart, box, merged, rectangle
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
@@ -268,6 +268,59 @@ def test_two_parts_one_at_rest():
         still = mesh.points[:, 1] > 0.05
         u = np.linalg.norm(case.field("displacement").values, axis=1)
         assert u[still].max() < 1e-6 * u.max()
+
+
+# Rings of sectors, and reduced models
+
+
+def blade(sectors: int, k: int = 0) -> np.ndarray:
+    """One sector of a disk of 0.1 to 0.2 m, held at the bore."""
+
+    def shape(p: np.ndarray) -> np.ndarray:
+        r, a = 0.1 + 0.1 * p[:, 0], 2.0 * np.pi / sectors * (k + p[:, 1])
+        return np.column_stack([r * np.cos(a), r * np.sin(a), 0.005 * p[:, 2]])
+
+    return box("hexahedron20", (2, 1, 1), shape=shape)
+
+
+@pytest.mark.parametrize("method", ["modal", "direct"])
+def test_a_ring_from_one_sector_answers_as_the_whole_ring(method):
+    """Under its base and by the losses of its material, with the modes given or found."""
+    sectors = 5
+    common = {"materials": {"body": steel(loss_factor=0.04)}, "supports": [dtw.FixedSupport(on="xmin")]}
+    link = dtw.CyclicSymmetry(low="ymin", high="ymax", sectors=sectors)
+    one = dtw.Model(blade(sectors), connections=[link], **common)
+    ring = dtw.Model(merged(*[blade(sectors, k) for k in range(sectors)], tolerance=1e-7), **common)
+    sweep = dtw.base_harmonic("z", "1 g", low="200 Hz", high="3 kHz")
+    answers = []
+    for model in (one, ring):
+        modes = dtw.solve_modes(model, up_to="9 kHz").modes
+        answers.append(dtw.solve_harmonic(model, sweep, modes=modes, method=method))
+    a, b = answers
+    assert a.mesh.n_points == b.mesh.n_points
+    assert_allclose(a.frequencies, b.frequencies, rtol=1e-7)
+    for what in ("acceleration", "stress"):
+        x, y = (case.response(None, None, what).amplitude for case in answers)
+        assert_allclose(x, y, rtol=1e-4)
+    assert a.imbalance < 1e-6
+
+
+def test_a_reduced_model_answers_as_the_whole_one_in_its_band():
+    model = bracket(
+        "hexahedron", dtw.Damper(on="xmax", damping=(0.0, 200.0, 0.0)), material=steel(loss_factor=0.03)
+    )
+    reduced = dtw.reduce(model, keep=["xmax"], up_to="12 kHz", loads=["tip"])
+    sweep = dtw.harmonic("tip", low="100 Hz", high="4 kHz")
+    modes = dtw.solve_modes(model, up_to="12 kHz").modes
+    whole = dtw.solve_harmonic(model, sweep, modes=modes)
+    small = dtw.solve_harmonic(reduced, sweep, up_to="12 kHz")
+    assert_allclose(small.frequencies, whole.frequencies, rtol=1e-3)
+    for case in (small, dtw.solve_harmonic(reduced, sweep, up_to="12 kHz", method="direct")):
+        a, b = (c.response("xmax", "z") for c in (case, whole))
+        assert_allclose(a.peak.amplitude, b.peak.amplitude, rtol=2e-3)
+        assert_allclose(a.at("500 Hz"), b.at("500 Hz"), rtol=2e-3)
+        stress = [c.field("von_mises").values for c in (case, whole)]
+        assert_allclose(stress[0], stress[1], atol=0.02 * stress[1].max())
 
 
 # Frequencies
