@@ -150,6 +150,9 @@ def test_products_without_a_matrix_are_those_of_the_matrix(bent, make):
             with parallel.use_threads(threads):
                 found.append(term.apply(x))
         assert_array_equal(found[1:], [found[0]] * 2)
+        added = x.copy()
+        term.operator(2.0, np.float64).product(x, added, add=True)
+        assert_allclose(added, x + 2.0 * wanted, atol=1e-13 * largest)
         about = term.magnitude(x).sum() / (abs(matrix) @ np.abs(x)).sum()
         assert 0.3 < about < 3.0
     blocks = term.diagonal_blocks(3)

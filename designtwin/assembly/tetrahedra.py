@@ -92,9 +92,12 @@ class _Operator:
         """y = A x or y += A x for [n_dof, n_rhs]."""
         if add:
             image = np.empty_like(y)
-            self.product(x, image)
+            self._multiply(x, image)
             y += image
-            return
+        else:
+            self._multiply(x, y)
+
+    def _multiply(self, x: Array, y: Array) -> None:
         plan, shape = self._cells.plan, (self.components * self._cells.plan.n_copies, x.shape[1])
         if self._buffer.shape != shape:
             self._buffer = np.empty(shape, x.dtype)
@@ -484,12 +487,11 @@ class _MassOperator(_Operator):
         self._weights = np.array([*tetra.POINT_WEIGHTS, 0.0, 1.0], dtype)
         self._form = None if term.form is None else term.form.astype(dtype)
 
-    def product(self, x: Array, y: Array, *, add: bool = False) -> None:
-        """y = A x or y += A x for [n_dof, n_rhs]."""
+    def _multiply(self, x: Array, y: Array) -> None:
         if self._form is not None:
             x = np.einsum("ij,njk->nik", self._form, x.reshape(len(x) // 3, 3, -1)).reshape(x.shape)
         nodes = len(x) // 3
-        super().product(x.reshape(nodes, -1), y.reshape(nodes, -1), add=add)
+        super()._multiply(x.reshape(nodes, -1), y.reshape(nodes, -1))
 
     def _cellwise(self, x: Array, y: Array, columns: IntArray) -> None:
         p = self._cells.plan
