@@ -92,6 +92,9 @@ def run(
     if as_json != "-":
         for verdict in verdicts:
             _show(verdict)
+            for table in _tables(verdict.result):
+                print()
+                _show(table)
             for zone in verdict.failure_zones():
                 print(zone)
     if as_json is not None:
@@ -211,9 +214,20 @@ def _mesh_data(mesh: Any) -> dict[str, Any]:
     }
 
 
+def _tables(result: Any) -> Iterator[Any]:
+    """Modes and buckling factors; other results have none."""
+    if result.physics == "vibration":
+        yield result.modes.table()
+    elif result.physics == "buckling":
+        yield from (case.table() for case in result.by_case.values() if len(case))
+
+
 def _draw(verdicts: Sequence[Any], folder: Path) -> Iterator[Path]:
     """The pictures an engineer wants of each verdict, each of the load case that is worst."""
     for verdict in verdicts:
+        if verdict.result.physics in ("vibration", "buckling"):
+            yield from _draw_shapes(verdict, folder)
+            continue
         thermal = verdict.result.physics == "thermal"
         fields = ("temperature",) if thermal else ("von_mises", "safety_factor", "displacement")
         known = verdict.result[verdict.result.cases[0]].field_names
@@ -231,9 +245,46 @@ def _draw(verdicts: Sequence[Any], folder: Path) -> Iterator[Path]:
             yield path
 
 
+_SHAPES = 3
+"""Modes that are drawn."""
+
+
+def _draw_shapes(verdict: Any, folder: Path) -> Iterator[Path]:
+    """The lowest modes and what is judged of responses, or the first way to buckle in each load case."""
+    from designtwin.results import case_folder
+
+    result = verdict.result
+    if result.physics == "buckling":
+        shapes = [(f"buckling_{name}", case.critical_mode) for name, case in result.by_case.items()]
+    else:
+        elastic = [mode for mode in result.modes if not mode.is_rigid]
+        shapes = [(f"mode_{mode.number}", mode) for mode in elastic[:_SHAPES]]
+    for name, shape in shapes:
+        if shape is not None:
+            place = case_folder(folder, name)
+            assert place is not None
+            path = place.with_name(f"{place.name}.png")
+            shape.plot("displacement", screenshot=path)
+            yield path
+    drawn = set()
+    for row in verdict.rows:
+        quantity = row.requirement.quantity
+        reads = getattr(quantity, "reads", "")
+        if not reads or (quantity, row.value.case) in drawn:
+            continue
+        drawn.add((quantity, row.value.case))
+        place = case_folder(folder, f"{row.value.case}_{reads}")
+        assert place is not None
+        path = place.with_name(f"{place.name}.png")
+        verdict.plot(quantity, screenshot=path)
+        yield path
+
+
 def _courses(verdict: Any) -> list[Any]:
     """The cases of a verdict that have a course in time."""
-    return [case for case in verdict.result.by_case.values() if len(case.frames) > 1]
+    from designtwin.requirements.base import frames_of
+
+    return [case for case in verdict.result.by_case.values() if len(frames_of(case)) > 1]
 
 
 def _write_fields(verdicts: Sequence[Any], folder: Path) -> Iterator[Path]:

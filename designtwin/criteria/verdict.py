@@ -198,7 +198,8 @@ class Verdict:
         """What stands below the table."""
         checks = self.checks
         cells = ", ".join(f"{count:,} {name}" for name, count in checks["mesh"]["cells"].items())
-        steps = f", {checks['iterations']} iterations" if checks["iterations"] else ""
+        many = "" if checks["iterations"] == 1 else "s"
+        steps = f", {checks['iterations']} iteration{many}" if checks["iterations"] else ""
         energy = (
             "" if checks["energy_error"] is None else f", energy error {100 * checks['energy_error']:.2g} %"
         )

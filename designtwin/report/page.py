@@ -409,6 +409,8 @@ def _judged_over_time(
         for case in moving:
             if quantity.case in (None, case.name) and len(lines) < _MOST_LINES:
                 lines.setdefault((*key, case.name), _course(quantity, verdict.result, case))
+    if not lines:
+        return None  # of cases without a course in time
     limits = [row.requirement for row in rows]
     words = "; ".join(dict.fromkeys(str(limit) for limit in limits))
     return pictures.draw("plot_times", list(lines.values()), limits=limits, caption=f"Over time: {words}")

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
+
+import numpy as np
 
 from designtwin.results.common import CaseResult, Result
 from designtwin.results.modal import ModalCase
+from designtwin.typing import FloatArray
 
 MODES = "modes"
 """The case that holds the natural frequencies; no excitation may have its name."""
@@ -28,6 +33,24 @@ class VibrationResult(Result[CaseResult]):
     def responses(self) -> dict[str, CaseResult]:
         """Answers to excitations by name."""
         return {name: case for name, case in self.by_case.items() if name != MODES}
+
+    def to_vtu(self, path: str | Path, fields: Sequence[str] | None = None) -> Path:
+        """Write the shapes of all modes and the fields of responses to a VTU file that ParaView opens.
+
+        Points are in meters. A course in time has a file of its own: ``result[name].to_vtkhdf(path)``.
+        """
+        from designtwin.io.results import write_vtu
+
+        data: dict[str, FloatArray] = {"part": self.points.part.astype(np.float64)}
+        for mode in self.modes:
+            for key in fields or ("displacement",):
+                data[f"{mode.caption}: {key}"] = mode.on_result_points(mode.field(key))
+        for name, case in self.responses.items():
+            if getattr(case, "times", None) is None:
+                for key in fields or case.field_names:
+                    data[f"{name}: {key}"] = case.on_result_points(case.field(key))
+        write_vtu(path, self.points.xyz, self.points.by_element, point_data=data)
+        return Path(path)
 
     def __str__(self) -> str:
         return "\n".join([str(self.modes.table()), *(str(case) for case in self.responses.values())])

@@ -23,7 +23,7 @@ requirements = [
 
 [mesh]
 file = "mast.msh"
-length_unit = "m"
+length_unit = "mm"
 
 [materials]
 body = "S355"
