@@ -25,6 +25,7 @@ from designtwin.progress import Progress
 from designtwin.solvers.choice import AutomaticSolver, choose_solver
 from designtwin.solvers.direct import DENSE_UP_TO, Direct, DirectFactorization
 from designtwin.solvers.hierarchy import Cycle, Hierarchy
+from designtwin.solvers.lanczos import BLOCK, krylov_pairs
 from designtwin.solvers.multifrontal import blas_alone
 from designtwin.solvers.multigrid import MultigridCG
 from designtwin.solvers.solution import LinearSolver
@@ -442,11 +443,7 @@ def _factors_of(pencil: _Pencil, solver: Direct) -> _Solves:
         extra = tuple(ScaledTerm(_shift_of(pencil), term) for term in pencil.other.terms)
         system = replace(system, terms=system.terms + extra)
     made = solver.factorize(system)
-    if system.definite and (made.negative or 0) > 0:
-        raise ConvergenceError(
-            f"the stiffness has {made.negative} negative eigenvalues: the prestress is beyond the load at "
-            "which the part buckles, or a spring is negative"
-        )
+    _refuse_indefinite(made)
     return _Solves(made, pencil.n)
 
 
@@ -495,13 +492,79 @@ def _solve(pencil: _Pencil, goal: _Goal, solver: LinearSolver | None, progress: 
                 raise
             notes = (f"Direct() took over: {reason}",)
             try:
-                found = _iterate(pencil, goal, _factors_of(pencil, Direct()), progress)
+                found = _by_factors(pencil, goal, Direct(), progress)
             except ResourceError as short:
                 raise ConvergenceError(f"{reason}. Direct() cannot take over: {short}") from reason
             return found._replace(notes=notes + found.notes)
     if not isinstance(first, Direct):
         raise ModelError(f"modes take Direct() or MultigridCG() as solver, not {type(first).__name__}")
-    return _iterate(pencil, goal, _factors_of(pencil, first), progress)
+    return _by_factors(pencil, goal, first, progress)
+
+
+def _by_factors(pencil: _Pencil, goal: _Goal, solver: Direct, progress: Progress | None) -> _Found:
+    """A Krylov space of exact solutions; what of the rigid motions is in the way is held at single unknowns.
+
+    Raises
+    ------
+    ConvergenceError
+        If it does not converge, K is not positive definite, or a count tells that pairs are missing.
+    """
+    if solver.precision != "double":
+        return _iterate(pencil, goal, _factors_of(pencil, solver), progress)
+    system, rigid, dual = pencil.stiffness, pencil.rigid, pencil.dual
+    if rigid.shape[1]:
+        _, pivots = linalg.qr(rigid.T, mode="r", pivoting=True)
+        free = system.free.copy()
+        free[pivots[: rigid.shape[1]]] = False
+        system = replace(system, free=free)
+    made = solver.factorize(system)
+    solves = _Solves(made, pencil.n)
+    _refuse_indefinite(made)
+
+    def solve(f: FloatArray) -> FloatArray:
+        w = np.asarray(made.factors.solve(np.ascontiguousarray(f)))
+        # What balanced forces leave open is how the body lies.
+        return w - rigid @ (dual.T @ w) if rigid.shape[1] else w
+
+    def product(x: FloatArray) -> FloatArray:
+        x = np.where(pencil.free[:, None], x, 0.0)
+        f = pencil.g_product(x, np.empty_like(x))
+        f[~pencil.free] = 0.0
+        return f - dual @ (rigid.T @ f) if rigid.shape[1] else f
+
+    def enough(nu: FloatArray, error: FloatArray) -> int | None:
+        key = goal.key(nu)
+        floor = max(goal.floor, _NOTHING * float(key.max(initial=0.0)))
+        return goal.enough(nu, error <= goal.tolerance, key + error * np.abs(nu) < floor)
+
+    started, checked = time.perf_counter(), ""
+    wanted = 16 if goal.count is None else goal.count
+    with blas_alone():
+        for block in (BLOCK, 4 * BLOCK):
+            found = krylov_pairs(
+                solve, product, pencil.n, wanted=wanted, order=goal.order, enough=enough,
+                tolerance=goal.tolerance, block=block,
+            )  # fmt: skip
+            key = goal.key(found.nu)
+            floor = max(goal.floor, _NOTHING * float(key.max(initial=0.0)), goal.least or 0.0)
+            real = key >= floor
+            nu, x, error = found.nu[real], np.ascontiguousarray(found.x[:, real]), found.error[real]
+            try:
+                checked = _sturm_count(pencil, goal, solves, nu, abs(found.next))
+                break
+            except ConvergenceError:
+                if block > BLOCK:
+                    raise
+    seconds = {"set-up": made.setup_seconds, "iterate": time.perf_counter() - started}
+    return _Found(nu, x, error, found.solutions, f"Lanczos, {solves.title}", seconds, made.notes, checked)
+
+
+def _refuse_indefinite(made: DirectFactorization) -> None:
+    if made.system.definite and (made.negative or 0) > 0:
+        raise ConvergenceError(
+            f"the stiffness has {made.negative} negative eigenvalues: the prestress is beyond the load at "
+            "which the part buckles, or a spring is negative"
+        )
 
 
 def _dense(pencil: _Pencil, goal: _Goal) -> _Found:
@@ -573,7 +636,7 @@ def _iterate(
         checked = "a random vector, iterated beside the others, led to no other pair"
         if counted:
             assert isinstance(precondition, _Solves)
-            checked = _sturm_count(pencil, goal, precondition, run)
+            checked = _sturm_count(pencil, goal, precondition, run.nu)
     seconds = {"set-up": precondition.seconds, "iterate": time.perf_counter() - started}
     return _Found(
         run.nu, run.x, run.error, run.count, f"LOBPCG, {precondition.title}", seconds, precondition.notes,
@@ -581,26 +644,35 @@ def _iterate(
     )  # fmt: skip
 
 
-def _sturm_count(pencil: _Pencil, goal: _Goal, solves: _Solves, run: _Iteration) -> str:
-    """Count the eigenvalues below the last one found by the signs of pivots."""
-    found = len(run.nu)
+def _sturm_count(
+    pencil: _Pencil, goal: _Goal, solves: _Solves, nu: FloatArray, beyond: float = np.nan
+) -> str:
+    """Count the eigenvalues below the last of those found, nu, by the signs of pivots.
+
+    `beyond` is about the size of the next nu, where it is known: far from both pivots are safe.
+    """
+    if not solves.counts:
+        return "residuals alone: the factors do not count"
+    found = len(nu)
     if goal.least is not None and (goal.count is None or found < goal.count):
         at = 1.0 / goal.least
     elif found:
-        at = (1.0 + 0.5 * CLUSTER) / float(run.nu[-1])
+        last = float(goal.key(nu)[-1])
+        apart = np.isfinite(beyond) and 0.0 < beyond < (1.0 - CLUSTER) * last
+        at = 1.0 / np.sqrt(last * max(beyond, 0.25 * last)) if apart else (1.0 + 0.5 * CLUSTER) / last
     else:
-        at = 0.0
-    if at == 0.0:
         return ""
-    terms = tuple(ScaledTerm(-at * pencil.factor, term) for term in pencil.other.terms)
-    shifted = replace(pencil.stiffness, terms=pencil.stiffness.terms + terms, definite=False, coarse=None)
-    try:
-        below = Direct().factorize(shifted).negative
-    except SingularSystemError:  # a pair sits right there
-        below = None
-    if below is None:
-        return "residuals alone: the count of eigenvalues could not be made"
-    count = below - solves.negative - pencil.rigid.shape[1]
+    count = 0
+    for sign in (1.0, -1.0) if goal.end == "size" else (1.0,):
+        terms = tuple(ScaledTerm(-sign * at * pencil.factor, term) for term in pencil.other.terms)
+        shifted = replace(pencil.stiffness, terms=pencil.stiffness.terms + terms, definite=False, coarse=None)
+        try:
+            below = Direct().factorize(shifted).negative
+        except SingularSystemError:  # a pair sits right there
+            below = None
+        if below is None:
+            return "residuals alone: the count of eigenvalues could not be made"
+        count += below - solves.negative - pencil.rigid.shape[1]
     if count != found:
         raise ConvergenceError(
             f"{found} eigenpairs converged, but there are {count} below {at:.6g}; ask for a few more"
@@ -939,10 +1011,11 @@ class _Iteration:
         self.error = usual
         if many is None or not self._probed():
             return False
+        kept = self._n_kept
         self._unite()
         many = self._enough(goal.tolerance)
         if many is None:
-            self._part()
+            self._part(kept)
             return False
         self.x = np.ascontiguousarray(self.x[:, :many])
         self.nu, self.error = self.nu[:many], self.error[:many]
@@ -958,6 +1031,7 @@ class _Iteration:
         v = np.concatenate([first, self.x], axis=1)[:, order] if first.shape[1] else self.x
         self.x = v = np.ascontiguousarray(v)
         self._basis, self._dual = self._pencil.rigid, self._pencil.dual
+        self._n_kept, self._kept_nu, self._kept_error = 0, np.empty(0), np.empty(0)
         self._deflate(v)
         n = v.shape[1]
         hk, hg = np.empty((n, n)), np.empty((n, n))
@@ -979,12 +1053,10 @@ class _Iteration:
             self.error[some] = self._energies(f, norm) / _away(self.nu[some])
             self._size[some] = norm
 
-    def _part(self) -> None:
+    def _part(self, kept: int) -> None:
         """Go on after `_unite`: as many as before are kept, those that have converged best."""
-        ready = np.argsort(self.error, kind="stable")[: self._n_kept]
+        ready = np.argsort(self.error, kind="stable")[:kept]
         rest = np.setdiff1d(np.arange(len(self.nu)), ready)
-        kept = self._n_kept
-        self._n_kept, self._kept_nu, self._kept_error = 0, np.empty(0), np.empty(0)
         order = np.concatenate([np.sort(ready), rest])
         self.x = np.ascontiguousarray(self.x[:, order])
         self.nu, self.error, self._size = self.nu[order], self.error[order], self._size[order]
