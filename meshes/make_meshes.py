@@ -987,6 +987,49 @@ def _at_radius(edge: int, radius: float) -> bool:
     return abs(math.hypot(x, y) - radius) < 1e-3
 
 
+def sensor_mast(scale: float) -> None:
+    """Sensor mast: a rod on a bolted foot, a round head that carries the sensor."""
+    foot, thick, radius, length, head, lid = 30.0, 8.0, 8.0, 200.0, 22.0, 6.0
+    top = thick + length + lid
+
+    body = occ.addBox(-foot, -foot, 0, 2 * foot, 2 * foot, thick)
+    rod = occ.addCylinder(0, 0, 0, 0, 0, thick + length, radius)
+    plate = occ.addCylinder(0, 0, thick + length, 0, 0, lid, head)
+    body = fuse(body, rod, plate)
+    occ.synchronize()
+    upright = [e for e in inside(1, z=(0, thick)) if runs_along(e, 2) and not is_circle(e, radius)]
+    body = fillet(body, upright, 6.0)
+    occ.synchronize()
+    roots = [e for z in (thick, thick + length) for e in inside(1, z=(z, z)) if is_circle(e, radius)]
+    body = fillet(body, roots, 4.0)
+    at = foot - 9.0
+    holes = [occ.addCylinder(x, y, 0, 0, 0, thick, 3.3) for x in (-at, at) for y in (-at, at)]
+    cut(body, *holes)
+    occ.synchronize()
+
+    fillets = inside(2, z=(0, length / 2), kind="Torus")
+    others = inside(2, z=(length / 2, top), kind="Torus")
+    walls = inside(2, z=(0, thick), kind="Cylinder")
+    bores = [face for face in walls if max(map(abs, box_center(2, face)[:2])) < at + 1]
+    shaft = (-radius, radius)
+    group(3, "mast", inside(3))
+    group(2, "bolt_holes", bores)
+    group(2, "foot", inside(2, z=(0, 0)))
+    group(2, "head", inside(2, z=(top, top)))
+    group(2, "root_fillet", fillets)
+    group(2, "rod", inside(2, x=shaft, y=shaft, z=(thick, thick + length), kind="Cylinder"))
+    far = 7.0 * scale
+    use_sizes(
+        [
+            size_near(fillets, 1.9 * scale, 1.0, far),
+            size_near(others, 3.0 * scale, 0.0, far),
+            size_near(bores, 3.0 * scale, 0.0, far),
+            size_near(inside(2, z=(thick, thick + length), kind="Cylinder"), 4.5 * scale, 0.0, far),
+        ]
+    )
+    mesh_tetra10()
+
+
 def plate_with_hole(scale: float) -> None:
     """Plate of 200 x 100 with a hole of 40 across: plane, quad8 and triangle6."""
     plate = occ.addRectangle(-100, -50, 0, 200, 100)
@@ -1035,6 +1078,7 @@ PARTS = {
     "gear_sector.mesh": Part(gear_sector, options={"Mesh.SaveElementTagType": 2}),
     "heat_sink.msh": Part(heat_sink, poorest=0.1, options={"Mesh.MshFileVersion": 2.2}),
     "plate_with_hole.msh": Part(plate_with_hole),
+    "sensor_mast.msh": Part(sensor_mast, options={"Mesh.Binary": 1}),
     "turbine_blade.vtu": Part(blade, 1.05, poorest=0.08),
     "vessel_nozzle.bdf": Part(nozzle, options={"Mesh.SaveElementTagType": 2, "Mesh.BdfFieldFormat": 1}),
 }

@@ -253,6 +253,8 @@ def cases_of(result: Any) -> dict[str, Any]:
 
 def field_name(quantity: Any) -> str:
     """The plain field a quantity judges, "" where there is none."""
+    if getattr(quantity, "sigma", None) is not None:
+        return ""  # fields of random vibration are root mean squares
     if isinstance(quantity, YieldMargin):
         return "safety_factor" if quantity.criterion == "von_mises" else ""
     if isinstance(quantity, DisplacementQuantity):
