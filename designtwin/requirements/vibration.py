@@ -409,6 +409,11 @@ def no_mode_in(low: Any, high: Any, *, direction: str | None = None, share: Any 
         Ends belong to the band.
     direction, share
         As `frequency`.
+
+    Notes
+    -----
+    A search (`Study`) that meets a band from above does not look below it: where the side is known, write
+    ``frequency(1) >= "105 Hz"``.
     """
     return NoModeIn(quantity=NearestMode(low=low, high=high, direction=direction, share=share))
 

@@ -112,8 +112,8 @@ def test_the_command_line_prints_modes_and_factors_and_writes_fields(folder, cap
     monkeypatch.setattr(edge, "plot_verdict", lambda verdict, name, screenshot: seen.append(screenshot.name))
     code = cli.main(
         [
-            "run", str(folder / "part.toml"), "--fields", str(tmp_path / "f"), "--pictures", str(tmp_path / "p"),
-            "--json", str(tmp_path / "v.json"),
+            "run", str(folder / "part.toml"), "--fields", str(tmp_path / "f"),
+            "--pictures", str(tmp_path / "p"), "--json", str(tmp_path / "v.json"),
         ]
     )  # fmt: skip
     out = capsys.readouterr().out

@@ -57,12 +57,11 @@ def test_the_lightest_beam_has_its_frequency_at_the_limit():
     assert any("frequency of mode 1" in word for word in best.active)
 
 
-def test_a_band_without_modes_stops_the_search_above_it():
-    """Every lower beam that is allowed has its mode in the band."""
+def test_a_band_without_modes_keeps_the_search_out_of_it():
     best = study(dtw.no_mode_in("150 Hz", "160 Hz"), low="7.6 mm").run()
     assert best.feasible
-    assert by_hand(best.values["height"]) == pytest.approx(160.0, rel=0.05)
-    assert any("no mode in 150 Hz to 160 Hz" in word for word in best.active)
+    assert best.status == "PASS"
+    assert 160.0 < by_hand(best.values["height"]) < by_hand(0.011)
 
 
 def test_a_column_as_light_as_buckling_allows():
