@@ -67,17 +67,11 @@ class Mode(Shape):
         return f"mode {self.number}, {show(self.frequency, 'frequency')}"
 
     @cached_property
-    def frequency_error(self) -> float:
-        """Half-width of the interval of the frequency, Hz.
-
-        A mesh makes omega^2 too large by the squared error of the shape in the energy norm, of its own size;
-        twice the estimate of that, and what the iteration left.
-
-        Source: Strang and Fix, An Analysis of the Finite Element Method (1973), sec. 6.3.
-        """
+    def interval(self) -> tuple[float, float]:
+        """Where the exact frequency of the model is expected, Hz; see `frequency_interval`."""
         if self.is_rigid:
-            return 0.0
-        return self.frequency * (self.energy_error**2 + self.residual)
+            return 0.0, 0.0
+        return frequency_interval(self.frequency, self.energy_error, self.residual)
 
     def __repr__(self) -> str:
         return f"<Mode: {self.caption} of {self.model!r}>"
