@@ -63,6 +63,16 @@ def test_frequencies_are_above_those_of_the_whole_by_what_is_said(held):
     assert_allclose(dtw.reduction_error(found)[n:][good], estimate[good])
 
 
+def test_a_node_that_does_not_hold_the_part_may_be_kept():
+    """Held at one node the part still turns about it; those motions are among the shapes."""
+    model = beam(held=False)
+    reduced = dtw.reduce(model, keep=[dtw.nearest((0.2, 0.0, 0.0))], count=8)
+    found, modes = (dtw.solve_modes(one, count=3).modes for one in (reduced, model))
+    assert found.n_rigid == 6
+    assert_allclose(found.frequencies[6:], modes.frequencies[6:], rtol=0.03)
+    assert reduced.said.startswith("Craig-Bampton: 3 kept, 8 modes, 3 static shapes")
+
+
 def test_more_modes_make_smaller_errors(part, whole):
     errors = []
     for count in (1, 4, 12):
