@@ -290,7 +290,7 @@ class RandomCase(ModalSum):
             signal = _Signal(self, self._moving(rows, columns), base, list(MOTIONS).index(what))
         if not _is_point(on) and (over == "max" or (invariant and over != "mean")):
             best = signal.largest()
-            weights = np.eye(len(rows))[best]
+            weights, signal = np.ones(1), signal.at(best)
             node = int(rows[best] if location == "points" else self.points.node[rows[best]])
             place += f", largest at {show(self.mesh.points[node], 'length')}"
         signal = signal.weighted(weights, separately=invariant and over == "mean")
@@ -433,6 +433,10 @@ class _Signal:
         values = (self.values * root[:, None]).reshape(m, 1, rows * c)
         base = None if self.base is None else (self.base[:, None, :] * root[:, None]).reshape(-1, rows * c)
         return _Signal(self.case, values, base, self.order)
+
+    def at(self, row: int) -> _Signal:
+        """One row alone."""
+        return _Signal(self.case, self.values[:, row : row + 1], self.base, self.order)
 
     def largest(self) -> int:
         """The row whose mean square is largest."""
