@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from designtwin.mesh.selections import Selection
     from designtwin.model.excitation import BasePsd, Correlated, ForcePsd
 
+_LIGHT = 0.3
+"""Share of critical damping below which Miles' equation is worth telling."""
 _CONTOUR = 0.05
 """Step along the contour of `exceedance`; the trapezoidal rule is then exact to rounding."""
 
@@ -354,7 +356,8 @@ class RandomCase(ModalSum):
 
     @cached_property
     def miles(self) -> MilesCheck | None:
-        """Miles' equation beside the answer; None where loads shake the part, several inputs, or no mode."""
+        """Miles' equation beside the answer; None where loads shake the part, or several inputs,
+        or no lightly damped mode lies in the band."""
         low, high = self.knots[0], self.knots[-1]
         frequencies = self.modes.frequencies
         some = np.flatnonzero((frequencies >= low) & (frequencies <= high))
@@ -365,7 +368,7 @@ class RandomCase(ModalSum):
         along = self.modes.dynamics.displacement(self.shapes[:, i]) @ self.directions[0]
         node = int(np.argmax(np.abs(along)))
         density = float(self.excitation.density(frequencies[[i]])[0, 0, 0].real)
-        if ratio <= 0.0 or density <= 0.0:
+        if not 0.0 < ratio < _LIGHT or density <= 0.0:
             return None
         single = spectral.miles(float(frequencies[i]), ratio, density)
         root = root_of(self.products("acceleration"))
