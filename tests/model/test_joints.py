@@ -329,6 +329,15 @@ def test_plane_models_turn_about_z_alone():
     part(mesh, dtw.Spring(on="xmax", rotational=(0.0, 0.0, 1.0)))
 
 
+def test_a_point_joined_to_more_nodes_than_memory_takes_is_refused(monkeypatch):
+    from designtwin.model import domains
+
+    monkeypatch.setattr(domains, "free_bytes", lambda: 1e5)
+    model = part(builders.box("hexahedron", 4), dtw.PointMass(on="xmax", mass=1.0, at=(2, 0, 0)))
+    with pytest.raises(dtw.ResourceError, match="25 nodes couples each with each"):
+        dtw.solve_modes(model)
+
+
 def test_what_is_fastened_is_plain_data_and_keeps_its_hash():
     items = [
         dtw.Spring(on="a", stiffness=(1, 2, 3)), dtw.Spring(on="a", to="b", stiffness=5.0, at=(0, 0, 1)),
