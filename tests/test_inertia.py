@@ -128,11 +128,15 @@ def two_parts(bent):
 
 
 @pytest.mark.parametrize("bent", [False, True], ids=["straight", "bent"])
-@pytest.mark.parametrize("make", ["mass", "spin"])
+@pytest.mark.parametrize("make", ["mass", "spin", "stress"])
 def test_products_without_a_matrix_are_those_of_the_matrix(bent, make):
     model = two_parts(bent)
     spin = dtw.Centrifugal(speed="100 rad/s", axis=(1.0, 2.0, 3.0))
-    terms = Terms(model, mass_terms) if make == "mass" else Terms(model, spin_softening_terms, spin)
+    terms = {
+        "mass": lambda: Terms(model, mass_terms),
+        "spin": lambda: Terms(model, spin_softening_terms, spin),
+        "stress": lambda: Terms(model, stress_stiffness_terms, waves),
+    }[make]()
     (term,) = terms.terms
     assert isinstance(term, FreeTerm)
     assert (terms.topology.free.n_general > 0) == bent
@@ -169,7 +173,11 @@ def test_a_shifted_system_has_its_matrix_at_the_corners(bent):
     """P^T (K + 3 M) P of tetrahedra cell by cell is that of the matrices."""
     model = two_parts(bent)
     topology = static_topology(model, cell_blocks(model))
-    terms = [*stiffness_terms(model, topology), scaled(3e9, mass_terms(model, topology)[0])]
+    terms = [
+        *stiffness_terms(model, topology),
+        scaled(3e9, mass_terms(model, topology)[0]),
+        scaled(-7.0, stress_stiffness_terms(model, topology, waves)[0]),
+    ]
     weights = topology.corner_weights
     found = corner_sum(topology, terms, weights, 3)
     wide = sparse.kron(weights, sparse.eye_array(3)).tocsr()

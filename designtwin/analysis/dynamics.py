@@ -23,6 +23,7 @@ from designtwin.analysis.modal import dynamics_of, recovery_of, solve_modes
 from designtwin.analysis.static import check_arguments
 from designtwin.analysis.superposition import ModalSpace
 from designtwin.assembly.dynamics import Dynamics
+from designtwin.assembly.losses import loss_stiffness
 from designtwin.assembly.reduced import ReducedModel
 from designtwin.errors import ConvergenceError, DesignTwinError, ModelError
 from designtwin.memory import Peak
@@ -378,10 +379,8 @@ def _by_modes(
     notes = list(modes.info.notes)
     if space.is_lossy:
         notes.append("a loss factor has no equal over time: it stands for half of it as a share of critical")
-    extra = space.shapes.shape[1] - len(modes)
     info = SolveInfo(
-        solver=f"{len(modes)} modes to {show(float(modes.frequencies.max()), 'frequency')}"
-        + (f" and {extra} static shapes" if extra else ""),
+        solver=_said(modes, space.shapes.shape[1] - len(modes)),
         n_dof=equations.size, iterations=0, seconds=seconds, notes=tuple(notes), residual=modes.residual,
         peak_bytes=peak.bytes,
     )  # fmt: skip
@@ -391,6 +390,17 @@ def _by_modes(
         plan, name, equations, load, frames, motion, state, info, modes.residual, steps, bent,
         np.asarray(frames.times),
     )  # fmt: skip
+
+
+def _said(modes: ModalCase, more: int) -> str:
+    """The shapes in words."""
+    words = []
+    if len(modes):
+        highest = show(float(modes.frequencies.max()), "frequency")
+        words.append(f"{len(modes)} mode{'s' if len(modes) > 1 else ''} to {highest}")
+    if more:
+        words.append(f"{more} static shape{'s' if more > 1 else ''}")
+    return " and ".join(words) or "no shape"
 
 
 def _till(excitation: Any, modes: ModalCase) -> float:
@@ -674,9 +684,14 @@ class _Run:
         assert plan.scheme is not None
         times = np.asarray(frames.times)
         title = f", {stepper.title}" if stepper.title else ""
+        notes = stepper.notes
+        if loss_stiffness(self.equations) is not None:
+            notes += (
+                "loss factors of materials have no equal in steps of the whole part: they damp nothing here",
+            )
         info = SolveInfo(
             solver=f"{plan.scheme.name}{title}", n_dof=self.equations.size, iterations=stepper.iterations,
-            seconds={**seconds, **stepper.seconds}, notes=stepper.notes, residual=course.residual,
+            seconds={**seconds, **stepper.seconds}, notes=notes, residual=course.residual,
             peak_bytes=peak.bytes,
         )  # fmt: skip
         told = np.diff(frames.series("errors")) / (course.scale or 1.0)

@@ -146,8 +146,7 @@ def solve_harmonic(
         seconds[method] = time.perf_counter() - started
     info = SolveInfo(
         solver=answer.solver, n_dof=dynamics.size, iterations=0, seconds=seconds,
-        notes=(*(() if modes is None else modes.info.notes), *answer.notes), residual=answer.residual,
-        peak_bytes=peak.bytes,
+        notes=() if modes is None else modes.info.notes, residual=answer.residual, peak_bytes=peak.bytes,
     )  # fmt: skip
     near = np.empty(0) if modes is None else modes.frequencies
     case = HarmonicCase(
@@ -282,7 +281,6 @@ class _Answer:
     dissipated: FloatArray
     residual: float
     solver: str
-    notes: tuple[str, ...]
 
 
 def _by_modes(space: ModalSpace, f: FloatArray, loads: _Loads, factors: ComplexArray) -> _Answer:
@@ -292,10 +290,9 @@ def _by_modes(space: ModalSpace, f: FloatArray, loads: _Loads, factors: ComplexA
     put_in = _power(omega, load, y)
     dissipated = 0.5 * omega * (omega * _form(space.damping, y) + _form(space.loss, y))
     extra = space.shapes.shape[1] - len(space.modes)
-    notes = (f"{len(space.modes)} modes, {extra} static shapes",)
     return _Answer(
         space.shapes, y, put_in, dissipated, _left_out(space, omega, loads, factors, y),
-        "modal superposition", notes,
+        f"superposition of {len(space.modes)} modes and {extra} static shape{'s' * (extra != 1)}",
     )  # fmt: skip
 
 
@@ -360,11 +357,8 @@ def _directly(
         if matrix is not None:
             small = found.basis.T @ np.where(dynamics.free[:, None], matrix @ found.basis, 0.0)
             dissipated += 0.5 * omega * times * _form(small, y)
-    notes = (
-        f"{len(f)} frequencies from {len(found.factored)} complex factorizations and "
-        f"{found.basis.shape[1]} shapes",
-    )
+    made = len(found.factored)
     return _Answer(
         found.basis, y, put_in, dissipated, float(found.residual.max(initial=0.0)),
-        f"direct ({found.solver})", notes,
+        f"direct ({found.solver}, {made} factorization{'s' * (made != 1)} for {len(f)} frequencies)",
     )  # fmt: skip

@@ -117,6 +117,8 @@ def reduce(
         assert isinstance(whole, ModelDynamics)
         nodes = _nodes(model, places)
         interface = _unknowns(whole, nodes)
+        if places and not interface.size:
+            raise ModelError("supports hold every node of keep=; keep nodes that can move")
         if interface.size > _UNKNOWNS:
             raise ModelError(
                 f"keep= holds {interface.size:,} unknowns, each of which is a shape of the whole part; at "

@@ -42,7 +42,7 @@ _STEPS = 2000
 """Straight pieces of a half sine: off its peak by 3e-7."""
 _RESOLUTION, _TERMS = 0.1, 12
 """Radians of an oscillator's step and terms of its series: peaks to 3e-7."""
-_PER_OCTAVE = 12
+_PER_OCTAVE = 24
 _ALL_MODES = 2.0
 """Modes are wanted up to this times the frequency from which on a part follows the base."""
 _UNMOVED = 1e-6
@@ -62,7 +62,7 @@ def shock_spectrum(
     damping : share
         Of critical, of each oscillator; ``"5 %"`` is a quality factor of 10.
     frequencies : sequence of frequencies, optional
-        Natural frequencies; twelve to the octave around the length of the pulse unless given.
+        Natural frequencies; 24 to the octave around the length of the pulse unless given.
     kind : str
         "maximax": largest of all; "positive", "negative": along the direction and against it; "primary":
         while the pulse lasts; "residual": after it.

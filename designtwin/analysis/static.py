@@ -18,6 +18,7 @@ from designtwin.assembly import (
     static_topology,
     thermal_stress_force,
 )
+from designtwin.assembly.reduced import ReducedModel
 from designtwin.errors import ConvergenceError, ModelError, SingularSystemError
 from designtwin.memory import Peak
 from designtwin.model.checks import check_static
@@ -51,14 +52,16 @@ def check_arguments(model: object, solver: object) -> None:
         raise ModelError(f"solver is {solver!r}; say Direct() or MultigridCG(), or leave it out")
 
 
-def solve_static(model: Model, *, solver: LinearSolver | None = None) -> StaticResult:
+def solve_static(model: Model | ReducedModel, *, solver: LinearSolver | None = None) -> StaticResult:
     """Solve static equilibrium, K u = f, for every load case.
 
     Cases whose supports and stiffness are equal share one set-up; combinations are superposed.
 
     Parameters
     ----------
-    model : Model
+    model : Model or ReducedModel
+        Of a reduced one ``residual`` is its error in the energy norm over the answer, by the residual in the
+        equations of the whole model.
     solver : LinearSolver, optional
         ``Direct()``, ``MultigridCG()``; chosen from the system when left out.
 
@@ -80,6 +83,8 @@ def solve_static(model: Model, *, solver: LinearSolver | None = None) -> StaticR
 
     Source: Bathe, Finite Element Procedures, 2nd ed. (2014), sec. 4.2.
     """
+    if isinstance(model, ReducedModel):
+        return _reduced(model)
     check_arguments(model, solver)
     cases = [case for case in model.cases.values() if case.is_static]
     if not cases:
@@ -110,6 +115,60 @@ def solve_static(model: Model, *, solver: LinearSolver | None = None) -> StaticR
     ordered = {name: answers[name] for name in (*model.cases, *model.combinations) if name in answers}
     notes += [note for case in ordered.values() for note in _doubtful_motion(case)]
     return StaticResult(model, ordered, tuple(dict.fromkeys(notes)))
+
+
+def _reduced(reduced: ReducedModel) -> StaticResult:
+    """Static answers of a reduced model."""
+    model = reduced.model
+    if reduced.rigid.shape[1]:
+        raise SingularSystemError(
+            f"supports leave {reduced.rigid.shape[1]} motions of the reduced model free; statics need it held"
+        )
+    if any(held.value.any() for support in model.supports for held in support.prescribed(model)):
+        raise ModelError("prescribed displacements other than zero are not in a reduced model; use the model")
+    recovery = Recovery(model.mesh, cell_blocks(model))
+    answers: dict[str, StaticCase | StaticHistory] = {}
+    for case in model.cases.values():
+        if not case.is_static:
+            continue
+        if case.supports or case.temperature is not None:
+            raise ModelError(
+                f"case {case.name!r} has {'supports' if case.supports else 'a temperature'} of its own, "
+                "which a reduced model does not carry; use the model"
+            )
+        start = time.perf_counter()
+        external = np.zeros((model.mesh.n_points, 3))
+        for load in case.loads:
+            external += load.nodal_forces(model)
+        f = reduced.force(external)
+        q = reduced.solve(f)
+        still = np.zeros((reduced.size, 1))
+        names = reduced.residuals.inputs
+        if case.name in names:
+            missing = reduced.residual(np.eye(len(names))[:, [names.index(case.name)]], still, still)
+        else:
+            loads = reduced.whole.force(external)[:, None]
+            missing = reduced.residual(np.ones((1, 1)), still, still, loads)
+        energy = float(f @ q)
+        error = float(missing[0] / np.sqrt(energy)) if energy > 0.0 else 0.0
+        u = reduced.displacement(q)
+        reactions = reduced.support_forces(u, external)
+        total = external.sum(axis=0) + reactions.sum(axis=0)
+        size = max(float(np.abs(external).sum()), float(np.abs(reactions).sum()), 1e-300)
+        info = SolveInfo(
+            solver=f"reduced model, {reduced.size} unknowns", n_dof=reduced.size, iterations=0,
+            seconds={"solve": time.perf_counter() - start},
+            notes=(f"the reduction errs by {100.0 * error:.2g} % in the energy norm",),
+        )  # fmt: skip
+        answers[case.name] = StaticCase(
+            name=case.name, model=model, recovery=recovery, displacement=u, reactions=reactions,
+            applied=external.sum(axis=0), applied_moment=np.cross(model.mesh.points, external).sum(axis=0),
+            residual=error, imbalance=float(np.abs(total).max() / size), info=info, case=case,
+        )  # fmt: skip
+    for name, factors in model.combinations.items():
+        if all(part in answers for part in factors):
+            answers[name] = _superposed(model, name, [(f, answers[part]) for part, f in factors.items()])
+    return StaticResult(model, answers)
 
 
 class _Work:

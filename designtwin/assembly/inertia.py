@@ -15,7 +15,7 @@ import numpy as np
 from designtwin import parallel
 from designtwin.assembly.cells import CellBlock, PointTables, storage_points, tables
 from designtwin.assembly.matrices import CellMatrices, cell_matrix, extra_terms, weighted_products
-from designtwin.assembly.tetrahedra import Capacity, MassTetrahedra, each_component
+from designtwin.assembly.tetrahedra import MassTetrahedra, StressTetrahedra, each_component
 from designtwin.assembly.topology import Topology
 from designtwin.kernels import volume
 from designtwin.model.loads import Centrifugal, number_of
@@ -69,9 +69,22 @@ def stress_stiffness_terms(model: Model, topology: Topology, stress: StressAt) -
         (block, tables) -> Cauchy stress float64[n_cells, q, 6], Pa, at the points of the tables; blocks may
         hold some of the cells of the model's blocks.
     """
-    members = tuple((i, np.arange(len(block.conn))) for i, block in enumerate(topology.blocks))
-    of = stress_stiffness_of(model, stress)
-    return (MatrixTerm(cell_matrix(topology, of, model.dimension, members=members)),)
+    terms: list[Term] = []
+    free, d = topology.free, model.dimension
+    if free is not None:
+        parts = [topology.blocks[i].take(rows) for i, rows in free.members]
+        sigma = np.concatenate([_tensors(stress(part, tables(part))) for part in parts])
+        of = partial(_alike, model, stress)
+        assemble = partial(cell_matrix, topology, of, 1, members=free.members)
+        terms.append(StressTetrahedra(free, assemble, stress=sigma))
+    if topology.kept:
+        terms.append(MatrixTerm(cell_matrix(topology, stress_stiffness_of(model, stress), d)))
+    return tuple(terms)
+
+
+def _tensors(stress: FloatArray) -> FloatArray:
+    """Stress [..., 6] as tensors [..., 3, 3]."""
+    return stress[..., [[0, 3, 5], [3, 1, 4], [5, 4, 2]]]
 
 
 def stress_stiffness_of(model: Model, stress: StressAt) -> CellMatrices:
@@ -79,37 +92,45 @@ def stress_stiffness_of(model: Model, stress: StressAt) -> CellMatrices:
     d = model.dimension
 
     def matrices(block: CellBlock, rows: IntArray) -> FloatArray:
-        part = block.take(rows)
-        at = tables(part)
-        sigma = np.ascontiguousarray(stress(part, at), np.float64)
-        n = part.element.n_nodes
-        alike = np.empty((len(part.conn), n, n))
-
-        def cells(start: int, stop: int) -> None:
-            volume.stress_stiffness(
-                model.mesh.points, part.conn[start:stop], at.shape, at.gradient, at.weight, part.kind,
-                part.scale[start:stop], sigma[start:stop], alike[start:stop],
-            )  # fmt: skip
-
-        parallel.run(cells, len(alike), grain=128)
+        alike = _alike(model, stress, block, rows)
+        n = block.element.n_nodes
         out = np.zeros((len(alike), n, d, n, d))
         for i in range(d):
             out[:, :, i, :, i] = alike
-        if part.kind == 1:
-            out[:, :, 0, :, 0] += _hoop(model, part, at, sigma[:, :, 2])
+        if block.kind == 1:
+            out[:, :, 0, :, 0] += _hoop(model, block.take(rows), stress)
         return out.reshape(-1, n * d, n * d)
 
     return matrices
 
 
-def _hoop(model: Model, block: CellBlock, at: PointTables, stress: FloatArray) -> FloatArray:
-    """The integral of N_i stress / r^2 N_j around the rings, float64[k, n, n]."""
-    measure = np.empty(stress.shape)
+def _alike(model: Model, stress: StressAt, block: CellBlock, rows: IntArray) -> FloatArray:
+    """The integral of grad N^T stress grad N of some cells, the same for each component, float64[k, n, n]."""
+    part = block.take(rows)
+    at = tables(part)
+    sigma = np.ascontiguousarray(stress(part, at), np.float64)
+    out = np.empty((len(part.conn), part.element.n_nodes, part.element.n_nodes))
+
+    def cells(start: int, stop: int) -> None:
+        volume.stress_stiffness(
+            model.mesh.points, part.conn[start:stop], at.shape, at.gradient, at.weight, part.kind,
+            part.scale[start:stop], sigma[start:stop], out[start:stop],
+        )  # fmt: skip
+
+    parallel.run(cells, len(out), grain=128)
+    return out
+
+
+def _hoop(model: Model, block: CellBlock, stress: StressAt) -> FloatArray:
+    """The integral of N_i hoop stress / r^2 N_j around the rings, float64[k, n, n]."""
+    at = tables(block)
+    hoop = stress(block, at)[:, :, 2]
+    measure = np.empty(hoop.shape)
     volume.measures(
         model.mesh.points, block.conn, at.shape, at.gradient, at.weight, block.kind, block.scale, measure
     )
     radius = block.at(model.mesh.points, at.shape)[..., 0]
-    return weighted_products(at.shape, stress * measure / radius**2)
+    return weighted_products(at.shape, hoop * measure / radius**2)
 
 
 def mass_of(model: Model, *, needed_by: str = "vibration") -> CellMatrices:
@@ -135,8 +156,7 @@ def _of_cells(
         ids = np.concatenate([topology.blocks[i].cells[rows] for i, rows in free.members])
         values, which = np.unique(density[ids], return_inverse=True)
         assemble = partial(cell_matrix, topology, of, 1, members=free.members)
-        known = Capacity(values, which.reshape(-1, 1), assemble)
-        terms.append(MassTetrahedra(free, known, form))
+        terms.append(MassTetrahedra(free, assemble, form, density=values, which=which.reshape(-1, 1)))
     if topology.kept:
         d = model.dimension
         whole = np.eye(d) if form is None else form[:d, :d]

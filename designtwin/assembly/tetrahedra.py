@@ -7,7 +7,7 @@ oriented or change within a cell, a tensor at each point of the rule.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
@@ -470,22 +470,17 @@ def _capacity_tables(cells: FreeCells, capacity: Capacity | None) -> tuple[tuple
     return (stored[0], stored[1]), np.ascontiguousarray(_TETRA10.shape(_RULE[0]))
 
 
-class _MassOperator(_Operator):
-    """Mass of each component, times a form that mixes components of a node (none: the identity)."""
+class _NodalOperator(_Operator):
+    """A scalar operator on each component, times a form that mixes those of a node (none: the identity)."""
 
     components = 1  # to the kernels; those of displacement are columns
 
-    def __init__(self, term: MassTetrahedra, scale: float, dtype: Dtype) -> None:
-        super().__init__(term.cells, dtype)
-        (straight, general), shape = term.tables
-        none = (np.empty((len(one), 0, 6, tetra.LANES), dtype) for one in (straight, general))
-        self._tables = _HeatTables(
-            (next(none), next(none)),
-            ((scale * straight).astype(dtype, copy=False), (scale * general).astype(dtype, copy=False)),
-            shape.astype(dtype, copy=False),
-        )  # fmt: skip
-        self._weights = np.array([*tetra.POINT_WEIGHTS, 0.0, 1.0], dtype)
-        self._form = None if term.form is None else term.form.astype(dtype)
+    def __init__(self, cells: FreeCells, tables: _HeatTables, form: FloatArray | None, dtype: Dtype) -> None:
+        super().__init__(cells, dtype)
+        self._tables = tables
+        self._points = self._weights
+        self._weights = np.array([*tetra.POINT_WEIGHTS, 1.0, 1.0], dtype)
+        self._form = None if form is None else form.astype(dtype)
 
     def _multiply(self, x: Array, y: Array) -> None:
         if self._form is not None:
@@ -494,41 +489,45 @@ class _MassOperator(_Operator):
         super()._multiply(x.reshape(nodes, -1), y.reshape(nodes, -1))
 
     def _cellwise(self, x: Array, y: Array, columns: IntArray) -> None:
-        p = self._cells.plan
-        ends = (p.interior, p.shared, p.shared_start)
+        p, tables = self._cells.plan, self._tables
+        ends, work = (p.interior, p.shared, p.shared_start), (x, self._buffer, y, columns)
         if columns[1] < 3 * MANY:
-            self._tables.run(
-                tetra.scalar_product, p, ends, "mcs", (self._weights,), x, self._buffer, y, columns
-            )
+            tables.run(tetra.scalar_product, p, ends, "mcs", (self._weights,), *work)
+        elif tables.metrics[0].shape[1]:
+            tables.run(tetra.conductivity_of_many, p, ends, "m", (self._points,), *work)
         else:
-            self._tables.run(tetra.capacity_of_many, p, ends, "cs", (), x, self._buffer, y, columns)
+            tables.run(tetra.capacity_of_many, p, ends, "cs", (), *work)
 
 
 @dataclass(frozen=True, eq=False)
-class MassTetrahedra(Tetrahedra[_MassOperator]):
-    """Mass of tetrahedra of 10 nodes, kg: density times N^T N for each component of displacement.
+class _NodalTetrahedra(Tetrahedra[_NodalOperator]):
+    """Tetrahedra that act on each component of displacement alike.
 
     Parameters
     ----------
     cells : FreeCells
-    density : Capacity
-        Density, kg/m^3, in the place of heat capacity per volume; assembles the matrix of one component.
+    assemble : function
+        Returns the matrix of one component.
     form : float64[3, 3], optional
-        Symmetric F of density N^T F N, 1/s^2 for what spin takes from stiffness; the identity without.
+        Symmetric; mixes the components of a node. The identity without.
     """
 
     cells: FreeCells
-    density: Capacity
+    assemble: Callable[[], SparseMatrix]
     form: FloatArray | None = None
 
-    @cached_property
-    def tables(self) -> tuple[tuple[Array, Array], Array]:
-        """What kernels read, in float64."""
-        return _capacity_tables(self.cells, self.density)
+    @property
+    def tables(self) -> _HeatTables:
+        """What kernels read, in float64; of metrics and capacities one."""
+        raise NotImplementedError
 
-    def scaled(self, scale: float, dtype: Dtype) -> _MassOperator:
-        """The mass times scale, in a precision."""
-        return _MassOperator(self, scale, dtype)
+    def scaled(self, scale: float, dtype: Dtype) -> _NodalOperator:
+        """The term times scale, in a precision."""
+        metrics, capacities, shape = self.tables
+        straight, general = ((scale * one).astype(dtype, copy=False) for one in metrics)
+        stored = tuple((scale * one).astype(dtype, copy=False) for one in capacities)
+        tables = _HeatTables((straight, general), (stored[0], stored[1]), shape.astype(dtype, copy=False))
+        return _NodalOperator(self.cells, tables, self.form, dtype)
 
     @property
     def _whole(self) -> FloatArray:
@@ -536,14 +535,18 @@ class MassTetrahedra(Tetrahedra[_MassOperator]):
 
     def matrix(self) -> SparseMatrix:
         """The term assembled, in blocks of 3 x 3."""
-        return each_component(self.density.assemble(), self._whole)
+        return each_component(self.assemble(), self._whole)
 
     def diagonal_blocks(self, block: int) -> FloatArray:
         """Blocks on the diagonal, float64[n_points, 3, 3]."""
-        p, (stored, shape) = self.cells.plan, self.tables
+        p, tables = self.cells.plan, self.tables
         out, buffer = np.zeros((len(self.cells.points), 1)), np.empty((p.n_copies, 1))
-        tables = _HeatTables(stored, stored, shape)
-        tables.run(tetra.capacity_diagonal, p, (p.interior, p.shared_start), "cs", (), buffer, out)
+        ends = (p.interior, p.shared_start)
+        if tables.metrics[0].shape[1]:
+            weights = np.array(tetra.POINT_WEIGHTS)
+            tables.run(tetra.scalar_diagonal, p, ends, "m", (weights,), buffer, out)
+        else:
+            tables.run(tetra.capacity_diagonal, p, ends, "cs", (), buffer, out)
         self.cells.add_shared(1, buffer, out)
         return out[:, :, None] * self._whole
 
@@ -555,13 +558,65 @@ class MassTetrahedra(Tetrahedra[_MassOperator]):
 
     def corner_blocks(self) -> Iterator[tuple[IntArray, FloatArray]]:
         """P^T A P of the cells: rows of ``cells.conn`` and matrices float64[k, 12, 12], some at a time."""
-        plan, linear = self.cells.plan, ELEMENTS["tetra"].shape(_RULE[0])
-        for members, stored in zip((plan.cells, plan.general_cells), self.tables[0], strict=True):
-            none = np.empty((len(members), 0, 6, tetra.LANES))
-            for rows, one in _corner_blocks(
-                tetra.scalar_corner_blocks, members, 4, none, stored, linear, 1.0
-            ):
+        plan, tables, linear = self.cells.plan, self.tables, ELEMENTS["tetra"].shape(_RULE[0])
+        for i, members in enumerate((plan.cells, plan.general_cells)):
+            known = (tables.metrics[i], tables.capacities[i], linear, 1.0)
+            for rows, one in _corner_blocks(tetra.scalar_corner_blocks, members, 4, *known):
                 yield rows, np.einsum("cpr,ij->cpirj", one, self._whole).reshape(len(one), 12, 12)
+
+
+@dataclass(frozen=True, eq=False)
+class MassTetrahedra(_NodalTetrahedra):
+    """Mass of tetrahedra of 10 nodes, kg: density N^T N of each component.
+
+    Parameters
+    ----------
+    density : float64[k]
+        kg/m^3.
+    which : int64[n_cells, 1]
+        Which a cell has, in the order of ``cells.conn``.
+    form : float64[3, 3], optional
+        1/s^2 for what spin takes from stiffness.
+    """
+
+    density: FloatArray = field(kw_only=True)
+    which: IntArray = field(kw_only=True)
+
+    @cached_property
+    def tables(self) -> _HeatTables:
+        """What kernels read, in float64."""
+        stored, shape = _capacity_tables(self.cells, Capacity(self.density, self.which, self.assemble))
+        straight, general = (np.empty((len(one), 0, 6, tetra.LANES)) for one in stored)
+        return _HeatTables((straight, general), stored, shape)
+
+
+@dataclass(frozen=True, eq=False)
+class StressTetrahedra(_NodalTetrahedra):
+    """What stress adds to the stiffness of tetrahedra of 10 nodes, N/m.
+
+    Parameters
+    ----------
+    stress : float64[n_cells, 4, 3, 3]
+        At the points of the element's rule, Pa, in the order of ``cells.conn``.
+    """
+
+    stress: FloatArray = field(kw_only=True)
+
+    @cached_property
+    def tables(self) -> _HeatTables:
+        """What kernels read, in float64."""
+        cells, metrics = self.cells, []
+        tensors = self.stress.reshape(-1, 3, 3)
+        which = np.arange(len(tensors)).reshape(-1, 4)
+        for members in (cells.plan.cells, cells.plan.general_cells):
+            metric = np.empty((len(members), 4, 6, tetra.LANES))
+            parallel.run(
+                tetra.metric, len(members), cells.conn, members, cells.points, tensors, which,
+                np.array(tetra.POINT_WEIGHTS), metric, grain=64,
+            )  # fmt: skip
+            metrics.append(metric)
+        stored, shape = _capacity_tables(cells, None)
+        return _HeatTables((metrics[0], metrics[1]), stored, shape)
 
 
 def each_component(scalar: SparseMatrix, form: FloatArray) -> SparseMatrix:

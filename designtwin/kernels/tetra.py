@@ -1046,6 +1046,84 @@ def capacity_of_many(
                     k += 1
 
 
+def _stretched(*given):
+    """A cell's stress at the four points times values at its nodes: what conductivity does to temperatures.
+
+    Takes POINT_WEIGHTS, the metric of each point, the values.
+    """
+    base, own, mid = given[:3]
+    metric, corners, mids = given[3:27], given[27:31], given[31:]
+    edges = ((0, 1), (1, 2), (2, 0), (0, 3), (1, 3), (2, 3))  # of mids
+    of = {tuple(sorted(ends)): value for ends, value in zip(edges, mids, strict=True)}
+    around = [[of[tuple(sorted((p, r)))] for r in range(4) if r != p] for p in range(4)]
+    alike = [base * corners[p] + mid * (around[p][0] + around[p][1] + around[p][2]) for p in range(4)]
+    total, flux = [None] * 4, {}
+    for q in range(4):
+        slope = [alike[p] + own * (corners[p] if p == q else of[tuple(sorted((p, q)))]) for p in range(4)]
+        x, y, z = slope[1] - slope[0], slope[2] - slope[0], slope[3] - slope[0]
+        xx, xy, xz, yy, yz, zz = metric[6 * q : 6 * q + 6]
+        along = [xx * x + xy * y + xz * z, xy * x + yy * y + yz * z, xz * x + yz * y + zz * z]
+        flux[q] = [-(along[0] + along[1] + along[2]), *along]
+        total = [one if old is None else old + one for old, one in zip(total, flux[q], strict=True)]
+    return (
+        *(base * total[p] + own * flux[p][p] for p in range(4)),
+        *(mid * (total[p] + total[r]) + own * (flux[r][p] + flux[p][r]) for p, r in edges),
+    )
+
+
+_stretch16, _stretch8, _stretch4, _stretch1 = (
+    _over_columns(_stretched, width, 1, 24, (0, 1, 2)) for width in (16, 8, 4, 1)
+)
+
+
+@njit(cache=True, nogil=True)
+def conductivity_of_many(
+    start, stop, conn, batches, interior, shared, shared_start, metric, weights, add, x, buffer, y, columns
+):
+    """Stiffness of stress of each component times many columns; ``add_shared`` completes it.
+
+    As ``scalar_product`` with conductivity alone, lanes over columns.
+
+    Parameters
+    ----------
+    metric : float[n_batches, 4, 6, LANES]
+        From ``metric``.
+    weights : float[3]
+        POINT_WEIGHTS.
+    """
+    n = np.int64(x.shape[1])
+    flat, xs, ys, bs = (
+        metric.reshape(metric.size),
+        x.reshape(x.size),
+        y.reshape(y.size),
+        buffer.reshape(buffer.size),
+    )
+    rows, places, own = np.empty(10, np.int64), np.empty(10, np.int64), np.empty(10, np.int64)
+    for chunk in range(start, stop):
+        first, n_own = np.int64(interior[chunk]), np.int64(interior[chunk + 1] - interior[chunk])
+        begin, end = np.int64(shared_start[chunk]), np.int64(shared_start[chunk + 1])
+        if not add:
+            y[first : first + n_own, columns[0] : columns[1]] = 0
+            buffer[begin:end, columns[0] : columns[1]] = 0
+        for cell in range(16 * np.int64(batches[chunk]), 16 * np.int64(batches[chunk + 1])):
+            b, w = cell >> 4, cell & 15
+            g, k = 384 * b + w, columns[0]
+            # padding reads the chunk's first node and adds nothing
+            _find_rows(conn, b, w, first, n_own, shared, begin, n, rows, places, own)
+            while k + 16 <= columns[1]:
+                _stretch16(weights, flat, g, xs, rows, ys, bs, places, own, n, k)
+                k += 16
+            if k + 8 <= columns[1]:
+                _stretch8(weights, flat, g, xs, rows, ys, bs, places, own, n, k)
+                k += 8
+            if k + 4 <= columns[1]:
+                _stretch4(weights, flat, g, xs, rows, ys, bs, places, own, n, k)
+                k += 4
+            while k < columns[1]:
+                _stretch1(weights, flat, g, xs, rows, ys, bs, places, own, n, k)
+                k += 1
+
+
 @njit(cache=True, nogil=True)
 def add_shared(start, stop, copies_start, copies, n_interior, components, buffer, y):
     """Sum the chunks' shares of shared rows, in the order of chunks.

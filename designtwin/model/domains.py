@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from designtwin.elements import ELEMENTS, Quadrature, gauss_legendre, triangle_rule
-from designtwin.errors import ModelError
+from designtwin.errors import ModelError, ResourceError
+from designtwin.memory import free_bytes
 from designtwin.mesh.selections import InGroup
 from designtwin.typing import FloatArray, IntArray
 
@@ -260,8 +261,21 @@ class MeanMotion:
         return False
 
 
-def carried(nodes: IntArray, shapes: FloatArray, core: FloatArray) -> NodalMatrices:
-    """Matrix of a form float64[r, r] over motions float64[n, 3, r] that follow nodes int64[n]."""
+def carried(nodes: IntArray, shapes: FloatArray, core: FloatArray, who: str) -> NodalMatrices:
+    """Matrix of a form float64[r, r] over motions float64[n, 3, r] that follow nodes int64[n].
+
+    Raises
+    ------
+    ResourceError
+        If the matrix, full over these nodes, and what is made of it, does not fit in memory.
+    """
+    wanted, free = 4.0 * 8.0 * (3.0 * len(nodes)) ** 2, free_bytes()
+    if free is not None and wanted > free:
+        raise ResourceError(
+            f"{who}: a point joined to {len(nodes):,} nodes couples each with each, which takes about "
+            f"{wanted / 1e9:.1f} GB ({free / 1e9:.1f} GB are free); fasten it to a smaller face, or add a "
+            "RigidLink on the face and fasten it to a few nodes of that"
+        )
     unique, number = np.unique(nodes, return_inverse=True)
     motion = np.zeros((len(unique), 3, len(core)))
     np.add.at(motion, number, shapes)

@@ -512,6 +512,11 @@ class _Coupler(Support):
                 return np.asarray(np.einsum("fqai,ab,fqbj->fqij", axes, k, axes))
 
             return face_matrices(domain, density)
+        return [carried(*self._form(model), self.said)]
+
+    def _form(self, model: Model) -> tuple[IntArray, FloatArray, FloatArray]:
+        """Nodes int64[n] of both ends, how the ends move apart float64[n, 3, 6], and its form over that."""
+        domain = domain_of(model, self.on)
         near = MeanMotion.of(model, domain)
         far = None if self.to is None else MeanMotion.of(model, domain_of(model, self.to))
         if far is not None and np.array_equal(near.nodes, far.nodes):
@@ -527,7 +532,7 @@ class _Coupler(Support):
         if far is not None:
             shapes = np.concatenate([shapes, -far.at(ends[1])])
         nodes = near.nodes if far is None else np.concatenate([near.nodes, far.nodes])
-        return [carried(nodes, shapes, core)]
+        return nodes, shapes, core
 
     def _ends(
         self, near: MeanMotion, far: MeanMotion | None
@@ -566,7 +571,8 @@ class _Coupler(Support):
                 raise ModelError(f"{self.said}: an axisymmetric model does not turn; leave out rotational=")
             if values[:2].any():
                 raise ModelError(f"{self.said}: a plane model turns about z only; give rotational=(0, 0, kz)")
-        self._joint(model)
+        if self._at_point:
+            self._form(model)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -756,7 +762,11 @@ class PointMass(Support):
         if self.at is None:
             share = self.mass / domain.measure * form
             return face_matrices(domain, lambda patch: np.broadcast_to(share, (*patch.measure.shape, 3, 3)))
-        mean, center = MeanMotion.of(model, domain), np.array(self.at)
+        return [carried(*self._form(model, form), self.said)]
+
+    def _form(self, model: Model, form: FloatArray) -> tuple[IntArray, FloatArray, FloatArray]:
+        """Nodes int64[n], how its body moves with them float64[n, 3, 6], and its form over that."""
+        mean, center = MeanMotion.of(model, domain_of(model, self.on)), np.array(self.at)
         core = np.zeros((6, 6))
         core[:3, :3] = self.mass * form
         if self.inertia is not None:
@@ -767,7 +777,7 @@ class PointMass(Support):
             core[3:, 3:] = np.einsum("aij,ik,bkl,jl->ab", turns, form, turns, self._second_moment)
         if mean.lost(center, core):
             raise ModelError(_lost(self, mean))
-        return [carried(mean.nodes, mean.at(center), core)]
+        return mean.nodes, mean.at(center), core
 
     def location(self, model: Model) -> FloatArray:
         """Center of gravity, float64[3], m."""
@@ -776,7 +786,7 @@ class PointMass(Support):
     def check(self, model: Model) -> None:
         super().check(model)
         if self.at is not None:
-            self.mass_matrices(model)
+            self._form(model, np.eye(3))
 
 
 def _lost(mass: PointMass, mean: MeanMotion) -> str:

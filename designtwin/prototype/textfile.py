@@ -601,7 +601,7 @@ class _Reader:
             self.fail(at, f"a table with a type is wanted, got {given!r}")
         cls = self.kind(given, "type", _classes(connections.Connection), at)
         fields = {k: v for k, v in given.items() if k != "type"}
-        for key in ("on", "a", "b", "node"):
+        for key in ("on", "a", "b", "low", "high", "node"):
             if key in fields and (key != "node" or isinstance(fields[key], str)):
                 fields[key] = self.place(fields[key], (*at, key), mesh)
         if isinstance(fields.get("terms"), list):

@@ -117,27 +117,10 @@ class FrequencyQuantity(ModeQuantity):
 
 def value_of_mode(modes: Any, mode: Any) -> Value:
     """The frequency of a mode with the interval that holds the exact one, at the place that moves most."""
-    low, high = interval_of(mode)
+    low, high = mode.interval
     u = np.linalg.norm(mode.displacement, axis=1)
     place = place_of_node(modes.model.mesh, int(np.argmax(u)))
     return Value.between(mode.frequency, low, high, case=mode.name, place=place)
-
-
-def interval_of(mode: Any) -> tuple[float, float]:
-    """Where the exact frequency of the model is expected, Hz.
-
-    A mesh is too stiff: relative to its own, omega^2 is too large by the error of the shape in the energy
-    norm, squared. Four times its estimate is taken, as for displacements (beams of all elements, coarse to
-    fine, ask for 0.3 to 3.4 times), and once it upwards: bonds between parts that do not match, and straight
-    sides where the part is curved, are not stiffer than the truth for certain. What the iteration leaves open
-    is added.
-
-    Source: Strang and Fix, An Analysis of the Finite Element Method (1973), sec. 6.3.
-    """
-    share = min(4.0 * float(mode.energy_error) ** 2, 1.0)
-    open_end = float(mode.residual)
-    low = max(1.0 - share - open_end, 0.0)
-    return mode.frequency * math.sqrt(low), mode.frequency * math.sqrt(1.0 + 0.25 * share + open_end)
 
 
 def _beyond(modes: Any, note: str) -> Value:
@@ -146,7 +129,7 @@ def _beyond(modes: Any, note: str) -> Value:
     On this mesh it does; the exact one may be lower by as much as that of the highest mode found.
     """
     top, found = complete_to(modes), modes.elastic
-    low = top * interval_of(found[-1])[0] / found[-1].frequency if found else top
+    low = top * found[-1].interval[0] / found[-1].frequency if found else top
     return Value.between(top, low, math.inf, case=modes.name, note=note)
 
 
@@ -409,6 +392,11 @@ def no_mode_in(low: Any, high: Any, *, direction: str | None = None, share: Any 
         Ends belong to the band.
     direction, share
         As `frequency`.
+
+    Notes
+    -----
+    A search (`Study`) that meets a band from above does not look below it: where the side is known, write
+    ``frequency(1) >= "105 Hz"``.
     """
     return NoModeIn(quantity=NearestMode(low=low, high=high, direction=direction, share=share))
 

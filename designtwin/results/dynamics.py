@@ -474,19 +474,19 @@ class DynamicsCase(StaticHistory):
 
     def told(self) -> list[str]:
         """The case in a few lines, as a printed result has it."""
-        i, span = int(np.argmax(self.largest)), float(self.times[-1])
+        span = float(self.times[-1])
+        frame = self.frames[int(np.argmax(self.energy.strain))]
+        moved = float(np.linalg.norm(frame.displacement, axis=1).max())
         acceleration = self.history(name="acceleration")
-        stress = self.history(name="von_mises")
-        k, j = int(np.argmax(acceleration.values)), int(np.argmax(stress.values))
+        k = int(np.argmax(acceleration.values))
         return [
             f"{self.name}: {self.drive.excitation.said}; {len(self.times)} instants to {show_time(span)}",
             f"    by          {self.info.solver}; damping {self.damping or 'none stated'}",
             f"    energy      {self.energy}",
-            f"    largest     displacement {show(float(self.largest[i]), 'length')} at "
-            f"{show_time(float(self.times[i]), span)}, acceleration "
-            f"{show(float(acceleration.values[k]), 'acceleration')} at "
-            f"{show_time(float(self.times[k]), span)}, von Mises stress "
-            f"{show(float(stress.values[j]), 'pressure')} at {show_time(float(self.times[j]), span)}",
+            f"    strained    most at {show_time(float(frame.time or 0.0), span)}: displacement "
+            f"{show(moved, 'length')}, von Mises stress {show(float(frame.von_mises().max()), 'pressure')}",
+            f"    largest     acceleration {show(float(acceleration.values[k]), 'acceleration')} at "
+            f"{show_time(float(self.times[k]), span)}",
         ]
 
     def __str__(self) -> str:

@@ -79,20 +79,33 @@ def at_largest(vector: ComplexArray) -> FloatArray:
     return np.asarray((vector * turn[..., None]).real)
 
 
-_SHEAR = np.sqrt(3.0)
+_LENGTHS = np.array(
+    [
+        [np.sqrt(0.75), -np.sqrt(0.75), 0.0, 0.0, 0.0, 0.0],
+        [0.5, 0.5, -1.0, 0.0, 0.0, 0.0],
+        *(np.sqrt(3.0) * np.eye(6)[3:]),
+    ]
+)
+"""Five numbers of a stress whose length is its von Mises stress, as it leaves the mean stress out."""
 
 
 def largest_von_mises(stress: ComplexArray) -> FloatArray:
-    """Largest von Mises stress over a cycle, float64[...], for complex amplitudes [..., 6]; exact.
+    """Largest von Mises stress over a cycle, float64[...], for complex amplitudes [..., 6]; exact."""
+    return largest_length(stress @ _LENGTHS.T)
 
-    Von Mises stress is a length: of three differences of normal stresses, and of shear stresses.
-    """
-    xx, yy, zz, xy, yz, xz = np.moveaxis(stress, -1, 0)
-    half = np.sqrt(0.5)
-    parts = (
-        half * (xx - yy), half * (yy - zz), half * (zz - xx), _SHEAR * xy, _SHEAR * yz, _SHEAR * xz
-    )  # fmt: skip
-    return largest_length(np.stack(parts, axis=-1))
+
+def _largest_of(shapes: FloatArray, amounts: ComplexArray) -> FloatArray:
+    """`largest_length` of amounts [f, r] of shapes [r, k, c], float64[f, k], by real products alone."""
+    r, k, c = shapes.shape
+    flat = shapes.reshape(r, k * c)
+    real, imaginary = (
+        (np.ascontiguousarray(part) @ flat).reshape(-1, k, c) for part in (amounts.real, amounts.imag)
+    )
+    a, b, mixed = (
+        np.einsum("fkc,fkc->fk", one, other)
+        for one, other in ((real, real), (imaginary, imaginary), (real, imaginary))
+    )
+    return np.asarray(np.sqrt(0.5 * (a + b + np.hypot(a - b, 2.0 * mixed))))
 
 
 # ---------------------------------------------------------------------------------------------------
@@ -759,33 +772,29 @@ class HarmonicCase(CaseResult):
     def _of_motion(self, name: str) -> tuple[FloatArray, IntArray]:
         whole, axis = _COMPONENTS.get(name, (name, None))
         order = VECTORS[whole][3]
-        amounts = np.ascontiguousarray(self._amounts(order, order < 2).T)
+        amounts = self._amounts(order, order < 2)
         n, f = self.mesh.n_points, len(self.frequencies)
         values = np.zeros((n, 3)) if axis is None else np.zeros(n)
         governing = np.zeros(n, np.int64)
-        for some in row_chunks(n, 48 * f):
+        for some in row_chunks(n, 64 * f):
             shapes = self._shapes[some] if axis is None else self._shapes[some, axis][:, None]
-            moved = shapes @ amounts  # [rows, components, f]
-            moved = np.moveaxis(moved, 2, 0)
-            sizes = largest_length(moved)
+            sizes = _largest_of(np.moveaxis(shapes, 2, 0), amounts)
             best = sizes.argmax(axis=0)
             governing[some] = best
-            rows = np.arange(len(best))
-            values[some] = sizes[best, rows] if axis is not None else at_largest(moved[best, rows])
+            if axis is not None:
+                values[some] = sizes.max(axis=0)
+            else:
+                values[some] = at_largest(np.einsum("kcr,kr->kc", shapes, amounts[best]))
         return values, governing
 
     def _of_stress(self, name: str) -> tuple[FloatArray, IntArray]:
         n, f = len(self.points), len(self.frequencies)
         component = None if name == "von_mises" else tensor.COMPONENTS.index(name[7:])
         values, governing = np.zeros(n), np.zeros(n, np.int64)
-        for some in row_chunks(n, 6 * 16 * f):
+        for some in row_chunks(n, 100 * f):
             shapes = self._stress(some)
-            r = len(shapes)
-            if component is not None:
-                sizes = np.abs(self.coordinates @ shapes[:, :, component])
-            else:
-                found = self.coordinates @ shapes.reshape(r, -1)
-                sizes = largest_von_mises(found.reshape(f, -1, 6))
+            lengths = shapes[:, :, component, None] if component is not None else shapes @ _LENGTHS.T
+            sizes = _largest_of(lengths, self.coordinates)
             governing[some] = sizes.argmax(axis=0)
             values[some] = sizes.max(axis=0)
         return values, governing

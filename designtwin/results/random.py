@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from designtwin.mesh.selections import Selection
     from designtwin.model.excitation import BasePsd, Correlated, ForcePsd
 
+_LIGHT = 0.3
+"""Share of critical damping below which Miles' equation is worth telling."""
 _CONTOUR = 0.05
 """Step along the contour of `exceedance`; the trapezoidal rule is then exact to rounding."""
 
@@ -290,7 +292,7 @@ class RandomCase(ModalSum):
             signal = _Signal(self, self._moving(rows, columns), base, list(MOTIONS).index(what))
         if not _is_point(on) and (over == "max" or (invariant and over != "mean")):
             best = signal.largest()
-            weights = np.eye(len(rows))[best]
+            weights, signal = np.ones(1), signal.at(best)
             node = int(rows[best] if location == "points" else self.points.node[rows[best]])
             place += f", largest at {show(self.mesh.points[node], 'length')}"
         signal = signal.weighted(weights, separately=invariant and over == "mean")
@@ -354,7 +356,8 @@ class RandomCase(ModalSum):
 
     @cached_property
     def miles(self) -> MilesCheck | None:
-        """Miles' equation beside the answer; None where loads shake the part, several inputs, or no mode."""
+        """Miles' equation beside the answer; None where loads shake the part, or several inputs,
+        or no lightly damped mode lies in the band."""
         low, high = self.knots[0], self.knots[-1]
         frequencies = self.modes.frequencies
         some = np.flatnonzero((frequencies >= low) & (frequencies <= high))
@@ -365,7 +368,7 @@ class RandomCase(ModalSum):
         along = self.modes.dynamics.displacement(self.shapes[:, i]) @ self.directions[0]
         node = int(np.argmax(np.abs(along)))
         density = float(self.excitation.density(frequencies[[i]])[0, 0, 0].real)
-        if ratio <= 0.0 or density <= 0.0:
+        if not 0.0 < ratio < _LIGHT or density <= 0.0:
             return None
         single = spectral.miles(float(frequencies[i]), ratio, density)
         root = root_of(self.products("acceleration"))
@@ -433,6 +436,10 @@ class _Signal:
         values = (self.values * root[:, None]).reshape(m, 1, rows * c)
         base = None if self.base is None else (self.base[:, None, :] * root[:, None]).reshape(-1, rows * c)
         return _Signal(self.case, values, base, self.order)
+
+    def at(self, row: int) -> _Signal:
+        """One row alone."""
+        return _Signal(self.case, self.values[:, row : row + 1], self.base, self.order)
 
     def largest(self) -> int:
         """The row whose mean square is largest."""

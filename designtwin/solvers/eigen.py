@@ -556,7 +556,9 @@ def _by_factors(pencil: _Pencil, goal: _Goal, solver: Direct, progress: Progress
                 if block > BLOCK:
                     raise
     seconds = {"set-up": made.setup_seconds, "iterate": time.perf_counter() - started}
-    return _Found(nu, x, error, found.solutions, f"Lanczos, {solves.title}", seconds, made.notes, checked)
+    return _Found(
+        nu, x, error, found.solutions // block, f"Lanczos, {solves.title}", seconds, made.notes, checked
+    )
 
 
 def _refuse_indefinite(made: DirectFactorization) -> None:

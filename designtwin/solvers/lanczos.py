@@ -2,7 +2,8 @@
 
 Nothing is multiplied by K: a vector that was solved for, w = K^-1 f, has the image K w = f, and combinations
 of vectors have those of their images. What a slender part loses in products with K (differences of large
-forces) is not lost here, and one solution a vector is all the work.
+forces) is not lost here. Rounding lets vectors and images drift apart, faster the more cancels; before it
+matters vectors are solved for anew from their images.
 
 Source: Grimes, Lewis, Simon, SIAM J. Matrix Anal. Appl. 15 (1994) 228-272 (block Lanczos around factors);
 Wu, Simon, SIAM J. Matrix Anal. Appl. 22 (2000) 602-616 (thick restart).
@@ -21,6 +22,7 @@ from designtwin.typing import FloatArray, IntArray
 
 BLOCK = 6  # vectors solved for at once; a pair of higher multiplicity takes more rounds to appear whole
 _ROUNDING = 1e-18  # share of its energy that rounding leaves of a vector that others span
+_DRIFT = 1e4  # growth of errors after which vectors are solved for anew from their images
 _ALIKE = 1e-13  # share of the largest energy below which a combination of vectors is rounding
 _BYTES = 2_000_000_000  # of vectors kept before the space is begun anew with the best of them
 
@@ -97,7 +99,8 @@ def krylov_pairs(
     f = product(chance.standard_normal((n, block)))
     w = solve(f)
     solutions += block
-    rounds, nu, y = 0, np.empty(0), np.empty((0, 0))
+    drift, again = 1.0, False
+    best, rounds, nu, y = np.inf, 0, np.empty(0), np.empty((0, 0))
     last = slice(0, 0)
     while True:
         before = np.einsum("ij,ij->j", w, f)
@@ -118,13 +121,16 @@ def krylov_pairs(
                 beyond = float(nu[after[0]]) if known else np.nan
                 return KrylovPairs(nu[chosen], error[chosen], x, beyond, solutions)
             done = int((error <= tolerance).sum())
-            ready, rounds = (done, 0) if done > ready else (ready, rounds + 1)
+            worst = float(error[sorted_[: ready + 1]].max())
+            if done > ready or worst < 0.7 * best:
+                ready, best, rounds = max(ready, done), np.inf if done > ready else worst, 0
+            rounds += 1
             if rounds >= stop:
                 raise ConvergenceError(
                     f"Lanczos stopped after {solutions} solutions with {ready} pairs converged; check for "
                     "cells of poor quality, and for materials of very unlike stiffness"
                 )
-        w, f = _orthonormal(w, f, energy, before)
+        w, f, gain = _orthonormal(w, f, energy, before)
         if not w.shape[1] and size:  # all that this start leads to is there; another may lead further
             f = product(chance.standard_normal((n, block)))
             w = solve(f)
@@ -132,15 +138,20 @@ def krylov_pairs(
             before = np.einsum("ij,ij->j", w, f)
             for _ in range(2):
                 _away_from(v[:, :size], image[:, :size], w, f)
-            w, f = _orthonormal(w, f, w.T @ f, before)
+            w, f, gain = _orthonormal(w, f, w.T @ f, before)
         if not w.shape[1]:  # the space is all there is
             sorted_ = order(nu)
             many = enough(nu[sorted_], np.zeros(size))
             chosen = sorted_[: size if many is None else many]
             x = np.ascontiguousarray(v[:, :size] @ y[:, chosen])
             return KrylovPairs(nu[chosen], np.zeros(len(chosen)), x, np.nan, solutions)
+        drift *= gain
+        if drift > _DRIFT or again:  # two blocks in turn, as each is made of the two before it
+            w = solve(f)
+            solutions += w.shape[1]
+            drift, again = 1.0, not again
         _away_from(v[:, :size], image[:, :size], w, f)
-        w, f = _orthonormal(w, f, w.T @ f, np.ones(w.shape[1]))
+        w, f, _ = _orthonormal(w, f, w.T @ f, np.ones(w.shape[1]))
         if size + w.shape[1] > most:
             if 3 * ready > size and 32 * n * size <= _BYTES:
                 most = 2 * size
@@ -185,13 +196,19 @@ def _away_from(v: FloatArray, image: FloatArray, w: FloatArray, f: FloatArray) -
 
 def _orthonormal(
     w: FloatArray, f: FloatArray, energy: FloatArray, before: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """Combinations of w, and of their images, with w^T f = 1; what is rounding against `before` goes."""
+) -> tuple[FloatArray, FloatArray, float]:
+    """Combinations of w, and of their images, with w^T f = 1; what is rounding against `before` goes.
+
+    Also by how much errors of w and f have grown against them.
+    """
     own = np.diag(energy)
     kept = own > _ROUNDING * before
     w, f, energy = w[:, kept], f[:, kept], energy[np.ix_(kept, kept)]
+    if not w.shape[1]:
+        return w, f, 1.0
     scale = 1.0 / np.sqrt(own[kept])
     value, turn = linalg.eigh(scale[:, None] * (0.5 * (energy + energy.T)) * scale)
-    good = value > _ALIKE * max(float(value.max(initial=0.0)), np.finfo(float).tiny)
+    good = value > _ALIKE * value[-1]
     turn = scale[:, None] * turn[:, good] / np.sqrt(value[good])
-    return w @ turn, f @ turn
+    gain = float(np.sqrt((before[kept] / own[kept]).max() * value[-1] / value[good].min()))
+    return w @ turn, f @ turn, gain

@@ -327,6 +327,42 @@ def test_base_loads_and_supports_of_a_mode_balance(beam, clamped):
         assert np.linalg.norm(mode.reactions.sum(axis=0) + mode.applied) < 1e-6 * np.abs(mode.reactions).sum()
 
 
+# Parts that lose digits
+
+
+def test_slender_bar_keeps_its_digits():
+    """Length 200 times the width, K over fifteen decades: clamped and free as beam theory says."""
+    mesh = box("hexahedron20", (60, 1, 1), (2.0, 0.01, 0.01))
+    for supports, roots in (((CLAMP,), (1.8751041, 4.6940911, 7.8547574)), ((), (4.7300407, 7.8532046))):
+        case = modes(part(mesh, supports), 2 * len(roots))
+        found = case.frequencies[case.n_rigid :: 2]
+        rate = np.sqrt(210e9 * 0.01**2 / (12 * 7850.0)) / (2 * np.pi * 2.0**2)
+        assert_allclose(found[: len(roots)], np.square(roots) * rate, rtol=3e-3)
+        assert_allclose(case.frequencies[case.n_rigid + 1 :: 2][: len(roots)], found[: len(roots)], rtol=2e-6)
+        assert "Sturm count" in case.checked
+
+
+def test_free_thin_plate_has_the_frequencies_of_plate_theory():
+    """Square, 500 times as wide as thick: Leissa's 13.47, 19.60, 24.27 for nu = 0.3 (NASA SP-160, 1969)."""
+    mesh = box("hexahedron20", (12, 12, 1), (1.0, 1.0, 0.002))
+    case = modes(part(mesh, ()), 3)
+    assert case.n_rigid == 6
+    stiffness = np.sqrt(210e9 * 0.002**2 / (12 * (1 - 0.3**2) * 7850.0)) / (2 * np.pi)
+    assert_allclose(case.frequencies[6:9], np.array([13.468, 19.596, 24.270]) * stiffness, rtol=8e-3)
+
+
+def test_body_on_very_soft_springs_has_six_slow_modes_and_those_of_a_free_one():
+    """Eight decades between stiffness of the springs and of the part."""
+    mesh = box("tetra10", (6, 2, 2), (0.2, 0.05, 0.05))
+    free = modes(part(mesh, ()), 2)
+    soft = modes(part(mesh, (dtw.Spring(on="zmin", stiffness=(1.0, 1.0, 1.0)),)), 8)
+    assert soft.n_rigid == 0
+    assert soft.frequencies[5] < 1.0
+    mass = soft.dynamics.total_mass
+    assert (soft.omega2[:6] * mass).max() < 4.0
+    assert_allclose(soft.frequencies[6:8], free.frequencies[6:8], rtol=1e-6)
+
+
 # What has no answer
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from builders import box
+from builders import box, rectangle
 from numpy.testing import assert_allclose
 
 import designtwin as dtw
@@ -331,6 +331,43 @@ def test_bad_models_and_excitations_are_refused(part):
         dtw.solve_dynamics(part, dtw.force_history("tip"), duration="1 ms", initial=start)
     with pytest.raises(ModelError, match="no load case"):
         dtw.solve_dynamics(part, dtw.force_history("tipp"), duration="1 ms")
+
+
+def test_odd_parts_move_all_the_same():
+    """No mode below a frequency, unused nodes, a plane part, one that is round, loss factors."""
+    push, more = dtw.force_history("tip"), {"duration": "0.2 ms"}
+    none = dtw.solve_dynamics(beam(), push, up_to="1 Hz", **more)
+    assert none.info.solver == "1 static shape"
+    lossy = beam().with_(
+        materials={
+            "body": dtw.LinearElastic(
+                youngs_modulus=70e9, poissons_ratio=0.3, density=2700.0, loss_factor=0.1
+            )
+        }
+    )
+    damped = dtw.solve_dynamics(lossy, push, count=2, **more)
+    assert damped.energy.dissipated[-1] > 0.0
+    assert "loss factor" in damped.info.notes[-1]
+    assert (
+        "damp nothing"
+        in dtw.solve_dynamics(lossy, push, method="Newmark", step="50 us", **more).info.notes[-1]
+    )
+    steel = dtw.LinearElastic(youngs_modulus=200e9, poissons_ratio=0.3, density=7800.0)
+    cases = {"tip": [dtw.Pressure(on="xmax", magnitude=1e5)]}
+    for section in (dtw.PlaneStress(steel, thickness=0.01), dtw.PlaneStrain(steel), dtw.Axisymmetric(steel)):
+        model = dtw.Model(
+            rectangle("quad8", (3, 2), (0.03, 0.02), origin=(0.01, 0.0)), materials={"body": section},
+            supports=[dtw.FixedSupport(on="xmin")], load_cases=cases,
+        )  # fmt: skip
+        by_modes = dtw.solve_dynamics(
+            model, dtw.force_history("tip", RAMP), count=6, duration="0.4 ms", step="2 us"
+        )
+        stepped = dtw.solve_dynamics(
+            model, dtw.force_history("tip", RAMP), method="Newmark", duration="0.4 ms", step="2 us"
+        )
+        assert_allclose(
+            by_modes.frames[-1].displacement, stepped.frames[-1].displacement, atol=1e-2 * stepped.farthest
+        )
 
 
 def test_nothing_acts_and_nothing_moves(part, modes):

@@ -8,7 +8,7 @@ from builders import box
 from numpy.testing import assert_allclose
 
 import designtwin as dtw
-from designtwin.errors import ModelError, StoreError
+from designtwin.errors import ModelError, SingularSystemError, StoreError
 
 RAMP = [(0.0, 0.0), (5e-4, 1.0), (1.0, 1.0)]
 
@@ -63,6 +63,16 @@ def test_frequencies_are_above_those_of_the_whole_by_what_is_said(held):
     assert_allclose(dtw.reduction_error(found)[n:][good], estimate[good])
 
 
+def test_a_node_that_does_not_hold_the_part_may_be_kept():
+    """Held at one node the part still turns about it; those motions are among the shapes."""
+    model = beam(held=False)
+    reduced = dtw.reduce(model, keep=[dtw.nearest((0.2, 0.0, 0.0))], count=8)
+    found, modes = (dtw.solve_modes(one, count=3).modes for one in (reduced, model))
+    assert found.n_rigid == 6
+    assert_allclose(found.frequencies[6:], modes.frequencies[6:], rtol=0.03)
+    assert reduced.said.startswith("Craig-Bampton: 3 kept, 8 modes, 3 static shapes")
+
+
 def test_more_modes_make_smaller_errors(part, whole):
     errors = []
     for count in (1, 4, 12):
@@ -95,8 +105,7 @@ def test_kept_nodes_move_as_they_do(part):
     reduced = craig_bampton(part, loads=["top"])
     for name in ("tip", "top"):
         static = dtw.solve_static(part)[name].displacement
-        forces = sum(load.nodal_forces(part) for load in part.load_cases[name])
-        got = reduced.displacement(reduced.solve(reduced.force(forces)))
+        got = reduced.displacement(reduced.solve(reduced.force(loads(part, name))))
         assert_allclose(got, static, atol=1e-6 * np.abs(static).max())
     nodes = part.region("xmax").nodes
     assert_allclose(reduced.kept, nodes)
@@ -104,6 +113,28 @@ def test_kept_nodes_move_as_they_do(part):
     u = reduced.displacement(q)
     unknowns = 3 * len(nodes)
     assert_allclose(np.sort(u[nodes].ravel()), np.sort(q[:unknowns]), atol=1e-12)
+
+
+def test_static_answers_of_a_reduced_model_err_by_what_is_said():
+    """A load that was not named: its error in the energy norm, and reactions that balance."""
+    part = beam(n=(6, 2, 2))
+    reduced = dtw.reduce(part, keep=["xmax"], count=4, loads=["tip"])
+    whole, small = dtw.solve_static(part), dtw.solve_static(reduced)
+    for name in ("tip", "top"):
+        work = lambda case: (case.displacement * loads(part, name)).sum()  # noqa: E731, B023
+        true = np.sqrt(max(1.0 - work(small[name]) / work(whole[name]), 0.0))
+        assert_allclose(small[name].residual, true, rtol=1e-2, atol=1e-5)
+    assert small["top"].residual > 1e-4 > small["tip"].residual
+    assert small["tip"].imbalance < 1e-6 < small["top"].imbalance < 0.05, (
+        "what is missing is missed by supports"
+    )
+    assert "errs by" in small["top"].info.notes[0]
+    with pytest.raises(SingularSystemError):
+        dtw.solve_static(craig_bampton(beam(held=False)))
+
+
+def loads(part: dtw.Model, name: str) -> np.ndarray:
+    return sum(load.nodal_forces(part) for load in part.load_cases[name])
 
 
 def test_energy_of_a_motion_is_that_of_the_whole(part, whole):
@@ -191,6 +222,7 @@ def test_a_reduced_model_is_read_back(part, tmp_path):
     ("options", "words"),
     [
         ({"keep": []}, "say which"),
+        ({"keep": ["xmin"]}, "supports hold every node"),
         ({"keep": ["xmax"], "method": "modal"}, "keeps no nodes"),
         ({"keep": ["xmax"], "method": "Guyan"}, "method is 'Guyan'"),
         ({"keep": ["xmax"], "count": -1}, "count is -1"),
@@ -219,5 +251,5 @@ def test_nothing_but_kept_nodes_is_guyan_and_static(part):
     reduced = dtw.reduce(part, keep=["xmax"], count=0)
     found = dtw.solve_modes(reduced, count=2).modes
     assert np.isfinite(found.frequencies).all()
-    with pytest.raises(ModelError, match="no shape is left"):
+    with pytest.raises(ModelError, match="supports hold every node"):
         dtw.reduce(beam(supports=[dtw.FixedSupport(on=dtw.everything())]), keep=["xmax"])

@@ -329,6 +329,15 @@ def test_plane_models_turn_about_z_alone():
     part(mesh, dtw.Spring(on="xmax", rotational=(0.0, 0.0, 1.0)))
 
 
+def test_a_point_joined_to_more_nodes_than_memory_takes_is_refused(monkeypatch):
+    from designtwin.model import domains
+
+    monkeypatch.setattr(domains, "free_bytes", lambda: 1e5)
+    model = part(builders.box("hexahedron", 4), dtw.PointMass(on="xmax", mass=1.0, at=(2, 0, 0)))
+    with pytest.raises(dtw.ResourceError, match="25 nodes couples each with each"):
+        dtw.solve_modes(model)
+
+
 def test_what_is_fastened_is_plain_data_and_keeps_its_hash():
     items = [
         dtw.Spring(on="a", stiffness=(1, 2, 3)), dtw.Spring(on="a", to="b", stiffness=5.0, at=(0, 0, 1)),
@@ -339,3 +348,65 @@ def test_what_is_fastened_is_plain_data_and_keeps_its_hash():
         assert Plain.from_dict(item.to_dict()) == item
     assert set(items[0].to_dict()) == {"type", "on", "stiffness", "coordinates"}
     assert set(dtw.PointMass(on="a", mass=1.0).to_dict()) == {"type", "on", "mass", "at"}
+
+
+# Masses on nodes of their own
+
+
+@pytest.mark.parametrize("link", ["rigid", "spread"])
+def test_a_mass_on_a_linked_node_is_that_mass_at_its_place(link):
+    """RBE2 or RBE3 to a node of no cell that carries the mass, against the mass stated off the face."""
+    box = builders.box("tetra10", (3, 1, 1), (0.3, 0.1, 0.1))
+    at = (0.45, 0.05, 0.12)
+    mesh = builders.Mesh([*box.points.tolist(), at], box.cells, box.groups)
+    node = dtw.ids(nodes=[box.n_points])
+    if link == "rigid":
+        joint, other = dtw.RigidLink(on=["xmax", node]), [dtw.RigidLink(on="xmax")]
+    else:
+        joint, other = dtw.SpreadLink(on="xmax", node=node), []
+    hold = dtw.FixedSupport(on="xmin")
+    linked = dtw.Model(
+        mesh, {"body": STEEL}, supports=[hold, dtw.PointMass(on=node, mass=2.0)], connections=[joint]
+    )
+    stated = dtw.Model(
+        box, {"body": STEEL}, supports=[hold, dtw.PointMass(on="xmax", mass=2.0, at=at)], connections=other
+    )
+    bare = dtw.Model(box, {"body": STEEL}, supports=[hold], connections=other)
+    a, b, c = (dtw.solve_modes(one, count=5).modes.frequencies[:5] for one in (linked, stated, bare))
+    assert_allclose(a, b, rtol=1e-7)
+    assert c[0] > 1.3 * b[0]
+
+
+def test_mass_that_is_added_lowers_no_frequency_beyond_the_next():
+    """Rayleigh: of a mass with one motion each frequency lies between its own and the one below."""
+    mesh = builders.box("hexahedron20", (4, 1, 1), (0.4, 0.05, 0.1))
+    hold = dtw.FixedSupport(on="xmin")
+    before = dtw.solve_modes(part(mesh, hold), count=8).modes.frequencies
+    tip = dtw.PointMass(on=dtw.nearest((0.4, 0.0, 0.0)), mass=1.0)
+    only_z = dtw.PrescribedDisplacement(on=dtw.nearest((0.4, 0.0, 0.0)), x=0.0, y=0.0)
+    held = dtw.solve_modes(part(mesh, hold, only_z), count=8).modes.frequencies
+    after = dtw.solve_modes(part(mesh, hold, only_z, tip), count=7).modes.frequencies
+    assert (after <= held[:7] * (1.0 + 1e-9)).all()
+    assert (after[1:] >= held[:6] * (1.0 - 1e-9)).all()
+    assert (held[:8] >= before * (1.0 - 1e-9)).all()
+
+
+def test_springs_and_masses_of_plane_and_ring_models_count_in_them():
+    """A stiff disk on a spring: sqrt(k / m), with the thickness, or the whole turn, in the mass."""
+    stiff = dtw.LinearElastic(youngs_modulus="1e6 GPa", poissons_ratio=0.0, density=1000.0)
+    mesh = builders.rectangle("quad8", (2, 2), (0.2, 0.1))
+    for section, volume in (
+        (dtw.PlaneStress(stiff, thickness="50 mm"), 0.2 * 0.1 * 0.05),
+        (dtw.Axisymmetric(stiff), np.pi * 0.2**2 * 0.1),
+    ):
+        spring = dtw.Spring(on="ymin", stiffness=(0.0, 1e4, 0.0))
+        mass = dtw.PointMass(on="ymax", mass=3.0, at=(0.1, 0.3, 0.0))
+        if isinstance(section, dtw.PlaneStress):
+            hold = [dtw.PrescribedDisplacement(on="xmin", x=0.0)]
+        else:
+            hold = []
+        model = dtw.Model(mesh, {"body": section}, supports=[spring, mass, *hold])
+        mode = dtw.solve_modes(model, count=1).modes[0]
+        assert_allclose(
+            mode.frequency, np.sqrt(1e4 / (1000.0 * volume + 3.0)) / (2.0 * np.pi), rtol=1e-3
+        )  # fmt: skip

@@ -246,6 +246,23 @@ def test_inputs_that_are_coherent_add_and_others_add_squares():
     assert_allclose(apart, each[0] + each[1], rtol=1e-10)
 
 
+def test_products_of_any_derivative_are_the_covariances():
+    transfer, force = modal([30.0, 70.0], 0.03), np.array([[1.0, 0.4], [0.3, -2.0]])
+    knots = np.array([10.0, 100.0])
+
+    def spectra(f):
+        return np.broadcast_to(np.array([[1.0, 0.3j], [-0.3j, 2.0]]), (len(f), 2, 2))
+
+    found = covariances(transfer, force, spectra, knots)
+    each = [spectral.products(transfer, force, spectra, knots, order) for order in range(3)]
+    assert_allclose(each[0][:2, :2], found.displacement, rtol=1e-10)
+    assert_allclose(each[1][:2, :2], found.velocity, rtol=1e-10)
+    assert_allclose(each[2], found.acceleration, rtol=1e-10)
+    # of the inputs: int S / w^2 and int S / w^4
+    assert_allclose(each[1][2, 2], (1 / 10.0 - 1 / 100.0) / TWO_PI**2, rtol=1e-10)
+    assert_allclose(each[0][3, 3], 2.0 * (1 / 10.0**3 - 1 / 100.0**3) / 3.0 / TWO_PI**4, rtol=1e-10)
+
+
 def test_cqc_coefficients_are_correlations_under_white_noise():
     f, ratio = np.array([50.0, 52.0, 60.0, 200.0]), np.array([0.02, 0.05, 0.01, 0.1])
     found = covariances(modal(f, ratio), np.ones((4, 1)), flat, np.array([1e-7, 1e10])).displacement
