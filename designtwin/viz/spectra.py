@@ -383,13 +383,15 @@ def _mark(page: Page, axes: Any, marks: FloatArray) -> None:
 
 
 def _ticks(axes: Any) -> None:
-    """Frequencies as plain numbers, some between the decades."""
+    """Frequencies, and values that span little, as plain numbers, some between the decades."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    low, high = axes.get_xlim()
-    few = np.log10(high / low) < 2.2
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if few else (1.0,), numticks=20))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    for axis, (low, high) in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
+        few = 0.0 < low and np.log10(high / low) < 2.2
+        if axis is axes.yaxis and not (few and axes.get_yscale() == "log"):
+            continue
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if few else (1.0,), numticks=20))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.yaxis.set_minor_formatter(NullFormatter())
 
