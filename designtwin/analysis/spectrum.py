@@ -154,6 +154,7 @@ def _natural(pulse: HalfSine | BaseMotion, times: FloatArray) -> FloatArray:
 
 def _extremes(times: FloatArray, base: FloatArray, f: FloatArray, ratio: FloatArray) -> FloatArray:
     out = np.empty((len(f), 2, 4))
+    times, base = np.array(times), np.array(base)  # a kernel compiles once more for what is read-only
     parallel.run(shock.extremes, len(f), times, base, 2.0 * np.pi * f, ratio, _RESOLUTION, _TERMS, out)
     return out
 

@@ -121,7 +121,7 @@ def extremes(
             length = times[i + 1] - times[i]
             if length <= 0.0:
                 continue
-            n = int(math.ceil(w * length / resolution))
+            n = math.ceil(w * length / resolution)
             n = max(n, 1)
             h = length / n
             if h != last:

@@ -21,7 +21,7 @@ from designtwin.requirements import (
     Requirement,
 )
 from designtwin.results.common import CaseResult
-from designtwin.results.modal import ModalCase
+from designtwin.results.modal import ModalCase, ModalResult
 from designtwin.results.vibration import MODES, VibrationResult
 from designtwin.units import show, to_si
 
@@ -127,6 +127,18 @@ class VibrationTest(PrototypeTest):
             excitation.check(self.model)
         except ModelError as error:
             raise ModelError(f"case {name!r}: {error}") from error
+        band = getattr(excitation, "band", None)
+        if band is not None and self.modes_up_to is not None:
+            top, last = to_si(self.modes_up_to, "frequency", name="modes_up_to"), float(band[1])
+            if top < last * (1.0 - 1e-9):
+                raise ModelError(
+                    f"modes_up_to={self.modes_up_to!r} ends inside the band of case {name!r}, up to "
+                    f"{show(last, 'frequency')}: resonances between would be missed; give modes_up_to="
+                    f"'{show(_BEYOND['excitation'] * last, 'frequency')}'"
+                )
+        ends = self.duration is not None or getattr(excitation, "duration", None) is not None
+        if excitation.kind == "transient" and not ends:
+            raise ModelError(f"case {name!r}: {excitation.said} has no end; give duration='0.2 s'")
 
     def _settled_damping(self) -> Damping | None:
         if self.damping is not None:
@@ -148,6 +160,15 @@ class VibrationTest(PrototypeTest):
                 "base_psd('z', [...])} and damping='1.5 %'"
             )
         quantity.check_sigma(random)
+        if quantity.reads != "tresca" and not quantity.reads.startswith("principal"):
+            return
+        for name, excitation in self.cases.items():
+            if quantity.case in (None, name) and excitation.kind != "transient":
+                raise RequirementError(
+                    f"{requirement}: in case {name!r} stresses have amplitudes and no common instant, so "
+                    "no principal values; ask for yield_margin(), stress('von_mises') or a component, or "
+                    "state a course in time"
+                )
 
     def _cases(self) -> list[str]:
         return [MODES, *self.cases]
@@ -175,15 +196,31 @@ class VibrationTest(PrototypeTest):
         top, most = max(tops), max([_FEWEST, *(one.number for _, one in single)])
         return {"up_to": top} if top > 0.0 else {"count": most}
 
+    def _fewest(self) -> int:
+        """How many modes there must be at least."""
+        single = [r.quantity for r in self.requirements if isinstance(r.quantity, FrequencyQuantity)]
+        return max([1, *(one.number for one in single if one.direction is None)])
+
     def _solve(self) -> VibrationResult:
         from designtwin import analysis
 
-        found = analysis.solve_modes(self.model, **self._band(), prestress=self.prestress, solver=self.solver)
+        def solve(band: dict[str, Any]) -> ModalResult:
+            return analysis.solve_modes(self.model, **band, prestress=self.prestress, solver=self.solver)
+
+        found = solve(self._band())
+        if self.modes_up_to is None and len(found.modes.elastic) < self._fewest():
+            # A part stiffer than all that was asked about still has frequencies to tell, and answers.
+            found = solve({"count": self._fewest()})
         modes = found.modes
+        if self.cases and not modes.elastic:
+            raise ModelError(
+                f"no mode deforms the part up to {show(modes.complete_to, 'frequency')}, and responses are "
+                "sums over modes; give a larger modes_up_to"
+            )
         cases: dict[str, CaseResult] = {MODES: modes}
         for name, excitation in self.cases.items():
             cases[name] = self._respond(name, excitation, modes)
-        notes = [*found.notes, *self._captured(modes)]
+        notes = [*found.notes, *self._missed(modes), *self._captured(modes)]
         if self.prestress is not None and self.cases:
             notes.append(
                 f"stress and displacement of {', '.join(self.cases)} are those of the vibration about case "
@@ -201,6 +238,17 @@ class VibrationTest(PrototypeTest):
             self.model, excitation, name=name, modes=modes, damping=self.damping, **options
         )
         return answer
+
+    def _missed(self, modes: ModalCase) -> Iterator[str]:
+        """A note for each excitation whose band goes on beyond the modes that were counted."""
+        for name, excitation in self.cases.items():
+            band = getattr(excitation, "band", None)
+            if band is not None and modes.complete_to < float(band[1]) * (1.0 - 1e-9):
+                known, last = (show(f, "frequency") for f in (modes.complete_to, float(band[1])))
+                yield (
+                    f"{name}: modes are known up to {known}, and it excites up to {last}; resonances between "
+                    "are missed"
+                )
 
     def _captured(self, modes: ModalCase) -> Iterator[str]:
         """A note for each direction in which the base moves and modes hold too little of the mass."""

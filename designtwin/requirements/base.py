@@ -305,7 +305,7 @@ class Requirement(Plain):
     def _reason(self, value: Value) -> str:
         if math.isnan(value.value):
             return f"{self.quantity.label} is not a number here"
-        if math.isinf(value.value) and not self.quantity.unbounded:
+        if math.isinf(value.value) and (not self.quantity.unbounded or math.isnan(value.low)):
             return f"no load case strains the place that {self.quantity.label} asks about: nothing was tested"
         if math.isnan(value.low) or math.isnan(value.high):
             return f"no error could be estimated for {self.quantity.label}"

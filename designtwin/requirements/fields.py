@@ -243,7 +243,8 @@ class MechanicalQuantity(FieldQuantity):
 
     def read(self, case: Any, name: str, rows: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Values and interval of a scalar field at rows, with sigma where the case is random."""
-        return read_field(self.at_sigma(case), name, rows)
+        values, low, high = read_field(self.at_sigma(case), name, rows)
+        return values, np.maximum(low, 0.0) if is_random(case) else low, high
 
     def at_sigma(self, case: Any) -> Any:
         """The case with its fields times sigma where it is random; itself otherwise."""
@@ -450,7 +451,8 @@ def _probe(result: Any, case: Any, name: str, at: tuple[float, float, float]) ->
     rows = next(rows[ids == place.cell][0] for _, ids, rows in points.cells if (ids == place.cell).any())
     values, low, high = read_field(case, name, rows)
     value, half = float(weights @ values), float(np.abs(weights) @ (high - low)) / 2.0
-    return Value(value=value, error=half, place=place_of_point(mesh, at), case=case.name)
+    least = max(value - half, 0.0) if is_random(case) else value - half
+    return Value.between(value, least, value + half, place=place_of_point(mesh, at), case=case.name)
 
 
 def displacement(

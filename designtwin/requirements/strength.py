@@ -193,6 +193,7 @@ def brittle_margin(
     on: str | Selection | None = None,
     case: str | None = None,
     excluding: str | Selection | None = None,
+    sigma: float | None = None,
 ) -> BrittleMargin:
     """Ultimate strength over principal stress, the smallest over the place.
 
@@ -202,7 +203,7 @@ def brittle_margin(
         "rankine": the largest principal stress against the ultimate strength, and the smallest against the
         compressive strength where the material states one; "mohr_coulomb" needs both. See
         `brittle_utilization`.
-    on, case, excluding
-        As `displacement`.
+    on, case, excluding, sigma
+        As `displacement`. Of vibration only courses in time have principal stresses.
     """
-    return BrittleMargin(criterion=criterion, on=on, case=case, excluding=excluding)  # type: ignore[arg-type]
+    return BrittleMargin(criterion=criterion, on=on, case=case, excluding=excluding, sigma=sigma)  # type: ignore[arg-type]

@@ -192,6 +192,13 @@ def buckling_pairs(
     _check(stiffness, geometric, tolerance)
     pencil = _Pencil(stiffness, geometric, 1.0 if which == "negative" else -1.0, None)
     sign = -1.0 if which == "negative" else 1.0
+    if not _acts(pencil):
+        none = np.empty(0)
+        return Eigenpairs(
+            values=none, vectors=np.empty((pencil.n, 0)), residuals=none, iterations=0, solver="none needed",
+            seconds={}, notes=("there are no factors: the load does not stress the part",),
+            checked="the geometric stiffness is zero",
+        )  # fmt: skip
     end: Literal["largest", "size"] = "size" if which == "both" else "largest"
     goal = _Goal(count, None, end, tolerance, max_iterations, _strain_of_one(pencil))
     found = _solve(pencil, goal, solver, progress)
@@ -218,6 +225,14 @@ def _strain_of_one(pencil: _Pencil) -> float:
     stress = np.sqrt(np.einsum("nij,nij->n", g, g))
     used = stiff > 0.0
     return float(np.sqrt(np.mean((stress[used] / stiff[used]) ** 2))) if used.any() else 0.0
+
+
+def _acts(pencil: _Pencil) -> bool:
+    """Whether G is not zero."""
+    chance = np.random.default_rng(1).standard_normal((pencil.n, 1))
+    chance[~pencil.free] = 0.0
+    image = pencil.g_product(chance, np.zeros_like(chance))
+    return bool(image[pencil.free].any())
 
 
 def _check(stiffness: System, other: System, tolerance: float) -> None:

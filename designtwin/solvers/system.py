@@ -191,7 +191,8 @@ class BlockMatrix(NamedTuple):
             from designtwin.kernels import sparse as kernels  # type: ignore[no-redef]
 
         # some 50 us of work per piece at least: below it threads cost more than they save
-        work = self.values[0].size * x.shape[1] * max(1, self.indices.size // max(1, self.n_rows))
+        entries = self.values.shape[1] * self.values.shape[2]
+        work = entries * x.shape[1] * max(1, self.indices.size // max(1, self.n_rows))
         grain = max(1, 100_000 // max(1, work))
         parallel.run(kernels.product, self.n_rows, *self, x, y, add, grain=grain)
 

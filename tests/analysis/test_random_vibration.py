@@ -343,6 +343,36 @@ def test_bands_without_modes_are_answered_by_static_shapes_alone(model):
     assert "0 to" in str(case) or "modes" in str(case)
 
 
+def test_a_reduced_model_answers_as_the_whole(model):
+    shake = dtw.base_psd("z", SHAPED)
+    whole = dtw.solve_random(model, shake, damping="2 %")
+    small = dtw.solve_random(dtw.reduce(model, keep=["xmax"], count=12), shake, damping="2 %")
+    assert_allclose(small.von_mises(), whole.von_mises(), rtol=0.01, atol=5e-3 * whole.von_mises().max())
+    assert_allclose(small.field("az").values, whole.field("az").values, rtol=0.01)
+
+
+def test_a_part_that_is_pulled_shakes_less_and_its_stress_at_rest_is_left_out():
+    model = beam(pull=[dtw.Force(on="xmax", value=("20 kN", 0.0, 0.0))])
+    shake = dtw.base_psd("z", FLAT)
+    slack, tight = (dtw.solve_random(model, shake, damping="2 %", prestress=case) for case in (None, "pull"))
+    assert tight.field("uz").values.max() < 0.8 * slack.field("uz").values.max()
+    assert any("'pull'" in note for note in tight.notes)
+    assert not slack.notes
+
+
+def test_dampers_beyond_critical_are_taken_as_they_are(model):
+    """All modes coupled, the first overdamped: beside the full complex equations."""
+    damper = dtw.Damper(on="xmax", damping=("500 N*s/m",) * 3)
+    damped = model.with_(supports=[*model.supports, damper])
+    f, shake = np.array([20.0, 150.0, 900.0]), dtw.base_psd("z", SHAPED)
+    case = dtw.solve_random(damped, shake, count=30)
+    assert case.transfer.coupled
+    assert case.miles is None
+    sweep = dtw.solve_harmonic(damped, dtw.base_harmonic("z", 1.0, frequencies=f), method="direct")
+    found = case.psd("xmax", "z", "displacement", frequencies=f).values
+    assert_allclose(found, np.abs(sweep.response("xmax", "z").values) ** 2 * shake.at(f), rtol=0.01)
+
+
 # Fields
 
 

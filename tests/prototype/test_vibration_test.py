@@ -24,6 +24,7 @@ STEEL = {
 }
 PUSH = [dtw.Force(on="xmax", value=("-10 kN", "0 N", "0 N"))]
 PULL = [dtw.Force(on="xmax", value=("10 kN", "0 N", "0 N"))]
+FIRST = [dtw.frequency(1) >= "65 Hz"]
 RANDOM = dtw.base_psd("z", [("20 Hz", "0.01 g**2/Hz"), ("2 kHz", "0.01 g**2/Hz")])
 SWEEP = dtw.base_harmonic("z", "1 g", low="20 Hz", high="500 Hz")
 
@@ -163,6 +164,42 @@ def test_too_little_mass_in_the_modes_is_told():
     assert any("the mode has 61 % of the mass along z" in note for note in test.run().notes)
 
 
+def test_resonances_beyond_the_modes_that_were_counted_are_told():
+    test = dtw.VibrationTest(
+        beam((4, 1, 1)),
+        requirements=[dtw.frequency(1) >= "65 Hz"],
+        count=2,
+        damping="2 %",
+        cases={"t": RANDOM},
+    )
+    told = [note for note in test.run().notes if "resonances between are missed" in note]
+    assert len(told) == 1
+    assert "t: modes are known up to 4" in told[0]
+    assert "excites up to 2000 Hz" in told[0]
+
+
+def test_a_part_too_stiff_for_the_band_has_no_responses():
+    stiff = dtw.base_psd("z", [("5 Hz", "0.01 g**2/Hz"), ("20 Hz", "0.01 g**2/Hz")])
+    test = dtw.VibrationTest(
+        beam((2, 1, 1)), requirements=FIRST, modes_up_to="50 Hz", damping="2 %", cases={"t": stiff}
+    )
+    with pytest.raises(ModelError, match="no mode deforms the part up to 50 Hz, and responses are sums"):
+        test.run()
+
+
+def test_a_part_stiffer_than_what_shakes_it_still_answers():
+    """Far below its frequencies the base carries it along: it feels the acceleration of the base."""
+    slow = dtw.base_harmonic("z", "1 g", low="1 Hz", high="5 Hz")
+    verdict = dtw.VibrationTest(
+        beam((4, 1, 1)),
+        requirements=[dtw.frequency(2) >= "65 Hz", dtw.acceleration("xmax", "z") <= "1.01 g"],
+        damping="2 %",
+        cases={"slow": slow},
+    ).run()
+    assert verdict.rows[0].value.case == "mode 2"
+    assert verdict.rows[1].value.value == pytest.approx(9.80665, rel=2e-3)
+
+
 def test_tension_raises_a_frequency_and_pressure_lowers_it():
     model = beam((6, 1, 1), cases={"push": PUSH, "pull": PULL})
     found = {
@@ -175,9 +212,6 @@ def test_tension_raises_a_frequency_and_pressure_lowers_it():
 
 
 # --- refusals ----------------------------------------------------------------------------------------------
-
-
-FIRST = [dtw.frequency(1) >= "65 Hz"]
 
 
 @pytest.mark.parametrize(
@@ -196,6 +230,25 @@ FIRST = [dtw.frequency(1) >= "65 Hz"]
         ({"cases": {"transport": "z"}, "damping": "1 %"}, ModelError, "no excitation; write e.g. base_psd"),
         ({"cases": [RANDOM], "damping": "1 %"}, ModelError, "excitations by name are wanted"),
         ({"duration": "0 s"}, ModelError, "duration is '0 s'"),
+        (
+            {"cases": {"transport": RANDOM}, "damping": "1 %", "modes_up_to": "1 kHz"},
+            ModelError,
+            r"modes_up_to='1 kHz' ends inside the band of case 'transport'.*modes_up_to='3000 Hz'",
+        ),
+        (
+            {"cases": {"step": dtw.force_history("push")}, "damping": "1 %"},
+            ModelError,
+            "case 'step': .* has no end; give duration=",
+        ),
+        (
+            {
+                "requirements": [dtw.yield_margin(criterion="tresca", sigma=3) >= 1.5],
+                "cases": {"transport": RANDOM},
+                "damping": "1 %",
+            },
+            RequirementError,
+            "have amplitudes and no common instant",
+        ),
         ({"requirements": []}, RequirementError, r"decides nothing.*frequency\(1\)"),
         ({"requirements": [dtw.frequency(1)]}, RequirementError, r"has no limit.*frequency\(1\) >= '65 Hz'"),
         ({"requirements": [dtw.buckling_factor() >= 3]}, RequirementError, "put it into a BucklingTest"),
