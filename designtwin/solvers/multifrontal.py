@@ -350,15 +350,16 @@ def _routines(letter: str) -> Array:
 
 @cache
 def _thread_setters() -> list[tuple[Any, Any]]:
-    """Functions that get and set the number of threads inside OpenBLAS, where SciPy carries it."""
-    site = Path(scipy.__file__).parent
+    """Functions that get and set the number of threads inside OpenBLAS, where SciPy and NumPy carry it."""
+    site = Path(scipy.__file__).parent.parent
     out = []
-    for folder in (site.parent / "scipy.libs", site / ".dylibs", site.parent / "scipy" / ".libs"):
-        for file in sorted(folder.glob("*openblas*")):
-            with contextlib.suppress(OSError, AttributeError):
-                library = ctypes.CDLL(str(file))
-                setter = library.scipy_openblas_set_num_threads
-                out.append((library.scipy_openblas_get_num_threads, setter))
+    for folder in ("scipy.libs", "scipy/.dylibs", "scipy/.libs", "numpy.libs", "numpy/.dylibs"):
+        for file in sorted((site / folder).glob("*openblas*")):
+            for suffix in ("", "64_"):  # of 32-bit and of 64-bit integers
+                with contextlib.suppress(OSError, AttributeError):
+                    library = ctypes.CDLL(str(file))
+                    setter = getattr(library, f"scipy_openblas_set_num_threads{suffix}")
+                    out.append((getattr(library, f"scipy_openblas_get_num_threads{suffix}"), setter))
     return out
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from builders import box
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy import linalg
 
+import designtwin as dtw
+from designtwin import parallel
 from designtwin.errors import ConvergenceError
 from designtwin.solvers.lanczos import KrylovPairs, krylov_pairs
 from designtwin.typing import FloatArray
@@ -127,3 +132,47 @@ def test_no_progress_is_refused():
             lambda f: f, lambda x: nu[:, None] * x, len(nu), wanted=5, order=lambda v: np.argsort(-v),
             enough=lambda v, error: None, tolerance=0.0, stop=5,
         )  # fmt: skip
+
+
+# Digits
+
+
+def test_blas_of_numpy_runs_alone_as_well():
+    """Products of tall vectors are NumPy's, and its BLAS cuts them by threads unless it is told not to."""
+    import numpy
+
+    from designtwin.solvers.multifrontal import _thread_setters, blas_alone
+
+    folders = [Path(numpy.__file__).parents[1] / "numpy.libs", Path(numpy.__file__).parent / ".dylibs"]
+    if not any(list(folder.glob("*openblas*")) for folder in folders):
+        pytest.skip("NumPy carries no OpenBLAS here")
+    assert len(_thread_setters()) >= 2
+    before = [get() for get, _ in _thread_setters()]
+    try:
+        for _, put in _thread_setters():
+            put(2)
+        with blas_alone():
+            assert [get() for get, _ in _thread_setters()] == [1] * len(before)
+        assert [get() for get, _ in _thread_setters()] == [2] * len(before)
+    finally:
+        for (_, put), threads in zip(_thread_setters(), before, strict=True):
+            put(threads)
+
+
+@pytest.mark.parametrize("solver", [dtw.Direct(), dtw.MultigridCG()], ids=["factors", "multigrid"])
+def test_modes_and_buckling_have_the_same_digits_for_any_number_of_threads(solver):
+    model = dtw.Model(
+        box("tetra10", (8, 3, 3), (0.3, 0.05, 0.05)),
+        materials={"body": dtw.LinearElastic(youngs_modulus=210e9, poissons_ratio=0.3, density=7850.0)},
+        supports=[dtw.FixedSupport(on="xmin")],
+        load_cases={"push": [dtw.Force(on="xmax", value=(-1000.0, 0.0, 0.0))]},
+    )
+    found = []
+    for threads in (1, 2, 3):
+        with parallel.use_threads(threads):
+            modes = dtw.solve_modes(model, count=4, solver=solver).modes
+            buckling = dtw.solve_buckling(model, count=2, solver=solver)["push"]
+        found.append((modes.shapes, modes.omega2, buckling.factors, buckling[0].displacement))
+    for other in found[1:]:
+        for a, b in zip(found[0], other, strict=True):
+            assert np.array_equal(a, b)
