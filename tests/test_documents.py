@@ -66,6 +66,20 @@ def test_the_readme_example_of_heat_runs_as_it_stands(tmp_path, monkeypatch, cap
     np.testing.assert_allclose(course.at("10 min").temperature.max(), 273.15 + heat[1][1], atol=0.5)
 
 
+@pytest.mark.slow
+def test_the_readme_example_of_vibration_runs_as_it_stands(tmp_path, monkeypatch, capsys):
+    (tmp_path / "meshes").symlink_to(ROOT / "meshes")
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    exec(compile(blocks("README.md")[2], "README.md", "exec"), {})
+    printed = capsys.readouterr().out
+    assert (tmp_path / "out" / "modes.png").stat().st_size > 50_000
+    for test, count in (("vibration test of mast", 3), ("buckling test of mast", 1)):
+        ours, theirs = rows_of(printed, test), rows_of(page, test)
+        assert [row[0] for row in ours] == [row[0] for row in theirs] == ["PASS"] * (count + 1)
+        np.testing.assert_allclose([row[1] for row in ours], [row[1] for row in theirs], rtol=0.02)
+
+
 def rows_of(text, test="strength test"):
     """Status and first value of the table that a verdict prints, headline first."""
     table = re.search(test + r": (PASS|FAIL|CANNOT TELL)\n.*?─\n(.*?)\n *mesh ", text, re.DOTALL)

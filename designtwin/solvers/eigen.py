@@ -694,7 +694,7 @@ def _sturm_count(
         raise ConvergenceError(
             f"{found} eigenpairs converged, but there are {count} below {at:.6g}; ask for a few more"
         )
-    return f"Sturm count: exactly {found} eigenvalues lie below {at:.6g}"
+    return f"Sturm count: none of the {found} lowest is missing"
 
 
 class _Iteration:

@@ -387,7 +387,7 @@ def _ticks(axes: Any) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     for axis, (low, high) in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
-        few = 0.0 < low and np.log10(high / low) < 2.2
+        few = low > 0.0 and np.log10(high / low) < 2.2
         if axis is axes.yaxis and not (few and axes.get_yscale() == "log"):
             continue
         axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if few else (1.0,), numticks=20))
