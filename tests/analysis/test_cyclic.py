@@ -314,6 +314,36 @@ def test_buckling_of_a_sector_alone_is_refused():
         dtw.solve_buckling(model)
 
 
+def test_a_ring_is_not_reduced():
+    model = one_of(sector("hexahedron", 6), 6, dtw.FixedSupport(on="xmin"))
+    with pytest.raises(dtw.ModelError, match="a ring is not reduced"):
+        dtw.reduce(model, method="modal", count=3)
+
+
+def test_shaken_and_turning_rings_answer_as_the_whole_ones():
+    """Implicit steps and the full complex equations take the ring's own matrices; so do turning ones."""
+    models = [
+        model.with_(load_cases={"spin": [dtw.Centrifugal(speed="6000 rpm", axis="z")]})
+        for hold in [dtw.FixedSupport(on="xmin")]
+        for model in (one_of(sector("hexahedron20", 5), 5, hold), whole(ring("hexahedron20", 5), hold))
+    ]
+    sweep = dtw.base_harmonic("z", "1 g", frequencies=["100 Hz", "400 Hz"])
+    pulse = dtw.half_sine("z", "20 g", "2 ms")
+    slow = dtw.rayleigh(mass=10.0, stiffness=1e-6)
+    answers = [
+        (
+            dtw.solve_harmonic(one, sweep, method="direct", damping=dtw.structural("4 %"))
+            .field("displacement").values.max(),
+            dtw.solve_dynamics(
+                one, pulse, method="generalized-alpha", step="0.1 ms", duration="2 ms", damping=slow
+            ).field("displacement").values.max(),
+            *dtw.campbell(one, "spin", ["0 rpm", "6000 rpm"], count=4).frequencies.ravel(),
+        )
+        for one in models
+    ]  # fmt: skip
+    assert_allclose(*answers, rtol=1e-8)
+
+
 def test_material_axes_have_to_go_around():
     wood = dtw.Orthotropic(
         youngs_modulus=("12 GPa", "1 GPa", "1 GPa"), poissons_ratio=(0.3, 0.3, 0.3),
