@@ -144,11 +144,12 @@ def test_what_rides_on_sectors_is_turned_with_them():
     assert_allclose(*mean, rtol=1e-5)
 
 
-def test_a_turning_ring_is_stiffened_and_softened_as_a_whole():
-    spin = dtw.Centrifugal(speed="6000 rpm", axis="z")
+@pytest.mark.parametrize("warm", [False, True], ids=["cold", "warm"])
+def test_a_turning_ring_is_stiffened_and_softened_as_a_whole(warm):
+    state = [dtw.Centrifugal(speed="6000 rpm", axis="z"), *([dtw.Temperature("60 degC")] if warm else [])]
     hold = dtw.FixedSupport(on="xmin")
     a, b = (
-        dtw.solve_modes(model.with_(load_cases={"spin": [spin]}), count=8, prestress="spin").modes
+        dtw.solve_modes(model.with_(load_cases={"spin": state}), count=8, prestress="spin").modes
         for model in (
             one_of(sector("hexahedron20", 6), 6, hold),
             whole(ring("hexahedron20", 6), hold),
