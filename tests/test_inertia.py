@@ -185,15 +185,20 @@ def test_a_shifted_system_has_its_matrix_at_the_corners(bent):
     assert abs(found - wanted).max() < 1e-12 * abs(wanted).max()
 
 
-def test_rings_weigh_all_around():
-    model = model_of("triangle6", 2, section=dtw.Axisymmetric(STEEL), size=(0.5, 0.3), origin=(0.2, 0.0))
+@pytest.mark.parametrize(("element", "power"), [("triangle", 1), ("triangle6", 2)])
+def test_rings_weigh_all_around(element, power):
+    model = model_of(
+        element, 2, section=dtw.Axisymmetric(STEEL), size=(0.5, 0.3), origin=(0.2, 0.0), distort=0.2
+    )
     mass, x = Terms(model, mass_terms), model.mesh.points
     along = np.zeros_like(x)
     along[:, 1] = 1.0
     assert np.sum(along * mass(along)) == pytest.approx(RHO * np.pi * (0.7**2 - 0.2**2) * 0.3, rel=1e-13)
     grow = np.zeros_like(x)
-    grow[:, 0] = x[:, 0]  # the integral of r^3 is exact in triangles too
-    assert np.sum(grow * mass(grow)) == pytest.approx(RHO * np.pi / 2 * (0.7**4 - 0.2**4) * 0.3, rel=1e-13)
+    grow[:, 0] = x[:, 0] ** power  # the radius raises the degree of what is integrated
+    n = 2 * power + 2
+    exact = RHO * 2 * np.pi / n * (0.7**n - 0.2**n) * 0.3
+    assert np.sum(grow * mass(grow)) == pytest.approx(exact, rel=1e-12)
 
 
 def test_bars_weigh_their_length_times_area():

@@ -69,6 +69,11 @@ class FakeModes:
         self.whole = np.array([2.0, 2.0, 2.0, 0.1, 0.1, 0.0])
         self.complete_to = max(frequencies, default=0.0) if complete_to is None else complete_to
         self.model = SimpleNamespace(mesh=BOX)
+        self.asked: list[int] = []
+
+    def interval(self, i: int) -> tuple[float, float]:
+        self.asked.append(i)
+        return self.all[i].interval
 
 
 class FakeRandom(FakeCase):
@@ -249,6 +254,16 @@ def test_a_band_is_plain_data_and_reads_well():
     assert back == made
     assert back.content_hash() == made.content_hash()
     assert no_mode_in("95 Hz", "106 Hz") != made
+
+
+def test_intervals_are_asked_only_of_modes_that_could_reach_the_band():
+    result = of(20.0, 40.0, 80.0, 110.0, 120.0, 300.0, 400.0, error=0.1)
+    assert no_mode_in("95 Hz", "105 Hz").judge(result).status == PASS
+    assert set(result.modes.asked) == {
+        2,
+        3,
+        6,
+    }  # the nearest on both sides, and the last for what lies beyond
 
 
 @given(

@@ -16,6 +16,7 @@ import numpy as np
 from designtwin.analysis.dynamics import column
 from designtwin.analysis.modal import COUNT, dynamics_of
 from designtwin.analysis.static import check_arguments
+from designtwin.assembly.cyclic import cyclic_symmetry
 from designtwin.assembly.dynamics import Dynamics, ModelDynamics
 from designtwin.assembly.losses import loss_stiffness
 from designtwin.assembly.reduced import ReducedModel, key_of, residuals_of
@@ -107,6 +108,12 @@ def reduce(
         if name not in known:
             hint = did_you_mean(name, known) or f"; there are {known}"
             raise ModelError(f"loads: there is no load case {name!r}{hint}")
+    ring = cyclic_symmetry(model)
+    if ring is not None:
+        raise ModelError(
+            f"{ring.said}: a ring is not reduced, for its equations fall apart index by index as it is; its "
+            "modes serve responses (modes=), or reduce a model of the whole ring"
+        )
     with track("reduce the model", total=4) as progress:
         progress.step("assemble")
         whole, state = dynamics_of(model, prestress=prestress, solver=solver)

@@ -117,7 +117,7 @@ class FrequencyQuantity(ModeQuantity):
 
 def value_of_mode(modes: Any, mode: Any) -> Value:
     """The frequency of a mode with the interval that holds the exact one, at the place that moves most."""
-    low, high = mode.interval
+    low, high = modes.interval(mode.number - 1)
     u = np.linalg.norm(mode.displacement, axis=1)
     place = place_of_node(modes.model.mesh, int(np.argmax(u)))
     return Value.between(mode.frequency, low, high, case=mode.name, place=place)
@@ -129,7 +129,7 @@ def _beyond(modes: Any, note: str) -> Value:
     On this mesh it does; the exact one may be lower by as much as that of the highest mode found.
     """
     top, found = complete_to(modes), modes.elastic
-    low = top * found[-1].interval[0] / found[-1].frequency if found else top
+    low = top * modes.interval(found[-1].number - 1)[0] / found[-1].frequency if found else top
     return Value.between(top, low, math.inf, case=modes.name, note=note)
 
 
@@ -200,11 +200,38 @@ class NearestMode(ModeQuantity):
 
     def by_case(self, result: Any) -> list[Value]:
         (modes,) = self.cases_of(result)
-        values = [value_of_mode(modes, mode) for mode in self.modes_of(modes)]
+        near = self._near(modes)
         beyond = _beyond(modes, "no mode is known above")
-        if not values or beyond.low <= self.high:
-            values.append(beyond)
-        return [min(values, key=lambda one: (-self.overlap(one), self.clearance(self.worst_end(one))))]
+        if not near or beyond.low <= self.high:
+            near.append((beyond, None))
+        value, mode = min(
+            near, key=lambda one: (-self.overlap(one[0]), self.clearance(self.worst_end(one[0])))
+        )
+        return [value if mode is None else value_of_mode(modes, mode)]
+
+    def _near(self, modes: Any) -> list[tuple[Value, Any]]:
+        """Modes that count and their intervals, from the band outwards as far as one could reach into it.
+
+        An interval costs a recovery of stress: beyond a mode that could not reach the band even with twice
+        the error of any nearer one, none is looked at.
+        """
+        counted = self.modes_of(modes)
+        below = [mode for mode in reversed(counted) if mode.frequency < self.low]
+        above = [mode for mode in counted if mode.frequency >= self.low]
+        found: list[tuple[Value, Any]] = []
+        for side in (below, above):
+            widest = 0.0
+            for mode in side:
+                down, up = 1.0 - 2.0 * widest, 1.0 + 2.0 * widest
+                if widest > 0.0 and not (
+                    mode.frequency * down <= self.high and mode.frequency * up >= self.low
+                ):
+                    break
+                low, high = modes.interval(mode.number - 1)
+                found.append((Value.between(mode.frequency, low, high), mode))
+                if mode.frequency > 0.0:
+                    widest = max(widest, 1.0 - low / mode.frequency, high / mode.frequency - 1.0, 1e-3)
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)

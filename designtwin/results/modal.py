@@ -250,6 +250,16 @@ class ModalCase(CaseResult):
         `modal_stress`. Kept, as all responses sum it up."""
         return modal_stress(self.frames)
 
+    def interval(self, i: int) -> tuple[float, float]:
+        """Where the exact frequency of a mode is expected, Hz; kept, and the stress it took is not."""
+        if i not in self._intervals:
+            self._intervals[i] = self._mode(i).interval
+        return self._intervals[i]
+
+    @cached_property
+    def _intervals(self) -> dict[int, tuple[float, float]]:
+        return {}
+
     def shape_errors(self, i: int) -> ShapeErrors:
         """Errors of the discretization in one shape; kept."""
         if i not in self._errors:

@@ -528,6 +528,8 @@ def _setting(value: Any) -> str:
     value = getattr(value, "temperature", value)  # a thermal case at the start
     if isinstance(value, Plain):
         return value.content_hash()
+    if isinstance(value, Mapping):
+        return json.dumps({str(key): _setting(one) for key, one in sorted(value.items())})
     if isinstance(value, np.ndarray):
         return hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()
     return _source_hash(value) if callable(value) and not dataclasses.is_dataclass(value) else repr(value)

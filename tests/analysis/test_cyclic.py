@@ -144,11 +144,12 @@ def test_what_rides_on_sectors_is_turned_with_them():
     assert_allclose(*mean, rtol=1e-5)
 
 
-def test_a_turning_ring_is_stiffened_and_softened_as_a_whole():
-    spin = dtw.Centrifugal(speed="6000 rpm", axis="z")
+@pytest.mark.parametrize("warm", [False, True], ids=["cold", "warm"])
+def test_a_turning_ring_is_stiffened_and_softened_as_a_whole(warm):
+    state = [dtw.Centrifugal(speed="6000 rpm", axis="z"), *([dtw.Temperature("60 degC")] if warm else [])]
     hold = dtw.FixedSupport(on="xmin")
     a, b = (
-        dtw.solve_modes(model.with_(load_cases={"spin": [spin]}), count=8, prestress="spin").modes
+        dtw.solve_modes(model.with_(load_cases={"spin": state}), count=8, prestress="spin").modes
         for model in (
             one_of(sector("hexahedron20", 6), 6, hold),
             whole(ring("hexahedron20", 6), hold),
@@ -312,6 +313,36 @@ def test_buckling_of_a_sector_alone_is_refused():
     )  # fmt: skip
     with pytest.raises(dtw.ModelError, match="model the whole ring"):
         dtw.solve_buckling(model)
+
+
+def test_a_ring_is_not_reduced():
+    model = one_of(sector("hexahedron", 6), 6, dtw.FixedSupport(on="xmin"))
+    with pytest.raises(dtw.ModelError, match="a ring is not reduced"):
+        dtw.reduce(model, method="modal", count=3)
+
+
+def test_shaken_and_turning_rings_answer_as_the_whole_ones():
+    """Implicit steps and the full complex equations take the ring's own matrices; so do turning ones."""
+    models = [
+        model.with_(load_cases={"spin": [dtw.Centrifugal(speed="6000 rpm", axis="z")]})
+        for hold in [dtw.FixedSupport(on="xmin")]
+        for model in (one_of(sector("hexahedron20", 5), 5, hold), whole(ring("hexahedron20", 5), hold))
+    ]
+    sweep = dtw.base_harmonic("z", "1 g", frequencies=["100 Hz", "400 Hz"])
+    pulse = dtw.half_sine("z", "20 g", "2 ms")
+    slow = dtw.rayleigh(mass=10.0, stiffness=1e-6)
+    answers = [
+        (
+            dtw.solve_harmonic(one, sweep, method="direct", damping=dtw.structural("4 %"))
+            .field("displacement").values.max(),
+            dtw.solve_dynamics(
+                one, pulse, method="generalized-alpha", step="0.1 ms", duration="2 ms", damping=slow
+            ).field("displacement").values.max(),
+            *dtw.campbell(one, "spin", ["0 rpm", "6000 rpm"], count=4).frequencies.ravel(),
+        )
+        for one in models
+    ]  # fmt: skip
+    assert_allclose(*answers, rtol=1e-8)
 
 
 def test_material_axes_have_to_go_around():

@@ -256,6 +256,21 @@ def test_axial_force_shifts_the_frequency_of_a_sliding_strip(share):
     assert case.omega2[1] == pytest.approx(omega**2 * (1 - share), rel=1e-3)
 
 
+@pytest.mark.parametrize("share", [0.1, -0.2])
+def test_hoop_stress_shifts_the_breathing_of_a_thin_ring(share):
+    """rho omega^2 R^2 = E + hoop stress: the stress of a ring works where its circumference grows twice."""
+    e, rho, radius, t = 210e9, 7850.0, 1.0, 1e-3
+    model = dtw.Model(
+        rectangle("quad8", (1, 1), (t, t), origin=(radius - t / 2, 0.0)),
+        materials={"body": dtw.Axisymmetric(elastic(e, 0.0, density=rho))},
+        supports=[dtw.PrescribedDisplacement(on="body", y=0.0)],
+        load_cases={"blown": [dtw.Pressure(on="xmin", magnitude=share * e * t / (radius - t / 2))]},
+    )
+    for prestress, wanted in ((None, e), ("blown", e * (1 + share))):
+        case = modes(model, count=1, prestress=prestress)
+        assert case.omega2[0] == pytest.approx(wanted / (rho * radius**2), rel=1.5e-3)
+
+
 def test_blade_on_a_hub_stiffens_as_southwell_says():
     """Slender blade, hub of no radius: omega^2 = omega0^2 + 1.193 Omega^2 flapping, 0.193 lagging."""
     length, t, rho = 1.0, 0.01, 7850.0
