@@ -621,7 +621,8 @@ class Spring(_Coupler):
         return self._joint(model)
 
     def is_base(self, model: Model) -> bool:
-        return self.to is None
+        given = (one for one in (self.stiffness, self.rotational) if isinstance(one, Magnitude))
+        return self.to is None and any(bool(one.at().any()) for one in given)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -252,7 +252,7 @@ def test_a_base_needs_supports_and_a_direction_the_model_has():
     shake.check(model(dtw.Spring(on="xmin", stiffness=(1.0, 1.0, 1.0))))
     loose = (
         dtw.InertiaRelief(), dtw.PointMass(on="xmin", mass=1.0), dtw.Damper(on="xmin", damping=(1, 1, 1)),
-        dtw.Spring(on="xmin", to="xmax", stiffness=1.0),
+        dtw.Spring(on="xmin", to="xmax", stiffness=1.0), dtw.Spring(on="xmin", stiffness=(0, 0, 0)),
     )  # fmt: skip
     for support in loose:
         with pytest.raises(dtw.ModelError, match="moves the supports, and the model has none"):
