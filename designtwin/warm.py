@@ -40,7 +40,7 @@ class Warmth:
 
 
 def warm() -> Warmth:
-    """Compile the kernels of statics and heat for all cells and solvers; seconds where this was done before.
+    """Compile the kernels of all analyses for all cells and solvers; seconds where this was done before.
 
     Raises
     ------
@@ -54,6 +54,7 @@ def warm() -> Warmth:
     with track("compile kernels", total=total) as progress:
         _run(("solve", "read"), progress.step)
         _run(("verdict", "time"), progress.step)
+        _run(("vibrate", "swing"), progress.step)
     folder = str(topology.join.stats.cache_path)
     return Warmth(folder, time.perf_counter() - began)
 
@@ -241,6 +242,43 @@ def _quench() -> None:
         dtw.transfer(course.at("2.5 s"), _box("tetra10", 2), method=method)
 
 
+def _modes(element: str, n: int, solver: dtw.Direct | dtw.MultigridCG) -> Callable[[], object]:
+    """Modes of a held part and of a free one."""
+
+    def walk() -> None:
+        part = _part(element, n)
+        for supports in (part.supports, ()):
+            modes = dtw.solve_modes(part.with_(supports=supports), count=4, solver=solver).modes
+            assert np.isfinite(modes.participation).all()
+
+    return walk
+
+
+def _shaken() -> None:
+    """A verdict on a sweep, on random vibration and on a shock."""
+    dtw.VibrationTest(
+        _part("tetra10", 3), count=4, damping="2 %",
+        cases={
+            "sweep": dtw.base_harmonic("x", "1 g", low="10 Hz", high="100 Hz"),
+            "random": dtw.base_psd("x", [("10 Hz", "0.01 g**2/Hz"), ("100 Hz", "0.01 g**2/Hz")]),
+            "shock": dtw.half_sine("x", "10 g", "1 ms"),
+        },
+        requirements=[dtw.frequency(1) >= "1 Hz", dtw.yield_margin(sigma=3, case="random") >= 1.0],
+    ).run()  # fmt: skip
+
+
+def _loaded() -> None:
+    """Modes under load, buckling, a direct sweep, a motion by steps."""
+    part = _part("tetra10", 3)
+    dtw.solve_modes(part, count=2, prestress="pull")
+    dtw.solve_buckling(part, count=2)
+    sweep = dtw.base_harmonic("x", "1 g", low="10 Hz", high="20 Hz")
+    dtw.solve_harmonic(part, sweep, count=2, damping=dtw.structural("2 %"), method="direct")
+    dtw.solve_dynamics(
+        part, dtw.half_sine("x", "10 g", "1 ms"), method="generalized-alpha", step="0.2 ms", duration="1 ms"
+    )
+
+
 _SHARES: dict[str, dict[str, Callable[[], object]]] = {
     "solve": {
         "tetrahedra, multigrid": _static("tetra10", 8, dtw.MultigridCG()),
@@ -261,6 +299,11 @@ _SHARES: dict[str, dict[str, Callable[[], object]]] = {
     },
     "verdict": {"verdicts": _verdicts, "heat between parts": _contact},
     "time": {"thermal stress": _quench},
+    "vibrate": {
+        "modes, multigrid": _modes("tetra10", 8, dtw.MultigridCG()),
+        "vibration of bricks": _modes("hexahedron20", 3, dtw.Direct()),
+    },
+    "swing": {"vibration": _shaken, "vibration under load, buckling": _loaded},
 }
 
 
