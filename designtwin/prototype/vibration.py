@@ -240,8 +240,8 @@ class VibrationTest(PrototypeTest):
         hit = f[(f >= low) & (f <= high) & (self.damping.ratio(f) == 0.0)]
         if len(hit):
             raise ModelError(
-                f"case {name!r}: nothing damps the resonance at {show(float(hit[0]), 'frequency')}, which the "
-                "sweep crosses; state damping='1.5 %'"
+                f"case {name!r}: nothing damps the resonance at {show(float(hit[0]), 'frequency')}, and "
+                "the sweep crosses it; state damping='1.5 %'"
             )
 
     def _respond(self, name: str, excitation: Excitation, modes: ModalCase) -> CaseResult:
