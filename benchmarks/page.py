@@ -196,6 +196,7 @@ def body(lines: Sequence[Line]) -> str:
         ("Bracket of quadratic tetrahedra, two threads", "size"),
         ("Other elements, heat", "other"),
         ("Transient heat, 100 implicit steps, two threads", "transient"),
+        ("Lowest ten modes, two threads", "modes"),
         ("Hard cases", "hard"),
         ("Ten million", "large"),
     ):

@@ -34,7 +34,7 @@ class Case:
         Cell size of the part, mm.
     n_dof : int
         Roughly; contenders have limits.
-    physics : "elastic", "heat" or "transient"
+    physics : "elastic", "heat", "transient" or "modes"
     nu : float
         Poisson's ratio.
     stretch : tuple
@@ -75,6 +75,9 @@ class Case:
 
 FEW = ("designtwin", "ngsolve", "gamg")
 """Those that run on one thread as well, and on the hard cases."""
+VIBRATORS = ("designtwin", "scikit-fem", "ngsolve", "calculix")
+MODES = 10
+HEAT_KINDS = ("heat", "transient")
 STEPPERS = ("designtwin", "scikit-fem", "ngsolve", "ngsolve-cg")
 SOLVERS = ("designtwin", "ngsolve", "gamg", "amgcl", "pyamg", "scikit-fem", "calculix")
 
@@ -145,6 +148,19 @@ def all_cases() -> list[Case]:
                 peers=STEPPERS,
             )
             for label, size, n in (("40k", h["111k"], 40_000), ("200k", 1.664, 200_000))
+        ),
+        *(
+            Case(
+                name=f"modes-{label}",
+                title=f"bracket, lowest 10 modes, tet10, {n / 1e6:.3g}M DOF",
+                mesh="tet10",
+                h=h[label],
+                n_dof=n,
+                physics="modes",
+                group="modes",
+                peers=VIBRATORS if n < 400_000 else ("designtwin",),
+            )
+            for label, n in (("111k", 120_000), ("324k", 306_000), ("1M", 1_028_000))
         ),
         Case(
             name="nu45-324k",
@@ -231,7 +247,11 @@ def all_cases() -> list[Case]:
 
 def warm_up(case: Case) -> Case:
     """A small case that takes the same path through a program, run before the clock starts."""
-    h = {"tet10": 5.0 if case.physics == "elastic" else 3.1, "tet4": 5.0, "hex8": 2.0}[case.kind]
+    h = {
+        "tet10": {"elastic": 5.0, "modes": parts.SIZES["36k"]}.get(case.physics, 3.1),
+        "tet4": 5.0,
+        "hex8": 2.0,
+    }[case.kind]
     stretch = "x".join(f"{factor:g}" for factor in case.stretch)
     name = f"warm-{case.kind}-{case.physics}-{case.nu:g}-{stretch}-{case.load_cases}-{case.bonded:d}"
     return replace(case, name=name, title="", mesh=case.kind, h=h, n_dof=50_000, steps=min(case.steps, 4))
@@ -246,7 +266,7 @@ def model(case: dict[str, Any]) -> Any:
         specific_heat=SPECIFIC_HEAT,
     )  # fmt: skip
     here, there = dtw.faces("-x", at="min"), dtw.faces("+x", at="max")
-    if case["physics"] != "elastic":
+    if case["physics"] in HEAT_KINDS:
         return dtw.Model(
             case["mesh"],
             materials={dtw.everything(): material},
@@ -294,7 +314,7 @@ def prepare(case: Case, cache: Path, given: Path | None) -> Path:
     stated_model = model(stated)
     held = np.flatnonzero(points[:, 0] < 1e-9)
     first = next(iter(stated_model.cases.values()))
-    if case.physics != "elastic":
+    if case.physics in HEAT_KINDS:
         load = sum(one.nodal_heat(stated_model) for one in first.heat_loads)
     else:
         load = sum(one.nodal_forces(stated_model) for one in first.loads)
@@ -336,6 +356,7 @@ def load(case: dict[str, Any], path: str | os.PathLike[str]) -> dict[str, Any]:
         **arrays,
         "E": YOUNG,
         "k": CONDUCTIVITY,
+        "density": DENSITY,
         "capacity": DENSITY * SPECIFIC_HEAT,
         "base": 293.15,
         "force": FORCE,

@@ -17,7 +17,7 @@ import numpy as np
 NAME = "CalculiX"
 SETTINGS = (
     "Debian's `ccx` with SPOOLES as a process: reads its .inp (written outside the clock), solves, writes "
-    "displacements and nodal stress as text; memory is the peak of the whole process"
+    "displacements and nodal stress as text; memory is the peak of the whole process. Modes: `*FREQUENCY`"
 )
 INSTALL = "apt install calculix-ccx"
 PACKAGES = ()
@@ -39,7 +39,11 @@ def load(case: dict[str, Any]) -> Any:
     folder = Path(tempfile.mkdtemp(prefix="ccx-", dir=os.getcwd()))
     with (folder / "job.inp").open("w") as file:
         write(case, file)
-    return {"folder": folder, **{key: case[key] for key in ("corners", "threads")}, "n": len(case["points"])}
+    return {
+        "folder": folder,
+        **{key: case[key] for key in ("corners", "threads", "physics")},
+        "n": len(case["points"]),
+    }
 
 
 def write(case: dict[str, Any], file: Any) -> None:
@@ -51,10 +55,16 @@ def write(case: dict[str, Any], file: Any) -> None:
     table = np.column_stack([np.arange(1, len(cells) + 1), cells + 1])
     np.savetxt(file, table, fmt=",".join(["%d"] * table.shape[1]))
     file.write(
-        f"*MATERIAL,NAME=M\n*ELASTIC\n{case['E']:.9e},{case['nu']}\n*SOLID SECTION,ELSET=BODY,MATERIAL=M\n"
+        f"*MATERIAL,NAME=M\n*ELASTIC\n{case['E']:.9e},{case['nu']}\n"
+        f"*DENSITY\n{case['density']:.9e}\n*SOLID SECTION,ELSET=BODY,MATERIAL=M\n"
     )
     file.write("*NSET,NSET=HELD\n")
     np.savetxt(file, case["held"] + 1, fmt="%d,")
+    if case["physics"] == "modes":
+        import problems
+
+        file.write(f"*BOUNDARY\nHELD,1,3\n*STEP\n*FREQUENCY\n{problems.MODES}\n*NODE FILE\nU\n*END STEP\n")
+        return
     file.write("*BOUNDARY\nHELD,1,3\n*STEP\n*STATIC\n*CLOAD\n")
     load = case["load"]
     for axis in range(3):
@@ -76,6 +86,12 @@ def run(state: dict[str, Any], phase: Any) -> dict[str, Any]:
             code = process.wait()
         if code:
             raise RuntimeError("ccx: " + (folder / "log.txt").read_text()[-300:])
+        if state["physics"] == "modes":
+            frequencies = _frequencies(folder / "job.dat")
+            return {
+                "largest": frequencies[-1], "n_dof": 3 * state["n"], "iterations": 0,
+                "rss_process_mib": most[0], "frequencies": frequencies,
+            }  # fmt: skip
         u = _displacements(folder / "job.frd", state["n"])
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -93,6 +109,18 @@ def _watch(pid: int, most: list[float]) -> None:
         except OSError:
             return
         time.sleep(0.02)
+
+
+def _frequencies(path: Path) -> list[float]:
+    """Hz, from the table of eigenvalues in the .dat."""
+    found = []
+    for line in path.read_text().splitlines():
+        words = line.split()
+        if "P A R T I C I P A T I O N" in line:
+            break
+        if len(words) == 5 and words[0].isdigit():
+            found.append(float(words[3]))
+    return found
 
 
 def _displacements(path: Path, n: int) -> np.ndarray:

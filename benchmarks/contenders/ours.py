@@ -1,6 +1,7 @@
 """designtwin: `solve_static(model)` and nodal von Mises stress, the model's construction included.
 
-Heat: `solve_thermal(model)` and nodal flux; transient: `solve_transient(model, ...)` and the last field.
+Modes: `solve_modes(model)`. Heat: `solve_thermal(model)` and nodal flux; transient:
+`solve_transient(model, ...)` and the last field.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ NAME = "designtwin"
 SETTINGS = (
     "defaults; timed from `Model(...)` to `case.von_mises()`, nodal stress with recovery. Transient: "
     "`solve_transient(model, method='backward Euler', step=...)`, which keeps all fields and solves "
-    "each step to a small share of what the step itself errs"
+    "each step to a small share of what the step itself errs. Modes: `solve_modes(model, count=10)`, from "
+    "the mesh, to 1e-6 in the energy norm of shapes"
 )
 INSTALL = ""
 PACKAGES = ("designtwin", "numba")
@@ -55,6 +57,8 @@ def run(state: dict[str, Any], phase: Any) -> dict[str, Any]:
 
     with phase("model"):
         model = problems.model(state)
+    if state["physics"] == "modes":
+        return _modes(model, phase)
     if state["physics"] == "transient":
         return _transient(state, model, phase)
     if state["physics"] == "heat":
@@ -80,6 +84,22 @@ def run(state: dict[str, Any], phase: Any) -> dict[str, Any]:
     if state["physics"] != "heat":
         answer["rss_peak_solve_mib"] = before
     return answer
+
+
+def _modes(model: Any, phase: Any) -> dict[str, Any]:
+    import problems
+
+    import designtwin as dtw
+
+    with phase("modes"):
+        case = dtw.solve_modes(model, count=problems.MODES).modes
+    info = case.info
+    return {
+        "largest": float(case.frequencies[problems.MODES - 1]), "n_dof": int(info.n_dof),
+        "iterations": int(info.iterations), "residual": float(info.residual), "solver": info.solver,
+        "seconds": dict(info.seconds), "notes": list(info.notes), "checked": case.checked,
+        "frequencies": [float(f) for f in case.frequencies],
+    }  # fmt: skip
 
 
 def _transient(state: dict[str, Any], model: Any, phase: Any) -> dict[str, Any]:

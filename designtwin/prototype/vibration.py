@@ -219,6 +219,7 @@ class VibrationTest(PrototypeTest):
             )
         cases: dict[str, CaseResult] = {MODES: modes}
         for name, excitation in self.cases.items():
+            self._check_bounded(name, excitation, modes)
             cases[name] = self._respond(name, excitation, modes)
         notes = [*found.notes, *self._missed(modes), *self._captured(modes)]
         if self.prestress is not None and self.cases:
@@ -227,6 +228,21 @@ class VibrationTest(PrototypeTest):
                 f"{self.prestress!r}; what that case brings itself comes on top"
             )
         return VibrationResult(modes.model, cases, tuple(notes))
+
+    def _check_bounded(self, name: str, excitation: Excitation, modes: ModalCase) -> None:
+        """Raise where a sweep crosses a resonance that nothing damps: its amplitude has no bound."""
+        if excitation.kind != "harmonic" or self.damping is None or _damps_itself(self.model):
+            return
+        if any(getattr(one, "frequencies", None) is not None for one in excitation.inputs):
+            return  # at given frequencies alone
+        low, high = excitation.band  # type: ignore[attr-defined]
+        f = modes.frequencies
+        hit = f[(f >= low) & (f <= high) & (self.damping.ratio(f) == 0.0)]
+        if len(hit):
+            raise ModelError(
+                f"case {name!r}: nothing damps the resonance at {show(float(hit[0]), 'frequency')}, and "
+                "the sweep crosses it; state damping='1.5 %'"
+            )
 
     def _respond(self, name: str, excitation: Excitation, modes: ModalCase) -> CaseResult:
         """The answer to one excitation, from the modes that all share."""

@@ -187,6 +187,15 @@ def test_a_part_too_stiff_for_the_band_has_no_responses():
         test.run()
 
 
+def test_a_sweep_across_a_resonance_that_nothing_damps_has_no_largest_amplitude():
+    asked = {"requirements": FIRST, "damping": "0 %"}
+    crossing = {"s": dtw.base_harmonic("z", "1 g", low="20 Hz", high="500 Hz")}
+    with pytest.raises(ModelError, match=r"case 's': nothing damps the resonance at 2\d\d"):
+        dtw.VibrationTest(beam((4, 1, 1)), **asked, cases=crossing).run()
+    below = {"s": dtw.base_harmonic("z", "1 g", low="20 Hz", high="100 Hz")}
+    assert dtw.VibrationTest(beam((4, 1, 1)), **asked, cases=below).run().status == "PASS"
+
+
 def test_a_part_stiffer_than_what_shakes_it_still_answers():
     """Far below its frequencies the base carries it along: it feels the acceleration of the base."""
     slow = dtw.base_harmonic("z", "1 g", low="1 Hz", high="5 Hz")
