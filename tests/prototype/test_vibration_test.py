@@ -178,6 +178,14 @@ def test_resonances_beyond_the_modes_that_were_counted_are_told():
     assert "excites up to 2000 Hz" in told[0]
 
 
+def test_a_response_spectrum_may_go_beyond_the_modes():
+    quake = dtw.response_spectrum("z", [("1 Hz", "1 g"), ("900 Hz", "1 g")])
+    test = dtw.VibrationTest(
+        beam((4, 1, 1)), requirements=FIRST, modes_up_to="300 Hz", damping="2 %", cases={"quake": quake}
+    )
+    assert not [note for note in test.run().notes if "missed" in note]
+
+
 def test_a_part_too_stiff_for_the_band_has_no_responses():
     stiff = dtw.base_psd("z", [("5 Hz", "0.01 g**2/Hz"), ("20 Hz", "0.01 g**2/Hz")])
     test = dtw.VibrationTest(
