@@ -91,9 +91,9 @@ def plot_campbell(diagram: Any, **options: Any) -> Picture:
 
 def plot_verdict(verdict: Any, name: str | Quantity = "", **options: Any) -> Picture:
     """Draw a field with the verdict's limits and failure zones; without a name, what is worst off."""
-    from designtwin.viz import default_name, plot_field
+    from designtwin.viz import plot_field
 
-    return plot_field(verdict, name or default_name(verdict), **options)
+    return plot_field(verdict, name, **options)
 
 
 def plot_mesh(mesh: Any, **options: Any) -> Picture:

@@ -45,9 +45,7 @@ def _modes(verdict: Any, pictures: Any) -> list[Block]:
 
 
 def _shapes(modes: Iterable[Any], pictures: Any) -> list[Block]:
-    drawn = [
-        pictures.draw("plot_field", mode, "displacement", caption=_capital(mode.caption)) for mode in modes
-    ]
+    drawn = [pictures.draw("plot_field", mode, "shape", caption=_capital(mode.caption)) for mode in modes]
     return [block for block in drawn if block is not None]
 
 
@@ -94,7 +92,11 @@ def _curves(verdict: Any, case: Any, pictures: Any) -> list[Block]:
             )
         elif hasattr(case, "psd"):
             curve = case.psd(at, component, what=what)
-            drawn.append(pictures.draw("plot_psd", curve, caption=f"Spectral density of {words}"))
+            drawn.append(
+                pictures.draw(
+                    "plot_psd", curve, limits=[row.requirement], caption=f"Spectral density of {words}"
+                )
+            )
     return [block for block in drawn if block is not None]
 
 

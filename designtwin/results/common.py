@@ -205,7 +205,7 @@ class CaseResult:
             total = total + np.einsum("fq,q,fq...->...", area, weight, at)
         return float(total) if np.ndim(total) == 0 else np.asarray(total)
 
-    def plot(self, name: str, **options: Any) -> Any:
+    def plot(self, name: str = "", **options: Any) -> Any:
         """Picture of a field; see ``designtwin.viz``."""
         from designtwin import edge
 

@@ -18,7 +18,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,9 @@ from designtwin.viz.fields import (
     cases_of,
     default_name,
     deformation_scale,
+    field_name,
     field_scene,
+    is_of_modes,
     is_shape,
     isotherm_levels,
     matching,
@@ -47,8 +49,10 @@ from designtwin.viz.fields import (
     read_one,
     scale_of,
     settled_plane,
+    standing_for,
     title_of,
     unwrap,
+    usual_name,
 )
 from designtwin.viz.instants import as_times, instant, spaced, times_of, unit_of
 from designtwin.viz.page import BLANK, Box, Page, format_ticks
@@ -132,7 +136,8 @@ def animate(
     Parameters
     ----------
     source : Verdict, result or case result
-        With a course in time; or a mode, or ``case.at("65 Hz")`` of a harmonic case.
+        With a course in time; or a mode, or ``case.at("65 Hz")`` of a harmonic case (the frequency of its
+        largest value, unless said).
     path : path
         ``.gif``, ``.webp`` (smaller, all colors), ``.mp4`` (needs an encoder: ffmpeg, or the package
         imageio-ffmpeg), or ``.html``: one page with a slider, which asks for nothing from elsewhere.
@@ -167,8 +172,10 @@ def animate(
     file = check_path(path, FORMATS, "moving picture")
     result, verdict = unwrap(source)
     if not name:
-        name = _default(result, verdict)
+        name = usual_name(result) if verdict is None else default_name(verdict)
     one = _case(result, verdict, name, case)
+    if not isinstance(name, str) and is_of_modes(name):
+        name = "shape"
     swings = hasattr(one, "at_phase")
     seconds = seconds if seconds is not None else 2.0 if swings else 6.0
     frames = frames if frames is not None else 24 if swings else 48
@@ -226,29 +233,34 @@ def animate(
     return out
 
 
-def _default(result: Any, verdict: Any) -> str | Quantity:
-    if verdict is not None:
-        return default_name(verdict)
-    first = next(iter(cases_of(result).values())).frames[0]
-    if is_shape(first):
-        return "shape"
-    return "von_mises" if hasattr(first, "displacement") else "temperature"
-
-
 def _case(result: Any, verdict: Any, name: str | Quantity, asked: str | None) -> Any:
     """The case asked for, or that of the verdict's worst value, or the one that is worst."""
     cases = cases_of(result)
+    if asked is not None and asked not in cases:
+        raise PictureError(f"there is no load case {asked!r}; there are {', '.join(cases)}")
+    if is_of_modes(name) or (asked is None and name == "shape"):
+        return read(result, name, asked, verdict).case
     if asked is not None:
-        if asked not in cases:
-            raise PictureError(f"there is no load case {asked!r}; there are {', '.join(cases)}")
-        return cases[asked]
+        return _moving(cases[asked], name)
     moving = {key: one for key, one in cases.items() if times_of(one) is not None}
     if len(moving) < 2:
-        return next(iter((moving or cases).values()))
+        return _moving(next(iter((moving or cases).values())), name)
     for outcome in matching(verdict, name):
         if outcome.value.case in moving:
             return moving[outcome.value.case]
     return moving[read(result, name, None, None).case.name]
+
+
+def _moving(case: Any, name: str | Quantity) -> Any:
+    """A mode in place of a case of modes; of a harmonic case the frequency at which a field is largest."""
+    case = standing_for(case)
+    if not hasattr(case, "peak_frequency"):
+        return case
+    key = name if isinstance(name, str) else field_name(name)
+    values = np.abs(np.asarray(case.field(key).values, np.float64))
+    values = values if values.ndim == 1 else np.linalg.norm(values, axis=1)
+    worst = np.nanargmin(values) if key == "safety_factor" else np.nanargmax(values)
+    return case.at(float(case.peak_frequency(key)[worst]))
 
 
 class _Film:
@@ -312,7 +324,7 @@ class _Film:
             "common": Common(scale, levels, self._largest_flux(arrows)),
         }
         scenes = [self.scene(number) for number in sorted({0, len(times) // 2, len(times) - 1})]
-        self.title = title if title is not None else title_of(replace(first, span=0.0))
+        self.title = title if title is not None else title_of(self._named(replace(first, span=0.0)))
         self.page = Page(size)
         self.box = self._still(scenes[-1], scale)
         width, height = round(self.box.width * size[0]), round(self.box.height * size[1])
@@ -330,6 +342,10 @@ class _Film:
         assert course is not None
         end = float(course[-1])
         return end, [units.show_time(float(t), end) for t in self.times]
+
+    def _named(self, first: Shown) -> Shown:
+        """What the title tells of."""
+        return first
 
     def shown(self, number: int) -> Shown:
         """The field at an instant; kept as long as all of them together stay small."""
@@ -455,10 +471,26 @@ class _Swing(_Film):
     def _clock(self) -> tuple[float, list[str]]:
         return 2.0 * np.pi, [f"{np.degrees(turn):.0f}°" for turn in self.times]
 
+    def _named(self, first: Shown) -> Shown:
+        return replace(first, case=self.case)
+
+    def picture(self, number: int) -> Any:
+        """One picture; a mode comes back the way it went."""
+        if not is_shape(self.case):
+            return super().picture(number)
+        twin = min(number, (len(self.times) - number) % len(self.times))
+        if twin not in self._drawn:
+            self._drawn[twin] = super().picture(twin)
+        return self._drawn[twin]
+
+    @cached_property
+    def _drawn(self) -> dict[int, Any]:
+        return {}
+
     def shown(self, number: int) -> Shown:
         """The amplitude, on the part as it is at a phase."""
         if 0 not in self._kept:
-            self._kept[0] = read(self.result, self.name, None, self.verdict)
+            self._kept[0] = read_one(self.result, self.name, self.case, None, span=0.0)
         return replace(self._kept[0], case=self.case.at_phase(float(self.times[number])))
 
     def _ruler(self) -> None:

@@ -58,7 +58,8 @@ def plot_times(
         check_path(screenshot)
     given = _histories(histories, labels)
     dimension = given[0].dimension
-    bounds = _limits(limits, dimension)
+    signed = any(float(np.nanmin(one.values)) < 0.0 for one in given)
+    bounds = _limits(limits, dimension, signed=signed)
     page = Page(window_size)
     text = title if title is not None else _heading(given)
     page.header(text, _span_text(given))
@@ -223,7 +224,8 @@ class _Line:
         self.label = str(getattr(source, "label", "") if label is None else label)
         self.case = str(getattr(source, "case", "") or "")
         self.dimension = str(getattr(source, "dimension", "temperature"))
-        self.quantity = str(getattr(source, "quantity", "") or self.dimension.replace("_", " "))
+        told = "displacement" if "displacement" in self.label else self.dimension.replace("_", " ")
+        self.quantity = str(getattr(source, "quantity", "") or told)
         error = getattr(source, "error", None)
         self.error = (
             None if error is None else np.broadcast_to(np.asarray(error, np.float64), self.times.shape)
@@ -275,8 +277,11 @@ def _histories(given: Any, labels: Sequence[str] | None) -> list[_Line]:
     return lines
 
 
-def _limits(given: Any, dimension: str) -> list[tuple[float, str, bool | None]]:
-    """Display value, words, and whether it bounds from above (None: not told), of limits that fit."""
+def _limits(given: Any, dimension: str, *, signed: bool = False) -> list[tuple[float, str, bool | None]]:
+    """Display value, words, and whether it bounds from above (None: not told), of limits that fit.
+
+    Signed values keep a limit on their size on both sides.
+    """
     if hasattr(given, "rows") and hasattr(given, "result"):
         given = [row.requirement for row in given.rows]
     many = list(given) if isinstance(given, list | tuple) else [given]
@@ -292,6 +297,10 @@ def _limits(given: Any, dimension: str) -> list[tuple[float, str, bool | None]]:
             if one.quantity.dimension != dimension:
                 continue
             value, words, upper = one.limit, f"{one.quantity.label} {one.limit_text}", one.is_upper
+            if signed and upper and getattr(one.quantity, "over", "") == "max_abs":
+                out.append(
+                    (-float(units.from_si(value, dimension)), f"−{units.show(value, dimension)}", False)
+                )
         elif isinstance(one, Quantity):
             raise RequirementError(f"limits=: {one.label} has no limit; compare it with one")
         else:
@@ -325,9 +334,15 @@ def _span_text(lines: Sequence[_Line]) -> str:
     if len(lines) > 1:
         return ""
     one = lines[0]
-    top = int(np.nanargmax(one.values))
-    when = units.show_time(float(one.times[top]), float(one.times[-1]))
-    return f"highest {units.show(float(one.values[top]), one.dimension)} at {when}"
+
+    def told(word: str, at: int) -> str:
+        when = units.show_time(float(one.times[at]), float(one.times[-1]))
+        return f"{word} {units.show(float(one.values[at]), one.dimension)} at {when}"
+
+    high, low = int(np.nanargmax(one.values)), int(np.nanargmin(one.values))
+    if one.dimension == "temperature" or one.values[low] >= -0.01 * abs(one.values[high]):
+        return told("highest", high)
+    return f"{told('lowest', low)}, {told('highest', high)}"
 
 
 def _ylabel(page: Page, axes: Any, text: str) -> None:

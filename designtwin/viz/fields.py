@@ -19,6 +19,7 @@ from designtwin import units
 from designtwin.errors import PictureError, did_you_mean
 from designtwin.mesh import Mesh
 from designtwin.requirements import (
+    BucklingFactor,
     DisplacementQuantity,
     FieldQuantity,
     Outcome,
@@ -30,6 +31,10 @@ from designtwin.requirements import (
     YieldMargin,
     show_value,
 )
+from designtwin.requirements.fields import MechanicalQuantity
+from designtwin.requirements.vibration import ModeQuantity
+from designtwin.results.buckling import BucklingCase, BucklingMode
+from designtwin.results.modal import ModalCase
 from designtwin.results.places import region_rows
 from designtwin.results.shapes import Shape
 from designtwin.typing import BoolArray, FloatArray, IntArray
@@ -142,7 +147,9 @@ def plot_field(
     source : Verdict, result or case result
         A verdict brings its limits and failure zones with it.
     name : str or Quantity
-        A field of the result, such as "von_mises", or a quantity such as ``yield_margin()``.
+        A field of the result, such as "von_mises", or a quantity such as ``yield_margin()``. Of a quantity of
+        modes, such as ``frequency(1)``, the shape of the mode is drawn. Fields of modes are relative: a mode
+        has no size of its own.
     case : str, optional
         Load case; the one with the worst value by default.
     screenshot : path, optional
@@ -188,6 +195,8 @@ def plot_field(
     if screenshot is not None:
         check_path(screenshot)
     result, verdict = unwrap(source)
+    if not name:
+        name = usual_name(result) if verdict is None else default_name(verdict)
     shown = read(result, name, case, verdict, at=at)
     scene = field_scene(
         result,
@@ -258,7 +267,9 @@ def field_name(quantity: Any) -> str:
     if isinstance(quantity, YieldMargin):
         return "safety_factor" if quantity.criterion == "von_mises" else ""
     if isinstance(quantity, DisplacementQuantity):
-        return "displacement" if quantity.component == "magnitude" else f"u{quantity.component}"
+        return (
+            quantity.vector if quantity.component == "magnitude" else f"{quantity.letter}{quantity.component}"
+        )
     if isinstance(quantity, TemperatureQuantity):
         return "temperature"
     if isinstance(quantity, StressQuantity):
@@ -289,36 +300,113 @@ def colors_a_part(quantity: Any) -> bool:
     return isinstance(quantity, FieldQuantity) and not isinstance(quantity, TimeTo)
 
 
+def is_of_modes(quantity: Any) -> bool:
+    """Whether a quantity is a number of one mode, whose shape is what a picture can show."""
+    return isinstance(quantity, ModeQuantity | BucklingFactor)
+
+
 def default_name(verdict: Any) -> str | Quantity:
-    """The field of the requirement that is worst off; what a verdict shows when not asked for more."""
-    rows = [row for row in verdict.rows if colors_a_part(row.requirement.quantity)]
+    """The field of the requirement that is worst off; what a verdict shows when not asked for more.
+
+    Of random responses it is the quantity itself: the field alone is one standard deviation.
+    """
+    rows = [
+        row
+        for row in verdict.rows
+        if colors_a_part(row.requirement.quantity) or is_of_modes(row.requirement.quantity)
+    ]
     rows.sort(key=lambda row: row.requirement.slack(row.value.value))
     for row in rows:
         quantity = row.requirement.quantity
-        return field_name(quantity) or quantity
-    return (
-        "von_mises"
-        if hasattr(next(iter(cases_of(verdict.result).values())), "displacement")
-        else "temperature"
-    )
+        return quantity if getattr(quantity, "sigma", None) else field_name(quantity) or quantity
+    return usual_name(verdict.result)
+
+
+def usual_name(result: Any) -> str:
+    """What a result shows when not asked for more."""
+    case = next(iter(_compared(result, "").values()))
+    if is_shape(case) or holds_modes(case):
+        return "shape"
+    return "von_mises" if "von_mises" in getattr(case, "field_names", ()) else "temperature"
+
+
+def holds_modes(case: Any) -> bool:
+    """Whether a case is a sequence of modes."""
+    return isinstance(case, ModalCase | BucklingCase)
+
+
+def standing_for(case: Any) -> Any:
+    """The mode that stands for a case of modes: the lowest that counts; any other case itself.
+
+    Raises
+    ------
+    PictureError
+        If it has no mode.
+    """
+    if not holds_modes(case):
+        return case
+    if not len(case):
+        raise PictureError(f"case {case.name!r} has no mode to show: {case.why_none}")
+    critical = getattr(case, "critical_mode", None)
+    return critical or next((mode for mode in case if not getattr(mode, "is_rigid", False)), case[0])
+
+
+def _compared(result: Any, name: str | Quantity) -> dict[str, Any]:
+    """The cases among which the worst is looked for: shapes have no size to be compared by."""
+    cases = cases_of(result)
+    if getattr(result, "physics", "") == "buckling" and hasattr(result, "by_case"):
+        some = [one for one in cases.values() if len(one)] or list(cases.values())
+        first = min(some, key=lambda one: one.critical)
+        return {first.name: first}
+    responses = getattr(result, "responses", None) or {}
+    if name == "shape" or not responses:
+        return {key: one for key, one in cases.items() if key not in responses} or cases
+    return {key: cases[key] for key in responses}
+
+
+def governing_mode(
+    result: Any, quantity: Quantity, case: str | None, verdict: Any
+) -> tuple[Any, Outcome | None]:
+    """The mode by which a number of modes is judged, and how the verdict judged it."""
+    outcomes = [row for row in getattr(verdict, "rows", ()) if row.requirement.quantity == quantity]
+    if case is not None and isinstance(quantity, BucklingFactor):
+        quantity = replace(quantity, case=case)
+        outcomes = [row for row in outcomes if row.value.case == case]
+    value = outcomes[0].value if outcomes else quantity.evaluate(result)
+    if isinstance(quantity, BucklingFactor):
+        modes = result[value.case]
+        ways = {"as stated": (1,), "reversed": (-1,), "either way": (1, -1)}[quantity.loads]
+        found = [mode for mode in modes if math.copysign(1, mode.factor) in ways]
+        found.sort(key=lambda mode: abs(mode.factor))
+    else:
+        modes = result.modes
+        found = [mode for mode in modes if mode.name == value.case]
+    return (found[0] if found else standing_for(modes)), (outcomes[0] if outcomes else None)
 
 
 def read(result: Any, name: str | Quantity, case: str | None, verdict: Any, *, at: Any = None) -> Shown:
     """The field in the case and at the instant asked for, or where it is worst."""
     cases = cases_of(result)
-    outcomes = matching(verdict, name)
-    outcome = outcomes[0] if outcomes else None
     if case is not None and case not in cases:
         raise PictureError(f"there is no load case {case!r}; there are {', '.join(cases)}")
+    if is_of_modes(name):
+        assert isinstance(name, Quantity)
+        mode, outcome = governing_mode(result, name, case, verdict)
+        return replace(_read_case(result, "shape", mode, None), outcome=outcome)
+    outcomes = matching(verdict, name)
+    outcome = outcomes[0] if outcomes else None
     if case is None and outcome is not None and outcome.value.case in cases:
         case = outcome.value.case
     if case is None:
-        found = {key: _read_instant(result, name, one, outcome, at) for key, one in cases.items()}
+        found = {
+            key: _read_instant(result, name, one, outcome, at) for key, one in _compared(result, name).items()
+        }
         return max(found.values(), key=_badness)
     return _read_instant(result, name, cases[case], outcome, at)
 
 
 def _read_instant(result: Any, name: str | Quantity, case: Any, outcome: Outcome | None, at: Any) -> Shown:
+    case = standing_for(case)
     times = times_of(case)
     if times is None:
         if at is not None:
@@ -393,15 +481,23 @@ def _badness(shown: Shown) -> float:
 
 
 def _read_case(result: Any, name: str | Quantity, case: Any, outcome: Outcome | None) -> Shown:
+    field_of: Any = case.field
     if isinstance(name, Quantity):
-        return _read_quantity(result, name, case, outcome)
+        if not (isinstance(name, MechanicalQuantity) and field_name(name)):
+            return _read_quantity(result, name, case, outcome)
+        # The whole field says more than the place that is judged.
+        field_of, name = name.at_sigma(case).field, field_name(name)
     known = tuple(case.field_names) if hasattr(case, "field_names") else ()
     if known and name not in known:
         hint = did_you_mean(name, known, n=2, cutoff=0.6)
         raise PictureError(f"there is no field {name!r}{hint or '.'} There are: {', '.join(known)}")
-    field = case.field(name)
+    field = field_of(name)
+    title, dimension = field.title, field.dimension
     values = np.asarray(field.values, np.float64)
     error = None if field.error is None else np.asarray(field.error, np.float64)
+    if is_shape(case) and name != "shape":
+        title, dimension = f"{title}, of the largest", "dimensionless"
+        values, error = _relative(name, values), None
     if values.ndim == 2:
         values = np.linalg.norm(values, axis=1)
         if error is not None and error.ndim == 2:
@@ -413,10 +509,10 @@ def _read_case(result: Any, name: str | Quantity, case: Any, outcome: Outcome | 
         node, cells = case.points.node, tuple(case.points.cells)
     shown = Shown(
         name=name,
-        title=field.title,
-        dimension=field.dimension,
-        values=units.from_si(values, field.dimension),
-        error=_display_error(values, error, field.dimension),
+        title=title,
+        dimension=dimension,
+        values=units.from_si(values, dimension),
+        error=_display_error(values, error, dimension),
         node=node,
         cells=cells,
         judged=np.ones(len(values), bool),
@@ -426,6 +522,16 @@ def _read_case(result: Any, name: str | Quantity, case: Any, outcome: Outcome | 
     if outcome is None:
         return shown
     return replace(shown, judged=_judged(outcome.requirement.quantity, shown, field.location))
+
+
+def _relative(name: str, values: FloatArray) -> FloatArray:
+    """A field of a mode over its largest value: a shape has no size of its own."""
+    if name == "safety_factor":
+        raise PictureError(
+            "a mode has no size, so no safety factor; draw its stress, which is relative, or a response"
+        )
+    sizes = np.abs(values) if values.ndim == 1 else np.linalg.norm(values, axis=1)
+    return np.asarray(values / (float(np.nanmax(sizes, initial=0.0)) or 1.0))
 
 
 def _read_quantity(result: Any, quantity: Quantity, case: Any, outcome: Outcome | None) -> Shown:
@@ -531,7 +637,7 @@ def scale_of(shown: Shown, limits: tuple[float, float] | None = None) -> Scale:
         below = bool((shown.values < low - slack).any())
         above = bool((shown.values > high + slack).any())
     scale = Scale(title, low, high, colors, below=below, above=above)
-    if shown.outcome is not None:
+    if shown.outcome is not None and not is_shape(shown.case):
         requirement = shown.outcome.requirement
         mark = float(units.from_si(requirement.limit, shown.dimension))
         text = f"limit {requirement.limit_text}"
@@ -678,7 +784,7 @@ def field_scene(
                 undeformed = join_segments(undeformed, Segments(rest, skin.line_conn))
             lines.insert(0, Line(undeformed, color="#8b98a5", width=1.3, opacity=0.75, lift=0.5))
             notes.append("gray lines: undeformed")
-    callouts = [] if shown.name == "shape" else _callouts(shown, worst, xyz)
+    callouts = _callouts(shown, worst, xyz)
     levels = isotherm_levels(shown, scale, isotherms) if common is None else common.levels
     if len(levels):
         lines += draw.isolines(levels)
@@ -888,7 +994,11 @@ def _extremes(shown: Shown) -> list[tuple[Literal["max", "min"], int]]:
 def _callouts(
     shown: Shown, extremes: list[tuple[Literal["max", "min"], int]], xyz: FloatArray
 ) -> list[Callout]:
-    out = []
+    if is_shape(shown.case):
+        # A mode has no values, but a place where it is strained most.
+        row = int(np.nanargmax(np.abs(shown.values)))
+        return [] if shown.name == "shape" else [Callout(xyz[row], "largest", "max")]
+    out: list[Callout] = []
     judged = _judged_row(shown)
     rows = [row for _, row in extremes]
     if judged is not None and judged not in rows:
@@ -897,7 +1007,12 @@ def _callouts(
         out.append(Callout(xyz[judged], f"{quantity.label}\n{_value_text(shown, judged)}", "max"))
     for kind, row in extremes:
         # The first is the one that matters, whichever end it is.
-        out.append(Callout(xyz[row], f"{kind} {_value_text(shown, row)}", "min" if out else "max"))
+        text = _value_text(shown, row)
+        if any(callout.text.endswith(f" {text}") for callout in out):
+            continue  # as good as the same everywhere
+        # What is judged is a size where there is a sign.
+        word = "largest" if shown.values[row] < 0.0 and not text.startswith("−") else kind
+        out.append(Callout(xyz[row], f"{word} {text}", "min" if out else "max"))
     return out
 
 
@@ -1086,10 +1201,16 @@ def title_of(shown: Shown) -> str:
         text += f" at {shown.clock}"
     caption = str(getattr(shown.case, "caption", ""))
     if is_shape(shown.case):
-        return caption[:1].upper() + caption[1:] if shown.name == "shape" else f"{text}, {caption}"
+        if shown.name != "shape":
+            return f"{text.removesuffix(', of the largest')}, {caption}"
+        case = shown.case.name if isinstance(shown.case, BucklingMode) else ""
+        text = caption[:1].upper() + caption[1:]
+        return f"{text}, load case {case}" if case else text
     if caption:
         text += f" at {caption}"
-    return f"{text}, load case {shown.case.name}" if shown.case.name else text
+    if not shown.case.name or f"case '{shown.case.name}'" in text:
+        return text
+    return f"{text}, load case {shown.case.name}"
 
 
 def _subtitle(result: Any, verdict: Any, shown: Shown) -> str:

@@ -19,7 +19,7 @@ from designtwin.viz.view import View, frame, look_at, visible
 
 BLANK = 1e-3  # share of pixels below which a picture counts as empty
 
-_MARGINS = (0.10, 0.10, 0.09, 0.11)  # left, right, top, bottom of a viewport, kept for labels
+MARGINS = (0.10, 0.10, 0.09, 0.11)  # left, right, top, bottom of a viewport, kept for labels
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class Page:
         top = box.bottom + box.height + 0.05 * box.height
         lines = [*wrap(name or scale.title, 15), unit] if name else wrap(scale.title, 15)
         self.texts += lines
-        self.figure.text(
+        text = self.figure.text(
             box.left,
             top,
             "\n".join(lines),
@@ -127,6 +127,9 @@ class Page:
             linespacing=1.25,
             parse_math=False,
         )
+        wide, room = text.get_window_extent().width, self.width * (1 - box.left) - 6 * self.unit
+        if wide > room:
+            text.set_fontsize(text.get_fontsize() * room / wide)
         if scale.mark is not None and scale.low <= scale.mark <= scale.high:
             share = (scale.mark - scale.low) / (scale.high - scale.low)
             axes.plot([0, 1], [share, share], transform=axes.transAxes, color=INK, linewidth=self.points(3))
@@ -227,7 +230,14 @@ class Page:
         return axes
 
     def panel(
-        self, scene: Scene, box: Box, toward: FloatArray, *, view: View | None = None, heading: str = ""
+        self,
+        scene: Scene,
+        box: Box,
+        toward: FloatArray,
+        *,
+        margins: tuple[float, float, float, float] = MARGINS,
+        heading: str = "",
+        triad: bool = True,
     ) -> View:
         """Draw a scene into a box with its callouts and axes; returns the view used.
 
@@ -237,8 +247,7 @@ class Page:
             If nothing of the scene got drawn.
         """
         width, height = max(round(box.width * self.width), 32), max(round(box.height * self.height), 32)
-        if view is None:
-            view = frame(scene.framed(), toward, width, height, margins=_MARGINS)
+        view = frame(scene.framed(), toward, width, height, margins=margins)
         image, filled = render(scene, view)
         if filled.mean() < BLANK:
             raise PictureError(
@@ -259,7 +268,8 @@ class Page:
                 va="top",
                 weight="bold",
             )
-        self.triad(view, box, scene.flat)
+        if triad:
+            self.triad(view, box, scene.flat)
         self._callouts(scene, view, filled, box)
         return view
 

@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 
 from designtwin.errors import PictureError
-from designtwin.viz.fields import field_scene, part_name, read, scale_of
+from designtwin.viz.fields import SIGNED, field_scene, part_name, read, scale_of
 from designtwin.viz.page import Box, Page
 from designtwin.viz.picture import Picture, check_path, finish
 from designtwin.viz.view import look_at
 
 Path_ = str | os.PathLike[str]
 MOST = 12
+_MARGINS = (0.05, 0.05, 0.12, 0.09)
 
 
 def plot_modes(
@@ -57,14 +58,19 @@ def plot_modes(
         raise PictureError("there is no mode that deforms the part; nothing to draw")
     columns = min(len(wanted), 2 if len(wanted) == 4 else 3)
     rows = math.ceil(len(wanted) / columns)
-    page = Page(window_size or (2000 if columns == 3 else 1600, 220 + 560 * rows))
+    each = 560 if len(wanted) > 1 else 980
+    page = Page(window_size or (2000 if columns == 3 else 1600, 220 + each * rows))
+    page.unit = min(page.width / 1700, page.height / (300 + 420 * rows))
     drawn = [read(mode, name, None, None) for mode in wanted]
     scenes = [field_scene(mode, shown) for mode, shown in zip(wanted, drawn, strict=True)]
     page.header(title if title is not None else _heading(wanted), part_name(wanted[0]))
     page.footer([*scenes[0].notes[:-1], scenes[0].notes[-1]])
-    alike = name == "shape"
-    scale = scale_of(drawn[0], (0.0, 1.0)) if alike else None
-    right = (200 if alike else 40) * page.unit / page.width
+    # All are relative, so that one scale serves them.
+    lowest = min(float(np.nanmin(one.values)) for one in drawn)
+    scale = scale_of(drawn[0], (-1.0 if lowest < -0.02 else 0.0, 1.0))
+    if lowest < -0.02:
+        scale = replace(scale, colors=SIGNED)
+    right = 200 * page.unit / page.width
     top, bottom = 120 * page.unit / page.height, 56 * page.unit / page.height
     width, height = (1 - right) / columns, (1 - top - bottom) / rows
     toward = look_at(scenes[0], camera, np.zeros((0, 3)))
@@ -72,10 +78,10 @@ def plot_modes(
     for i, (mode, scene) in enumerate(zip(wanted, scenes, strict=True)):
         row, column = divmod(i, columns)
         box = Box(column * width, bottom + (rows - 1 - row) * height, width, height)
-        scene = replace(scene, focus=framed, callouts=(), scale=scale or scene.scale)
-        page.panel(scene, box, toward, heading=mode.caption)
-    if scale is not None:
-        page.bar(scale, Box(1 - 150 * page.unit / page.width, 0.25, 30 * page.unit / page.width, 0.5))
+        scene = replace(scene, focus=framed, callouts=(), scale=scale)
+        first = row == rows - 1 and column == 0
+        page.panel(scene, box, toward, margins=_MARGINS, heading=mode.caption, triad=first)
+    page.bar(scale, Box(1 - 150 * page.unit / page.width, 0.22, 30 * page.unit / page.width, 0.5))
     return finish(
         page.figure, screenshot=screenshot, name=f"{part_name(wanted[0])} modes", texts=tuple(page.texts),
         show=show,

@@ -11,6 +11,7 @@ import numpy as np
 
 from designtwin import units
 from designtwin.errors import PictureError
+from designtwin.requirements import Quantity, Requirement
 from designtwin.typing import FloatArray
 from designtwin.viz.course import _axes_box, _limits, _ylabel
 from designtwin.viz.history import LINES, end_labels, with_unit
@@ -81,7 +82,7 @@ def plot_response(
         for one, name, color in zip(given, names, LINES, strict=False)
     ]
     marks = np.unique(np.concatenate([np.asarray(one.resonances, np.float64) for one in given]))
-    _log_axes(page, axes, curves, _limits(limits, dimension), marks, last=not turning)
+    _log_axes(page, axes, curves, _bounds(limits, given, dimension), marks, last=not turning)
     _ylabel(page, axes, with_unit(f"amplitude of {_quantity(given[0], dimension)}", dimension))
     if turning:
         lower = page.figure.add_axes((left, bottom, width, share * height))
@@ -105,7 +106,8 @@ def plot_psd(
     ----------
     densities : ResponsePsd, or a sequence or mapping (label to density) of them
         All of one dimension.
-    limits : limit such as "1 g**2/Hz", or a sequence of these
+    limits : limit such as "1 g**2/Hz", requirement, verdict, or a sequence of these
+        Requirements on the response itself at so many standard deviations are told in words.
     labels, screenshot, window_size, show, title
         As `plot_response`.
 
@@ -117,7 +119,8 @@ def plot_psd(
     given, names = _given(densities, labels, "values")
     dimension = _one_dimension([one.density_dimension for one in given])
     heading = _heading(given, names)
-    below = f"{units.show(given[0].rms, given[0].dimension)} RMS" if len(given) == 1 else ""
+    limits = _requirements(limits)
+    below = _in_words(given[0], limits) if len(given) == 1 else ""
     page, path = _page(window_size, screenshot, title or heading, below)
     curves = [
         _Curve(one.frequencies, _shown(one.values, dimension), name, color)
@@ -163,7 +166,8 @@ def plot_shock_spectrum(
     given, names = _given(spectra, labels, "values")
     dimension = _one_dimension([one.dimension for one in given])
     heading = _heading(given, names)
-    page, path = _page(window_size, screenshot, title or heading, "")
+    below = str(given[0]).partition(": ")[2] if len(given) == 1 else ""
+    page, path = _page(window_size, screenshot, title or heading, below)
     curves = [
         _Curve(one.frequencies, _shown(one.values, dimension), name, color)
         for one, name, color in zip(given, names, LINES, strict=False)
@@ -261,6 +265,46 @@ def _given(source: Any, labels: Sequence[str] | None, attribute: str) -> tuple[l
     return many, [one.label for one in many] if labels is None else list(labels)
 
 
+def _requirements(limits: Any) -> list[Any]:
+    """Limits as a list; of a verdict its requirements."""
+    if hasattr(limits, "rows") and hasattr(limits, "result"):
+        return [row.requirement for row in limits.rows]
+    return list(limits) if isinstance(limits, list | tuple) else [limits]
+
+
+def _is_about(quantity: Quantity, one: Any) -> bool:
+    """Whether a quantity speaks of a curve: of its case, and of its direction or component."""
+    if getattr(quantity, "case", None) not in (None, getattr(one, "case", "")):
+        return False
+    component = str(getattr(quantity, "component", "")).replace("_", " ")
+    return component in ("", "magnitude") or f" {component} " in f" {one.label.lower()} "
+
+
+def _bounds(limits: Any, given: Sequence[Any], dimension: str) -> list[tuple[float, str, bool | None]]:
+    """Limits that curves of amplitudes must keep; requirements on anything else are left out."""
+    some = [
+        one
+        for one in _requirements(limits)
+        if not isinstance(one, Requirement)
+        or (
+            getattr(one.quantity, "sigma", None) is None
+            and any(_is_about(one.quantity, each) for each in given)
+        )
+    ]
+    return _limits(some, dimension)
+
+
+def _in_words(one: Any, limits: Sequence[Any]) -> str:
+    """The root mean square of a response, and the multiples of it that requirements bound."""
+    words = [f"{units.show(one.rms, one.dimension)} RMS"]
+    for limit in limits:
+        sigma = getattr(limit.quantity, "sigma", None) if isinstance(limit, Requirement) else None
+        if sigma and limit.quantity.dimension == one.dimension and _is_about(limit.quantity, one):
+            times = units.show(sigma * one.rms, one.dimension)
+            words.append(f"{sigma:g}σ: {times}, required {limit.limit_text}")
+    return "   ·   ".join(words)
+
+
 def _one_dimension(dimensions: Sequence[str]) -> str:
     found = sorted(set(dimensions))
     if len(found) > 1:
@@ -319,9 +363,11 @@ def _log_axes(
     _plain(page, axes)
     axes.set_xscale("log")
     axes.set_yscale("log")
-    low_x = min(float(c.x[c.x > 0.0].min()) for c in curves)
-    high_x = max(float(c.x.max()) for c in curves)
-    axes.set_xlim(low_x, high_x if high_x > low_x else 1.1 * low_x)
+    positive = np.concatenate([c.x[c.x > 0.0] for c in curves])
+    if not len(positive):
+        raise PictureError("there is no frequency above 0 Hz to draw at")
+    low_x, high_x = float(positive.min()), float(positive.max())
+    axes.set_xlim(*((low_x, high_x) if high_x > low_x else (low_x / 1.5, 1.5 * low_x)))
     main = [c.y[np.isfinite(c.y) & (c.y > 0.0)] for c in curves]
     top = max((float(y.max()) for y in main if len(y)), default=1.0)
     bottom = max(min((float(y.min()) for y in main if len(y)), default=0.1), top * 10.0**-_DECADES)
@@ -332,6 +378,17 @@ def _log_axes(
     axes.set_ylim(top / spread**1.05, top * spread**0.08)
     low, high = axes.get_ylim()
     ends: list[tuple[float, str, str]] = []
+    if not any(map(len, main)):
+        page.texts.append("zero at all frequencies")
+        axes.text(
+            0.5,
+            0.5,
+            page.texts[-1],
+            transform=axes.transAxes,
+            color=FAINT,
+            fontsize=page.points(19),
+            ha="center",
+        )
 
     def place(value: float) -> float:
         return float(np.clip(np.log(value / low) / np.log(high / low), 0.0, 1.0))
@@ -339,12 +396,12 @@ def _log_axes(
     for c in curves:
         axes.plot(
             c.x, np.where(c.y > 0.0, c.y, np.nan), c.style, color=c.color, linewidth=page.points(3),
-            solid_joinstyle="round",
+            solid_joinstyle="round", marker="o" if len(c.x) == 1 else None, markersize=page.points(9),
         )  # fmt: skip
         real = c.y[np.isfinite(c.y) & (c.y > 0.0)]
         if len(curves) > 1 and len(real):
             ends.append((place(float(real[-1])), c.label, c.color))
-    for value, words, upper in bounds:
+    for value, words, upper in _merged(bounds):
         page.texts.append(words)
         if not low <= value <= high:
             text = f"{words} lies {'above' if value > high else 'below'} this picture"
@@ -374,6 +431,14 @@ def _log_axes(
         end_labels(page, over, ends)
 
 
+def _merged(bounds: Sequence[tuple[float, str, bool | None]]) -> list[tuple[float, str, bool | None]]:
+    """Limits of one value get one line, which has all their words."""
+    found: dict[tuple[float, bool | None], list[str]] = {}
+    for value, words, upper in bounds:
+        found.setdefault((value, upper), []).append(words)
+    return [(value, "; ".join(dict.fromkeys(words)), upper) for (value, upper), words in found.items()]
+
+
 def _mark(page: Page, axes: Any, marks: FloatArray) -> None:
     """Natural frequencies as thin lines."""
     low, high = axes.get_xlim()
@@ -382,18 +447,19 @@ def _mark(page: Page, axes: Any, marks: FloatArray) -> None:
         axes.axvline(mark, color=FAINT, linewidth=page.points(1.1), linestyle=":", zorder=1)
 
 
-def _ticks(axes: Any) -> None:
-    """Frequencies, and values that span little, as plain numbers, some between the decades."""
+def _ticks(axes: Any, *, values: bool = True) -> None:
+    """Frequencies and values as plain numbers, some between the decades where these are few."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    for axis, (low, high) in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
-        few = low > 0.0 and np.log10(high / low) < 2.2
-        if axis is axes.yaxis and not (few and axes.get_yscale() == "log"):
-            continue
-        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if few else (1.0,), numticks=20))
-        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    for axis, (low, high), most in (
+        (axes.xaxis, axes.get_xlim(), 5.5), *([(axes.yaxis, axes.get_ylim(), 4.5)] if values else []),
+    ):  # fmt: skip
+        decades = np.log10(high / low)
+        subs = tuple(range(1, 10)) if decades < 0.6 else (1.0, 2.0, 5.0) if decades < 2.2 else (1.0,)
+        axis.set_major_locator(LogLocator(subs=subs, numticks=20))
+        if decades < most and low > 1e-4 and high < 1e6:
+            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.set_minor_formatter(NullFormatter())
 
 
 def _phase_axes(
@@ -411,6 +477,6 @@ def _phase_axes(
     axes.set_ylim(-190.0, 190.0)
     axes.set_yticks([-180, -90, 0, 90, 180])
     _mark(page, axes, marks)
-    _ticks(axes)
+    _ticks(axes, values=False)
     _xlabel(page, axes, "frequency, Hz" + ("; dotted: natural frequencies" if len(marks) else ""))
     _ylabel(page, axes, "phase, deg")
