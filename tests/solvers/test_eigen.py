@@ -97,7 +97,7 @@ def test_lowest_pairs_are_those_of_lapack(options, free, solver):
     assert len(found.values) >= 10
     assert_allclose(found.values, all_values(free, **options)[: len(found.values)], rtol=1e-9)
     assert_pairs(found, stiffness, mass)
-    assert "Sturm count: exactly" in found.checked or "random vector" in found.checked
+    assert "Sturm count: none of the" in found.checked or "random vector" in found.checked
     if rigid is not None:
         assert_allclose(rigid.T @ mass.apply(found.vectors), 0.0, atol=1e-9 * np.sqrt(mass.diagonal().sum()))
 
