@@ -100,7 +100,7 @@ def grams(
 
 @njit(nogil=True, fastmath=_FAST)
 def _accumulate(i: int, rows: int, a: FloatArray, c: FloatArray, out: FloatArray) -> None:
-    """out[:rows] += a[i : i + rows] c; four rows, but at the end, and four columns of a for every sum stored."""
+    """out[:rows] += a[i : i + rows] c; four rows but at the end, four columns of a for every sum stored."""
     n, m = c.shape
     k = 0
     if rows == 4:
