@@ -318,7 +318,7 @@ def default_name(verdict: Any) -> str | Quantity:
     rows.sort(key=lambda row: row.requirement.slack(row.value.value))
     for row in rows:
         quantity = row.requirement.quantity
-        return quantity if getattr(quantity, "sigma", None) else field_name(quantity) or quantity
+        return field_name(quantity) or quantity
     return usual_name(verdict.result)
 
 
@@ -483,10 +483,11 @@ def _badness(shown: Shown) -> float:
 def _read_case(result: Any, name: str | Quantity, case: Any, outcome: Outcome | None) -> Shown:
     field_of: Any = case.field
     if isinstance(name, Quantity):
-        if not (isinstance(name, MechanicalQuantity) and field_name(name)):
+        whole = field_name(replace(name, sigma=None)) if isinstance(name, MechanicalQuantity) else ""
+        if not (whole and isinstance(name, MechanicalQuantity)):
             return _read_quantity(result, name, case, outcome)
         # The whole field says more than the place that is judged.
-        field_of, name = name.at_sigma(case).field, field_name(name)
+        field_of, name = name.at_sigma(case).field, whole
     known = tuple(case.field_names) if hasattr(case, "field_names") else ()
     if known and name not in known:
         hint = did_you_mean(name, known, n=2, cutoff=0.6)
@@ -497,7 +498,7 @@ def _read_case(result: Any, name: str | Quantity, case: Any, outcome: Outcome | 
     error = None if field.error is None else np.asarray(field.error, np.float64)
     if is_shape(case) and name != "shape":
         title, dimension = f"{title}, of the largest", "dimensionless"
-        values, error = _relative(name, values), None
+        values, error = _relative(case, name, values), None
     if values.ndim == 2:
         values = np.linalg.norm(values, axis=1)
         if error is not None and error.ndim == 2:
@@ -524,8 +525,10 @@ def _read_case(result: Any, name: str | Quantity, case: Any, outcome: Outcome | 
     return replace(shown, judged=_judged(outcome.requirement.quantity, shown, field.location))
 
 
-def _relative(name: str, values: FloatArray) -> FloatArray:
+def _relative(case: Any, name: str, values: FloatArray) -> FloatArray:
     """A field of a mode over its largest value: a shape has no size of its own."""
+    if getattr(case, "is_rigid", False) and name not in ("displacement", "ux", "uy", "uz"):
+        raise PictureError(f"{case.caption} moves the part as a whole and strains nothing; draw its 'shape'")
     if name == "safety_factor":
         raise PictureError(
             "a mode has no size, so no safety factor; draw its stress, which is relative, or a response"
@@ -608,6 +611,8 @@ def scale_of(shown: Shown, limits: tuple[float, float] | None = None) -> Scale:
         limit = shown.outcome.requirement.limit if shown.outcome is not None else 1.0
         most = max(MOST_SAFETY, math.ceil(2 * limit))
         low, high, colors = 0.0, most, SAFETY
+    elif shown.name == "shape":
+        low, high, colors = 0.0, 1.0, MOVED
     elif shown.dimension == "temperature":
         colors = HEAT
     elif (
@@ -617,7 +622,7 @@ def scale_of(shown: Shown, limits: tuple[float, float] | None = None) -> Scale:
     ):
         high = max(abs(low), abs(high))
         low, colors = -high, SIGNED
-    elif shown.dimension == "length" or shown.name == "shape":
+    elif shown.dimension == "length":
         colors = MOVED
     if colors in (STRESS, MOVED) and 0.0 <= low < 0.25 * high:
         low = 0.0

@@ -55,7 +55,10 @@ def plot_modes(
         raise PictureError(f"count={count!r}: between 1 and {MOST} modes fit on a sheet")
     wanted = [mode for mode in modes if not getattr(mode, "is_rigid", False)][:count]
     if not wanted:
-        raise PictureError("there is no mode that deforms the part; nothing to draw")
+        why = getattr(modes, "why_none", "")
+        raise PictureError(
+            f"there is no mode that deforms the part{f': {why}' if why else ''}; nothing to draw"
+        )
     columns = min(len(wanted), 2 if len(wanted) == 4 else 3)
     rows = math.ceil(len(wanted) / columns)
     each = 560 if len(wanted) > 1 else 980
@@ -79,9 +82,9 @@ def plot_modes(
         row, column = divmod(i, columns)
         box = Box(column * width, bottom + (rows - 1 - row) * height, width, height)
         scene = replace(scene, focus=framed, callouts=(), scale=scale)
-        first = row == rows - 1 and column == 0
-        page.panel(scene, box, toward, margins=_MARGINS, heading=mode.caption, triad=first)
-    page.bar(scale, Box(1 - 150 * page.unit / page.width, 0.22, 30 * page.unit / page.width, 0.5))
+        view = page.panel(scene, box, toward, margins=_MARGINS, heading=mode.caption, triad=False)
+    page.triad(view, Box(1 - right, 20 * page.unit / page.height, right, 0.2), scenes[0].flat)
+    page.bar(scale, Box(1 - 150 * page.unit / page.width, 0.27, 30 * page.unit / page.width, 0.46))
     return finish(
         page.figure, screenshot=screenshot, name=f"{part_name(wanted[0])} modes", texts=tuple(page.texts),
         show=show,

@@ -87,7 +87,7 @@ def test_a_page_has_the_modes_their_shapes_and_each_response(verdicts, tmp_path)
     assert "Response sweep" in page
     assert "balance of inertia and reactions" in page
     drawn = [(name, args) for name, args, _ in artist.asked]
-    shapes = [args[0].number for name, args in drawn if name == "plot_field" and args[1] == "displacement"]
+    shapes = [args[0].number for name, args in drawn if name == "plot_field" and args[1] == "shape"]
     assert shapes == [1, 2, 3]
     # what is judged at three sigma is drawn at three sigma, not as the field of one
     judged = [args[1] for name, args in drawn if name == "plot_field" and args[0] is verdicts[0]]
@@ -102,7 +102,7 @@ def test_a_page_of_buckling_has_its_factors_and_the_shape_that_governs(verdicts,
     page = write_report(verdicts[1], tmp_path / "r.html", artist=artist).read_text()
     assert "Buckling, load case push" in page
     assert f"{verdicts[1].result['push'].critical:.4g}" in page
-    shapes = [args[0] for name, args, _ in artist.asked if name == "plot_field" and args[1] == "displacement"]
+    shapes = [args[0] for name, args, _ in artist.asked if name == "plot_field" and args[1] == "shape"]
     assert shapes == [verdicts[1].result["push"].critical_mode]
 
 
