@@ -337,7 +337,7 @@ def _span_text(lines: Sequence[_Line]) -> str:
 
     def told(word: str, at: int) -> str:
         when = units.show_time(float(one.times[at]), float(one.times[-1]))
-        return f"{word} {units.show(float(one.values[at]), one.dimension)} at {when}"
+        return f"{word} {units.show(float(one.values[at]), one.dimension)} at {when}".replace(" -", " −")
 
     high, low = int(np.nanargmax(one.values)), int(np.nanargmin(one.values))
     if one.dimension == "temperature" or one.values[low] >= -0.01 * abs(one.values[high]):

@@ -472,7 +472,8 @@ def _phase_axes(
         jump = np.abs(np.diff(degrees)) > 270.0  # from one end of the scale to the other
         x = np.insert(np.asarray(one.frequencies, np.float64), np.flatnonzero(jump) + 1, np.nan)
         y = np.insert(degrees, np.flatnonzero(jump) + 1, np.nan)
-        axes.plot(x, y, color=color, linewidth=page.points(3))
+        point = "o" if len(one.frequencies) == 1 else None
+        axes.plot(x, y, color=color, linewidth=page.points(3), marker=point, markersize=page.points(9))
     axes.set_xlim(*span)
     axes.set_ylim(-190.0, 190.0)
     axes.set_yticks([-180, -90, 0, 90, 180])
