@@ -15,7 +15,7 @@ test: $(VENV)/test
 	@$(BIN)/python -m pytest
 
 verify: $(VENV)/test
-	@$(BIN)/python -m tests.verify
+	@$(BIN)/python -m tests.verify $(if $(JOBS),--jobs $(JOBS))
 
 notebooks: $(VENV)/test
 	@$(BIN)/python notebooks/refresh.py

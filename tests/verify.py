@@ -1,4 +1,6 @@
-"""Every test at its full count, file by file: ``make verify``, or ``python -m tests.verify [path ...]``.
+"""Every test at its full count, file by file: ``make verify``, with ``JOBS=2`` two files at a time.
+
+By hand: ``python -m tests.verify [--jobs 2] [path ...]``.
 
 A run that was interrupted goes on where it stopped, as long as no source changed. When all files have passed,
 what was run is written to ``tests/verification/RECORD.json``, which is committed with a release.
@@ -13,6 +15,7 @@ import platform
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -29,6 +32,12 @@ LIMIT = 3600  # s per file
 
 def main(wanted: list[str]) -> int:
     """Run what has not passed yet; 0 if everything asked for has passed, 1 if not, 130 when interrupted."""
+    jobs = 1
+    if wanted[:1] == ["--jobs"]:
+        if len(wanted) < 2 or not wanted[1].isdigit() or int(wanted[1]) < 1:
+            print("--jobs wants a number of files to run at once, as in --jobs 2", file=sys.stderr)
+            return 1
+        jobs, wanted = int(wanted[1]), wanted[2:]
     OUT.mkdir(parents=True, exist_ok=True)
     state_file = OUT / "state.json"
     state: dict[str, Any] = {"sources": fingerprint(), "files": {}}
@@ -42,26 +51,31 @@ def main(wanted: list[str]) -> int:
         print(f"no test file under {' '.join(wanted)}", file=sys.stderr)
         return 1
     failed = []
-    for number, name in enumerate(files, 1):
-        head = f"[{number}/{len(files)}] {name:<44}"
+    heads = {name: f"[{number}/{len(files)}] {name:<44}" for number, name in enumerate(files, 1)}
+    for name in files:
         if name in state["files"]:
-            print(f"{head} passed before: {said(state['files'][name])}", flush=True)
-            continue
-        print(head, end=" ", flush=True)
+            print(f"{heads[name]} passed before: {said(state['files'][name])}", flush=True)
+    left = [name for name in files if name not in state["files"]]
+    with ThreadPoolExecutor(jobs) as pool:
+        running = {pool.submit(run, name): name for name in left}
         try:
-            outcome = run(name)
+            for done in as_completed(running):
+                name, outcome = running[done], done.result()
+                if outcome["failed"]:
+                    failed.append(name)
+                    where = log_of(name).relative_to(ROOT)
+                    print(f"{heads[name]} FAILED: {said(outcome)}; see {where}", flush=True)
+                    continue
+                print(f"{heads[name]} {said(outcome)}", flush=True)
+                state["files"][name] = outcome
+                part = state_file.with_suffix(".part")
+                part.write_text(json.dumps(state, indent=1), encoding="utf-8")
+                part.replace(state_file)
         except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
             print("interrupted; run it again to go on from here")
             return 130
-        if outcome["failed"]:
-            failed.append(name)
-            print(f"FAILED: {said(outcome)}; see {log_of(name).relative_to(ROOT)}", flush=True)
-            continue
-        print(said(outcome), flush=True)
-        state["files"][name] = outcome
-        part = state_file.with_suffix(".part")
-        part.write_text(json.dumps(state, indent=1), encoding="utf-8")
-        part.replace(state_file)
+    state["files"] = {name: state["files"][name] for name in everything if name in state["files"]}
     if failed:
         print(f"{len(failed)} of {len(files)} files failed: {', '.join(failed)}", file=sys.stderr)
         return 1
