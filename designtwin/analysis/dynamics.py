@@ -21,7 +21,7 @@ import numpy as np
 
 from designtwin.analysis.modal import dynamics_of, recovery_of, solve_modes
 from designtwin.analysis.static import check_arguments
-from designtwin.analysis.superposition import ModalSpace
+from designtwin.analysis.superposition import ModalSpace, refuse_unheld
 from designtwin.assembly.dynamics import Dynamics
 from designtwin.assembly.losses import loss_stiffness
 from designtwin.assembly.reduced import ReducedModel
@@ -268,6 +268,7 @@ class _Load:
 
 def column(equations: Dynamics, one: Excitation) -> tuple[FloatArray, FloatArray | None]:
     """Forces of a unit of an input on the unknowns, float64[size], and on the nodes where it is a load, N."""
+    refuse_unheld(equations, one)
     if one.is_base:
         motion = equations.base(one.direction)
         return -equations.force(equations.inertia(motion)), None

@@ -11,7 +11,7 @@ import numpy as np
 
 from designtwin.analysis.modal import dynamics_of, recovery_of, solve_modes
 from designtwin.analysis.static import check_arguments
-from designtwin.analysis.superposition import ModalSpace, damping_of, refuse_other_modes
+from designtwin.analysis.superposition import ModalSpace, damping_of, refuse_other_modes, refuse_unheld
 from designtwin.assembly.dynamics import Dynamics
 from designtwin.assembly.losses import loss_stiffness
 from designtwin.errors import ModelError
@@ -27,6 +27,7 @@ from designtwin.solvers import harmonic as complex_equations
 from designtwin.solvers.harmonic import ComplexArray, DynamicStiffness
 from designtwin.solvers.system import SparseMatrix
 from designtwin.typing import FloatArray
+from designtwin.units import show
 
 if TYPE_CHECKING:
     from designtwin.solvers.solution import LinearSolver
@@ -113,6 +114,7 @@ def solve_harmonic(
     whole = dynamics.model
     for one in inputs:
         one.check(whole)
+        refuse_unheld(dynamics, one)
     stated = damping_of(damping, dynamics)
     if method == "direct" and stated is not None and stated.is_modal:
         raise ModelError(
@@ -146,7 +148,8 @@ def solve_harmonic(
         seconds[method] = time.perf_counter() - started
     info = SolveInfo(
         solver=answer.solver, n_dof=dynamics.size, iterations=0, seconds=seconds,
-        notes=() if modes is None else modes.info.notes, residual=answer.residual, peak_bytes=peak.bytes,
+        notes=() if modes is None else (*modes.info.notes, *_missed(modes, method, high)),
+        residual=answer.residual, peak_bytes=peak.bytes,
     )  # fmt: skip
     near = np.empty(0) if modes is None else modes.frequencies
     case = HarmonicCase(
@@ -176,6 +179,17 @@ def solve_harmonic(
         )  # fmt: skip
 
     return replace(case, softer=softer)
+
+
+def _missed(modes: ModalCase, method: str, high: float) -> list[str]:
+    """A note where a sweep by modes goes on beyond them."""
+    if method != "modal" or modes.complete_to >= high * (1.0 - _SAME):
+        return []
+    known, last, enough = (show(f, "frequency") for f in (modes.complete_to, high, _BEYOND * high))
+    return [
+        f"modes are known up to {known}, the sweep goes on to {last}: resonances above are not in the "
+        f"answer; find modes up to {enough}"
+    ]
 
 
 def _check(

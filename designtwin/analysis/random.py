@@ -9,7 +9,7 @@ import numpy as np
 
 from designtwin.analysis.modal import solve_modes
 from designtwin.analysis.static import check_arguments
-from designtwin.analysis.superposition import ModalSpace, damping_of, refuse_other_modes
+from designtwin.analysis.superposition import ModalSpace, damping_of, refuse_other_modes, refuse_unheld
 from designtwin.assembly.dynamics import Dynamics
 from designtwin.errors import ModelError
 from designtwin.memory import Peak
@@ -169,6 +169,7 @@ def loads_of(dynamics: Dynamics, excitation: Excitation) -> tuple[FloatArray, Fl
     """
     loads, directions = [], []
     for one in excitation.inputs:
+        refuse_unheld(dynamics, one)
         if one.is_base:
             nodal = -dynamics.inertia(dynamics.base(one.direction))
         else:

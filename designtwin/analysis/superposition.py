@@ -20,6 +20,7 @@ from designtwin.assembly.dynamics import Dynamics
 from designtwin.assembly.losses import loss_stiffness
 from designtwin.errors import ConvergenceError, ModelError
 from designtwin.model.damping import Damping, damping
+from designtwin.model.excitation import Excitation
 from designtwin.results.modal import ModalCase
 from designtwin.solvers.harmonic import ComplexArray
 from designtwin.solvers.system import SparseMatrix
@@ -30,6 +31,8 @@ _NOTHING_LEFT = 1e-10
 """Share of a static shape's energy that modes leave and that is taken for rounding."""
 _CHUNK = 32_000_000
 """Bytes of coupled equations that are held at once."""
+_UNHELD = 1e-9
+"""Share of the mass that a base must take along at least."""
 _COUPLED = 1e-9
 """Entries off the diagonal below this share of the diagonal couple nothing."""
 
@@ -50,6 +53,20 @@ def damping_of(given: object, dynamics: Dynamics) -> Damping | None:
         "nothing is said of damping, which alone bounds the answer at a resonance; state damping='1.5 %' (of "
         "critical), dtw.structural('3 %') or dtw.rayleigh(...), give materials a loss_factor, or add dampers"
     )
+
+
+def refuse_unheld(dynamics: Dynamics, one: Excitation) -> None:
+    """Raise ModelError where a base moves along what no support holds: it would leave the part at rest."""
+    if not one.is_base or not dynamics.rigid.shape[1]:
+        return
+    base = dynamics.base(one.direction)
+    inertia = dynamics.inertia(base)
+    taken, whole = dynamics.rigid.T @ dynamics.force(inertia), float((base * inertia).sum())
+    if float(taken @ taken) >= (1.0 - _UNHELD) * whole:
+        raise ModelError(
+            f"{one.said}: no support holds the part in this direction, so the base would move and the part "
+            "stay where it is; add a support that holds it there, or excite the part by forces"
+        )
 
 
 def refuse_other_modes(modes: ModalCase, source: Any) -> None:

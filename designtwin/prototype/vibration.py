@@ -222,7 +222,7 @@ class VibrationTest(PrototypeTest):
         for name, excitation in self.cases.items():
             self._check_bounded(name, excitation, modes)
             cases[name] = self._respond(name, excitation, modes)
-        notes = [*found.notes, *self._missed(modes), *self._captured(modes)]
+        notes = [*found.notes, *_adrift(modes), *self._missed(modes), *self._captured(modes)]
         if self.prestress is not None and self.cases:
             notes.append(
                 f"stress and displacement of {', '.join(self.cases)} are those of the vibration about case "
@@ -288,6 +288,16 @@ class VibrationTest(PrototypeTest):
                 )
 
 
+def _adrift(modes: ModalCase) -> Iterator[str]:
+    """A note where supports leave rigid motions free: meant, or one that was forgotten."""
+    if modes.n_rigid:
+        yield (
+            f"supports leave {modes.n_rigid} rigid motion{'s' * (modes.n_rigid > 1)} free; frequencies are "
+            "counted without"
+            + (", and the pieces of the mesh are not all joined" if modes.n_rigid > 6 else "")
+        )
+
+
 def _swept(excitation: Any) -> tuple[float, float] | None:
     """The band, Hz, in which every resonance answers; None of shocks and of response spectra.
 
@@ -334,10 +344,8 @@ class BucklingTest(PrototypeTest):
         super().__post_init__()
         known = self._answered()
         if self.dead is not None and self.dead not in known:
-            raise ModelError(
-                f"dead={self.dead!r} is no load case{did_you_mean(str(self.dead), known)}; there are: "
-                f"{', '.join(known)}"
-            )
+            hint = did_you_mean(str(self.dead), known) or f"; there are: {', '.join(known)}"
+            raise ModelError(f"dead={self.dead!r} is no load case{hint}")
 
     def _cases(self) -> list[str]:
         return [name for name, case in self.model.cases.items() if case.is_static and name != self.dead]

@@ -115,8 +115,8 @@ class Quantity(Plain):
         """
         return worst(self.extremes(result, largest=self.largest_governs), largest=self.largest_governs)
 
-    def narrowed(self, value: Value) -> str:
-        """What would narrow the interval of a value, in words."""
+    def narrowed(self, value: Value, limit: float = math.nan) -> str:
+        """What would narrow the interval of a value about a limit, in words."""
         where = f" {value.place.near}" if value.place is not None and value.place.near else ""
         if value.instant is not None and self.needs == "thermal":
             return f"a finer mesh{where} or a smaller tolerance in time narrows this"
@@ -312,7 +312,8 @@ class Requirement(Plain):
         show, dimension = units.show, self.quantity.dimension
         return (
             f"the limit {show(self.limit, dimension)} lies within "
-            f"{show(value.low, dimension)} to {show(value.high, dimension)}; {self.quantity.narrowed(value)}"
+            f"{show(value.low, dimension)} to {show(value.high, dimension)}; "
+            f"{self.quantity.narrowed(value, self.limit)}"
         )
 
     def __bool__(self) -> NoReturn:
@@ -399,7 +400,7 @@ def _case_exists(quantity: Quantity, case: str, names: Iterable[str]) -> None:
         return
     hint = did_you_mean(case, known, n=2, cutoff=0.4)
     raise RequirementError(
-        f"{quantity.label}: there is no such load case{hint or ';'} It has: {', '.join(known) or 'none'}"
+        f"{quantity.label}: there is no such load case{hint}; there are: {', '.join(known) or 'none'}"
     )
 
 

@@ -129,8 +129,8 @@ class TimeTo(FieldQuantity):
     def by_case(self, result: Any) -> list[Value]:
         return [self._reached(result, case) for case in self.cases_of(result)]
 
-    def narrowed(self, value: Value) -> str:
-        return "a longer duration tells" if math.isinf(value.high) else super().narrowed(value)
+    def narrowed(self, value: Value, limit: float = math.nan) -> str:
+        return "a longer duration tells" if math.isinf(value.high) else super().narrowed(value, limit)
 
     def _field(self, case: Any, rows: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         return read_field(case, "temperature", rows)

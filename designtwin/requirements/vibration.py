@@ -78,10 +78,10 @@ class ModeQuantity(Quantity):
         super().cases_of(result)
         return [result.modes]
 
-    def narrowed(self, value: Value) -> str:
+    def narrowed(self, value: Value, limit: float = math.nan) -> str:
         if math.isinf(value.high):
-            return f"more modes tell: modes_up_to='{_above(value.value)}'"
-        return super().narrowed(value)
+            return f"more modes tell: modes_up_to='{_above(np.fmax(value.value, limit))}'"
+        return super().narrowed(value, limit)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -291,7 +291,8 @@ class NoModeIn(Requirement):
             return super()._reason(value)
         if math.isinf(value.high):
             return (
-                f"modes are known up to {units.show(value.low, 'frequency')}; {self.quantity.narrowed(value)}"
+                f"modes are known up to {units.show(value.low, 'frequency')}; "
+                f"{self.quantity.narrowed(value, self.quantity.high)}"
             )
         span = f"{units.show(value.low, 'frequency')} to {units.show(value.high, 'frequency')}"
         return (
@@ -378,8 +379,8 @@ class BucklingFactor(Quantity):
             math.inf, math.inf, math.inf, case=case.name, note="these loads, however large, buckle nothing"
         )
 
-    def narrowed(self, value: Value) -> str:
-        return "more factors tell: count=20" if math.isinf(value.high) else super().narrowed(value)
+    def narrowed(self, value: Value, limit: float = math.nan) -> str:
+        return "more factors tell: count=20" if math.isinf(value.high) else super().narrowed(value, limit)
 
 
 # ---------------------------------------------------------------------------------------------------

@@ -924,7 +924,7 @@ class HarmonicCase(CaseResult):
             f"{show(float(at[hot]), 'frequency')}",
             f"  balance     power to {self.imbalance:.1e}, residual {self.residual:.1e}",
         ]
-        return "\n".join(lines)
+        return "\n".join([*lines, *(f"  note        {note}" for note in self.info.notes)])
 
 
 def _sizes(values: FloatArray) -> FloatArray:

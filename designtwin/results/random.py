@@ -388,10 +388,11 @@ class RandomCase(ModalSum):
         largest = self.summary()
         stress = largest["von_mises"]
         top = show(float(self.modes.frequencies.max(initial=0.0)), "frequency")
+        modes = f"{len(self.modes)} to {top}" if len(self.modes) else "none"
         motions = ", ".join(f"{name} {show(largest[name], MOTIONS[name][1])}" for name in MOTIONS)
         lines = [
             f"{self.name}: {self.excitation.said}; damping {self.damping}",
-            f"    modes       {len(self.modes)} to {top}, static shapes {len(self.extra)}; integrals to "
+            f"    modes       {modes}, static shapes {len(self.extra)}; integrals to "
             f"{self.covariances.error:.0e}",
             f"    largest     {motions}, RMS",
             f"                von Mises stress {show(stress, 'pressure')} RMS; it is above 3σ, "

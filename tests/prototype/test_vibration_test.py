@@ -391,3 +391,54 @@ def test_a_buckling_test_refuses_what_it_cannot_answer(options, error, words):
 def test_a_buckling_test_needs_a_load():
     with pytest.raises(ModelError, match="needs a load case with forces"):
         dtw.BucklingTest(beam((2, 1, 1), cases={}), requirements=[dtw.buckling_factor() >= 3])
+
+
+ROLLER = [dtw.PrescribedDisplacement(on="xmin", x="0 mm")]
+
+
+@pytest.mark.parametrize(
+    "excitation",
+    [
+        RANDOM,
+        SWEEP,
+        dtw.half_sine("z", "50 g", "11 ms"),
+        dtw.response_spectrum("z", [("10 Hz", "1 g"), ("1 kHz", "1 g")]),
+    ],
+)
+def test_a_base_that_moves_along_what_nothing_holds_is_refused_and_passes_nothing(excitation):
+    loose = beam((2, 1, 1), supports=ROLLER)
+    with pytest.raises(ModelError, match="no support holds the part in this direction"):
+        dtw.VibrationTest(loose, requirements=FIRST, damping="2 %", cases={"a": excitation}).run()
+
+
+def test_a_base_moves_a_part_that_may_turn_about_a_hinge():
+    hinge = dtw.PrescribedDisplacement(on=dtw.ids(nodes=[0]), x=0.0, y=0.0, z=0.0)
+    swung = beam((2, 1, 1), supports=[hinge])
+    dtw.VibrationTest(swung, requirements=FIRST, damping="2 %", cases={"a": RANDOM}).run()
+
+
+def test_the_verdict_says_what_supports_leave_free():
+    notes = dtw.VibrationTest(beam((2, 1, 1), supports=[]), requirements=FIRST).run().notes
+    assert any("supports leave 6 rigid motions free" in note for note in notes)
+    assert not any("rigid" in n for n in dtw.VibrationTest(beam((2, 1, 1)), requirements=FIRST).run().notes)
+
+
+@pytest.mark.parametrize("requirement", [dtw.frequency(1) >= "65 Hz", dtw.no_mode_in("50 Hz", "65 Hz")])
+def test_the_band_that_is_advised_tells(requirement):
+    short = dtw.VibrationTest(beam((2, 1, 1)), requirements=[requirement], modes_up_to="20 Hz").run()
+    assert short.status == "CANNOT TELL"
+    advised = str(short).split("modes_up_to='")[1].split("'")[0]
+    again = dtw.VibrationTest(beam((2, 1, 1)), requirements=[requirement], modes_up_to=advised).run()
+    assert again.status == "PASS"
+
+
+def test_a_sweep_beyond_the_modes_says_so():
+    case = dtw.solve_harmonic(beam((2, 1, 1)), SWEEP, count=1, damping="2 %")
+    assert "resonances above are not in the answer" in str(case)
+    whole = dtw.solve_harmonic(beam((2, 1, 1)), SWEEP, up_to="1 kHz", damping="2 %")
+    assert "resonances above" not in str(whole)
+
+
+def test_random_vibration_below_all_modes_claims_none():
+    low = dtw.base_psd("z", [("1 Hz", "0.01 g**2/Hz"), ("2 Hz", "0.01 g**2/Hz")])
+    assert "modes       none" in str(dtw.solve_random(beam((2, 1, 1)), low, damping="2 %"))
