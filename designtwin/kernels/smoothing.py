@@ -15,7 +15,20 @@ from numba import njit
 
 from designtwin.typing import FloatArray, IntArray
 
-_FAST = {"reassoc", "contract", "nsz"}  # sums in vector lanes; NaN stays NaN
+_FAST = {"contract", "nsz"}  # fused multiply-add; NaN stays NaN
+
+
+@njit(nogil=True, fastmath=_FAST | {"reassoc"})
+def _dot(a: FloatArray, b: FloatArray, n: int) -> float:
+    """a . b of the first n, summed in vector lanes. A loop of its own that stores nothing.
+
+    Where a loop also stores, compiled code asks first whether its arrays may overlap, by bounds wider than
+    they are, and sums one by one if so: then the digits depend on where the arrays happen to lie in memory.
+    """
+    total = a.dtype.type(0.0)
+    for j in range(n):
+        total += a[j] * b[j]
+    return total
 
 
 @njit(cache=True, nogil=True)
@@ -298,15 +311,13 @@ def smoothing_step(
                         left -= image[row + a, k]
                     r[row + a, k] = left
                     value[t * b + a] = left
-                    result[t * b + a] = 0.0
             at = offset[g]
             for i in range(m):
                 own = value[i]
-                total = packed[at + i] * own
+                line = packed[at : at + i + 1]
                 for j in range(i):
-                    total += packed[at + j] * value[j]
-                    result[j] += packed[at + j] * own
-                result[i] += total
+                    result[j] += line[j] * own
+                result[i] = _dot(line, value, i + 1)
                 at += i + 1
             for t in range(n):
                 row = members[head + t] * b
