@@ -55,7 +55,7 @@ from designtwin.viz.fields import (
     usual_name,
 )
 from designtwin.viz.instants import as_times, instant, spaced, times_of, unit_of
-from designtwin.viz.page import BLANK, Box, Page, format_ticks
+from designtwin.viz.page import AXES, BLANK, Box, Page, format_ticks
 from designtwin.viz.picture import check_path
 from designtwin.viz.render import render
 from designtwin.viz.scene import FAINT, INK, Scale, Scene, color_table, nice_step
@@ -64,6 +64,8 @@ from designtwin.viz.view import frame, look_at
 FORMATS = (".gif", ".webp", ".mp4", ".html", ".htm")
 MOST_FRAMES = 1000
 _KEPT = 20_000_000  # values of all pictures together that are kept, not read twice
+_OWN_COLORS = ((INK, 12), (FAINT, 6), *((color, 3) for color in AXES))
+"""What words, lines and axes are drawn in, and how many steps from white to it a palette keeps."""
 _MARGINS = (0.06, 0.06, 0.05, 0.05)
 
 
@@ -517,6 +519,13 @@ def _write_pillow(file: Path, images: list[Any], pause: float, scale: Scale, *, 
         stream.write(buffer.getvalue())
 
 
+def _mixed(color: str, share: float) -> tuple[int, int, int]:
+    """White and a color, mixed; all of the color at 1."""
+    solid = [int(color[i : i + 2], 16) for i in (1, 3, 5)]
+    red, green, blue = (round(255.0 + share * (each - 255.0)) for each in solid)
+    return red, green, blue
+
+
 def _with_one_palette(images: list[Any], scale: Scale) -> list[Any]:
     """The same with 256 colors common to all, so that nothing flickers; the scale gets most of them."""
     from PIL import Image
@@ -535,7 +544,11 @@ def _with_one_palette(images: list[Any], scale: Scale) -> list[Any]:
             bar = Image.fromarray(np.broadcast_to(lit, (strip, width, 3)).copy())
             sheet.paste(bar, (0, top + height + band * strip))
     small = sheet.resize((width // 2, sheet.height // 2), Image.Resampling.NEAREST)
-    palette = small.quantize(256, method=Image.Quantize.MEDIANCUT)
+    # Words, lines and axes keep their own colors, which are few pixels and would be lost.
+    own = [_mixed(color, share) for color, steps in _OWN_COLORS for share in np.linspace(0.0, 1.0, steps)]
+    found = small.quantize(256 - len(own), method=Image.Quantize.MEDIANCUT, kmeans=1).getpalette()
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([*itertools.chain(*own), *(found or [])][:768])
     return [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
 
 

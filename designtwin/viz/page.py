@@ -19,6 +19,8 @@ from designtwin.viz.view import View, frame, look_at, visible
 
 BLANK = 1e-3  # share of pixels below which a picture counts as empty
 
+AXES = ("#b03a3a", "#3b8a3e", "#3465a4")
+"""Colors of x, y and z."""
 MARGINS = (0.10, 0.10, 0.09, 0.11)  # left, right, top, bottom of a viewport, kept for labels
 
 
@@ -195,7 +197,7 @@ class Page:
             dx, dy = float(direction @ view.right), -float(direction @ view.up)
             if flat and axis == 2:
                 continue
-            color = ("#b03a3a", "#3b8a3e", "#3465a4")[axis]
+            color = AXES[axis]
             if np.hypot(dx, dy) > 0.12:
                 axes.annotate(
                     "",

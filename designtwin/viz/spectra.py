@@ -291,7 +291,10 @@ def _bounds(limits: Any, given: Sequence[Any], dimension: str) -> list[tuple[flo
             and any(_is_about(one.quantity, each) for each in given)
         )
     ]
-    return _limits(some, dimension)
+    found = _limits(some, dimension)
+    if dimension == "pressure":  # of the same unit, and the same to an axis
+        found += _limits([one for one in some if isinstance(one, Requirement)], "stress")
+    return found
 
 
 def _in_words(one: Any, limits: Sequence[Any]) -> str:
@@ -299,7 +302,8 @@ def _in_words(one: Any, limits: Sequence[Any]) -> str:
     words = [f"{units.show(one.rms, one.dimension)} RMS"]
     for limit in limits:
         sigma = getattr(limit.quantity, "sigma", None) if isinstance(limit, Requirement) else None
-        if sigma and limit.quantity.dimension == one.dimension and _is_about(limit.quantity, one):
+        alike = {limit.quantity.dimension, one.dimension} <= {"stress", "pressure"} if sigma else False
+        if sigma and (alike or limit.quantity.dimension == one.dimension) and _is_about(limit.quantity, one):
             times = units.show(sigma * one.rms, one.dimension)
             words.append(f"{sigma:g}σ: {times}, required {limit.limit_text}")
     return "   ·   ".join(words)

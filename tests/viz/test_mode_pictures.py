@@ -1,4 +1,4 @@
-"""Pictures of modes of vibration and of buckling: shapes, sheets, swings, and verdicts that are about them."""
+"""Pictures of modes of vibration and buckling: shapes, sheets, swings, and verdicts about them."""
 
 import io
 

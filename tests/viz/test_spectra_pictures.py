@@ -99,6 +99,14 @@ def test_requirements_on_something_else_are_no_limit_of_a_curve(other):
     assert not [t for t in edge.plot_response(response(), limits=other, **LOOK).texts if "≤" in t or "≥" in t]
 
 
+def test_stress_has_the_limit_of_its_component():
+    one = response(label="stress xx at (0, 0, 4) mm", dimension="pressure")
+    limits = [dtw.stress("xx") <= "10 Pa", dtw.stress("yy") <= "10 Pa", dtw.stress("von_mises") <= "10 Pa"]
+    texts = edge.plot_response(one, limits=limits, **LOOK).texts
+    assert len([t for t in texts if t.startswith("stress xx ≤")]) == 1
+    assert not [t for t in texts if "yy" in t or "Mises" in t]
+
+
 def test_equal_limits_share_a_line_and_far_ones_are_told():
     twice = [dtw.acceleration("lug", "z") <= "1 g", dtw.acceleration("lug") <= "1 g"]
     texts = edge.plot_response(response(), limits=twice, **LOOK).texts
