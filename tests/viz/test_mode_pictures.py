@@ -1,6 +1,7 @@
 """Pictures of modes of vibration and buckling: shapes, sheets, swings, and verdicts about them."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -220,6 +221,16 @@ def test_loads_the_other_way_have_the_mode_of_theirs():
     reversed_ = dtw.buckling_factor(case="pull", loads="reversed")
     done = dtw.BucklingTest(plate(), count=2, requirements=[reversed_ >= 3]).run()
     assert done.plot(**LOOK).texts[0].startswith("Buckling mode 1, factor -3.6")
+
+
+def test_of_factors_of_both_signs_that_of_the_loads_asked_for_is_shown(buckling):
+    case = buckling.result["push"]
+    two = replace(case, modes=(replace(case[0], factor=-2.0), replace(case[1], factor=3.0)))
+    result = replace(buckling.result, by_case={"push": two})
+    assert fields.standing_for(two).factor == 3.0
+    for loads, factor in (("as stated", 3.0), ("reversed", -2.0), ("either way", -2.0)):
+        mode, _ = fields.governing_mode(result, dtw.buckling_factor(loads=loads), None, None)
+        assert mode.factor == factor, loads
 
 
 # Verdicts of vibration
