@@ -2,6 +2,7 @@
 
 import io
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -282,6 +283,23 @@ def test_a_sweep_moves_at_the_frequency_of_its_largest_value(verdict, tmp_path):
     assert told == pytest.approx(peak, rel=1e-2)
     with pytest.raises(PictureError, match="nothing to animate"):
         verdict.result["ride"].animate(tmp_path / "r.gif")
+
+
+def test_the_frequency_is_that_of_the_worst_point():
+    class Sweep:
+        name = "sweep"
+
+        def field(self, name):
+            return SimpleNamespace(values=np.array([1.0, -5.0, 2.0]))
+
+        def peak_frequency(self, name):
+            return np.array([10.0, 20.0, 30.0])
+
+        def at(self, frequency):
+            return frequency
+
+    assert animation._moving(Sweep(), "ux") == 20.0
+    assert animation._moving(Sweep(), "safety_factor") == 10.0, "the least margin, not the largest"
 
 
 # Other kinds of parts
