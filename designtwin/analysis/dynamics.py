@@ -430,18 +430,16 @@ def _grid(load: _Load, end: float, step: float | None, highest: float) -> tuple[
     stops = np.concatenate([[0.0], points, [end]])
     for _ in range(_HALVINGS):
         size = wanted if spacing is None else spacing / np.ceil(spacing / wanted - 1e-9)
-        pieces = [
-            np.linspace(a, b, max(int(np.ceil((b - a) / size - 1e-6)), 1) + 1)[:-1]
-            for a, b in pairwise(stops)
-        ]
+        each = [max(int(np.ceil((b - a) / size - 1e-6)), 1) for a, b in pairwise(stops)]
+        if sum(each) >= _MOST:
+            raise ModelError(
+                f"{sum(each) + 1:,} instants of {show(size, 'time')} are more than can be kept; use fewer "
+                "modes (up_to=), a shorter duration, or a larger step="
+            )
+        pieces = [np.linspace(a, b, n + 1)[:-1] for (a, b), n in zip(pairwise(stops), each, strict=True)]
         if step is not None and len(stops) == 2:  # a fixed step, and what is left to the end
             pieces = [np.arange(int(np.ceil(end / step - 1e-9))) * step]
         times = np.append(np.concatenate(pieces), end)
-        if len(times) > _MOST:
-            raise ModelError(
-                f"{len(times):,} instants of {show(size, 'time')} are more than can be kept; use fewer modes "
-                "(up_to=), a shorter duration, or a larger step="
-            )
         values = load.at(times)
         middle = load.at(0.5 * (times[1:] + times[:-1]))
         most = float(np.abs(values).max(initial=0.0))

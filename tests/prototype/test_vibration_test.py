@@ -442,3 +442,11 @@ def test_a_sweep_beyond_the_modes_says_so():
 def test_random_vibration_below_all_modes_claims_none():
     low = dtw.base_psd("z", [("1 Hz", "0.01 g**2/Hz"), ("2 Hz", "0.01 g**2/Hz")])
     assert "modes       none" in str(dtw.solve_random(beam((2, 1, 1)), low, damping="2 %"))
+
+
+@pytest.mark.parametrize("options", [{"step": "1 ps"}, {"duration": "1 h"}])
+def test_more_instants_than_can_be_kept_are_refused_before_they_are_made(options):
+    """10^10 instants would take 80 GB; the refusal takes none."""
+    pulse = dtw.half_sine("z", "50 g", "11 ms")
+    with pytest.raises(ModelError, match=r"instants of .* are more than can be kept"):
+        dtw.solve_dynamics(beam((2, 1, 1)), pulse, damping="2 %", **{"duration": "20 ms", **options})
