@@ -47,6 +47,7 @@ _LINEAR = 1e-4  # of its largest value, by which a load may leave the straight l
 _HALVINGS = 6
 _FEW = 64  # breakpoints that are hit one by one
 _MOST = 200_000  # instants
+_MOST_STEPS = 10_000_000  # of a fixed size
 _INSTANT = 1e10  # times the highest squared frequency, from which on a shape follows its load at once
 _TOLERANCE = 1e-3  # error of a step over the largest displacement
 _GROW = 1.0 / 16.0  # of the tolerance below which steps double
@@ -204,6 +205,11 @@ class _Plan:
         fixed = None if step is None else _positive(step, "step")
         if fixed is not None and total is not None and fixed > total:
             raise ModelError(f"step {show(fixed, 'time')} is longer than the duration {show(total, 'time')}")
+        if fixed is not None and total is not None and total > _MOST_STEPS * fixed:
+            raise ModelError(
+                f"steps of {show(fixed, 'time')} over {show(total, 'time')} are {total / fixed:,.0f}; state "
+                "a larger step or a shorter duration"
+            )
         if tolerance is not None and not 0.0 < float(tolerance) < 1.0:
             raise ModelError(
                 f"tolerance is {tolerance!r}; a share of the largest displacement is wanted: 0.001"

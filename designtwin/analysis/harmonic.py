@@ -40,6 +40,8 @@ _WIDEST = 78.75
 """Degrees of phase about a resonance in which its points lie."""
 _BEYOND = 2.0
 """Modes are wanted up to this times the highest frequency; static shapes stand for those above."""
+_MOST_POINTS = 10_000
+"""At a resonance."""
 _LOOKED_AT = 5
 """Frequencies at which the full equations check what modes give."""
 _SAME = 1e-9
@@ -205,8 +207,8 @@ def _check(
         )
     if method not in ("modal", "direct"):
         raise ModelError(f"method is {method!r}; say 'modal' or 'direct'")
-    if isinstance(points, bool) or not isinstance(points, int) or points < 1:
-        raise ModelError(f"points_per_resonance is {points!r}; 1 or more are wanted")
+    if isinstance(points, bool) or not isinstance(points, int) or not 1 <= points <= _MOST_POINTS:
+        raise ModelError(f"points_per_resonance is {points!r}; 1 or more are wanted, up to {_MOST_POINTS:,}")
     if modes is not None and not isinstance(modes, ModalCase):
         raise ModelError(f"modes is {modes!r}; give solve_modes(model, ...).modes")
     if isinstance(modes, ModalCase):

@@ -444,9 +444,19 @@ def test_random_vibration_below_all_modes_claims_none():
     assert "modes       none" in str(dtw.solve_random(beam((2, 1, 1)), low, damping="2 %"))
 
 
-@pytest.mark.parametrize("options", [{"step": "1 ps"}, {"duration": "1 h"}])
+@pytest.mark.parametrize("options", [{"step": "10 ns"}, {"duration": "1 h"}])
 def test_more_instants_than_can_be_kept_are_refused_before_they_are_made(options):
-    """10^10 instants would take 80 GB; the refusal takes none."""
+    """Two million, and 10^9, which would take 8 GB: the refusal takes none."""
     pulse = dtw.half_sine("z", "50 g", "11 ms")
     with pytest.raises(ModelError, match=r"instants of .* are more than can be kept"):
         dtw.solve_dynamics(beam((2, 1, 1)), pulse, damping="2 %", **{"duration": "20 ms", **options})
+
+
+def test_endless_steps_and_points_are_refused_at_once():
+    pulse, rayleigh = dtw.half_sine("z", "50 g", "11 ms"), dtw.rayleigh(("10 Hz", "2 %"), ("1 kHz", "2 %"))
+    with pytest.raises(ModelError, match=r"steps of .* over 0\.02 s are 20,000,000,000"):
+        dtw.solve_dynamics(
+            beam((2, 1, 1)), pulse, damping=rayleigh, duration="20 ms", step="1 ps", method="Newmark"
+        )
+    with pytest.raises(ModelError, match=r"points_per_resonance is 1000000000; .* up to 10,000"):
+        dtw.solve_harmonic(beam((2, 1, 1)), SWEEP, damping="2 %", points_per_resonance=10**9)
