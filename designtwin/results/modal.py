@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, overload
 
 import numpy as np
 
@@ -190,7 +190,14 @@ class ModalCase(CaseResult):
     def __iter__(self) -> Iterator[Mode]:
         return iter(self.frames)
 
-    def __getitem__(self, i: int) -> Mode:
+    @overload
+    def __getitem__(self, i: int) -> Mode: ...
+    @overload
+    def __getitem__(self, i: slice) -> tuple[Mode, ...]: ...
+
+    def __getitem__(self, i: int | slice) -> Mode | tuple[Mode, ...]:
+        if isinstance(i, slice):
+            return self.frames[i]
         if not isinstance(i, int | np.integer) or not -len(self) <= i < len(self):
             raise RequirementError(f"there is no mode [{i!r}]; there are {len(self)}, the first is [0]")
         return self.frames[int(i) % len(self)]
