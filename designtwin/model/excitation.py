@@ -339,19 +339,34 @@ class ForcePsd(_Forces, _Density):
     frequencies : float64[k], Hz
     values : float64[k], 1/Hz
         Of the factor that multiplies the loads.
+    stated_as : str
+        "force_density" where the density was stated as that of a force, which the loads must then be 1 N of.
     """
 
     loads: Any
     frequencies: Any
     values: Any
+    stated_as: str = "factor_density"
 
     def __post_init__(self) -> None:
         loads = _settle_loads(self.loads, "force_psd")
         f = _frequencies(self.frequencies, "force_psd")
-        kinds = ("force_density", "stress_density", "factor_density")
-        values = np.array([_of_one(v, kinds, "force_psd value")[0] for v in self.values])
-        values = _positive(values, f, "force_psd", "density", "factor_density")
-        _settle(self, loads=loads, frequencies=f, values=values)
+        kinds = ("factor_density", "force_density", "stress_density")
+        found = [_of_one(v, kinds, "force_psd value") for v in self.values]
+        values = _positive(np.array([v for v, _ in found]), f, "force_psd", "density", "factor_density")
+        forces = any(kind == "force_density" for _, kind in found)
+        stated = "force_density" if forces else self.stated_as
+        _settle(self, loads=loads, frequencies=f, values=values, stated_as=stated)
+
+    def check(self, model: Model) -> None:
+        super().check(model)
+        total = float(np.linalg.norm(self.nodal_forces(model).sum(axis=0)))
+        if self.stated_as == "force_density" and abs(total - 1.0) > 1e-6:
+            raise ModelError(
+                f"{self.said}: a density of force, such as '4 N**2/Hz', multiplies loads that add up to 1 N, "
+                f"and these add up to {show(total, 'force')}; state a load of 1 N, or the density of the "
+                "factor, such as '0.04 1/Hz'"
+            )
 
     @property
     def said(self) -> str:
@@ -934,7 +949,7 @@ def force_psd(loads: LoadsLike, table: Any) -> ForcePsd:
         They are multiplied by a random factor: state loads of 1 N (or 1 Pa), and the table is that of the
         force (or the pressure).
     table : list of (frequency, density)
-        Density in N^2/Hz, Pa^2/Hz or 1/Hz; as in `base_psd`.
+        Density in N^2/Hz (refused unless the loads add up to 1 N), Pa^2/Hz or 1/Hz; as in `base_psd`.
     """
     f, values = _rows(table, "force_psd", "density")
     return ForcePsd(loads=loads, frequencies=f, values=values)

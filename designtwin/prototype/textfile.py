@@ -695,6 +695,11 @@ class _Reader:
         if kind is not None and kind not in _KINDS:
             self.fail(("test", "kind"), f"kind {kind!r} is unknown{_nearest(str(kind), _KINDS)}")
         asked = self.sorted_out(model, stated, excitations, None if kind is None else _KINDS[kind])
+        if kind is not None and _KINDS[kind] not in asked:
+            found = " and ".join(sorted(asked))
+            self.fail(
+                ("test", "kind"), f"kind {kind!r}, and no requirement is of that test; they are of: {found}"
+            )
         given = {key: self.option(key, entry) for key, entry in options.items()}
         # A duration is that of temperatures where any are asked for, else that of shocks.
         of = {"thermal": _OVER_TIME, "vibration": _VIBRATION, "buckling": _BUCKLING}

@@ -220,9 +220,10 @@ class VibrationTest(PrototypeTest):
             )
         cases: dict[str, CaseResult] = {MODES: modes}
         for name, excitation in self.cases.items():
+            self._check_reach(name, excitation, modes)
             self._check_bounded(name, excitation, modes)
             cases[name] = self._respond(name, excitation, modes)
-        notes = [*found.notes, *_adrift(modes), *self._missed(modes), *self._captured(modes)]
+        notes = [*found.notes, *_adrift(modes), *self._captured(modes)]
         if self.prestress is not None and self.cases:
             notes.append(
                 f"stress and displacement of {', '.join(self.cases)} are those of the vibration about case "
@@ -256,16 +257,18 @@ class VibrationTest(PrototypeTest):
         )
         return answer
 
-    def _missed(self, modes: ModalCase) -> Iterator[str]:
-        """A note for each excitation whose band goes on beyond the modes that were counted."""
-        for name, excitation in self.cases.items():
-            band = _swept(excitation)
-            if band is not None and modes.complete_to < float(band[1]) * (1.0 - 1e-9):
-                known, last = (show(f, "frequency") for f in (modes.complete_to, float(band[1])))
-                yield (
-                    f"{name}: modes are known up to {known}, and it excites up to {last}; resonances between "
-                    "are missed"
-                )
+    def _check_reach(self, name: str, excitation: Excitation, modes: ModalCase) -> None:
+        """Raise where the band of an excitation goes on beyond the modes that were counted."""
+        band = _swept(excitation)
+        if band is not None and modes.complete_to < float(band[1]) * (1.0 - 1e-9):
+            known, last, enough = (
+                show(f, "frequency")
+                for f in (modes.complete_to, float(band[1]), _BEYOND["excitation"] * float(band[1]))
+            )
+            raise ModelError(
+                f"case {name!r} excites up to {last}, and the modes asked for ({self.count}) end at {known}: "
+                f"resonances between would be missed; give modes_up_to='{enough}' or a larger count"
+            )
 
     def _captured(self, modes: ModalCase) -> Iterator[str]:
         """A note for each direction in which the base moves and modes hold too little of the mass."""

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 import designtwin as dtw
+from designtwin.errors import ModelError
 from designtwin.plain import Plain
 from designtwin.units import STANDARD_GRAVITY
 
@@ -284,3 +285,18 @@ def test_excitations_are_plain_data():
         assert Plain.from_dict(one.to_dict()) == one
         assert one.said
         assert one.content_hash() == Plain.from_dict(one.to_dict()).content_hash()
+
+
+def test_a_density_of_force_is_for_loads_of_one_newton():
+    model = dtw.Model(
+        builders.box("tetra10", 1), {"body": dtw.material("S355")}, supports=[dtw.FixedSupport(on="xmin")]
+    )
+    table = [("10 Hz", "4 N**2/Hz"), ("1 kHz", "4 N**2/Hz")]
+    dtw.force_psd(PUSH, table).check(model)
+    ten = dtw.force_psd(dtw.Force(on="xmax", value=(0.0, 0.0, 10.0)), table)
+    with pytest.raises(ModelError, match="these add up to 10 N"):
+        ten.check(model)
+    assert type(ten).from_dict(ten.to_dict()) == ten
+    dtw.force_psd(
+        dtw.Force(on="xmax", value=(0.0, 0.0, 10.0)), [("10 Hz", "0.04 1/Hz"), ("1 kHz", "0.04 1/Hz")]
+    ).check(model)

@@ -187,6 +187,7 @@ def test_damping_is_what_python_takes(folder, given, damping):
         (('prestress = "push"', 'prestress = "puhs"'), "did you mean 'push'"),
         (('dead = "weight"', 'dead = "wait"'), "dead='wait' is no load case"),
         (('dead = "weight"', 'kind = "vibrations"'), "did you mean 'vibration'"),
+        (('dead = "weight"', 'kind = "thermal"'), "no requirement is of that test"),
         (('dead = "weight"', 'count = 3'), "not both"),
         (("'buckling_factor() >= 3',", ""), "dead is of a vibration or buckling test"),
     ],
