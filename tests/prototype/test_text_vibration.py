@@ -130,6 +130,12 @@ def only(*requirements: str, test: str = "", drop: tuple[str, ...] = ()) -> str:
 CASES = ("transport", "noise", "quake", "shock")
 
 
+def test_a_kind_that_no_requirement_asks_for_is_refused(folder):
+    text = only("frequency(1) >= '5 Hz'", test="kind = 'buckling'", drop=CASES)
+    with pytest.raises(ModelError, match=r"line \d+: kind 'buckling', and no requirement is of that test"):
+        read(folder, text)
+
+
 def test_the_kind_decides_where_load_cases_and_excitations_could_both_answer(folder):
     text = only("displacement() <= '1 mm'", test="damping = '1 %'\nkind = 'vibration'", drop=CASES)
     text = text[: text.index("\n[excitations.both]")] + text[text.index("\n[test]") :]
@@ -187,7 +193,6 @@ def test_damping_is_what_python_takes(folder, given, damping):
         (('prestress = "push"', 'prestress = "puhs"'), "did you mean 'push'"),
         (('dead = "weight"', 'dead = "wait"'), "dead='wait' is no load case"),
         (('dead = "weight"', 'kind = "vibrations"'), "did you mean 'vibration'"),
-        (('dead = "weight"', 'kind = "thermal"'), "no requirement is of that test"),
         (('dead = "weight"', 'count = 3'), "not both"),
         (("'buckling_factor() >= 3',", ""), "dead is of a vibration or buckling test"),
     ],
