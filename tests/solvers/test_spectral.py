@@ -157,7 +157,7 @@ def test_covariances_are_semidefinite_and_linear_in_the_input(frequencies, ratio
     force = np.linspace(1.0, -2.1, m)[:, None] * (TWO_PI * np.array(frequencies)[:, None])
     knots = np.array([10.0, 200.0, 2000.0])
     one = covariances(modal(frequencies, ratio), force, power(alpha), knots)
-    assert one.error < 1e-7
+    assert one.error < 1e-6  # as the rule of lower order tells it; steep densities come near
     for matrix in (one.displacement, one.velocity, one.acceleration):
         assert_allclose(matrix, matrix.T, rtol=1e-13)
         size = np.sqrt(np.diag(matrix))
