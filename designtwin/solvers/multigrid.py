@@ -25,6 +25,7 @@ from designtwin.solvers.system import Array, System
 from designtwin.typing import BoolArray, FloatArray
 
 _COLUMNS_AT_ONCE = 16  # right-hand sides that share one pass; more would only cost memory
+_LOOK_EVERY = 40  # iterations between two looks at whether another solver would be sooner
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,7 +240,8 @@ class _Iteration:
             try:
                 self._step()
                 self._settle(count)
-                self._judge(count)
+                if self._active.size:
+                    self._judge(count)
             except _Trouble as trouble:
                 if trouble.final or self.hierarchy.dtype == np.float64:
                     raise self._error(trouble, count) from None
@@ -320,7 +322,7 @@ class _Iteration:
         self._best = np.where(better, self._rz, self._best)
         self._best_at = np.where(better, count, self._best_at)
         self._refuse(count - self._best_at > 60, "it no longer improves")
-        if self._unless is not None and count % 40 == 0:
+        if self._unless is not None and count % _LOOK_EVERY == 0:
             slowest = float(self._norm.max())
             share = math.log(self._solver.rtol) / math.log(min(slowest, 0.5)) if slowest > 0.0 else 1.0
             left = (time.perf_counter() - self._clock) * max(0.0, share - 1.0)

@@ -201,6 +201,15 @@ def test_no_load_no_displacement():
     assert_array_equal(SMALL.factorize(case.system).solve(0.0 * case.loads).x, 0.0)
 
 
+def test_ending_when_another_solver_would_be_looked_at_is_an_end(monkeypatch):
+    case = problem(n=(8, 4, 4))
+    factorization = SMALL.factorize(case.system)
+    found = factorization.solve(case.loads[:, 0])
+    monkeypatch.setattr("designtwin.solvers.multigrid._LOOK_EVERY", int(found.iterations.max()))
+    again = factorization.solve(case.loads[:, 0], unless=lambda left: "")
+    assert_array_equal(again.x, found.x)
+
+
 @pytest.mark.parametrize("factor", [2.0**-100, 2.0**100])
 def test_units_do_not_matter_to_single_precision(factor):
     case = problem(n=(8, 4, 4))
