@@ -67,7 +67,7 @@ def plot_response(
     PictureError
         If there is nothing to draw, or responses are of different dimensions.
     """
-    given, names = _given(responses, labels, "values")
+    given, names = _given(responses, labels)
     dimension = _one_dimension([one.dimension for one in given])
     heading, below = _heading(given, names), str(given[0].peak) if len(given) == 1 else ""
     page, path = _page(window_size, screenshot, title or heading, f"at most {below}" if below else "")
@@ -77,10 +77,7 @@ def plot_response(
     share = 0.36 if turning else 0.0
     box = (left, bottom + share * height + (gap if turning else 0.0), width)
     axes = page.figure.add_axes((*box, (1.0 - share) * height - (gap if turning else 0.0)))
-    curves = [
-        _Curve(one.frequencies, _shown(one.amplitude, dimension), name, color)
-        for one, name, color in zip(given, names, LINES, strict=False)
-    ]
+    curves = _curves(given, names, "amplitude", dimension)
     marks = np.unique(np.concatenate([np.asarray(one.resonances, np.float64) for one in given]))
     _log_axes(page, axes, curves, _bounds(limits, given, dimension), marks, last=not turning)
     _ylabel(page, axes, with_unit(f"amplitude of {_quantity(given[0], dimension)}", dimension))
@@ -116,16 +113,13 @@ def plot_psd(
     PictureError
         If there is nothing to draw, or densities are of different dimensions.
     """
-    given, names = _given(densities, labels, "values")
+    given, names = _given(densities, labels)
     dimension = _one_dimension([one.density_dimension for one in given])
     heading = _heading(given, names)
     limits = _requirements(limits)
     below = _in_words(given[0], limits) if len(given) == 1 else ""
     page, path = _page(window_size, screenshot, title or heading, below)
-    curves = [
-        _Curve(one.frequencies, _shown(one.values, dimension), name, color)
-        for one, name, color in zip(given, names, LINES, strict=False)
-    ]
+    curves = _curves(given, names, "values", dimension)
     inputs = {id(one.input): one.input for one in given if one.input is not None}
     alike = [one for one in inputs.values() if one.density_dimension == dimension]
     if alike:
@@ -163,15 +157,12 @@ def plot_shock_spectrum(
     PictureError
         If there is nothing to draw, or spectra are of different dimensions.
     """
-    given, names = _given(spectra, labels, "values")
+    given, names = _given(spectra, labels)
     dimension = _one_dimension([one.dimension for one in given])
     heading = _heading(given, names)
     below = str(given[0]).partition(": ")[2] if len(given) == 1 else ""
     page, path = _page(window_size, screenshot, title or heading, below)
-    curves = [
-        _Curve(one.frequencies, _shown(one.values, dimension), name, color)
-        for one, name, color in zip(given, names, LINES, strict=False)
-    ]
+    curves = _curves(given, names, "values", dimension)
     axes = page.figure.add_axes(_axes_box(page, wide=len(given) > 1))
     _log_axes(page, axes, curves, _limits(limits, dimension), np.empty(0), along="natural frequency")
     _ylabel(page, axes, with_unit(f"largest {dimension.replace('_', ' ')}", dimension))
@@ -241,9 +232,9 @@ def plot_campbell(
 # What is drawn
 
 
-def _given(source: Any, labels: Sequence[str] | None, attribute: str) -> tuple[list[Any], list[str]]:
+def _given(source: Any, labels: Sequence[str] | None) -> tuple[list[Any], list[str]]:
     """The curves as a list, and their names."""
-    if hasattr(source, "frequencies") and hasattr(source, attribute):
+    if hasattr(source, "frequencies") and hasattr(source, "values"):
         source = [source]
     if hasattr(source, "items"):
         labels = [str(key) for key in source] if labels is None else labels
@@ -256,7 +247,7 @@ def _given(source: Any, labels: Sequence[str] | None, attribute: str) -> tuple[l
             f"{len(many)} curves in one picture cannot be told apart; draw at most {MOST_LINES}"
         )
     for one in many:
-        if not hasattr(one, "frequencies") or not hasattr(one, attribute):
+        if not hasattr(one, "frequencies") or not hasattr(one, "values"):
             raise PictureError(f"a curve over frequency is wanted, not a {type(one).__name__}")
         if not len(one.frequencies) or not np.isfinite(np.abs(one.values)).any():
             raise PictureError(f"{one.label!r} holds no number")
@@ -307,6 +298,13 @@ def _in_words(one: Any, limits: Sequence[Any]) -> str:
             times = units.show(sigma * one.rms, one.dimension)
             words.append(f"{sigma:g}σ: {times}, required {limit.limit_text}")
     return "   ·   ".join(words)
+
+
+def _curves(given: Sequence[Any], names: Sequence[str], attribute: str, dimension: str) -> list[_Curve]:
+    return [
+        _Curve(one.frequencies, _shown(getattr(one, attribute), dimension), name, color)
+        for one, name, color in zip(given, names, LINES, strict=False)
+    ]
 
 
 def _one_dimension(dimensions: Sequence[str]) -> str:
