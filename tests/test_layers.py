@@ -13,7 +13,7 @@ ROWS = (
     "errors typing units plain progress parallel memory",
     "kernels",
     "solvers",
-    "elements",
+    "elements fatigue",
     "mesh",
     "io",
     "model",
