@@ -1030,6 +1030,60 @@ def sensor_mast(scale: float) -> None:
     mesh_tetra10()
 
 
+def jib_arm(scale: float) -> None:
+    """Arm of a slewing crane: a plate on four bolts, a tapered beam with two openings, an eye at its end."""
+    width, thick, reach = 40.0, 18.0, 600.0
+    plate, post = (70.0, 105.0), 11.0  # half sizes of the plate; radius of the bolt holes
+    eye = (reach, 0.0, 34.0, 15.0)  # x, z, outer and inner radius
+
+    beam = prism_y([(0.0, -60.0), (reach, -24.0), (reach, 24.0), (0.0, 60.0)], -width / 2, width / 2)
+    occ.synchronize()
+    lengthwise = [e for e in inside(1) if not runs_along(e, 1) and not runs_along(e, 2)]
+    beam = fillet(beam, lengthwise, 7.0)
+    end = occ.addCylinder(eye[0], -26.0, eye[1], 0, 52.0, 0, eye[2])
+    base = occ.addBox(-thick, -plate[0], -plate[1], thick, 2 * plate[0], 2 * plate[1])
+    arm = fuse(beam, end)
+    openings = [occ.addCylinder(x, -width, 0, 0, 2 * width, 0, r) for x, r in ((180.0, 27.0), (330.0, 21.0))]
+    arm = fuse(cut(arm, *openings), base)
+    occ.synchronize()
+    corners = [e for e in inside(1, x=(-thick, 0)) if runs_along(e, 0)]
+    arm = fillet(arm, corners, 16.0)
+    occ.synchronize()
+    root = [e for e in inside(1, x=(0, 0), y=(-width / 2, width / 2), z=(-60, 60))]
+    arm = fillet(arm, root, 9.0)
+    holes = [
+        occ.addCylinder(-thick, y, z, thick, 0, 0, post)
+        for y in (-plate[0] + 25, plate[0] - 25)
+        for z in (-plate[1] + 25, plate[1] - 25)
+    ]
+    bore = occ.addCylinder(eye[0], -width, eye[1], 0, 2 * width, 0, eye[3])
+    cut(arm, bore, *holes)
+    occ.synchronize()
+
+    bolts = inside(2, x=(-thick, 0), kind="Cylinder")
+    bolts = [f for f in bolts if abs(abs(box_center(2, f)[1]) - (plate[0] - 25)) < 1]
+    pin = inside(2, x=(reach - eye[3], reach + eye[3]), z=(-eye[3], eye[3]), kind="Cylinder")
+    rims = inside(2, x=(150, 210), z=(-27, 27), kind="Cylinder")
+    rims += inside(2, x=(300, 360), z=(-21, 21), kind="Cylinder")
+    fillets = [f for f in inside(2, x=(0, 12), y=(-30, 30), z=(-75, 75)) if gmsh.model.getType(2, f) != "Plane"]
+    group(3, "arm", inside(3))
+    group(2, "bolt_holes", bolts)
+    group(2, "plate_back", inside(2, x=(-thick, -thick)))
+    group(2, "eye", pin)
+    group(2, "openings", rims)
+    group(2, "root_fillet", fillets)
+    far = 17.0 * scale
+    use_sizes(
+        [
+            size_near(fillets, 4.0 * scale, 2.0, far),
+            size_near(rims, 7.0 * scale, 0.0, far),
+            size_near(bolts + pin, 6.5 * scale, 0.0, far),
+            size_near(inside(2, x=(reach - eye[2], reach + eye[2]), kind="Cylinder"), 7.0 * scale, 0.0, far),
+        ]
+    )
+    mesh_tetra10()
+
+
 def plate_with_hole(scale: float) -> None:
     """Plate of 200 x 100 with a hole of 40 across: plane, quad8 and triangle6."""
     plate = occ.addRectangle(-100, -50, 0, 200, 100)
@@ -1077,6 +1131,7 @@ PARTS = {
     "enclosure.msh": Part(enclosure, 1.02, options={"Mesh.Binary": 1}),
     "gear_sector.mesh": Part(gear_sector, options={"Mesh.SaveElementTagType": 2}),
     "heat_sink.msh": Part(heat_sink, poorest=0.1, options={"Mesh.MshFileVersion": 2.2}),
+    "jib_arm.msh": Part(jib_arm, 1.14, options={"Mesh.Binary": 1}),
     "plate_with_hole.msh": Part(plate_with_hole),
     "sensor_mast.msh": Part(sensor_mast, options={"Mesh.Binary": 1}),
     "turbine_blade.vtu": Part(blade, 1.05, poorest=0.08),
