@@ -15,6 +15,7 @@ from designtwin.requirements import (
     CANNOT_TELL,
     FAIL,
     PASS,
+    SINGULAR,
     Outcome,
     Quantity,
     complete_to,
@@ -30,6 +31,45 @@ if TYPE_CHECKING:
 WIDTH = 110
 """Columns of the printed table."""
 _STYLES = {PASS: "bold green", FAIL: "bold red", CANNOT_TELL: "bold yellow"}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Round:
+    """What one mesh of several said, each finer than the one before.
+
+    Parameters
+    ----------
+    how : str
+        How its mesh came about: "as given", "uniform" or "local".
+    n_cells, n_dof : int
+        Cells of the mesh, and unknowns solved for.
+    rows : tuple of Outcome
+        One per requirement, judged on this mesh alone.
+    seconds : float
+        Wall time.
+    """
+
+    how: str
+    n_cells: int
+    n_dof: int
+    rows: tuple[Outcome, ...]
+    seconds: float = 0.0
+
+    def to_dict(self) -> PlainData:
+        """Plain data; numbers as in a verdict's rows."""
+        return {
+            "how": self.how,
+            "cells": self.n_cells,
+            "n_dof": self.n_dof,
+            "seconds": self.seconds,
+            "requirements": [
+                {
+                    key: data[key]
+                    for key in ("requirement", "value", "singular", "error", "low", "high", "status", "text")
+                }
+                for data in map(_row_data, self.rows)
+            ],
+        }
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -49,6 +89,8 @@ class Verdict:
         What the reader should know, a sentence each.
     seconds : float
         Wall time of the test.
+    rounds : tuple of Round
+        What each mesh said where the test refined; none otherwise.
     """
 
     rows: tuple[Outcome, ...]
@@ -57,6 +99,7 @@ class Verdict:
     name: str = ""
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
+    rounds: tuple[Round, ...] = ()
 
     @property
     def status(self) -> str:
@@ -121,6 +164,7 @@ class Verdict:
                 "name": self.name,
                 "status": self.status,
                 "requirements": [_row_data(row) for row in self.rows],
+                "rounds": [one.to_dict() for one in self.rounds],
                 "failure_zones": [zone.to_dict() for zone in self.failure_zones()],
                 "checks": self.checks,
                 "notes": list(self.notes),
@@ -162,7 +206,38 @@ class Verdict:
             style="bold",
         )
         lines = [Text(line) for line in self._lines()]
-        return Group(title, self._table(), *lines)
+        rounds = [Text("rounds of refinement", style="bold"), self._rounds_table()] if self.rounds else []
+        return Group(title, self._table(), *rounds, *lines)
+
+    def _rounds_table(self) -> RenderableType:
+        """One line a mesh, one pair of columns for each requirement that some mesh left open."""
+        from rich import box
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+        table.add_column("mesh", no_wrap=True)
+        table.add_column("cells", justify="right", no_wrap=True)
+        table.add_column("unknowns", justify="right", no_wrap=True)
+        told = self.rounds_told
+        for i in told:
+            table.add_column(str(self.rows[i].requirement), overflow="fold")
+        for one in self.rounds:
+            cells = [Text(one.how), Text(f"{one.n_cells:,}"), Text(f"{one.n_dof:,}")]
+            for i in told:
+                row = one.rows[i]
+                text = show_value(row.value, row.requirement.quantity.dimension)
+                cells.append(Text.assemble(f"{text}  ", (row.status, _STYLES[row.status])))
+            table.add_row(*cells)
+        return table
+
+    @property
+    def rounds_told(self) -> list[int]:
+        """Numbers of the requirements that some round left open; of all where none did."""
+        open_ = [
+            i for i in range(len(self.rows)) if any(one.rows[i].status == CANNOT_TELL for one in self.rounds)
+        ]
+        return open_ or list(range(len(self.rows)))
 
     def _table(self) -> RenderableType:
         from rich import box
@@ -227,7 +302,9 @@ class Verdict:
             lines += [f"time {of_case.get(name, '')}{steps}" for name, steps in checks["steps"].items()]
         lines += [f"{row.status}: {row.reason}" for row in self.rows if row.reason]
         lines += [
-            f"note: {row.requirement.quantity.label}: {row.value.note}" for row in self.rows if row.value.note
+            f"note: {row.requirement.quantity.label}: {row.value.note}"
+            for row in self.rows
+            if row.value.note and not row.value.singular  # its reason says it already
         ]
         return lines + [f"note: {note}" for note in self.notes]
 
@@ -276,13 +353,16 @@ def _row_data(row: Outcome) -> PlainData:
     requirement, value = row.requirement, row.value
     quantity = requirement.quantity
     place = value.place
+    # What has no bound has no number: the word stands in its place.
+    number: Any = SINGULAR if value.singular else value.value
     return {
         "requirement": str(requirement),
         "quantity": quantity.to_dict(),
         "dimension": quantity.dimension,
         "relation": requirement.relation,
         "limit": requirement.limit,
-        "value": value.value,
+        "value": number,
+        "singular": value.singular,
         "error": value.error,
         "low": value.low,
         "high": value.high,

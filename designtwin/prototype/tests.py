@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -134,15 +134,22 @@ class PrototypeTest:
             progress.step("solve")
             result = self._solve()
             progress.step("judge")
-            rows = tuple(requirement.judge(result) for requirement in self.requirements)
+            verdict = self.judged(result)
+        return replace(verdict, seconds=time.perf_counter() - start)
+
+    def judged(self, result: Any) -> Verdict:
+        """Judge every requirement on a result of this test's own analysis; nothing is solved."""
         return Verdict(
-            rows=rows,
+            rows=tuple(requirement.judge(result) for requirement in self.requirements),
             result=result,
             test=self.kind,
             name=self.name or self.model.name,
             notes=(*result.notes, *_doubts(result)),
-            seconds=time.perf_counter() - start,
         )
+
+    def _depends(self) -> Any:
+        """What of the requirements the analysis itself depends on, plain data; of most nothing."""
+        return None
 
 
 @dataclass(frozen=True, eq=False)

@@ -196,6 +196,9 @@ class VibrationTest(PrototypeTest):
         top, most = max(tops), max([_FEWEST, *(one.number for _, one in single)])
         return {"up_to": top} if top > 0.0 else {"count": most}
 
+    def _depends(self) -> Any:
+        return self._band(), self._fewest()
+
     def _fewest(self) -> int:
         """How many modes there must be at least."""
         single = [r.quantity for r in self.requirements if isinstance(r.quantity, FrequencyQuantity)]
@@ -353,14 +356,18 @@ class BucklingTest(PrototypeTest):
     def _cases(self) -> list[str]:
         return [name for name, case in self.model.cases.items() if case.is_static and name != self.dead]
 
-    def _solve(self) -> Any:
-        from designtwin.analysis.buckling import solve_buckling
-
+    def _depends(self) -> dict[str, Any]:
         asked = [r.quantity for r in self.requirements if isinstance(r.quantity, BucklingFactor)]
         stated = all(one.loads == "as stated" for one in asked)
         named = [one.case for one in asked if one.case is not None]
+        every = not asked or len(named) < len(asked)
+        return {
+            "which": "positive" if stated else "both", "case": None if every else list(dict.fromkeys(named)),
+        }  # fmt: skip
+
+    def _solve(self) -> Any:
+        from designtwin.analysis.buckling import solve_buckling
+
         return solve_buckling(
-            self.model, count=self.count, dead=self.dead, which="positive" if stated else "both",
-            case=list(dict.fromkeys(named)) if asked and len(named) == len(asked) else None,
-            solver=self.solver,
-        )  # fmt: skip
+            self.model, count=self.count, dead=self.dead, solver=self.solver, **self._depends()
+        )

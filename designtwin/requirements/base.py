@@ -291,7 +291,10 @@ class Requirement(Plain):
 
     def judge(self, result: Any) -> Outcome:
         """Decide on a result (errors as `Quantity.evaluate`)."""
-        value = self.evaluate(result)
+        return self.outcome(self.evaluate(result))
+
+    def outcome(self, value: Value) -> Outcome:
+        """Decide on a value with its interval."""
         status = self.status(value)
         return Outcome(
             requirement=self,
@@ -303,6 +306,8 @@ class Requirement(Plain):
         )
 
     def _reason(self, value: Value) -> str:
+        if value.singular:
+            return f"{self.quantity.label} is singular: {value.note}"
         if math.isnan(value.value):
             return f"{self.quantity.label} is not a number here"
         if math.isinf(value.value) and (not self.quantity.unbounded or math.isnan(value.low)):

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from designtwin.requirements.base import Requirement
 
 PASS, FAIL, CANNOT_TELL = "PASS", "FAIL", "CANNOT TELL"
+SINGULAR = "singular"
+"""What stands where a number would, for a value without bound."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +65,8 @@ class Value:
         What else a reader should know.
     low, high : float, optional
         The interval; ``value ± error`` unless given.
+    singular : bool
+        True where the exact answer of this model has no finite value; see `Value.without_bound`.
     """
 
     value: float
@@ -74,6 +78,7 @@ class Value:
     high: float = math.nan
     instant: float | None = None
     frequency: float | None = None
+    singular: bool = False
 
     def __post_init__(self) -> None:
         if math.isnan(self.error):
@@ -105,6 +110,22 @@ class Value:
             frequency=frequency,
         )
 
+    @classmethod
+    def without_bound(cls, found: Value, why: str) -> Value:
+        """A value that grows without bound as the mesh gets finer: no number, but its place and the reason.
+
+        Parameters
+        ----------
+        found : Value
+            What the last mesh gave; its place, case, instant and frequency stay.
+        why : str
+            Where and for what reason it has no bound, a sentence.
+        """
+        return cls(
+            value=math.nan, error=math.nan, place=found.place, case=found.case, note=why,
+            instant=found.instant, frequency=found.frequency, singular=True,
+        )  # fmt: skip
+
     @property
     def case_text(self) -> str:
         """The load case, and the instant or the frequency where it has one: "full power at 9 min"."""
@@ -122,8 +143,10 @@ def show_value(value: Value, dimension: str) -> str:
     """A value with its error in display units: "0.3961 ± 0.0042 mm", "2.39 +0.25 -0.73" where it is lopsided.
 
     The error has two digits and the value as many decimals; "± ?" where no error could be estimated. An
-    unbounded interval is told by the end that is certain.
+    unbounded interval is told by the end that is certain; what has no bound is the word "singular".
     """
+    if value.singular:
+        return SINGULAR
     symbol = units.symbol(dimension)
     unit = f" {symbol}" if symbol else ""
     number = float(units.from_si(value.value, dimension))
@@ -150,7 +173,9 @@ def show_value(value: Value, dimension: str) -> str:
 
 
 def show_margin(outcome: Outcome) -> str:
-    """A margin for a table: "+22 %" of the limit, or the difference with its unit."""
+    """A margin for a table: "+22 %" of the limit, or the difference with its unit; "-" without a number."""
+    if outcome.value.singular:
+        return "-"
     if not outcome.requirement.margin_is_relative:
         dimension = outcome.requirement.quantity.dimension
         dimension = "temperature_difference" if dimension == "temperature" else dimension

@@ -113,7 +113,7 @@ class ShapeErrors:
 
     @classmethod
     def of(cls, shape: StaticCase) -> ShapeErrors:
-        return cls(shape.energy_error, shape._tensor_error, shape.displacement_error)
+        return cls(shape.energy_error, shape.stress_tensor_error(), shape.displacement_error)
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)

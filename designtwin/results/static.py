@@ -224,6 +224,11 @@ class StaticCase(CaseResult):
         )
         return np.asarray(around * widening + 2.0 * self.energy_error**2 * level)
 
+    def stress_tensor_error(self) -> FloatArray:
+        """Half-width of the stress tensor at the rows of ``points``, float64[k], Pa: the Frobenius norm of what
+        it may be off by, which bounds its components and its principal stresses."""
+        return self._tensor_error
+
     def stress_error(self) -> FloatArray:
         """Half-width of the von Mises stress at the rows of ``points``, float64[k], Pa."""
         # A tensor off by d (Frobenius) is off by at most this in von Mises stress, sqrt(2) d in Tresca's.

@@ -789,7 +789,7 @@ def field_scene(
                 undeformed = join_segments(undeformed, Segments(rest, skin.line_conn))
             lines.insert(0, Line(undeformed, color="#8b98a5", width=1.3, opacity=0.75, lift=0.5))
             notes.append("gray lines: undeformed")
-    callouts = _callouts(shown, worst, xyz)
+    callouts = [Callout(xyz[row], text, kind) for row, text, kind in marks(shown)]
     levels = isotherm_levels(shown, scale, isotherms) if common is None else common.levels
     if len(levels):
         lines += draw.isolines(levels)
@@ -996,28 +996,27 @@ def _extremes(shown: Shown) -> list[tuple[Literal["max", "min"], int]]:
     return both if shown.dimension == "temperature" or abs(values[high]) >= abs(values[low]) else both[::-1]
 
 
-def _callouts(
-    shown: Shown, extremes: list[tuple[Literal["max", "min"], int]], xyz: FloatArray
-) -> list[Callout]:
+def marks(shown: Shown) -> list[tuple[int, str, Literal["max", "min"]]]:
+    """Rows whose value is worth a word, what to say there, and how it looks: the more important first."""
+    extremes = _extremes(shown)
     if is_shape(shown.case):
         # A mode has no values, but a place where it is strained most.
         row = int(np.nanargmax(np.abs(shown.values)))
-        return [] if shown.name == "shape" else [Callout(xyz[row], "largest", "max")]
-    out: list[Callout] = []
+        return [] if shown.name == "shape" else [(row, "largest", "max")]
+    out: list[tuple[int, str, Literal["max", "min"]]] = []
     judged = _judged_row(shown)
-    rows = [row for _, row in extremes]
-    if judged is not None and judged not in rows:
+    if judged is not None and judged not in [row for _, row in extremes]:
         assert shown.outcome is not None
         quantity = shown.outcome.requirement.quantity
-        out.append(Callout(xyz[judged], f"{quantity.label}\n{_value_text(shown, judged)}", "max"))
+        out.append((judged, f"{quantity.label}\n{_value_text(shown, judged)}", "max"))
     for kind, row in extremes:
         # The first is the one that matters, whichever end it is.
         text = _value_text(shown, row)
-        if any(callout.text.endswith(f" {text}") for callout in out):
+        if any(said.endswith(f" {text}") for _, said, _ in out):
             continue  # as good as the same everywhere
         # What is judged is a size where there is a sign.
         word = "largest" if shown.values[row] < 0.0 and not text.startswith("−") else kind
-        out.append(Callout(xyz[row], f"{word} {text}", "min" if out else "max"))
+        out.append((row, f"{word} {text}", "min" if out else "max"))
     return out
 
 

@@ -168,7 +168,7 @@ class Skin:
         points, normals, conn, facet = [], [], [], []
         carry: list[tuple[IntArray, FloatArray]] = []
         first = 0
-        smooth = self._smooth_normals(xyz)
+        smooth = self.smooth_normals(xyz)
         for facets, nodal in zip(self.sets, smooth, strict=True):
             table, pattern = _pattern(facets.element, level)
             x = np.einsum("qn,fna->fqa", table, xyz[facets.conn])
@@ -189,7 +189,7 @@ class Skin:
         )
         return joined, Sampler(carry)
 
-    def _smooth_normals(self, xyz: FloatArray) -> list[FloatArray]:
+    def smooth_normals(self, xyz: FloatArray) -> list[FloatArray]:
         """Normals [facets, nodes, 3] of each set, averaged over the facets that meet smoothly there.
 
         Which facets meet smoothly is a matter of the part as built, not of its deformed picture. Where a
