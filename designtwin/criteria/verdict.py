@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import platform
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from designtwin import units
+from designtwin.criteria.envelope import Envelope, envelope
 from designtwin.criteria.zones import FailureZone, failure_zones
 from designtwin.requirements import (
     CANNOT_TELL,
@@ -180,13 +182,23 @@ class Verdict:
 
     @cached_property
     def _zones(self) -> tuple[FailureZone, ...]:
-        return failure_zones([row.requirement for row in self.rows], self.result)
+        return failure_zones(self.rows, self.result)
 
     def plot(self, name: str | Quantity = "", **options: Any) -> Any:
         """Picture of a field (the worst by default) with limits and failure zones; see ``designtwin.viz``."""
         from designtwin import edge
 
         return edge.plot_verdict(self, name, **options)
+
+    def plot_zones(self, zones: Sequence[FailureZone] | None = None, **options: Any) -> Any:
+        """Picture of the failure zones: close-up, cut and whereabouts of each; see ``designtwin.viz``."""
+        from designtwin import edge
+
+        return edge.plot_zones(self, zones, **options)
+
+    def envelope(self, name: str | Quantity = "", *, cases: Sequence[str] | None = None) -> Envelope:
+        """The worst of a field (of what is worst off by default) over cases and time; see `envelope`."""
+        return envelope(self, name, cases=cases)
 
     def report(self, path: str | Path, **options: Any) -> Any:
         """Write a self-contained HTML page; see ``designtwin.report``."""
