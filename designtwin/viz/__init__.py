@@ -12,6 +12,7 @@ from designtwin.viz.picture import Picture
 from designtwin.viz.screen import graphics, has_screen
 from designtwin.viz.shapes import plot_modes
 from designtwin.viz.spectra import plot_campbell, plot_psd, plot_response, plot_shock_spectrum
+from designtwin.viz.web import web_view
 
 __all__ = [
     "Animation",
@@ -35,4 +36,5 @@ __all__ = [
     "plot_response",
     "plot_shock_spectrum",
     "plot_times",
+    "web_view",
 ]
