@@ -16,7 +16,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     "errors": (
         "DesignTwinError", "UnitError", "MeshError", "MeshReadError", "SelectionError", "MaterialError",
         "ModelError", "SingularSystemError", "MissingPropertyError", "ConvergenceError", "ResourceError",
-        "RequirementError", "StoreError", "StudyError", "PictureError",
+        "RequirementError", "StoreError", "StudyError", "FatigueError", "PictureError",
     ),
     "units": ("display_units",),
     "model.coordinates": ("Cartesian", "Cylindrical"),
@@ -79,6 +79,9 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "io": ("read_mesh", "write_mesh"),
     "io.logs": ("SensorLog", "read_log"),
+    "fatigue": (
+        "Cycles", "MeanStress", "Rainflow", "SNCurve", "fatigue_curve", "fatigue_curve_names", "rainflow",
+    ),
     "mesh": (
         "Group", "Lattice", "Mesh", "MeshReport", "Selection", "bore", "box", "cylinder", "everything",
         "exterior", "faces", "feature", "fillet", "group", "ids", "move", "near", "nearest", "offset",
