@@ -12,6 +12,7 @@ from designtwin.viz.picture import Picture
 from designtwin.viz.screen import graphics, has_screen
 from designtwin.viz.shapes import plot_modes
 from designtwin.viz.spectra import plot_campbell, plot_psd, plot_response, plot_shock_spectrum
+from designtwin.viz.zones import plot_zones
 from designtwin.viz.web import web_view
 
 __all__ = [
