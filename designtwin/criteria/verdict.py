@@ -30,6 +30,8 @@ from designtwin.typing import PlainData
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from designtwin.results.tables import Table
+
 WIDTH = 110
 """Columns of the printed table."""
 _STYLES = {PASS: "bold green", FAIL: "bold red", CANNOT_TELL: "bold yellow"}
@@ -143,6 +145,7 @@ class Verdict:
             "residual": max((abs(float(case.residual)) for case in solved), default=0.0),
             "imbalance": max((abs(float(case.imbalance)) for case in solved), default=0.0),
             "energy_error": max(energy, default=None),
+            "physics": result.physics,
             "cases": list(result.cases),
             "modes": _modes_data(result),
             "responses": {
@@ -153,6 +156,11 @@ class Verdict:
             "instants": max((len(frames_of(case)) for case in cases), default=0),
             "seconds": self.seconds,
         }
+
+    @cached_property
+    def tables(self) -> tuple[Table, ...]:
+        """What belongs below the verdict: natural modes, buckling factors; nothing of most tests."""
+        return tuple(self.result.tables)
 
     def to_dict(self) -> PlainData:
         """Plain data that `json.dumps` takes: SI numbers, texts of the table; inf and nan are words."""
@@ -293,7 +301,7 @@ class Verdict:
         source = Path(checks["mesh"]["source"]).name or "unnamed"
         balanced = (
             "heat put in and stored balance to"
-            if checks["steps"] and self.result.physics == "thermal"
+            if checks["steps"] and checks["physics"] == "thermal"
             else "loads and reactions balance to"
         )
         modes = checks["modes"]
