@@ -104,9 +104,10 @@ def landmark(mesh: Mesh, node: int) -> Landmark:
             label = surface.patches(_TANGENT, here)
             both = [groups.of(here[label[here] == one]) for one in np.unique(label[pairs[sharp]])]
             return Landmark(kind=kind + ("corner" if plane else "edge"), between=_two(both))
-    blend = _blend(surface, here, rises, size)
-    if blend is not None:
-        return Landmark(kind="fillet", own=groups.own(blend), between=groups.beside(blend))
+    for bend, kind in ((rises, "fillet"), (~rises, "rounded edge")):
+        blend = _blend(surface, here, bend, size)
+        if blend is not None:
+            return Landmark(kind=kind, own=groups.own(blend), between=groups.beside(blend))
     return Landmark(kind="edge" if plane else "face", between=_two([groups.of(here)]))
 
 
@@ -150,16 +151,16 @@ def _concave(surface: Surface) -> BoolArray:
     return np.asarray(np.einsum("ma,ma->m", surface.normals[b] - surface.normals[a], step) < 0.0)
 
 
-def _blend(surface: Surface, here: IntArray, rises: BoolArray, largest: float) -> IntArray | None:
-    """Rows of the concave face that a node is on, where it bends with a small radius; None elsewhere."""
+def _blend(surface: Surface, here: IntArray, pick: BoolArray, largest: float) -> IntArray | None:
+    """Rows of the blend that a node is on, where pairs bend one way with a small radius; None elsewhere."""
     pairs, turn = surface.pairs
     a, b = pairs.T
     bend = np.linalg.norm(surface.normals[b] - surface.normals[a], axis=1)
     step = np.linalg.norm(surface.centers[b] - surface.centers[a], axis=1)
-    hollow = rises & (turn < _EDGE) & (bend > _BENT) & (step < bend * largest)
-    if not (hollow & np.isin(pairs, here).any(axis=1)).any():
+    bent = pick & (turn < _EDGE) & (bend > _BENT) & (step < bend * largest)
+    if not (bent & np.isin(pairs, here).any(axis=1)).any():
         return None
-    times = np.bincount(pairs[hollow].ravel(), minlength=len(surface))
+    times = np.bincount(pairs[bent].ravel(), minlength=len(surface))
     rows = np.flatnonzero(times >= 2)  # the face beside a blend bends to it once
     if not np.isin(here, rows).any():
         rows = np.flatnonzero(times)

@@ -33,8 +33,8 @@ from designtwin.viz.fields import (
 from designtwin.viz.geometry import Segments, Skin, contour, section
 from designtwin.viz.page import Box, Page
 from designtwin.viz.picture import Picture, check_path, finish
-from designtwin.viz.scene import ALARM, BODY, FAINT, INK, Body, Callout, Line, Scale, Scene
-from designtwin.viz.view import NAMED, View, visible
+from designtwin.viz.scene import ALARM, BODY, INK, Body, Callout, Line, Scale, Scene
+from designtwin.viz.view import NAMED, visible
 
 Path_ = str | os.PathLike[str]
 
@@ -222,8 +222,7 @@ class _Row:
             focus=_cube(near.at, near.reach, self.skin.flat),
         )
         toward = self._toward(bodies)
-        page.panel(scene, box, toward, margins=_TIGHT)
-        self._caption(page, box, "close-up")
+        page.panel(scene, box, toward, margins=_TIGHT, caption="close-up")
 
     def _cut(self, page: Page, box: Box) -> None:
         near = self.near
@@ -245,8 +244,8 @@ class _Row:
             facing=normal,
             focus=_cube(near.at, _AROUND * near.reach, False),
         )
-        page.panel(scene, box, _tilted(normal), margins=_TIGHT)
-        self._caption(page, box, f"cut at {_plane_text(normal, near.at, self.mesh.size)}")
+        caption = f"cut at {_plane_text(normal, near.at, self.mesh.size)}"
+        page.panel(scene, box, _tilted(normal), margins=_TIGHT, caption=caption)
 
     def _context(self, page: Page, box: Box) -> None:
         triangles, _ = self.skin.triangles(self.xyz, self.skin.level())
@@ -272,10 +271,9 @@ class _Row:
             callouts=(Callout(self.near.at, f"zone {self.zone.number}", "zone"),),
             title="context",
             flat=self.skin.flat,
+            ring=(self.near.at, self.near.reach),
         )
-        view = page.panel(scene, box, self._toward(bodies, closely=False), margins=_ROOMY)
-        _circle(page, box, view, self.near)
-        self._caption(page, box, "in the part")
+        page.panel(scene, box, self._toward(bodies, closely=False), margins=_ROOMY, caption="in the part")
 
     # What they need
 
@@ -286,13 +284,6 @@ class _Row:
         at = np.linalg.norm(self.xyz[self.rows] - self.near.at, axis=1)
         row = int(self.rows[int(at.argmin())])
         return f"{_value_text(self.shown, row)}\n{zone.over_text}"
-
-    def _caption(self, page: Page, box: Box, text: str) -> None:
-        page.text(
-            box.left + 10 * page.unit / page.width, box.bottom + box.height - 8 * page.unit / page.height,
-            text, 17, va="top", color=FAINT,
-            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 2.0},
-        )  # fmt: skip
 
     def _outline(self, drawing: _Drawing) -> list[Line]:
         """The line around the zone, where the requirement passes its limit."""
@@ -315,21 +306,25 @@ class _Row:
         return [Line(line, color=ALARM, width=3.2, lift=1.5)] if len(line.conn) else []
 
     def _cut_normal(self) -> FloatArray:
-        """Across the zone's longest side along the surface; an axis of coordinates where one is close."""
-        inside = self.xyz[self.rows] - self.near.at
-        inside = inside[np.linalg.norm(inside, axis=1) <= 1.5 * self.near.reach]
+        """Normal of the plane that shows most: across the bend of the surface, else across a long zone.
+
+        An axis of coordinates where one is close.
+        """
         n = self.near.normal
-        spread = inside.T @ inside + 1e-9 * self.near.reach**2 * np.eye(3)
-        if n is not None:
-            across = np.eye(3) - np.outer(n, n)
-            spread = across @ spread @ across
-        size, direction = np.linalg.eigh(spread)
-        along = direction[:, 2]
-        if size[2] < 4.0 * size[1]:  # as long as wide: any plane through the normal does, so a familiar one
-            least = np.abs(n) if n is not None else np.zeros(3)
-            along = np.eye(3)[int(least.argmin())]
+        along = _bend(self.mesh, self.zone.place.node)
+        if n is not None and along is not None:
+            along = np.cross(n, along)
+        else:
+            inside = self.xyz[self.rows] - self.near.at
+            inside = inside[np.linalg.norm(inside, axis=1) <= 1.5 * self.near.reach]
+            across = np.eye(3) if n is None else np.eye(3) - np.outer(n, n)
+            spread = across @ (inside.T @ inside + 1e-9 * self.near.reach**2 * np.eye(3)) @ across
+            size, direction = np.linalg.eigh(spread)
+            along = direction[:, 2]
+            if size[2] < 4.0 * size[1]:  # any plane through the normal does, so a familiar one
+                along = np.eye(3)[0 if n is None else int(np.abs(n).argmin())]
         axis = int(np.abs(along).argmax())
-        if abs(along[axis]) > math.cos(math.radians(20.0)):
+        if abs(along[axis]) > math.cos(math.radians(35.0)):
             along = np.eye(3)[axis]
         return np.asarray(along / np.linalg.norm(along), np.float64)
 
@@ -345,7 +340,8 @@ class _Row:
         ]
         n = self.near.normal
         if closely and n is not None:
-            choices += [_tilted(n), n + 0.9 * choices[0], n + 0.9 * choices[1], n + 0.9 * choices[3]]
+            # In a bore one looks along it, past its rim.
+            choices += [_tilted(n), *(n + slant * choice for choice in choices[:4] for slant in (0.8, -0.8))]
         sample = self._sample()
         best, most = choices[0], -np.inf
         for rank, choice in enumerate(choices):
@@ -365,8 +361,22 @@ class _Row:
         points = self.xyz[outside]
         away = np.linalg.norm(points - self.near.at, axis=1)
         points = points[np.argsort(away)[: max(int((away < self.near.reach).sum()), 1)]]
-        pick: IntArray = np.linspace(0, len(points) - 1, min(len(points), 10)).astype(np.int64)
+        pick: IntArray = np.linspace(0, len(points) - 1, min(len(points), 5)).astype(np.int64)
         return np.concatenate([self.near.at[None], points[pick]])
+
+
+def _bend(mesh: Any, node: int | None) -> FloatArray | None:
+    """The direction in which normals turn most around a node; None where the surface is plane, or inside."""
+    if node is None or mesh.dimension != 3:
+        return None
+    surface = surface_of(mesh)
+    flag = np.zeros(mesh.n_points, bool)
+    flag[node] = True
+    a, b = surface.pairs[0][surface.touching(flag)[surface.pairs[0]].any(axis=1)].T
+    turned = surface.normals[b] - surface.normals[a]
+    if not len(turned) or np.linalg.norm(turned, axis=1).max() < math.radians(3.0):
+        return None
+    return np.asarray(np.linalg.eigh(turned.T @ turned)[1][:, 2])
 
 
 def _cube(at: FloatArray, reach: float, flat: bool) -> FloatArray:
@@ -380,9 +390,11 @@ def _cube(at: FloatArray, reach: float, flat: bool) -> FloatArray:
 
 def _tilted(normal: FloatArray) -> FloatArray:
     """A direction that sees a face with this normal, a little from above and aside."""
-    up = np.array([0.0, 0.0, 1.0]) if abs(normal[2]) < 0.9 else np.array([0.0, -1.0, 0.0])
-    side = np.cross(up, normal)
-    out = normal + 0.18 * up + 0.20 * side / max(float(np.linalg.norm(side)), 1e-9)
+    if abs(normal[2]) > 0.9:  # aside would turn the picture, whose upright is z
+        out = normal + np.array([0.0, -0.25, 0.0])
+    else:
+        side = np.cross([0.0, 0.0, 1.0], normal)
+        out = normal + np.array([0.0, 0.0, 0.18]) + 0.20 * side / np.linalg.norm(side)
     return np.asarray(out / np.linalg.norm(out))
 
 
@@ -393,19 +405,6 @@ def _frame(page: Page, box: Box) -> None:
         Rectangle(
             (box.left, box.bottom), box.width, box.height, facecolor="none", edgecolor="#cfd5db",
             linewidth=page.points(2), transform=page.figure.transFigure,
-        )
-    )  # fmt: skip
-
-
-def _circle(page: Page, box: Box, view: View, near: _Near) -> None:
-    """What the close-up shows, in the picture of the whole."""
-    from matplotlib.patches import Circle
-
-    x, y, _ = view.project(near.at[None])[0]
-    page.overlay(box).add_patch(
-        Circle(
-            (float(x), float(y)), max(near.reach / view.pixel, 12 * page.unit), facecolor="none",
-            edgecolor=ALARM, linewidth=page.points(2.4),
         )
     )  # fmt: skip
 
