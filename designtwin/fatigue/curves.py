@@ -35,10 +35,10 @@ _STRESSES = {
 }
 _REMEDY = {
     "base metal": "use a curve of the base metal where the surface is plain, and a FAT class at welds",
-    "nominal": "read a nominal stress, extrapolate to the hot spot and take a hot-spot class, or round the toes with "
-    "1 mm and take the effective notch class ('FAT 225 effective notch' for steel)",
-    "hot-spot": "extrapolate the stress to the weld toe (dtw.hot_spot_stress), or round the toes with 1 mm and take "
-    "the effective notch class ('FAT 225 effective notch' for steel)",
+    "nominal": "read a nominal stress, or extrapolate to the hot spot and take a hot-spot class, or round "
+    "the toes with 1 mm and take the effective notch class ('FAT 225 effective notch' for steel)",
+    "hot-spot": "extrapolate the stress to the weld toe (dtw.hot_spot_stress), or round the toes with 1 mm "
+    "and take the effective notch class ('FAT 225 effective notch' for steel)",
     "effective notch": "round weld toes and roots with 1 mm in the model and say that its stress is of kind "
     "'effective notch'; where the surface is no weld, take a curve of the base metal",
 }
@@ -82,8 +82,8 @@ class SNCurve(Plain):
     name, source, grade : str, optional
         Where it comes from; grade "standard", "rule" or "typical".
 
-    Source: IIW-2259-15 (Hobbacher, Recommendations for Fatigue Design of Welded Joints, 2016), sec. 3; FKM Guideline,
-    6th ed. (2012), sec. 2.4; Haibach, Betriebsfestigkeit, 3rd ed. (2006), sec. 2.
+    Source: IIW-2259-15 (Hobbacher, Recommendations for Fatigue Design of Welded Joints, 2016), sec. 3; FKM
+    Guideline, 6th ed. (2012), sec. 2.4; Haibach, Betriebsfestigkeit, 3rd ed. (2006), sec. 2.
     """
 
     amplitude: Any
@@ -139,7 +139,8 @@ class SNCurve(Plain):
             raise FatigueError(f"knees of {self.name} are {self.knee}; they must grow")
         if len(self.slope) not in (max(1, len(self.knee)), len(self.knee) + 1):
             raise FatigueError(
-                f"{self.name} has {len(self.slope)} slopes and {len(self.knee)} knees; one slope for each knee (what "
+                f"{self.name} has {len(self.slope)} slopes and {len(self.knee)} knees; one slope for each "
+                "knee (what "
                 "follows the last is said by miner), or one more"
             )
         if any(not math.isfinite(k) for k in self.slope[:-1]) or not math.isfinite(self.slope[0]):
@@ -151,20 +152,22 @@ class SNCurve(Plain):
             )
         if self.kind not in KINDS:
             raise FatigueError(
-                f"kind of {self.name} is {self.kind!r}{did_you_mean(self.kind, KINDS)}; it is one of {', '.join(KINDS)}"
+                f"kind of {self.name} is {self.kind!r}{did_you_mean(self.kind, KINDS)}; it is one of "
+                f"{', '.join(KINDS)}"
             )
         if not 0.0 < self.survival < 1.0:
             raise FatigueError(f"survival of {self.name} is {self.survival:g}; it lies between 0 and 1")
         if self.scatter is not None and not 0.0 <= self.scatter < 2.0:
             raise FatigueError(
-                f"scatter of {self.name} is {self.scatter:g}; it is the standard deviation of log10 N, such as 0.2"
+                f"scatter of {self.name} is {self.scatter:g}; it is the standard deviation of log10 N, such "
+                "as 0.2"
             )
         if self.ratio is not None and not self.ratio < 1.0:
             raise FatigueError(f"ratio of {self.name} is {self.ratio:g}; a load ratio R lies below 1")
 
     @classmethod
     def of_range(cls, range: Any, **options: Any) -> Self:
-        """A curve stated by its stress range, as FAT classes are: ``SNCurve.of_range("71 MPa", cycles=2e6, slope=3)``."""
+        """A curve stated by its range, as FAT classes are: ``of_range("71 MPa", cycles=2e6, slope=3)``."""
         return cls(amplitude=0.5 * float(to_si(range, "stress", name="range")), **options)
 
     @classmethod
@@ -188,7 +191,7 @@ class SNCurve(Plain):
 
     @cached_property
     def segments(self) -> tuple[tuple[float, float, float, float], ...]:
-        """From high to low amplitudes: lowest amplitude (Pa), slope, and a point (Pa, cycles) of each line."""
+        """From high to low: lowest amplitude (Pa), slope, and a point (Pa, cycles) of each line."""
         slopes = list(self.slope)
         if len(slopes) == len(self.knee):
             last = slopes[-1]
@@ -260,8 +263,8 @@ class SNCurve(Plain):
         Raises
         ------
         FatigueError
-            If a parameter is missing, the curve does not depend on mean stress, or its load ratio is not -1 and the
-            correction has no single factor for it.
+            If a parameter is missing, the curve does not depend on mean stress, or its load ratio is not -1
+            and the correction has no single factor for it.
         """
         known = self.ultimate if self.ultimate is not None else ultimate
         if mean_stress is None:
@@ -271,14 +274,16 @@ class SNCurve(Plain):
         elif str(mean_stress).casefold() in ("goodman", "gerber"):
             if known is None:
                 raise FatigueError(
-                    f"{mean_stress} needs the ultimate strength, which neither {self.name} nor the material states; "
+                    f"{mean_stress} needs the ultimate strength, which neither {self.name} nor the material "
+                    "states; "
                     f"write MeanStress(method={mean_stress!r}, ultimate='510 MPa')"
                 )
             found = MeanStress(method=mean_stress, ultimate=known)
         elif str(mean_stress).casefold() == "fkm":
             if known is None or self.family is None:
                 raise FatigueError(
-                    f"FKM needs the sensitivity, and {self.name} lacks what it follows from (family and ultimate); "
+                    f"FKM needs the sensitivity, and {self.name} lacks what it follows from (family and "
+                    "ultimate); "
                     "write MeanStress(method='FKM', sensitivity=0.15)"
                 )
             found = MeanStress(method="FKM", sensitivity=mean_stress_sensitivity(_iron(self.family), known))
@@ -288,12 +293,14 @@ class SNCurve(Plain):
             return found
         if self.ratio is None:
             raise FatigueError(
-                f"{self.name} does not depend on mean stress (a weld holds its residual stress); {found.method} would "
+                f"{self.name} does not depend on mean stress (a weld holds its residual stress); "
+                f"{found.method} would "
                 "count it a second time: leave mean_stress out"
             )
         if self.ratio != -1.0 and not found.is_proportional:
             raise FatigueError(
-                f"{self.name} is stated at R = {self.ratio:g}, and {found.method} starts from R = -1; state the curve "
+                f"{self.name} is stated at R = {self.ratio:g}, and {found.method} starts from R = -1; state "
+                "the curve "
                 "at R = -1, or use SWT, Walker or FKM"
             )
         return found
@@ -378,7 +385,8 @@ class SNCurve(Plain):
             raise FatigueError(f"survival is {survival:g}; it lies between 0 and 1")
         if self.scatter is None:
             raise FatigueError(
-                f"{self.name} states no scatter, which another probability of survival needs; state scatter=, the "
+                f"{self.name} states no scatter, which another probability of survival needs; state "
+                "scatter=, the "
                 "standard deviation of log10 N"
             )
         normal = NormalDist()
@@ -387,8 +395,8 @@ class SNCurve(Plain):
     def at_survival(self, survival: float) -> Self:
         """The curve at another probability of survival.
 
-        Lives before the first knee change by `life_factor`. The strength changes by one factor everywhere, knees stay
-        at their cycles: an endurance limit scatters as the strength before it does.
+        Lives before the first knee change by `life_factor`. The strength changes by one factor everywhere,
+        knees stay at their cycles: an endurance limit scatters as the strength before it does.
 
         Raises
         ------
@@ -471,7 +479,8 @@ class SNCurve(Plain):
         wanted = KINDS[self.kind]
         if kind != wanted:
             raise FatigueError(
-                f"{self.name} is a curve for {wanted} stress ({_STRESSES[wanted]}); the stress at hand is {kind} stress "
+                f"{self.name} is a curve for {wanted} stress ({_STRESSES[wanted]}); the stress at hand is "
+                f"{kind} stress "
                 f"({_STRESSES[kind]}): {_REMEDY[self.kind]}"
             )
 
@@ -513,8 +522,8 @@ def base_metal_curve(family: str, ultimate: Any, **options: Any) -> SNCurve:
     Returns
     -------
     SNCurve
-        Fully reversed, at 97.5 % survival. Steel and iron: slope 5 to a knee at 1e6 cycles. Aluminum and stainless
-        (austenitic) steel: slope 5 to 1e6, 15 to 1e8.
+        Fully reversed, at 97.5 % survival. Steel and iron: slope 5 to a knee at 1e6 cycles. Aluminum and
+        stainless (austenitic) steel: slope 5 to 1e6, 15 to 1e8.
 
     Raises
     ------
@@ -592,8 +601,8 @@ def fatigue_curve(name: str, /, **overrides: Any) -> SNCurve:
     Parameters
     ----------
     name : str
-        "S355 base metal", "FAT 71 nominal", "FAT 100 hot-spot", "FAT 225 effective notch", "EC3 80"; blanks, dashes
-        and case do not matter.
+        "S355 base metal", "FAT 71 nominal", "FAT 100 hot-spot", "FAT 225 effective notch", "EC3 80"; blanks,
+        dashes and case do not matter.
     **overrides
         Fields of `SNCurve` to state otherwise: ``fatigue_curve("S355 base metal", scatter=0.2)``.
 

@@ -100,7 +100,7 @@ class Cycles(Plain):
         return type(self)(range=abs(factor) * self.range, mean=factor * self.mean, count=self.count)
 
     def by_range(self) -> dict[float, float]:
-        """How many cycles there are of each range that occurs, from small to large: the table of ASTM E1049."""
+        """How many cycles there are of each range that occurs, from small to large."""
         ranges, at = np.unique(self.range, return_inverse=True)
         return dict(zip(ranges.tolist(), np.bincount(at, weights=self.count, minlength=len(ranges)).tolist()))
 
@@ -150,7 +150,7 @@ class Cycles(Plain):
         return counts, edges, means
 
     def binned(self, bins: int | FloatArray = 64, mean_bins: int | FloatArray = 64) -> Self:
-        """The same cycles gathered in classes, each at its upper range and middle mean: no less damage at that mean."""
+        """The same cycles in classes, each at the upper range and the middle mean of its class."""
         counts, edges, means = self.matrix(bins, mean_bins)
         i, j = np.nonzero(counts)
         return type(self)(range=edges[i + 1], mean=0.5 * (means[j] + means[j + 1]), count=counts[i, j])
@@ -177,7 +177,8 @@ def _edges(bins: int | FloatArray, low: float, high: float, values: FloatArray, 
     outside = int(np.count_nonzero((values < edges[0]) | (values > edges[-1])))
     if outside:
         raise FatigueError(
-            f"{outside} of {len(values)} cycles have a {name} outside of the classes ({edges[0]:g} to {edges[-1]:g}; "
+            f"{outside} of {len(values)} cycles have a {name} outside of the classes ({edges[0]:g} to "
+            f"{edges[-1]:g}; "
             f"cycles: {values.min():g} to {values.max():g}); widen the edges"
         )
     return edges
@@ -187,8 +188,8 @@ class Rainflow(Plain):
     """Counts cycles of a history that comes in pieces; how it is cut makes no difference.
 
     `push` takes the next samples and returns the cycles they closed. What is still open waits: `residue` has
-    its turning points, `cycles` counts it in. The object changes; `to_dict` saves what it knows and `from_dict`
-    goes on from there.
+    its turning points, `cycles` counts it in. The object changes; `to_dict` saves what it knows and
+    `from_dict` goes on from there.
 
     Parameters
     ----------
@@ -196,8 +197,8 @@ class Rainflow(Plain):
         Whether `cycles` is to be asked for. False holds what is open alone, for histories without end: their
         damage is added up from what `push` returns.
 
-    Source: four-point rule of Amzallag et al., Int. J. Fatigue 16 (1994) 287. Counts are those of ASTM E1049-85
-    (2017), 5.4.4, when the residue counts half.
+    Source: four-point rule of Amzallag et al., Int. J. Fatigue 16 (1994) 287. Counts are those of ASTM
+    E1049-85 (2017), 5.4.4, when the residue counts half.
     """
 
     def __init__(self, *, keep: bool = True) -> None:
@@ -349,7 +350,8 @@ def series(samples: Any, *, first: int = 0) -> FloatArray:
     bad = np.flatnonzero(~np.isfinite(values))
     if len(bad):
         raise FatigueError(
-            f"{len(bad)} of {len(values)} samples are no finite number, the first is sample {first + int(bad[0])} "
+            f"{len(bad)} of {len(values)} samples are no finite number, the first is sample "
+            f"{first + int(bad[0])} "
             f"({values[bad[0]]}); clean the history before it is counted"
         )
     return values

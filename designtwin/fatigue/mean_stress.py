@@ -33,8 +33,8 @@ class MeanStress(Plain):
     method : str
         "Goodman" s_a / (1 - s_m / R_m) and "Gerber" s_a / (1 - (s_m / R_m)^2): compression is not credited;
         "Morrow" s_a / (1 - s_m / s_f), in compression too; "SWT" sqrt(s_max s_a) and "Walker"
-        s_max^(1-g) s_a^g: none where the cycle stays in compression; "FKM": sensitivity M for R <= 0, M / 3 for
-        0 < R < 0.5, level beyond and under pure compression; "none".
+        s_max^(1-g) s_a^g: none where the cycle stays in compression; "FKM": sensitivity M for R <= 0, M / 3
+        for 0 < R < 0.5, level beyond and under pure compression; "none".
     ultimate : "510 MPa"
         Of Goodman and Gerber.
     fracture_strength : "900 MPa"
@@ -44,8 +44,8 @@ class MeanStress(Plain):
     sensitivity : float
         M of FKM; `mean_stress_sensitivity` estimates it.
 
-    Source: Dowling, Mechanical Behavior of Materials, 4th ed. (2013), sec. 9.7; FKM Guideline, 6th ed. (2012),
-    sec. 2.4.2.
+    Source: Dowling, Mechanical Behavior of Materials, 4th ed. (2013), sec. 9.7; FKM Guideline, 6th ed.
+    (2012), sec. 2.4.2.
     """
 
     method: str = "none"
@@ -59,7 +59,8 @@ class MeanStress(Plain):
         method = names.get(str(self.method).casefold())
         if method is None:
             raise FatigueError(
-                f"mean stress correction {self.method!r} is unknown{did_you_mean(str(self.method), METHODS)}; "
+                f"mean stress correction {self.method!r} is "
+                f"unknown{did_you_mean(str(self.method), METHODS)}; "
                 f"known are {', '.join(METHODS)}"
             )
         object.__setattr__(self, "method", method)
@@ -135,7 +136,8 @@ def mean_stress_sensitivity(family: str, ultimate: Any) -> float:
     Parameters
     ----------
     family : str
-        "steel", "cast steel", "ductile iron", "malleable iron", "gray iron", "wrought aluminum", "cast aluminum".
+        "steel", "cast steel", "ductile iron", "malleable iron", "gray iron", "wrought aluminum", "cast
+        aluminum".
     ultimate : "510 MPa"
 
     Raises

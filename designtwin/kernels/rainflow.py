@@ -12,9 +12,9 @@ def count(samples: FloatArray, stack: FloatArray, size: int, out: FloatArray) ->
     """Go on counting: closed cycles go out, turning points that wait stay on the stack.
 
     The last point of the stack is the last sample so far. It moves while the signal goes on in its direction,
-    so that nothing is asked about what comes next, and where a history is cut makes no difference. The two inner
-    of the last four points make a cycle as soon as their range is within both of its neighbors: the last range
-    only grows until the signal turns, so what was within it stays within it.
+    so that nothing is asked about what comes next, and where a history is cut makes no difference. The two
+    inner of the last four points make a cycle as soon as their range is within both of its neighbors: the
+    last range only grows until the signal turns, so what was within it stays within it.
 
     Parameters
     ----------
@@ -89,3 +89,25 @@ def count(samples: FloatArray, stack: FloatArray, size: int, out: FloatArray) ->
             size -= 2
     stack[size - 1] = top
     return size, closed
+
+
+@njit(cache=True, nogil=True)
+def turning_points(samples: FloatArray, out: FloatArray) -> int:
+    """First and last sample and all peaks and valleys between, plateaus once.
+
+    `samples` float64[n]; `out` float64[n] is overwritten at its beginning. How many there are is returned.
+    """
+    if samples.size == 0:
+        return 0
+    out[0] = samples[0]
+    size = 1
+    for at in range(1, samples.size):
+        x = samples[at]
+        if x == out[size - 1]:
+            continue
+        if size >= 2 and (x > out[size - 1]) == (out[size - 1] > out[size - 2]):
+            out[size - 1] = x
+        else:
+            out[size] = x
+            size += 1
+    return size
