@@ -31,12 +31,13 @@ from designtwin.viz.fields import (
     standing_for,
 )
 from designtwin.viz.geometry import Skin, Triangles, tubes
-from designtwin.viz.scene import Body, Scale, Scene
+from designtwin.viz.scene import Body, Scale, Scene, color_table
 from designtwin.viz.view import look_at
 
 MOST_POINTS = 40_000
 """Points on a page; the outside of larger meshes is thinned out."""
 _MOST_MODES = 6
+_STEPS = 32  # colors of a scale
 _SIDES = 10  # of a bar's cylinder
 
 
@@ -78,6 +79,12 @@ class WebField:
     factor: float
     swings: bool
     marks: tuple[tuple[int, str], ...]
+
+    @property
+    def colors(self) -> tuple[str, ...]:
+        """The scale's colors from low to high, "#rrggbb"."""
+        table = np.rint(255 * color_table(self.scale.colors, _STEPS)).astype(int)
+        return tuple(f"#{r:02x}{g:02x}{b:02x}" for r, g, b in table.tolist())
 
 
 @dataclass(frozen=True, eq=False)
