@@ -27,7 +27,7 @@ ROWS = (
     "twin",
     "viz report",
     "demo warm",
-    "cli",
+    "cli pytest_plugin",
     "__main__",
 )
 RANK = {room: row for row, rooms in enumerate(ROWS) for room in rooms.split()}

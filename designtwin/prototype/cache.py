@@ -41,7 +41,7 @@ FOLDER = "DESIGNTWIN_CACHE"
 """The variable of the environment that names the folder; "off" switches the cache off."""
 MAX_BYTES = 2_000_000_000
 """What a cache keeps at most unless told otherwise."""
-_OUTSIDE = ("viz", "report", "study", "cli", "demo", "warm", "edge", "pytest_plugin")
+_OUTSIDE = ("viz", "report", "study", "cli", "demo", "warm", "edge", "pytest_plugin", "__main__")
 """Rooms that no number of a verdict depends on."""
 _NUMBERS = ("numpy", "scipy", "numba", "pypardiso")
 _NOT_CONTENT = ("model", "requirements", "name", "store")
