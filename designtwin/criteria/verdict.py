@@ -166,7 +166,7 @@ class Verdict:
         """Plain data that `json.dumps` takes: SI numbers, texts of the table; inf and nan are words."""
         from designtwin import __version__
 
-        data: PlainData = _jsonable(
+        data: PlainData = jsonable(
             {
                 "designtwin": __version__,
                 "python": platform.python_version(),
@@ -408,14 +408,14 @@ def _row_data(row: Outcome) -> PlainData:
     }
 
 
-def _jsonable(data: Any) -> Any:
+def jsonable(data: Any) -> Any:
     """The same with infinities and nan as words, which JSON has no numbers for."""
     if isinstance(data, dict):
-        return {str(key): _jsonable(value) for key, value in data.items()}
+        return {str(key): jsonable(value) for key, value in data.items()}
     if isinstance(data, list | tuple):
-        return [_jsonable(item) for item in data]
+        return [jsonable(item) for item in data]
     if isinstance(data, float) and not math.isfinite(data):
         return "nan" if math.isnan(data) else "inf" if data > 0 else "-inf"
     if hasattr(data, "item"):
-        return _jsonable(data.item())
+        return jsonable(data.item())
     return data
