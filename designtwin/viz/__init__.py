@@ -5,6 +5,7 @@
 
 from designtwin.viz.animation import Animation, animate
 from designtwin.viz.course import plot_heat_balance, plot_times
+from designtwin.viz.envelopes import plot_envelope
 from designtwin.viz.fields import colors_a_part, compare, default_name, field_name, plot_field
 from designtwin.viz.history import plot_history
 from designtwin.viz.models import plot_check, plot_mesh, plot_model
@@ -27,6 +28,7 @@ __all__ = [
     "has_screen",
     "plot_campbell",
     "plot_check",
+    "plot_envelope",
     "plot_field",
     "plot_heat_balance",
     "plot_history",

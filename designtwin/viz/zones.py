@@ -160,7 +160,7 @@ class _Row:
         inside = self.xyz[self.rows] if len(self.rows) else at[None]
         away = np.linalg.norm(inside - at, axis=1)
         # A zone may run through the whole part; its close-up is about the peak.
-        reach = _CLOSE * min(float(away.max()), 0.16 * self.mesh.size)
+        reach = _CLOSE * min(float(away.max()), 0.11 * self.mesh.size)
         reach = max(reach, _SMALLEST * self.mesh.size)
         surface = surface_of(self.mesh)
         flag = np.zeros(self.mesh.n_points, bool)
