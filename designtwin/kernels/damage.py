@@ -193,10 +193,35 @@ def turns(stress: FloatArray, n: int, last: float, rises: bool, out: FloatArray)
 
 
 @njit(cache=True, nogil=True)
-def close_cycles(stack: FloatArray, depth: int, table: FloatArray) -> tuple[int, float]:
+def power(x: float, k: float) -> float:
+    """x^k for x > 0; whole exponents, which most slopes are, by products: far faster than a logarithm."""
+    if k != math.floor(k) or not 0.0 < k <= 64.0:
+        return math.exp(k * math.log(x))
+    n, out = int(k), 1.0
+    while n:
+        if n & 1:
+            out *= x
+        x *= x
+        n >>= 1
+    return out
+
+
+@njit(cache=True, nogil=True)
+def lines_of(table: FloatArray) -> FloatArray:
+    """Segments of a curve as float64[n, 3]: lowest amplitude, slope k, and u with 1/N = (u amplitude)^k."""
+    out = np.empty((int(table[2]), 3))
+    for i in range(len(out)):
+        out[i, 0], out[i, 1] = table[3 + 3 * i], table[4 + 3 * i]
+        out[i, 2] = math.exp(-table[5 + 3 * i] / table[4 + 3 * i])
+    return out
+
+
+@njit(cache=True, nogil=True)
+def close_cycles(stack: FloatArray, depth: int, table: FloatArray, lines: FloatArray) -> tuple[int, float]:
     """Take closed cycles off the top of a residue: its depth after, and their damage.
 
-    A range that both its neighbors reach over is a cycle.
+    A range that both its neighbors reach over is a cycle; its damage is that of `cycle_damage`, `lines` as
+    `lines_of` gives them.
 
     Source: Amzallag, Gerey, Robert and Bahuaud, Int. J. Fatigue 16 (1994) 287-293.
     """
@@ -204,16 +229,21 @@ def close_cycles(stack: FloatArray, depth: int, table: FloatArray) -> tuple[int,
     while depth >= 4:
         a, b, c, d = stack[depth - 4], stack[depth - 3], stack[depth - 2], stack[depth - 1]
         inner = abs(c - b)
-        if inner > abs(d - c) or inner > abs(b - a):
+        if inner > min(abs(d - c), abs(b - a)):
             break
-        damage += cycle_damage(0.5 * inner, 0.5 * (b + c), table)
+        amplitude = equivalent_amplitude(0.5 * inner, 0.5 * (b + c), table)
+        for i in range(len(lines)):
+            if amplitude >= lines[i, 0]:
+                if amplitude > 0.0:
+                    damage += power(lines[i, 2] * amplitude, lines[i, 1])
+                break
         stack[depth - 3] = d
         depth -= 2
     return depth, damage
 
 
 @njit(cache=True, nogil=True)
-def close_residue(stack: FloatArray, depth: int, table: FloatArray) -> float:
+def close_residue(stack: FloatArray, depth: int, table: FloatArray, lines: FloatArray) -> float:
     """Damage of the cycles that a residue closes when its history comes again.
 
     Source: ASTM E1049-85 (2017), sec. 5.4.5, of histories that repeat.
@@ -230,7 +260,7 @@ def close_residue(stack: FloatArray, depth: int, table: FloatArray) -> float:
         if depth > 1 and step * (stack[depth - 1] - stack[depth - 2]) > 0.0:
             depth -= 1
         stack[depth] = point
-        depth, closed = close_cycles(stack, depth + 1, table)
+        depth, closed = close_cycles(stack, depth + 1, table, lines)
         damage += closed
     return damage
 
@@ -264,6 +294,7 @@ def damage_of_histories(
     stack = np.empty(256)
     for node in range(start, stop):
         root, sign, table = roots[node], signs[node], tables[table_of[node]]
+        lines = lines_of(table)
         depth, total, last, rises = 0, 0.0, 0.0, True
         low, high = math.inf, -math.inf
         for first in range(0, n_samples, STRETCH):
@@ -284,12 +315,12 @@ def damage_of_histories(
             for k in range(found):
                 low, high = min(low, points[k]), max(high, points[k])
                 stack[depth] = points[k]
-                depth, closed = close_cycles(stack, depth + 1, table)
+                depth, closed = close_cycles(stack, depth + 1, table, lines)
                 total += closed
         if last != stack[depth - 1]:
             low, high = min(low, last), max(high, last)
             stack[depth] = last
-            depth, closed = close_cycles(stack, depth + 1, table)
+            depth, closed = close_cycles(stack, depth + 1, table, lines)
             total += closed
-        damage[node] = total + close_residue(stack, depth, table)
+        damage[node] = total + close_residue(stack, depth, table, lines)
         least[node], most[node] = low, high
