@@ -78,6 +78,7 @@ _DIMENSIONS = {
     "force_density": _Dimension("N**2*s", "a spectral density of force", "4 N**2/Hz", "F^2/Hz"),
     "stress_density": _Dimension("Pa**2*s", "a spectral density of stress", "9 MPa**2/Hz", "P^2/Hz"),
     "factor_density": _Dimension("s", "a spectral density of a factor", "0.1 1/Hz", "1/Hz"),
+    "stress_intensity": _Dimension("Pa*m**0.5", "a stress intensity", "60 MPa*sqrt(m)", "MPa√m"),
     "energy": _Dimension("J", "an energy", "3 J", "J"),
     "energy_density": _Dimension("J/m**3", "an energy density", "2 MJ/m3", "MJ/m^3"),
     "power": _Dimension("W", "a power", "12 W", "W"),
@@ -117,7 +118,8 @@ _COMMON = ("N", "kN", "MN", "lbf", "kgf", "m", "mm", "cm", "um", "µm", "in", "f
 
 _NUMBER = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(.*)", re.DOTALL)
 _UNIT_TEXT = re.compile(r"[\w\s*/^().%°·⋅²³⁴⁻¹+\N{MINUS SIGN}-]{0,80}")
-_BAD_POWER = re.compile(r"\*\*(?!\s*-?\d(?![\d.]|\s*\*\*))")  # 9**9**9 would keep pint busy for years
+_ROOT = re.compile(r"√(\w+)|sqrt\((\w+)\)")
+_BAD_POWER = re.compile(r"\*\*(?!\s*-?\d(?:\.5)?(?![\d.]|\s*\*\*))")  # 9**9**9 would keep pint busy for years
 _G_SQUARED = re.compile(r"g\s*(?:\*\*|\^)?\s*[2²]\s*/\s*Hz")  # of standard gravity, where pint reads grams
 _POWER = re.compile(r"(?<![\w.])([A-Za-zµμΩ]+)([234])(?![\w.])")
 
@@ -230,6 +232,7 @@ def _by_pint(text: str) -> _Unit:
     import pint
 
     ours = registry()
+    text = _ROOT.sub(r" \1\2**0.5", text)
     plain = _POWER.sub(r"\1**\2", text).replace("·", "*").replace("⋅", "*").replace("\N{MINUS SIGN}", "-")
     plain = plain.replace("^", "**")
     if not _UNIT_TEXT.fullmatch(text) or _BAD_POWER.search(plain):
@@ -480,7 +483,7 @@ _POWERS = {1: "", 2: "²", 3: "³", 4: "⁴"}
 # so that printing in the usual units does not load pint
 _FAMILIAR = {"mm": 1e-3, "m": 1.0, "cm": 1e-2, "µm": 1e-6, "N": 1.0, "kN": 1e3, "MPa": 1e6, "K": 1.0,
              "s": 1.0, "kg": 1.0, "J": 1.0, "MJ": 1e6, "W": 1.0, "rad": 1.0,
-             "g": STANDARD_GRAVITY, "Hz": 1.0,  # of grams no table speaks
+             "MPa√m": 1e6, "g": STANDARD_GRAVITY, "Hz": 1.0,  # of grams no table speaks
              "deg": math.pi / 180.0, "%": 1e-2, "rpm": math.pi / 30.0, "µε": 1e-6}  # fmt: skip
 
 
