@@ -66,7 +66,8 @@ class Loops(Plain):
     def __repr__(self) -> str:
         if not len(self):
             return "Loops(none)"
-        return f"Loops({self.count.sum():g}, strain ranges up to {show(float(self.strain_range.max()), 'strain')})"
+        largest = show(float(self.strain_range.max()), "strain")
+        return f"Loops({self.count.sum():g}, strain ranges up to {largest})"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -189,21 +190,19 @@ class StrainLife(Plain):
             if steel
             else (1.67, -0.095, 0.35, -0.69, 1.61, 0.11)
         )
-        return cls(
-            **{
-                "youngs_modulus": modulus,
-                "strength": law[0] * strength,
-                "strength_exponent": law[1],
-                "ductility": law[2],
-                "ductility_exponent": law[3],
-                "cyclic_strength": law[4] * strength,
-                "cyclic_hardening": law[5],
-                "name": f"{family}, R_m {show(strength, 'stress')}, by the uniform material law",
-                "source": "Bäumel and Seeger (1990), Uniform Material Law",
-                "grade": "rule",
-            }
-            | options
-        )
+        stated: dict[str, Any] = {
+            "youngs_modulus": modulus,
+            "strength": law[0] * strength,
+            "strength_exponent": law[1],
+            "ductility": law[2],
+            "ductility_exponent": law[3],
+            "cyclic_strength": law[4] * strength,
+            "cyclic_hardening": law[5],
+            "name": f"{family}, R_m {show(strength, 'stress')}, by the uniform material law",
+            "source": "Bäumel and Seeger (1990), Uniform Material Law",
+            "grade": "rule",
+        }
+        return cls(**stated | options)
 
     # --------------------------------------------------------------------------------------- the curves
 
@@ -232,7 +231,7 @@ class StrainLife(Plain):
         q = 1.0 / self._cyclic[2]
         # in units of K', so that powers stay in range
         found = [kernels.balance(self._cyclic[1] / self._cyclic[0], 1.0, 1.0, q, abs(x)) for x in e.ravel()]
-        return np.copysign(np.reshape(found, e.shape) * self._cyclic[1], e)
+        return np.asarray(np.copysign(np.reshape(found, e.shape) * self._cyclic[1], e))
 
     def neuber(self, elastic: Any) -> tuple[float, float]:
         """Stress and strain at a notch from the stress of linear theory.

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from itertools import pairwise
 
 import fatpack
 import numpy as np
@@ -53,7 +54,7 @@ def by_the_standard(history):
                 last = points.pop()
                 del points[-2:]
                 points.append(last)
-    found += [(abs(b - a), 0.5) for a, b in zip(points, points[1:])]
+    found += [(abs(b - a), 0.5) for a, b in pairwise(points)]
     total = Counter()
     for size, count in found:
         total[size] += count
