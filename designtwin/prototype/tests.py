@@ -12,6 +12,7 @@ from designtwin.criteria.verdict import Verdict
 from designtwin.errors import ModelError, RequirementError
 from designtwin.model.model import Model
 from designtwin.progress import track
+from designtwin.prototype.refine import WAYS, Budget, hinted, refined_until_told
 from designtwin.requirements import Quantity, Requirement, TimeTo
 from designtwin.results.transient import TransientCase
 from designtwin.units import show_time, to_si
@@ -116,19 +117,55 @@ class PrototypeTest:
     def _solve(self) -> Any:
         raise NotImplementedError
 
-    def run(self) -> Verdict:
+    def run(
+        self, *, refine: str | None = None, max_unknowns: int = 500_000, max_time: Any = "5 min",
+        max_rounds: int = 6,
+    ) -> Verdict:  # fmt: skip
         """Solve the model and judge every requirement.
+
+        Parameters
+        ----------
+        refine : "auto" or "uniform", optional
+            Solve again on finer meshes until every requirement can be told and it is known whether a peak of
+            stress has a bound, or the budget ends: "auto" refines where requirements are left open (all cells
+            where the mesh holds other than triangles and tetrahedra), "uniform" halves every cell. The given
+            mesh alone unless said.
+        max_unknowns : int
+            No mesh of more unknowns.
+        max_time : time
+            No round that would end later, as far as can be foreseen.
+        max_rounds : int
+            No more meshes than this beyond the given one.
 
         Returns
         -------
         Verdict
-            True in a condition only when every requirement passes.
+            True in a condition only when every requirement passes. With ``refine`` its ``rounds`` are told,
+            and a note says what ended them.
 
         Raises
         ------
         SingularSystemError, ConvergenceError, MissingPropertyError
             If the analysis has no answer; a verdict never stands on half of one.
+        ModelError
+            If the test cannot refine its mesh; the message says why.
         """
+        if refine is None:
+            return self._run_once()
+        if refine not in WAYS:
+            raise ModelError(f"refine={refine!r}; it may be {' or '.join(map(repr, WAYS))}")
+        why = self._cannot_refine()
+        if why:
+            raise ModelError(f"{type(self).__name__}: refine={refine!r} is not possible: {why}")
+        budget = Budget.of(max_unknowns, max_time, max_rounds)
+        return refined_until_told(self, refine, budget)
+
+    def _cannot_refine(self) -> str:
+        """Why the test cannot be run on finer meshes, in words; "" where it can."""
+        return ""
+
+    def _run_once(self) -> Verdict:
+        """Solve and judge on the given mesh."""
         start = time.perf_counter()
         with track(f"{self.kind} {self.name}".rstrip(), total=2) as progress:
             progress.step("solve")
@@ -137,14 +174,19 @@ class PrototypeTest:
             verdict = self.judged(result)
         return replace(verdict, seconds=time.perf_counter() - start)
 
-    def judged(self, result: Any) -> Verdict:
-        """Judge every requirement on a result of this test's own analysis; nothing is solved."""
+    def judged(self, result: Any, *, hints: bool = True) -> Verdict:
+        """Judge every requirement on a result of this test's own analysis; nothing is solved.
+
+        With ``hints`` a word is said on peaks that may have no bound.
+        """
+        rows = [requirement.judge(result) for requirement in self.requirements]
+        rows, doubts = hinted(rows, result) if hints else (rows, [])
         return Verdict(
-            rows=tuple(requirement.judge(result) for requirement in self.requirements),
+            rows=tuple(rows),
             result=result,
             test=self.kind,
             name=self.name or self.model.name,
-            notes=(*result.notes, *_doubts(result)),
+            notes=(*result.notes, *_doubts(result), *doubts),
         )
 
     def _depends(self) -> Any:
@@ -254,6 +296,9 @@ class ThermalTest(PrototypeTest):
         return [
             name for name, case in self.model.cases.items() if case.is_thermal or self.model.heat_supports
         ]
+
+    def _cannot_refine(self) -> str:
+        return "" if self.duration is None else "a test over time runs on one mesh; refine a steady one"
 
     def _solve(self) -> Any:
         from designtwin import analysis

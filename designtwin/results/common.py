@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 import numpy as np
 
 from designtwin.elements import ELEMENTS
-from designtwin.errors import RequirementError, SelectionError, did_you_mean
+from designtwin.errors import DesignTwinError, RequirementError, SelectionError, did_you_mean
 from designtwin.mesh import Mesh
 from designtwin.mesh.locate import locate
 from designtwin.model.model import Model
@@ -128,6 +128,25 @@ class CaseResult:
     def points(self) -> ResultPoints:
         """Nodes split between parts: the rows of stress-like fields."""
         return self.recovery.points
+
+    def error_by_cell(self) -> FloatArray:
+        """Each cell's share of the estimated error, float64[n_cells]: the square of its own stress (or flux)
+        less the recovered one, over its volume.
+
+        Raises
+        ------
+        DesignTwinError
+            If the case has no field of its own to recover: responses and courses have instants that do.
+        """
+        recovered, sampled = getattr(self, "_recovered", None), getattr(self, "_sampled", None)
+        if recovered is None or sampled is None:
+            raise DesignTwinError(f"case {self.name!r} has no error by cell: it is no steady field")
+        own = self.recovery.at_cell_nodes(sampled())
+        out = np.zeros(self.mesh.n_cells)
+        size = np.abs(self.mesh.cell_measures()) * self.model.cell_scale()
+        for (_, cells, rows), values in zip(self.points.cells, own, strict=True):
+            out[cells] = ((values - recovered[rows]) ** 2).sum(axis=2).mean(axis=1) * size[cells]
+        return out
 
     @property
     def frames(self) -> tuple[CaseResult, ...]:

@@ -1,0 +1,262 @@
+"""Places where the exact stress of a model has no bound, told by their geometry and by growth of the peak."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from designtwin.elements import ELEMENTS
+from designtwin.errors import DesignTwinError
+from designtwin.mesh import Mesh
+from designtwin.mesh.surface import facet_normals
+from designtwin.typing import BoolArray, FloatArray, IntArray
+
+_SHARP = math.radians(35.0)
+"""Turn from which two faces meet at an edge; less is a facet of a curved face."""
+_CLAMPED = 0.15
+_BONDED = 0.1
+"""Least exponents that are called singular where they depend on the material: at the border of a support that
+holds all directions Poisson's ratio and the angle decide (Williams 1952), at that of two materials their
+stiffness (Bogy 1971)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suspicion:
+    """Why the stress at a place may have no bound.
+
+    Parameters
+    ----------
+    cause : str
+        In words: "a sharp re-entrant corner (inside angle 270°)".
+    remedy : str
+        What to do about it, in words.
+    exponent : float
+        Stress grows with the size of the cells to the power of minus this.
+    plain : bool
+        True where the geometry alone proves it: edges, and forces on points and lines.
+    """
+
+    cause: str
+    remedy: str
+    exponent: float
+    plain: bool = True
+
+
+def suspicion(result: Any, case: Any, node: int, *, plain: bool = False) -> Suspicion | None:
+    """What at or beside a mesh point could leave stress without bound; None where nothing does.
+
+    Parameters
+    ----------
+    result : StaticResult
+    case : StaticCase
+        With the loads and supports that count.
+    node : int
+        Where the peak is; cells that touch it are looked at, for recovery may move a peak by one.
+    plain : bool
+        Look only for what the geometry alone proves.
+    """
+    model, mesh = result.model, result.model.mesh
+    near = np.zeros(mesh.n_points, bool)
+    for conn in mesh.cells.values():
+        near[conn[(conn == node).any(axis=1)]] = True
+    found = [*_loads(model, case, near), *_corner(mesh, near)]
+    if not plain:
+        outside = np.zeros(mesh.n_points, bool)
+        outside[mesh.nodes_of_facets(mesh.exterior)] = True
+        found += [*_border(model, case, near & outside), *_bond(model, near, outside)]
+    return max(found, key=lambda one: (one.plain, one.exponent), default=None)
+
+
+def grows(measures: Sequence[float], exponent: float) -> bool | None:
+    """Whether a peak grows without bound as the cells around it are halved; None while that is open.
+
+    Parameters
+    ----------
+    measures : sequence of float
+        The peak on meshes that halve the cells there each time, coarse to fine; the last three count.
+    exponent : float
+        How stress would grow at worst; see `Suspicion`.
+
+    What converges changes less and less, at least by a third from one halving to the next; what has no bound
+    goes on as it did, and by the factor its exponent tells (half of it is asked for: loads beside the place
+    add what does not grow).
+    """
+    if len(measures) < 3 or not all(math.isfinite(one) and one > 0.0 for one in measures[-3:]):
+        return None
+    first, second, third = measures[-3:]
+    before, now = second - first, third - second
+    if now <= 0.6 * before or now <= 0.0:
+        return False
+    if now >= 0.8 * before and math.log2(third / second) >= 0.5 * exponent:
+        return True
+    return None
+
+
+def corner_exponent(angle: float) -> float:
+    """How stress grows towards a free corner: r to the power of minus this.
+
+    Parameters
+    ----------
+    angle : float
+        Inside the material, rad, pi to 2 pi.
+
+    Source: Williams, J. Appl. Mech. 19 (1952): 1 - k of the smallest k > 0 with sin(k a) + k sin(a) = 0.
+    """
+    if angle <= math.pi:
+        return 0.0
+    low, high = 0.5, 1.0
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        if math.sin(middle * angle) + middle * math.sin(angle) > 0.0:
+            low = middle
+        else:
+            high = middle
+    return 1.0 - low
+
+
+# What may be there
+
+
+def _corner(mesh: Mesh, near: BoolArray) -> Iterator[Suspicion]:
+    """The sharpest edge at which the outside turns inwards."""
+    turn = _turn_inwards(mesh, near)
+    if turn <= _SHARP:
+        return
+    kind = "corner" if mesh.dimension == 2 else "edge"
+    angle = math.pi + turn
+    yield Suspicion(
+        cause=f"a sharp re-entrant {kind} (inside angle {math.degrees(angle):.0f}°)",
+        remedy="give it the radius it has in reality, or leave its surroundings out with excluding=",
+        exponent=corner_exponent(angle),
+    )
+
+
+def _turn_inwards(mesh: Mesh, near: BoolArray) -> float:
+    """Largest angle, rad, by which the outside turns towards itself at an edge between near nodes."""
+    keys, normals, at, middle = [], [], [], []
+    for block in mesh.facets(mesh.exterior):
+        element = ELEMENTS[block.element]
+        conn = block.conn[near[block.conn].any(axis=1)]
+        local = np.array(element.nodes, np.float64)
+        if element.dimension == 2:
+            edges = np.array(element.corner_edges, np.int64)
+            xi = local[edges].mean(axis=1)
+        else:
+            edges, xi = np.array([[0, 0], [1, 1]]), local[:2]
+        x = mesh.points[conn]
+        normals.append(facet_normals(x, element.gradient(xi)).reshape(-1, 3))
+        keys.append(np.sort(conn[:, edges], axis=2).reshape(-1, 2))
+        at.append(np.einsum("qn,fna->fqa", element.shape(xi), x).reshape(-1, 3))
+        middle.append(np.repeat(x.mean(axis=1), len(edges), axis=0))
+    if not keys:
+        return 0.0
+    key = np.concatenate(keys)
+    order = np.lexsort(key.T)
+    same = (key[order[1:]] == key[order[:-1]]).all(axis=1) & near[key[order[1:]]].all(axis=1)
+    a, b = order[:-1][same], order[1:][same]
+    normal, edge, center = np.concatenate(normals), np.concatenate(at), np.concatenate(middle)
+    rises = np.einsum("ma,ma->m", center[b] - edge[b], normal[a]) > 0.0
+    cosine = np.clip(np.einsum("ma,ma->m", normal[a], normal[b]), -1.0, 1.0)
+    return float(np.arccos(cosine[rises]).max(initial=0.0))
+
+
+def _loads(model: Any, case: Any, near: BoolArray) -> Iterator[Suspicion]:
+    """Forces and supports that act on single nodes or lines of them."""
+    for load in _items(case, "loads"):
+        nodes = _bare_nodes(model, load)
+        if near[nodes].any():
+            yield Suspicion(
+                cause=f"{load.said}, a force on {'a line' if len(nodes) > 2 else 'a point'}",
+                remedy="spread it over the area it acts on, or leave its surroundings out with excluding=",
+                exponent=_concentrated(model, nodes),
+            )
+    for support in (*model.supports, *_items(case, "supports")):
+        nodes = _bare_nodes(model, support)
+        if near[nodes].any() and _carries(case, nodes[near[nodes]]):
+            yield Suspicion(
+                cause=f"{support.said}, a support on {'a line' if len(nodes) > 2 else 'a point'}",
+                remedy="hold the area that is held in reality, or leave its surroundings out with excluding=",
+                exponent=_concentrated(model, nodes),
+            )
+
+
+def _concentrated(model: Any, nodes: IntArray) -> float:
+    """Stress goes with one over the distance from a line, over its square from a point of a solid."""
+    return 2.0 if model.mesh.dimension == 3 and len(nodes) <= 2 else 1.0
+
+
+def _border(model: Any, case: Any, near: BoolArray) -> Iterator[Suspicion]:
+    """Where a held face ends at a free one."""
+    mesh = model.mesh
+    for support in (*model.supports, *_items(case, "supports")):
+        region = _region(model, support)
+        if region is None or not len(region.facets) or not near[region.nodes].any():
+            continue
+        code = mesh.exterior[:, 0] * 8 + mesh.exterior[:, 1]
+        free = mesh.exterior[~np.isin(code, region.facets[:, 0] * 8 + region.facets[:, 1])]
+        ends = np.intersect1d(mesh.nodes_of_facets(free), region.nodes)
+        if near[ends].any():
+            yield Suspicion(
+                cause=f"the border of {support.said}, where what is held ends at what is free",
+                remedy="let it yield as in reality (ElasticFoundation), or leave its surroundings out with "
+                "excluding=",
+                exponent=_CLAMPED,
+                plain=False,
+            )
+
+
+def _bond(model: Any, near: BoolArray, outside: BoolArray) -> Iterator[Suspicion]:
+    """Where the bond of two materials reaches the outside."""
+    touched: list[BoolArray] = []
+    for part in model.parts:
+        here = np.zeros(model.mesh.n_points, bool)
+        here[model.mesh.nodes_of_cells(part.cells)] = True
+        touched.append(here)
+    both = np.sum(touched, axis=0) > 1
+    if (both & near & outside).any():
+        yield Suspicion(
+            cause="the edge where two materials meet the outside",
+            remedy="model the edge as it is made, or leave its surroundings out with excluding=",
+            exponent=_BONDED,
+            plain=False,
+        )
+
+
+def _items(case: Any, name: str) -> Iterator[Any]:
+    """Loads or supports of a case, or of those that a combination adds."""
+    for _, one in getattr(case, "parts", ()):
+        yield from _items(one, name)
+    stated = getattr(case, "case", None)
+    yield from getattr(stated, name, ())
+
+
+def _region(model: Any, item: Any) -> Any:
+    """Where an item acts; None where it has no place."""
+    on = getattr(item, "on", None)
+    if on is None:
+        return None
+    try:
+        return model.region(on)
+    except DesignTwinError:  # a list of points, or what else is no place of the mesh
+        return None
+
+
+def _bare_nodes(model: Any, item: Any) -> IntArray:
+    """Nodes an item acts on where they make up no face and no cell; none otherwise."""
+    region = _region(model, item)
+    if region is None or len(region.facets) or len(region.cells):
+        return np.empty(0, np.int64)
+    return np.asarray(region.nodes, np.int64)
+
+
+def _carries(case: Any, nodes: IntArray) -> bool:
+    """Whether supports push at these nodes at all."""
+    reactions: FloatArray | None = getattr(case, "reactions", None)
+    if reactions is None or not np.isfinite(reactions).all():
+        return True
+    size = np.linalg.norm(reactions, axis=1)
+    return bool(size[nodes].max() > 1e-6 * max(float(size.max()), 1e-300))
