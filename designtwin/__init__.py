@@ -85,7 +85,8 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     "io": ("read_mesh", "write_mesh"),
     "io.logs": ("SensorLog", "read_log"),
     "fatigue": (
-        "Cycles", "MeanStress", "Rainflow", "SNCurve", "base_metal_curve", "fatigue_curve", "fatigue_curve_names", "rainflow",
+        "Cycles", "MeanStress", "Rainflow", "SNCurve", "base_metal_curve", "fatigue_curve",
+        "fatigue_curve_names", "rainflow",
     ),
     "fatigue.strain_life": ("StrainLife", "strain_life", "strain_life_names"),
     "fatigue.spectral": ("damage_rate", "spectral_moments"),
