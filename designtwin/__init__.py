@@ -16,12 +16,12 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     "errors": (
         "DesignTwinError", "UnitError", "MeshError", "MeshReadError", "SelectionError", "MaterialError",
         "ModelError", "SingularSystemError", "MissingPropertyError", "ConvergenceError", "ResourceError",
-        "RequirementError", "StoreError", "StudyError", "PictureError",
+        "RequirementError", "StoreError", "StudyError", "FatigueError", "PictureError",
     ),
     "units": ("display_units",),
     "model.coordinates": ("Cartesian", "Cylindrical"),
     "model.magnitude": ("field", "function", "nodal", "table"),
-    "model.materials": ("LinearElastic", "Orthotropic", "material", "material_names"),
+    "model.materials": ("LarsonMiller", "LinearElastic", "Orthotropic", "material", "material_names"),
     "model.sections": ("Axisymmetric", "PlaneStrain", "PlaneStress", "Solid", "Truss"),
     "model.loads": (
         "Acceleration", "BearingLoad", "Centrifugal", "Force", "Gravity", "HydrostaticPressure", "Moment",
@@ -60,11 +60,16 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     "io.points": ("PointCloud", "read_points"),
     "requirements": (
         "Outcome", "Place", "Quantity", "Requirement", "Value", "acceleration", "brittle_margin",
-        "buckling_factor", "displacement", "frequency", "heat", "heat_balance", "mass", "no_mode_in",
+        "buckling_factor", "composite_margin", "creep_life", "creep_margin", "displacement", "fkm_margin",
+        "hot_spot_stress", "linearized_stress", "strain", "frequency", "heat", "heat_balance", "mass", "no_mode_in",
         "reaction", "stress", "temperature", "time_to", "yield_margin",
     ),
+    "requirements.life": ("damage", "life"),
+    "prototype.life": ("LifeTest", "unit_case"),
     "criteria": ("FailureZone", "Verdict", "failure_zones", "utilization"),
-    "prototype": ("BucklingTest", "StrengthTest", "ThermalTest", "VibrationTest", "read_design"),
+    "prototype": (
+        "BucklingTest", "ResultCache", "StrengthTest", "ThermalTest", "VibrationTest", "read_design",
+    ),
     "analysis": (
         "campbell", "reduce", "reduction_error", "shock_spectrum", "solve_buckling", "solve_dynamics",
         "solve_harmonic", "solve_modes", "solve_random", "solve_spectrum", "solve_static", "solve_thermal",
@@ -79,6 +84,9 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "io": ("read_mesh", "write_mesh"),
     "io.logs": ("SensorLog", "read_log"),
+    "fatigue": (
+        "Cycles", "MeanStress", "Rainflow", "SNCurve", "fatigue_curve", "fatigue_curve_names", "rainflow",
+    ),
     "mesh": (
         "Group", "Lattice", "Mesh", "MeshReport", "Selection", "bore", "box", "cylinder", "everything",
         "exterior", "faces", "feature", "fillet", "group", "ids", "move", "near", "nearest", "offset",

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -75,49 +76,88 @@ def run(
         Path | None, typer.Option("--pictures", metavar="DIR", help="Write pictures into this folder.")
     ] = None,
     report: Annotated[
-        Path | None, typer.Option("--report", metavar="FILE", help="Write an HTML report.")
+        Path | None, typer.Option("--report", metavar="FILE", help="Write a report: .html, or .pdf.")
     ] = None,
     fields: Annotated[
         Path | None,
         typer.Option("--fields", metavar="DIR", help="Write fields for ParaView: VTU, over time VTKHDF."),
     ] = None,
+    refine: Annotated[
+        str | None,
+        typer.Option(help="Refine the mesh until verdicts can tell: auto, uniform, or off."),
+    ] = None,
+    max_unknowns: Annotated[
+        int | None, typer.Option(metavar="N", help="Refine no further than to so many unknowns.")
+    ] = None,
+    max_time: Annotated[
+        str | None, typer.Option(metavar="TIME", help='Refine no longer than this, such as "5 min".')
+    ] = None,
+    max_rounds: Annotated[int | None, typer.Option(metavar="N", help="Refine no more often.")] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where results are kept; what is unchanged is not solved."),
+    ] = None,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Solve anew and keep nothing.")] = False,
 ) -> None:
-    """Run the tests of a text file and print the verdict."""
-    from designtwin.criteria.verdict import overall
-    from designtwin.prototype import read_design
+    """Run the tests of a text file and print the verdict.
 
-    design = read_design(file)
-    verdicts = design.run()
+    What was asked for is written whole or not at all. A broken file is told as JSON too where JSON is asked
+    for, with the status BROKEN.
+    """
+    from designtwin.criteria.verdict import overall
+
+    try:
+        verdicts = _run(
+            file, _cache(cache, no_cache),
+            {"refine": refine, "max_unknowns": max_unknowns, "max_time": max_time, "max_rounds": max_rounds},
+        )  # fmt: skip
+    except DesignTwinError as error:
+        _json({"file": str(file), "status": "BROKEN", "error": str(error)}, as_json)
+        raise
     status = overall(verdict.status for verdict in verdicts)
     if as_json != "-":
         for verdict in verdicts:
             _show(verdict)
-            for table in _tables(verdict.result):
+            for table in verdict.tables:
                 print()
                 _show(table)
             for zone in verdict.failure_zones():
                 print(zone)
-    if as_json is not None:
-        data = {"file": str(file), "status": status, "verdicts": [verdict.to_dict() for verdict in verdicts]}
-        if as_json == "-":
-            _print_json(data)
-        else:
-            _write(Path(as_json), json.dumps(data, indent=2, allow_nan=False) + "\n")
-    if pictures is not None:
-        pictures.mkdir(parents=True, exist_ok=True)
-        for path in _draw(verdicts, pictures):
-            print(f"picture {path}", file=sys.stderr)
-    if fields is not None:
-        fields.mkdir(parents=True, exist_ok=True)
-        for path in _write_fields(verdicts, fields):
-            print(f"fields {path}", file=sys.stderr)
-    if report is not None:
-        from designtwin import edge
-
-        report.parent.mkdir(parents=True, exist_ok=True)
-        edge.report(verdicts if len(verdicts) > 1 else verdicts[0], report)
-        print(f"report {report}", file=sys.stderr)
+    data = {"file": str(file), "status": status, "verdicts": [verdict.to_dict() for verdict in verdicts]}
+    try:
+        _json(data, as_json)
+        _write_all(verdicts, pictures=pictures, fields=fields, report=report)
+    except DesignTwinError as error:  # the part is sound; what cannot be written is another matter
+        print(f"designtwin: {error}", file=sys.stderr)
+        raise typer.Exit(OTHER) from error
     raise typer.Exit(EXIT[status])
+
+
+@app.command()
+def cache(
+    action: Annotated[str, typer.Argument(help="info, or clear to forget everything.")] = "info",
+    folder: Annotated[
+        Path | None, typer.Option("--cache", metavar="DIR", help="The folder, if not the usual one.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+) -> None:
+    """Tell what results are kept and where, or forget them."""
+    from dataclasses import asdict
+
+    from designtwin.prototype.cache import ResultCache
+
+    if action not in ("info", "clear"):
+        raise typer.BadParameter(f"{action!r} is neither info nor clear")
+    kept = ResultCache(folder)
+    if action == "clear":
+        removed = kept.clear()
+        print(
+            json.dumps({"removed": removed}) if as_json else f"{removed} entries removed from {kept.folder}"
+        )
+    elif as_json:
+        _print_json({**asdict(kept.info()), "folder": str(kept.folder)})
+    else:
+        print(kept.info())
 
 
 @app.command()
@@ -187,13 +227,62 @@ def _columns(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
+def _cache(folder: Path | None, off: bool) -> Any:
+    """The cache of a run; None where none is wanted, by an option or by the environment."""
+    from designtwin.prototype.cache import ResultCache, default_folder
+
+    if off and folder is not None:
+        raise typer.BadParameter("--cache and --no-cache contradict each other")
+    return None if off or (folder is None and default_folder() is None) else ResultCache(folder)
+
+
+def _run(file: Path, cache: Any, options: dict[str, Any]) -> Sequence[Any]:
+    """The verdicts of a file; what the cache found is told."""
+    from designtwin.prototype import read_design
+
+    verdicts: Sequence[Any] = read_design(file).run(cache=cache, **options)
+    for said in [] if cache is None else cache.said:
+        print(said, file=sys.stderr)
+    return verdicts
+
+
+def _write_all(
+    verdicts: Sequence[Any], *, pictures: Path | None, fields: Path | None, report: Path | None
+) -> None:
+    """Pictures, fields and report, each set whole or not at all."""
+    for word, folder, write in (("picture", pictures, _draw), ("fields", fields, _write_fields)):
+        if folder is not None:
+            for path in _all_or_none(folder, lambda part, write=write: list(write(verdicts, part))):  # type: ignore[misc]
+                print(f"{word} {path}", file=sys.stderr)
+    if report is not None:
+        from designtwin import edge
+
+        report.parent.mkdir(parents=True, exist_ok=True)
+        edge.report(verdicts if len(verdicts) > 1 else verdicts[0], report)
+        print(f"report {report}", file=sys.stderr)
+
+
+def _all_or_none(folder: Path, write: Callable[[Path], Sequence[Path]]) -> list[Path]:
+    """Have files written beside a folder, and move them in when all are there; their places."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".designtwin-", dir=folder) as part:
+        made = write(Path(part))
+        return [path.replace(folder / path.name) for path in made]
+
+
+def _json(data: Any, to: str | None) -> None:
+    """Plain data to a file, or to standard output for "-"."""
+    if to == "-":
+        _print_json(data)
+    elif to is not None:
+        from designtwin.io.files import atomic
+
+        with atomic(to, error=DesignTwinError, make_folder=True) as stream:
+            stream.write((json.dumps(data, indent=2, allow_nan=False) + "\n").encode())
+
+
 def _print_json(data: Any) -> None:
     print(json.dumps(data, indent=2, allow_nan=False))
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
 
 
 def _mesh_data(mesh: Any) -> dict[str, Any]:
@@ -212,14 +301,6 @@ def _mesh_data(mesh: Any) -> dict[str, Any]:
         "extents": {"low": low, "high": high},
         "notes": list(mesh.notes),
     }
-
-
-def _tables(result: Any) -> Iterator[Any]:
-    """Modes and buckling factors; other results have none."""
-    if result.physics == "vibration":
-        yield result.modes.table()
-    elif result.physics == "buckling":
-        yield from (case.table() for case in result.by_case.values() if len(case))
 
 
 def _draw(verdicts: Sequence[Any], folder: Path) -> Iterator[Path]:

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from designtwin.viz.picture import Picture
 
 __all__ = [
-    "animate", "compare", "plot", "plot_campbell", "plot_check", "plot_heat_balance", "plot_history",
-    "plot_mesh", "plot_model", "plot_modes", "plot_psd", "plot_response", "plot_shock_spectrum", "plot_times",
-    "plot_verdict", "report", "write_report",
+    "animate", "compare", "plot", "plot_campbell", "plot_check", "plot_envelope", "plot_heat_balance",
+    "plot_history", "plot_mesh", "plot_model", "plot_modes", "plot_psd", "plot_response",
+    "plot_shock_spectrum", "plot_times", "plot_verdict", "plot_zones", "report", "write_report",
 ]  # fmt: skip
 
 
@@ -94,6 +94,20 @@ def plot_verdict(verdict: Any, name: str | Quantity = "", **options: Any) -> Pic
     from designtwin.viz import plot_field
 
     return plot_field(verdict, name, **options)
+
+
+def plot_zones(verdict: Any, zones: Sequence[Any] | None = None, **options: Any) -> Picture:
+    """Draw failure zones: close-up, cut through the peak, whereabouts; see `designtwin.viz.plot_zones`."""
+    from designtwin.viz import plot_zones as draw
+
+    return draw(verdict, zones, **options)
+
+
+def plot_envelope(envelope: Any, what: str = "values", **options: Any) -> Picture:
+    """Draw the worst over cases and time, or what governs where; see `designtwin.viz.plot_envelope`."""
+    from designtwin.viz import plot_envelope as draw
+
+    return draw(envelope, what, **options)
 
 
 def plot_mesh(mesh: Any, **options: Any) -> Picture:

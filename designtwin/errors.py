@@ -97,6 +97,10 @@ class StudyError(DesignTwinError):
     """A design study that cannot run or resume."""
 
 
+class FatigueError(DesignTwinError):
+    """A history that cannot be counted, a curve that is none, or one used on stress it was not made for."""
+
+
 class PictureError(DesignTwinError):
     """A picture that cannot be drawn as asked."""
 

@@ -150,6 +150,11 @@ class Plain:
             return object.__hash__(self)
 
 
+def known_types() -> tuple[type[Plain], ...]:
+    """Every class of plain data there is, those of users too."""
+    return tuple(_types.values())
+
+
 def _fields(cls: Any) -> list[dataclasses.Field[Any]]:
     return [field for field in dataclasses.fields(cls) if field.init]
 

@@ -54,6 +54,7 @@ _DIMENSIONS = {
     "mass_inertia": _Dimension("kg*m**2", "a mass moment of inertia", "0.02 kg*m2", "M*m^2"),
     "density": _Dimension("kg/m**3", "a density", "7850 kg/m3", "M/D^3"),
     "time": _Dimension("s", "a time", "2 s", "s"),
+    "life": _Dimension("s", "a life", "10 years", "h"),
     "frequency": _Dimension("1/s", "a frequency", "50 Hz", "Hz"),
     "velocity": _Dimension("m/s", "a velocity", "2 m/s", "D/s"),
     "acceleration": _Dimension("m/s**2", "an acceleration", "2 g", "D/s^2"),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import platform
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from designtwin import units
+from designtwin.criteria.envelope import Envelope, envelope
 from designtwin.criteria.zones import FailureZone, failure_zones
 from designtwin.requirements import (
     CANNOT_TELL,
@@ -27,6 +29,8 @@ from designtwin.typing import PlainData
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+    from designtwin.results.tables import Table
 
 WIDTH = 110
 """Columns of the printed table."""
@@ -141,6 +145,7 @@ class Verdict:
             "residual": max((abs(float(case.residual)) for case in solved), default=0.0),
             "imbalance": max((abs(float(case.imbalance)) for case in solved), default=0.0),
             "energy_error": max(energy, default=None),
+            "physics": result.physics,
             "cases": list(result.cases),
             "modes": _modes_data(result),
             "responses": {
@@ -151,6 +156,11 @@ class Verdict:
             "instants": max((len(frames_of(case)) for case in cases), default=0),
             "seconds": self.seconds,
         }
+
+    @cached_property
+    def tables(self) -> tuple[Table, ...]:
+        """What belongs below the verdict: natural modes, buckling factors; nothing of most tests."""
+        return tuple(self.result.tables)
 
     def to_dict(self) -> PlainData:
         """Plain data that `json.dumps` takes: SI numbers, texts of the table; inf and nan are words."""
@@ -180,13 +190,23 @@ class Verdict:
 
     @cached_property
     def _zones(self) -> tuple[FailureZone, ...]:
-        return failure_zones([row.requirement for row in self.rows], self.result)
+        return failure_zones(self.rows, self.result)
 
     def plot(self, name: str | Quantity = "", **options: Any) -> Any:
         """Picture of a field (the worst by default) with limits and failure zones; see ``designtwin.viz``."""
         from designtwin import edge
 
         return edge.plot_verdict(self, name, **options)
+
+    def plot_zones(self, zones: Sequence[FailureZone] | None = None, **options: Any) -> Any:
+        """Picture of the failure zones: close-up, cut and whereabouts of each; see ``designtwin.viz``."""
+        from designtwin import edge
+
+        return edge.plot_zones(self, zones, **options)
+
+    def envelope(self, name: str | Quantity = "", *, cases: Sequence[str] | None = None) -> Envelope:
+        """The worst of a field (of what is worst off by default) over cases and time; see `envelope`."""
+        return envelope(self, name, cases=cases)
 
     def report(self, path: str | Path, **options: Any) -> Any:
         """Write a self-contained HTML page; see ``designtwin.report``."""
@@ -281,7 +301,7 @@ class Verdict:
         source = Path(checks["mesh"]["source"]).name or "unnamed"
         balanced = (
             "heat put in and stored balance to"
-            if checks["steps"] and self.result.physics == "thermal"
+            if checks["steps"] and checks["physics"] == "thermal"
             else "loads and reactions balance to"
         )
         modes = checks["modes"]

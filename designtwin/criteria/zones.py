@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from designtwin import units
-from designtwin.requirements import FieldQuantity, Place, Requirement, ValuesAlone, place_of_node
+from designtwin.mesh.landmarks import landmark
+from designtwin.requirements import FieldQuantity, Outcome, Place, Requirement, ValuesAlone, place_of_node
 from designtwin.typing import BoolArray, FloatArray, IntArray, PlainData
 
 
@@ -24,7 +25,7 @@ class FailureZone:
     number : int
         From 1, the worst first.
     peak : float
-        The worst value in the zone, SI.
+        The worst value in the zone, SI; nan where it is singular.
     margin : float
         Of the peak, negative; see ``Requirement.margin``.
     place : Place
@@ -40,7 +41,17 @@ class FailureZone:
     area : float
         m^2 of outside faces, counted likewise.
     centroid : (x, y, z)
-        Mean of its points, m.
+        Of its volume or area, m.
+    feature : str
+        What is there in the words of a drawing: "fillet between 'lug' and 'web'"; see `mesh.landmarks`.
+    groups : tuple of str
+        The named groups next to the peak, nearest first.
+    also : tuple of str
+        Other requirements that are not met in some of it, less badly.
+    within : int, optional
+        The number of the zone of a requirement that governs there instead.
+    singular : bool
+        True where the peak grows without end as the mesh is refined: it has a place and no number.
     rows : int64[n]
         Its points: mesh points or rows of ``result.points``, as `location` says.
     location : str
@@ -60,6 +71,11 @@ class FailureZone:
     rows: IntArray
     location: str
     instant: float | None = None
+    feature: str = ""
+    groups: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
+    within: int | None = None
+    singular: bool = False
 
     @property
     def n_points(self) -> int:
@@ -69,7 +85,9 @@ class FailureZone:
     @property
     def times_limit(self) -> float:
         """Demand over allowable at the peak, above 1; nan where the ratio means nothing (temperature)."""
-        if not self.requirement.margin_is_relative or self.peak * self.requirement.limit < 0.0:
+        if self.singular or not self.requirement.margin_is_relative:
+            return math.nan
+        if self.peak * self.requirement.limit < 0.0:
             return math.nan
         if self.peak == 0.0:
             return math.inf
@@ -82,13 +100,44 @@ class FailureZone:
         size, dimension = (self.volume, "volume") if self.volume > 0.0 else (self.area, "area")
         return units.show(float(f"{size:.2g}"), dimension, digits=2) if size > 0.0 else ""
 
+    @property
+    def case_text(self) -> str:
+        """The load case of the peak, and when it is."""
+        return self.case if self.instant is None else f"{self.case} at {units.show_time(self.instant)}"
+
+    @property
+    def over_text(self) -> str:
+        """How far beyond the limit the peak is: "1.4 times the limit", "12 K beyond the limit"."""
+        if self.singular:
+            return "singular: no number"
+        times = self.times_limit
+        if math.isnan(times):
+            beyond = units.show(-self.margin, _difference(self.requirement.quantity.dimension), digits=3)
+            return f"{beyond} beyond the limit"
+        # A margin of half of what is asked for is a demand of twice the limit.
+        return f"{times:.3g} times the limit"
+
+    @property
+    def where_text(self) -> str:
+        """The feature and, where no group names it, the nearest one."""
+        near = self.place.near if not self.groups or self.feature == "inside" else ""
+        return ", ".join(part for part in (self.feature, near) if part) or str(self.place)
+
+    @property
+    def sentence(self) -> str:
+        """In a line: "fillet between 'lug' and 'web', 41 mm³, load case lift, 1.4 times the limit"."""
+        parts = [self.where_text, "" if self.singular else self.size_text, f"load case {self.case_text}"]
+        text = ", ".join(part for part in (*parts, self.over_text) if part)
+        return text if not self.also else f"{text}; also against {', '.join(self.also)}"
+
     def to_dict(self) -> PlainData:
         """Plain JSON-able data, SI."""
         return {
             "number": self.number,
             "requirement": str(self.requirement),
-            "peak": self.peak if math.isfinite(self.peak) else str(self.peak),
-            "margin": self.margin if math.isfinite(self.margin) else str(self.margin),
+            "peak": self._word(self.peak),
+            "margin": self._word(self.margin),
+            "times_limit": self._word(self.times_limit),
             "place": {"point": list(self.place.point), "node": self.place.node, "near": self.place.near},
             "case": self.case,
             "instant": self.instant,
@@ -97,22 +146,34 @@ class FailureZone:
             "area": self.area,
             "centroid": list(self.centroid),
             "points": self.n_points,
+            "feature": self.feature,
+            "groups": list(self.groups),
+            "also": list(self.also),
+            "within": self.within,
+            "singular": self.singular,
+            "sentence": self.sentence,
             "text": str(self),
         }
 
+    def _word(self, number: float) -> float | str:
+        """A number, or the word for what is none."""
+        return "singular" if self.singular else number if math.isfinite(number) else str(number)
+
     def __str__(self) -> str:
         quantity, limit = self.requirement.quantity, self.requirement.limit_text
-        times = self.times_limit
-        if math.isnan(times):
-            over = units.show(-self.margin, _difference(quantity.dimension), digits=3) + " beyond the limit"
-        else:
-            over = f"{times:.3g} times what is allowed"
+        spot = f"{self.place}{f' ({self.feature})' if self.feature else ''}; load case {self.case_text}"
+        also = f"; also against {', '.join(self.also)}" if self.also else ""
+        within = "" if self.within is None else f"; within zone {self.within}, which is worse"
+        if self.singular:
+            return (
+                f"zone {self.number}: {quantity.label} is singular ({limit} required) at {spot}, its peak "
+                f"grows without end as the mesh is refined{also}{within}"
+            )
         points = "1 point" if self.n_points == 1 else f"{self.n_points:,} points"
         size = f"about {self.size_text}, {points}" if self.size_text else points
-        when = "" if self.instant is None else f" at {units.show_time(self.instant)}"
         return (
             f"zone {self.number}: {quantity.label} is {units.show(self.peak, quantity.dimension)} "
-            f"({limit} required) at {self.place}; load case {self.case}{when}, {over}; {size}"
+            f"({limit} required) at {spot}, {self.over_text}; {size}{also}{within}"
         )
 
 
@@ -120,13 +181,14 @@ def _difference(dimension: str) -> str:
     return "temperature_difference" if dimension == "temperature" else dimension
 
 
-def failure_zones(requirements: Sequence[Requirement], result: Any) -> tuple[FailureZone, ...]:
+def failure_zones(judged: Sequence[Requirement | Outcome], result: Any) -> tuple[FailureZone, ...]:
     """Connected regions beyond the limit of each requirement, the worst first.
 
     Parameters
     ----------
-    requirements : sequence of Requirement
-        Those on a local field (stress, margins, temperature) have zones; the rest have none.
+    judged : sequence of Requirement or Outcome
+        Those on a local field (stress, margins, temperature) have zones; the rest have none. Of an outcome
+        that is singular the zone around its place has no numbers.
     result : StaticResult, ThermalResult or TransientResult
         A point fails if it fails in any load case asked for, at any instant; what a requirement excludes is
         left out.
@@ -134,11 +196,55 @@ def failure_zones(requirements: Sequence[Requirement], result: Any) -> tuple[Fai
     Returns
     -------
     tuple of FailureZone
-        Numbered from 1 over all requirements, by margin.
+        Numbered from 1 over all requirements, by margin; singular ones last. Where zones of several
+        requirements overlap, the worst governs: it lists the others, and they name it.
     """
-    found = [zone for requirement in requirements for zone in _zones(requirement, result)]
-    found.sort(key=lambda zone: zone.requirement.slack(zone.peak))
-    return tuple(replace(zone, number=i) for i, zone in enumerate(found, 1))
+    found: list[FailureZone] = []
+    for one in judged:
+        if isinstance(one, Outcome):
+            zones = _zones(one.requirement, result)
+            place = one.value.place if getattr(one.value, "singular", False) else None
+            found += zones if place is None else [_without_numbers(z, place, result) for z in zones]
+        else:
+            found += _zones(one, result)
+    found.sort(key=lambda zone: (zone.singular, 0.0 if zone.singular else zone.requirement.slack(zone.peak)))
+    return _governed([replace(zone, number=i) for i, zone in enumerate(found, 1)], result)
+
+
+def _without_numbers(zone: FailureZone, place: Place, result: Any) -> FailureZone:
+    """The zone as it is, or as a singular one where it holds a singular place."""
+    if place.node is None or place.node not in _nodes(zone, result):
+        return zone
+    return replace(zone, peak=math.nan, margin=math.nan, place=place, singular=True)
+
+
+def _nodes(zone: FailureZone, result: Any) -> IntArray:
+    """Mesh points of a zone, sorted."""
+    return np.unique(zone.rows if zone.location == "points" else result.points.node[zone.rows])
+
+
+def _governed(zones: list[FailureZone], result: Any) -> tuple[FailureZone, ...]:
+    """The zones, told of those of other requirements that they overlap; each is governed by the worst."""
+    if len({id(zone.requirement) for zone in zones}) < 2:
+        return tuple(zones)
+    nodes = [_nodes(zone, result) for zone in zones]
+    holder = np.full(result.model.mesh.n_points, -1, np.int64)  # the worst zone of each point
+    also: list[list[str]] = [[] for _ in zones]
+    within: list[int | None] = [None] * len(zones)
+    for i, (zone, inside) in enumerate(zip(zones, nodes, strict=True)):
+        taken = np.unique(holder[inside])
+        for k in taken[taken >= 0]:
+            if str(zone.requirement) not in (*also[k], str(zones[k].requirement)):
+                also[k].append(str(zone.requirement))
+        peak = -1 if zone.place.node is None else int(holder[zone.place.node])
+        if peak >= 0:
+            within[i] = zones[peak].number
+        inside = inside[holder[inside] < 0]
+        holder[inside] = i
+    return tuple(
+        replace(zone, also=tuple(names), within=number)
+        for zone, names, number in zip(zones, also, within, strict=True)
+    )
 
 
 def has_zones(requirement: Requirement) -> bool:
@@ -234,12 +340,12 @@ def _zones(requirement: Requirement, result: Any) -> list[FailureZone]:
     if model.axisymmetric:
         measure = measure * 2.0 * np.pi * mesh.cell_centers[:, 0]
     count = int(label.max()) + 1
-    volume = np.zeros(count)
+    node_of = result.points.node if of_results else np.arange(mesh.n_points)
+    volume, moment = np.zeros(count), np.zeros((count, 3))
     if in_cells:
         for _, ids, conn in cells:
-            _add_share(label[conn], measure[ids], volume)
-    area = _areas(mesh, label, result.points.node if of_results else None, count)
-    node_of = result.points.node if of_results else np.arange(mesh.n_points)
+            _add_share(label[conn], measure[ids], mesh.points[node_of[conn]], volume, moment)
+    area, first = _areas(mesh, label, result.points.node if of_results else None, count)
     zones = []
     for k in range(count):
         inside = np.flatnonzero(label == k)
@@ -248,14 +354,23 @@ def _zones(requirement: Requirement, result: Any) -> list[FailureZone]:
         value = float(worst[at[peak]])
         which = int(np.argmax(values[:, at[peak]] == value))
         when = float(over.instants[which, at[peak]])
-        centroid = mesh.points[np.unique(node_of[inside])].mean(axis=0)
+        if volume[k] > 0.0:
+            centroid = moment[k] / volume[k]
+        elif area[k] > 0.0:
+            centroid = first[k] / area[k]
+        else:
+            centroid = mesh.points[np.unique(node_of[inside])].mean(axis=0)
+        place = place_of_node(mesh, int(node_of[inside[peak]]))
+        spot = landmark(mesh, int(node_of[inside[peak]]))
         zones.append(
             FailureZone(
                 requirement=requirement,
                 number=0,
                 peak=value,
                 margin=requirement.margin(value),
-                place=place_of_node(mesh, int(node_of[inside[peak]])),
+                place=place,
+                feature=str(spot),
+                groups=spot.groups,
                 case=names[which],
                 instant=None if math.isnan(when) else when,
                 cases=tuple(name for name, row in zip(names, beyond[:, at], strict=True) if row.any()),
@@ -288,17 +403,21 @@ def _components(n: int, cells: Sequence[tuple[str, IntArray, IntArray]], flag: B
     return label
 
 
-def _add_share(label: IntArray, measure: FloatArray, out: FloatArray) -> None:
-    """Give each zone the share of each cell's measure that its nodes are of the cell's nodes."""
+def _add_share(
+    label: IntArray, measure: FloatArray, at: FloatArray, out: FloatArray, moment: FloatArray
+) -> None:
+    """Give each zone of each cell's measure the share that its nodes are of the cell's; first moments too."""
     cell, corner = np.nonzero(label >= 0)
-    np.add.at(out, label[cell, corner], measure[cell] / label.shape[1])
+    share, zone = measure[cell] / label.shape[1], label[cell, corner]
+    np.add.at(out, zone, share)
+    np.add.at(moment, zone, share[:, None] * at[cell, corner])
 
 
-def _areas(mesh: Any, label: IntArray, node: IntArray | None, count: int) -> FloatArray:
-    """Outside area of each zone, float64[count], m^2."""
-    out = np.zeros(count)
+def _areas(mesh: Any, label: IntArray, node: IntArray | None, count: int) -> tuple[FloatArray, FloatArray]:
+    """Outside area of each zone, float64[count], m^2, and its first moments, float64[count, 3], m^3."""
+    out, moment = np.zeros(count), np.zeros((count, 3))
     if mesh.dimension != 3:
-        return out
+        return out, moment
     of_point = label
     if node is not None:
         of_point = np.full(mesh.n_points, -1, np.int64)
@@ -306,8 +425,8 @@ def _areas(mesh: Any, label: IntArray, node: IntArray | None, count: int) -> Flo
     vectors, _ = mesh.facet_vectors(mesh.exterior)
     size = np.linalg.norm(vectors, axis=1)
     for block in mesh.facets(mesh.exterior):
-        _add_share(of_point[block.conn], size[block.rows], out)
-    return out
+        _add_share(of_point[block.conn], size[block.rows], mesh.points[block.conn], out, moment)
+    return out, moment
 
 
 __all__ = ["FailureZone", "Worst", "failure_zones", "has_zones", "worst_over_cases"]

@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 
 RIDGE = 1e-4
-"""Weight of the pull on second-order terms, in units of the sample count."""
+"""Weight of the pull on curvature (Frobenius norm of second derivatives), in units of all weights."""
 FAR = (0.0, 0.1, 0.03)
 """Weight, by degree, of samples in cells that do not touch the corner: they steady the fit, not rule it."""
 
@@ -102,9 +102,49 @@ def _solve(normal, right, m):
 
 
 @njit(cache=True, nogil=True)
+def _patch_frame(place, weight, n, dimension, frame):
+    """Coordinates of a patch: the inverse Cholesky factor of its samples' second moments.
+
+    place float64[3, .] are distances from the corner, m, of which n count, by the square of their weight.
+    frame float64[3, 3] is overwritten; a direction in which the samples do not scatter gets a row of zeros.
+    Returns the sum of the squared weights.
+    """
+    moment, factor = np.zeros((3, 3)), np.zeros((3, 3))
+    total = trace = 0.0
+    for q in range(n):
+        share = weight[q] * weight[q]
+        total += share
+        for i in range(dimension):
+            for j in range(i + 1):
+                moment[i, j] += share * place[i, q] * place[j, q]
+    for i in range(dimension):
+        trace += moment[i, i]
+    frame[:] = 0.0
+    for i in range(dimension):
+        for j in range(i + 1):
+            value = moment[i, j]
+            for k in range(j):
+                value -= factor[i, k] * factor[j, k]
+            if i > j:
+                factor[i, j] = value / factor[j, j] if factor[j, j] > 0.0 else 0.0
+            elif value > 1e-14 * trace:
+                factor[i, i] = np.sqrt(value)
+                frame[i, i] = 1.0
+                for k in range(i):
+                    for m in range(k + 1):
+                        frame[i, m] -= factor[i, k] * frame[k, m]
+                for m in range(i + 1):
+                    frame[i, m] /= factor[i, i]
+    for i in range(dimension):
+        for j in range(i + 1):
+            frame[i, j] *= np.sqrt(total)
+    return total
+
+
+@njit(cache=True, nogil=True)
 def fit_patches(
     start, stop, dimension, corners, outside, row_start, row_cells, layout, block_of, rows,
-    sample_xyz, samples, xyz, out, polynomial, scale,
+    sample_xyz, samples, xyz, out, polynomial, frame,
 ):  # fmt: skip
     """Polynomials around corner rows start to stop of ``corners``, and their values there.
 
@@ -122,12 +162,14 @@ def fit_patches(
         Positions of the rows, m.
     out : float64[k, c]
         Overwritten at the corner rows.
-    polynomial, scale : float64[m, 10, c], float64[m, 3]
-        Overwritten: coefficients of the monomials (see ``_basis``) of the distance over the scale. Of length
-        0 where no row lies between corners.
+    polynomial, frame : float64[m, 10, c], float64[m, 3, 3]
+        Overwritten: coefficients of the monomials (see ``_basis``) of the patch's coordinates, and the matrix
+        that makes these of a distance from the corner. Of length 0 where no row lies between corners.
 
     Source: Zienkiewicz and Zhu, IJNME 33 (1992) 1331-1364. Patches with too few samples grow by
-    the cells around them; a patch that cannot carry the degree falls to a lower one.
+    the cells around them; a patch that cannot carry the degree falls to a lower one. In a patch's coordinates
+    its samples scatter alike in all directions (their second moments are the unit matrix), so that a fit
+    depends neither on how a part lies in space nor on how thin its cells are.
     """
     n_components = samples.shape[1]
     keep = polynomial.shape[0] > 0
@@ -138,7 +180,7 @@ def fit_patches(
     weight = np.empty(512)
     terms = np.empty(10)
     normal, right = np.empty((10, 10)), np.empty((10, n_components))
-    h = np.empty(3)
+    to_patch = np.empty((3, 3))
     for index in range(start, stop):
         corner = corners[index]
         size = 0
@@ -194,12 +236,11 @@ def fit_patches(
                 for j in range(n_components):
                     value[j, at] = pull * samples[q, j]
                 at += 1
-        for i in range(3):
-            h[i] = 1e-300
-            for q in range(n):
-                h[i] = max(h[i], abs(place[i, q]))
-            for q in range(n):
-                place[i, q] /= h[i]
+        total = _patch_frame(place, weight, n, dimension, to_patch)
+        for q in range(n):
+            x, y, z = place[0, q], place[1, q], place[2, q]
+            for i in range(3):
+                place[i, q] = to_patch[i, 0] * x + to_patch[i, 1] * y + to_patch[i, 2] * z
         fitted = False
         m = 1
         while not fitted:
@@ -215,7 +256,8 @@ def fit_patches(
             # A slight pull of the curved terms to zero keeps poorly placed samples from blowing them up;
             # it costs a share of a second-order term, so the order of the fit stays.
             for i in range(1, m):
-                normal[i, i] += n * (RIDGE if i > dimension else 1e-8)
+                square = dimension < i <= 2 * dimension if dimension == 3 else i == 3 or i == 5
+                normal[i, i] += total * (1e-8 if i <= dimension else 2.0 * RIDGE if square else RIDGE)
             if n >= m:
                 fitted = _solve(normal, right, m)
             if not fitted:
@@ -223,8 +265,7 @@ def fit_patches(
         for j in range(n_components):
             out[corner, j] = right[0, j]
         if keep:
-            for i in range(3):
-                scale[index, i] = h[i]
+            frame[index] = to_patch
             for i in range(10):
                 for j in range(n_components):
                     polynomial[index, i, j] = right[i, j] if i < m else 0.0
@@ -233,7 +274,7 @@ def fit_patches(
 @njit(cache=True, nogil=True)
 def between_corners(
     start, stop, dimension, corners, corner_of, ends, row_start, row_cells, layout, block_of, rows, xyz,
-    polynomial, scale, out,
+    polynomial, frame, out,
 ):  # fmt: skip
     """Values at rows start to stop that lie between two corners: the mean of the two corners' polynomials.
 
@@ -243,11 +284,11 @@ def between_corners(
         Corner rows; place of each row among them, -1 for others.
     ends : int64[n_blocks, n, 2]
         Corners of the edge that each node of a block's cells lies on.
-    polynomial, scale : as ``fit_patches`` leaves them
+    polynomial, frame : as ``fit_patches`` leaves them
     out : float64[k, c]
         Overwritten at the rows between.
     """
-    terms = np.empty(10)
+    terms, local = np.empty(10), np.empty(3)
     for row in range(start, stop):
         if corner_of[row] >= 0 or row_start[row] == row_start[row + 1]:
             continue
@@ -262,12 +303,11 @@ def between_corners(
         for side in range(2):
             index = corner_of[rows[first + ends[b, node, side]]]
             corner = corners[index]
-            m = _basis(
-                (xyz[row, 0] - xyz[corner, 0]) / scale[index, 0],
-                (xyz[row, 1] - xyz[corner, 1]) / scale[index, 1],
-                (xyz[row, 2] - xyz[corner, 2]) / scale[index, 2],
-                2, dimension, terms,
-            )  # fmt: skip
+            for i in range(3):
+                local[i] = 0.0
+                for j in range(3):
+                    local[i] += frame[index, i, j] * (xyz[row, j] - xyz[corner, j])
+            m = _basis(local[0], local[1], local[2], 2, dimension, terms)
             for i in range(m):
                 for j in range(out.shape[1]):
                     out[row, j] += 0.5 * terms[i] * polynomial[index, i, j]

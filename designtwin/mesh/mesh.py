@@ -555,6 +555,29 @@ class Mesh:
 
         return morph(self, *moves, controls=controls, fixed=fixed, slide=slide, method=method, radius=radius)
 
+    def refined(self, on: Any = None) -> Mesh:
+        """A finer mesh of the same body: every cell halved along each edge; groups follow.
+
+        Parameters
+        ----------
+        on : group name or selection, optional
+            Only the cells that touch it and what has to follow (lines, triangles and tetrahedra alone).
+
+        Raises
+        ------
+        MeshError
+            If a place is given and the mesh holds other cells; see ``refine.refine``.
+        """
+        from designtwin.mesh.refine import refine
+        from designtwin.mesh.selections import select
+
+        if on is None:
+            return refine(self).mesh
+        flag = np.zeros(self.n_points, bool)
+        flag[select(on).resolve(self).nodes] = True
+        touch = [ids[flag[conn].any(axis=1)] for _, ids, conn in self.blocks()]
+        return refine(self, np.concatenate(touch)).mesh
+
     def joined(self, *, tolerance: float | None = None) -> Mesh:
         """The mesh with nodes in one place (within a tolerance, m) merged; see ``repair.joined``."""
         from designtwin.mesh.repair import joined

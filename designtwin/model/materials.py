@@ -148,7 +148,7 @@ class Material(Plain):
     def _plain_fields(self) -> dict[str, Any]:
         fields = super()._plain_fields()
         # A material that states none of these has the hash it had before there were any.
-        later = ("latent_heat", "melting", "loss_factor")
+        later = ("latent_heat", "melting", "loss_factor", "creep_rupture")
         return {k: v for k, v in fields.items() if v is not None or k not in later}
 
     def _check(self) -> None:
@@ -454,6 +454,9 @@ class Material(Plain):
                     "",
                 )
             )
+        creep = getattr(self, "creep_rupture", None)
+        if creep is not None:
+            rows.append(("creep rupture", str(creep), creep.source))
         widths = [max((len(row[i]) for row in rows), default=0) for i in (0, 1)]
         lines = [f"{self.name or 'unnamed'} ({type(self).__name__})"]
         lines += [f"  {a:<{widths[0]}}  {b:<{widths[1]}}  {c}".rstrip() for a, b, c in rows]
@@ -472,6 +475,113 @@ def _table_integral(heat: Magnitude, where: FloatArray) -> FloatArray:
     slope = (np.diff(values) / np.diff(knots))[piece]
     beyond = values[0] * np.minimum(where - knots[0], 0.0) + values[-1] * np.maximum(where - knots[-1], 0.0)
     return np.asarray(sums[piece] + up * (values[piece] + 0.5 * slope * up) + beyond)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LarsonMiller(Plain):
+    """Creep rupture by the parameter of Larson and Miller: P = T (C + log10 t), T in K and t in hours.
+
+    Between the points of the curve log10 of stress is linear in P. Beyond its ends nothing is known but
+    the bound: a stress below the lowest lasts at least as long as that, one above the highest at most.
+
+    Parameters
+    ----------
+    constant : float
+        C; 20 fits many steels and nickel alloys, 9 % chromium steels about 30.
+    parameter : sequence of float
+        P of the points, K (not thousands), ascending.
+    stress : sequence of stresses
+        Rupture stress at each, descending: ("300 MPa", "100 MPa").
+    source : str
+        Where the curve comes from, and whether it is of the mean or of the lowest.
+
+    Raises
+    ------
+    MaterialError
+        If points are missing or out of order.
+
+    Source: Larson and Miller, Trans. ASME 74 (1952) 765-775.
+    """
+
+    constant: float = 20.0
+    parameter: Any
+    stress: Any
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        constant = to_si(self.constant, "dimensionless", name="LarsonMiller constant")
+        parameter = np.atleast_1d(to_si(self.parameter, "dimensionless", name="LarsonMiller parameter"))
+        stress = np.atleast_1d(to_si(self.stress, "stress", name="LarsonMiller stress"))
+        if not isinstance(constant, float) or constant <= 0.0:
+            raise MaterialError(f"LarsonMiller: constant={self.constant!r}; one positive number is wanted")
+        if parameter.ndim != 1 or parameter.shape != stress.shape or len(parameter) < 2:
+            raise MaterialError(
+                f"LarsonMiller: {parameter.size} parameters and {stress.size} stresses; two or more of "
+                "each are wanted, one for one"
+            )
+        if not (np.diff(parameter) > 0.0).all() or not (np.diff(stress) < 0.0).all() or stress[-1] <= 0.0:
+            raise MaterialError(
+                "LarsonMiller: the parameter must rise and the rupture stress fall from point to point, and "
+                f"stay positive; got P {parameter.tolist()} and {show(stress, 'stress')}"
+            )
+        if parameter[0] < 1000.0:
+            raise MaterialError(
+                f"LarsonMiller: parameters of {parameter[0]:g} to {parameter[-1]:g} are too small for K (C + "
+                "log10 h); tables often give thousands: write 24.0e3 for 24.0"
+            )
+        object.__setattr__(self, "constant", constant)
+        object.__setattr__(self, "parameter", tuple(parameter.tolist()))
+        object.__setattr__(self, "stress", tuple(stress.tolist()))
+
+    def life(self, stress: FloatArray, temperature: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Time to rupture under constant stress and temperature.
+
+        Parameters
+        ----------
+        stress : float64[k]
+            Pa, not negative.
+        temperature : float64[k]
+            K.
+
+        Returns
+        -------
+        life, low, high : float64[k]
+            s. Beyond the curve `life` is that at its end, and low is 0 or high is infinite.
+        """
+        log = np.log10(np.maximum(stress, 1e-300))
+        ends = np.log10(self.stress)
+        parameter = np.interp(log, ends[::-1], np.array(self.parameter)[::-1])
+        with np.errstate(over="ignore"):
+            found = 3600.0 * 10.0 ** (parameter / temperature - self.constant)
+        return found, np.where(log > ends[0], 0.0, found), np.where(log < ends[-1], np.inf, found)
+
+    def rupture_stress(
+        self, life: float, temperature: FloatArray
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Stress that lasts just so long, with what is known beyond the curve as in `life`.
+
+        Parameters
+        ----------
+        life : float
+            s.
+        temperature : float64[k]
+            K.
+
+        Returns
+        -------
+        stress, low, high : float64[k]
+            Pa.
+        """
+        parameter = temperature * (self.constant + np.log10(life / 3600.0))
+        found = 10.0 ** np.interp(parameter, self.parameter, np.log10(self.stress))
+        beyond, before = parameter > self.parameter[-1], parameter < self.parameter[0]
+        return found, np.where(beyond, 0.0, found), np.where(before, np.inf, found)
+
+    def __str__(self) -> str:
+        return (
+            f"Larson-Miller, C = {self.constant:g}, {show(self.stress[0], 'stress')} at P = "
+            f"{self.parameter[0]:g} to {show(self.stress[-1], 'stress')} at {self.parameter[-1]:g}"
+        )
 
 
 _COMMON: dict[str, tuple[str, Shape]] = {
@@ -494,6 +604,7 @@ class LinearElastic(Material):
         Tension; the ultimate strength of a brittle material is its tensile strength.
     compressive_strength : "840 MPa", optional
         Positive; for brittle materials.
+    creep_rupture : LarsonMiller, optional
     density, specific_heat, expansion, conductivity, expansion_reference, name, source
         See `Material`.
 
@@ -508,6 +619,7 @@ class LinearElastic(Material):
     yield_strength: MagnitudeLike | None = None
     ultimate_strength: MagnitudeLike | None = None
     compressive_strength: MagnitudeLike | None = None
+    creep_rupture: LarsonMiller | None = None
 
     properties: ClassVar[dict[str, tuple[str, Shape]]] = {
         "youngs_modulus": ("modulus", ()),
@@ -529,6 +641,11 @@ class LinearElastic(Material):
                 raise MaterialError(
                     f"poissons_ratio of {self._who} is {worst:g}; it must lie between -1 and 0.5{hint}"
                 )
+        if self.creep_rupture is not None and not isinstance(self.creep_rupture, LarsonMiller):
+            raise MaterialError(
+                f"creep_rupture of {self._who} is {self.creep_rupture!r}; a LarsonMiller(constant=20, "
+                "parameter=..., stress=...) is wanted"
+            )
         yields, breaks = self.magnitude("yield_strength"), self.magnitude("ultimate_strength")
         if yields and breaks and yields.is_constant and breaks.is_constant and breaks.value < yields.value:
             raise MaterialError(

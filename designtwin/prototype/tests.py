@@ -56,7 +56,7 @@ class PrototypeTest:
     example: ClassVar[str] = "mass() <= '2 kg'"
     others: ClassVar[dict[str, str]] = {
         "static": "StrengthTest", "thermal": "ThermalTest", "vibration": "VibrationTest",
-        "buckling": "BucklingTest",
+        "buckling": "BucklingTest", "life": "LifeTest",
     }  # fmt: skip
 
     def __post_init__(self) -> None:

@@ -78,7 +78,7 @@ import operator
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
@@ -105,6 +105,7 @@ from designtwin.model import (
     supports,
 )
 from designtwin.model.model import Model, Temperature, combine
+from designtwin.prototype.cache import ResultCache
 from designtwin.prototype.tests import PrototypeTest, StrengthTest, ThermalTest
 from designtwin.prototype.vibration import BucklingTest, VibrationTest
 from designtwin.requirements import Quantity, Requirement
@@ -154,19 +155,42 @@ class Design:
     model : Model
     tests : tuple of PrototypeTest
         Strength, thermal, vibration and buckling tests, as the requirements ask.
+    refinement : mapping, optional
+        How far tests refine, as [test] says it: refine, max_unknowns, max_time, max_rounds.
     """
 
     name: str
     model: Model
     tests: tuple[PrototypeTest, ...]
+    refinement: Mapping[str, Any] = field(default_factory=dict)
 
-    def run(self) -> tuple[Verdict, ...]:
-        """Run all tests."""
-        return tuple(test.run() for test in self.tests)
+    def run(self, *, cache: ResultCache | None = None, **refinement: Any) -> tuple[Verdict, ...]:
+        """Run all tests.
 
-    def passes(self) -> bool:
-        """Whether every requirement of every test passes."""
-        return overall(verdict.status for verdict in self.run()) == quantities.PASS
+        Parameters
+        ----------
+        cache : ResultCache, optional
+            What is unchanged is taken from it; without one everything is solved.
+        **refinement
+            In place of what the file says, as ``refine="auto"``, ``max_time="5 min"``; ``refine="off"`` for
+            none.
+
+        Raises
+        ------
+        DesignTwinError
+            As `PrototypeTest.run`.
+        """
+        options = {**self.refinement, **{k: v for k, v in refinement.items() if v is not None}}
+        if options.get("refine", "off") == "off":
+            if len(options) > len(options.keys() & {"refine"}) and not self.refinement:
+                raise ModelError(f"{', '.join(options)}: a budget of refinement, and refine= is not given")
+            options = {}
+        run = PrototypeTest.run if cache is None else cache.run
+        return tuple(run(test, **options) for test in self.tests)
+
+    def passes(self, **options: Any) -> bool:
+        """Whether every requirement of every test passes; options as of `run`."""
+        return overall(verdict.status for verdict in self.run(**options)) == quantities.PASS
 
 
 def read_design(path: str | Path) -> Design:

@@ -30,6 +30,8 @@ from designtwin.errors import DesignTwinError, PictureError
 from designtwin.io.files import atomic
 from designtwin.progress import track
 from designtwin.report import inputs, vibration
+from designtwin.report.browser import need_browser, print_pdf
+from designtwin.report.view import Packed, packed
 from designtwin.requirements import FieldQuantity
 from designtwin.typing import PlainData
 from designtwin.units import show_time
@@ -37,7 +39,8 @@ from designtwin.units import show_time
 logger = logging.getLogger("designtwin.report")
 
 LARGEST = 6_000_000  # bytes of a page; pictures give way, words never
-_ROOM = 5_000_000  # bytes of all pictures as text
+_ROOM = 3_600_000  # bytes of all pictures as text
+_VIEWS = 1_600_000  # bytes of all 3D views as text
 _MOST_LINES = 8  # in one picture of courses in time
 
 
@@ -78,6 +81,21 @@ class _Pictures:
     artist: Any
     size: tuple[int, int] = (1600, 1200)
     blocks: list[Block] = field(default_factory=list)
+    views: list[tuple[Block, Any]] = field(default_factory=list)
+
+    def turn(self, blocks: Sequence[Block], verdict: Any) -> list[Block]:
+        """Let the first picture of a verdict become a 3D view; a sentence where that cannot be."""
+        first = next((block for block in blocks if block["kind"] == "picture"), None)
+        if first is None:
+            return []
+        try:
+            found = self.artist.web_view(verdict)
+        except DesignTwinError as error:
+            logger.warning("report: the 3D view is left out: %s", error)
+            return [{"kind": "text", "text": f"3D view left out: {error}"}]
+        if found is not None:
+            self.views.append((first, found))
+        return []
 
     def draw(self, what: str, *args: Any, caption: str, **options: Any) -> Block | None:
         """Ask the artist; a picture that cannot be drawn leaves a sentence instead of stopping the report."""
@@ -98,12 +116,21 @@ class _Pictures:
             "caption": caption,
             "width": picture.width,
             "height": picture.height,
+            "view": None,
         }
         self.blocks.append(block)
         return block
 
     def settle(self) -> None:
-        """Turn all into data URLs, within the room there is."""
+        """Turn all into data URLs, and views into text, within the room there is."""
+        room = _VIEWS
+        for at, (block, found) in enumerate(self.views):
+            view = packed(found, room // (len(self.views) - at))
+            if view is None:
+                continue
+            text = _script_json(view.plain)
+            room -= len(text)
+            block["view"], block["hint"] = text, _hint(found, view)
         kind = "png"
         if sum(len(b["png"]) for b in self.blocks) * 4 / 3 > _ROOM:
             kind = "jpeg"
@@ -119,6 +146,22 @@ class _Pictures:
             for block in self.blocks:
                 data = _jpeg(base64.b64decode(block["source"].partition(",")[2]), quality=80, width=width)
                 block["source"] = f"data:image/jpeg;base64,{base64.b64encode(data).decode()}"
+
+
+def _hint(view: Any, data: Packed) -> str:
+    """How to use a 3D view, and what it lacks."""
+    words = [
+        "3D: drag to turn, with two fingers or the right button to move, double-click for the whole part"
+    ]
+    words.append("wheel after a click or pinch to zoom; point at the part to read values at its nodes")
+    if view.thinned:
+        words.append(
+            f"thinned from {view.thinned:,} to {len(view.node):,} nodes, whose values are as computed"
+        )
+    if data.left_out:
+        few = "; ".join(data.left_out[:3]) + (" and others" if len(data.left_out) > 3 else "")
+        words.append(f"left out for their size: {few}")
+    return "; ".join(words) + "."
 
 
 def _jpeg(data: bytes, *, quality: int, width: int | None = None) -> bytes:
@@ -148,7 +191,8 @@ def write_report(
     source : Verdict, Section, (title, body), or a sequence of these
         A body is anything a `Section` takes.
     path : path
-        Ends in .html; its folder is made; the file is there whole or not at all.
+        Ends in .html, or in .pdf where a browser is installed that prints it; its folder is made; the file is
+        there whole or not at all.
     title : str, optional
         The part's name by default.
     author : str, optional
@@ -164,13 +208,16 @@ def write_report(
     Raises
     ------
     PictureError
-        If the file cannot be written.
+        If the file cannot be written, or there is no browser to print a PDF.
     DesignTwinError
         If there is nothing to report on.
     """
     file = Path(path)
-    if file.suffix.lower() not in (".html", ".htm"):
-        raise PictureError(f"{file}: a report is written as .html")
+    as_pdf = file.suffix.lower() == ".pdf"
+    if file.suffix.lower() not in (".html", ".htm", ".pdf"):
+        raise PictureError(f"{file}: a report is written as .html or .pdf")
+    if as_pdf:
+        need_browser()
     sections = _sections(source)
     pictures = _Pictures(artist, picture_size)
     shown_models: set[str] = set()
@@ -192,8 +239,9 @@ def write_report(
                 _drop_empty_columns(block)
         name = title or next((v.name for v in verdicts if getattr(v, "name", "")), "") or "Design report"
         text = _render(chapters, verdicts, title=name, author=author)
+        data = print_pdf(text) if as_pdf else text.encode()
     with atomic(file, error=PictureError, make_folder=True) as stream:
-        stream.write(text.encode())
+        stream.write(data)
     return file
 
 
@@ -284,8 +332,8 @@ def _verdict_blocks(verdict: Any, pictures: _Pictures, shown: set[str], verdicts
     reasons += [f"{row['requirement']}: {row['note']}" for row in data["requirements"] if row["note"]]
     if reasons or data["notes"]:
         blocks.append({"kind": "list", "title": "Notes", "items": [*reasons, *data["notes"]]})
-    blocks += _field_pictures(verdict, pictures)
-    blocks += vibration.blocks(verdict, pictures)
+    drawn = [*_field_pictures(verdict, pictures), *vibration.blocks(verdict, pictures)]
+    blocks += [*drawn, *pictures.turn(drawn, verdict)]
     blocks += _course_blocks(verdict, pictures)
     if data["failure_zones"]:
         blocks.append(_zone_table(verdict))
@@ -522,11 +570,19 @@ def _render(chapters: list[Block], verdicts: list[Any], *, title: str, author: s
         chapters=chapters,
         overall=overall,
         data=_script_json(data),
+        script=_script() if any(b.get("view") for c in chapters for b in c["blocks"]) else "",
         written=time.strftime("%Y-%m-%d %H:%M %z"),
         version=__version__,
         software=inputs.software(),
         machine=f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
     )
+
+
+def _script() -> Any:
+    """What makes 3D views of pictures; its text ends no script element."""
+    from markupsafe import Markup
+
+    return Markup((Path(__file__).parent / "view.js").read_text(encoding="utf-8"))
 
 
 def _script_json(data: PlainData) -> Any:

@@ -8,6 +8,8 @@ comparison makes a requirement of it. All numbers are SI; texts show display uni
 """
 
 from designtwin.requirements.base import Quantity, Requirement, ValuesAlone, one_of, worst
+from designtwin.requirements.composite import CompositeMargin, composite_margin
+from designtwin.requirements.creep import CreepLife, CreepMargin, creep_life, creep_margin
 from designtwin.requirements.fields import (
     Band,
     DisplacementQuantity,
@@ -15,10 +17,20 @@ from designtwin.requirements.fields import (
     MechanicalQuantity,
     StressQuantity,
     TemperatureQuantity,
+    TensorQuantity,
     displacement,
     stress,
     temperature,
 )
+from designtwin.requirements.fkm import FkmMargin, fkm_margin
+from designtwin.requirements.life import DamageQuantity, LifeQuantity, damage, life
+from designtwin.requirements.lines import (
+    HotSpotStress,
+    LinearizedStress,
+    hot_spot_stress,
+    linearized_stress,
+)
+from designtwin.requirements.strain import StrainQuantity, strain
 from designtwin.requirements.strength import (
     BrittleMargin,
     YieldMargin,
@@ -71,11 +83,19 @@ __all__ = [
     "Band",
     "BrittleMargin",
     "BucklingFactor",
+    "CompositeMargin",
+    "CreepLife",
+    "CreepMargin",
+    "DamageQuantity",
     "DisplacementQuantity",
     "FieldQuantity",
+    "FkmMargin",
     "FrequencyQuantity",
     "HeatBalance",
     "HeatQuantity",
+    "HotSpotStress",
+    "LifeQuantity",
+    "LinearizedStress",
     "MassQuantity",
     "MechanicalQuantity",
     "NearestMode",
@@ -85,8 +105,10 @@ __all__ = [
     "Quantity",
     "ReactionQuantity",
     "Requirement",
+    "StrainQuantity",
     "StressQuantity",
     "TemperatureQuantity",
+    "TensorQuantity",
     "TimeTo",
     "Value",
     "ValuesAlone",
@@ -96,11 +118,19 @@ __all__ = [
     "brittle_utilization",
     "buckling_factor",
     "complete_to",
+    "composite_margin",
+    "creep_life",
+    "creep_margin",
+    "damage",
     "displacement",
     "first_crossing",
+    "fkm_margin",
     "frequency",
     "heat",
     "heat_balance",
+    "hot_spot_stress",
+    "life",
+    "linearized_stress",
     "mass",
     "no_mode_in",
     "one_of",
@@ -109,6 +139,7 @@ __all__ = [
     "reaction",
     "show_margin",
     "show_value",
+    "strain",
     "stress",
     "temperature",
     "time_to",

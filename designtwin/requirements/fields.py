@@ -170,13 +170,17 @@ class FieldQuantity(Quantity):
             *interval,
             place=place_of_node(mesh, node, prefer=getattr(self.on, "name", "")),
             case=case.name,
-            note=note,
+            note=note or self._note(case, int(band.rows[row])),
             frequency=self._peak(case, int(band.rows[row])),
         )
 
     def _peak(self, case: Any, row: int) -> float | None:
         """The frequency, Hz, at which the field is worst at a row, where the case is swept over frequency."""
         return None
+
+    def _note(self, case: Any, row: int) -> str:
+        """What a reader should know of the value at a row."""
+        return ""
 
     def _place_words(self, preposition: str = "on") -> str:
         words = "" if self.on is None else f" {preposition} {self.on}"
@@ -262,6 +266,47 @@ class MechanicalQuantity(FieldQuantity):
     @property
     def _sigma_words(self) -> str:
         return "" if self.sigma is None else f", {self.sigma:g}σ"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TensorQuantity(MechanicalQuantity):
+    """A field made of the whole stress tensor at one instant: static cases, and courses in time."""
+
+    @property
+    def reads(self) -> str:
+        return "stress"
+
+    def cases_of(self, result: Any) -> list[Any]:
+        cases = super().cases_of(result)
+        if result.physics == "vibration":
+            refuse_amplitudes(
+                self.label, [case.name for case in cases if getattr(case, "times", None) is None]
+            )
+        return cases
+
+    def check_sigma(self, random: Mapping[str, bool]) -> None:
+        names = [name for name, one in random.items() if one and self.case in (None, name)]
+        refuse_amplitudes(self.label, names)
+
+
+def refuse_amplitudes(what: str, names: Sequence[str]) -> None:
+    """Raise RequirementError where cases have amplitudes in place of a stress tensor at an instant."""
+    if names:
+        raise RequirementError(
+            f"{what} needs the whole stress tensor at an instant; the response in "
+            f"{', '.join(map(repr, names))} has amplitudes alone: ask for stress or yield_margin there, "
+            "and name cases that have a course in time, or static ones, by case=..."
+        )
+
+
+def tensor_at(case: Any, rows: IntArray) -> tuple[FloatArray, FloatArray]:
+    """Stress tensors float64[k, 6] and their half-widths (Frobenius norm) float64[k], Pa, at result points.
+
+    The half-widths are nan where no error was estimated, and where only values are asked for.
+    """
+    stress = np.asarray(case.stress("points"), np.float64)[rows]
+    error = case.stress_tensor_error()
+    return stress, np.full(len(rows), np.nan) if error is None else np.asarray(error, np.float64)[rows]
 
 
 def is_random(case: Any) -> bool:

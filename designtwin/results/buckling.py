@@ -226,5 +226,9 @@ class BucklingResult(Result[BucklingCase]):
         """The smallest positive factor of all cases; inf where none buckles."""
         return min(case.critical for case in self.by_case.values())
 
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        return tuple(case.table() for case in self.by_case.values() if len(case))
+
     def __str__(self) -> str:
         return "\n".join([*(str(case.table()) for case in self.by_case.values()), *self.notes])

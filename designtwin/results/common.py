@@ -16,6 +16,7 @@ from designtwin.mesh import Mesh
 from designtwin.mesh.locate import locate
 from designtwin.model.model import Model
 from designtwin.results.recovery import Recovery, ResultPoints
+from designtwin.results.tables import Table
 from designtwin.typing import FloatArray, IntArray
 from designtwin.units import to_si
 
@@ -279,6 +280,11 @@ class Result(Generic[C]):
             f"{type(self).__name__} has no {name!r}; with {len(self.by_case)} cases say result[case].{name}, "
             f"cases: {list(self.cases)}"
         )
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """What is printed beside the verdict: natural modes, buckling factors; nothing of most results."""
+        return ()
 
     def to_vtu(self, path: str | Path, fields: Sequence[str] | None = None) -> Path:
         """Write all cases as point fields to a VTU file that ParaView opens (points in meters).

@@ -239,16 +239,16 @@ class Recovery:
         cells, c = self._cells, samples.shape[1]
         out = np.zeros((len(self.points), c))
         n_kept = len(cells.corners) if len(cells.corners) < len(out) else 0
-        polynomial, scale = np.empty((n_kept, 10, c)), np.empty((n_kept, 3))
+        polynomial, frame = np.empty((n_kept, 10, c)), np.empty((n_kept, 3, 3))
         xyz = _frozen(self.points.xyz)
         parallel.run(
             recovery.fit_patches, len(cells.corners), self._dimension, cells.corners, self._outside,
-            *cells.around, self.sample_xyz, samples, xyz, out, polynomial, scale, grain=_GRAIN,
+            *cells.around, self.sample_xyz, samples, xyz, out, polynomial, frame, grain=_GRAIN,
         )  # fmt: skip
         if n_kept:
             parallel.run(
                 recovery.between_corners, len(out), self._dimension, cells.corners, cells.corner_of,
-                cells.ends, *cells.around, xyz, polynomial, scale, out, grain=_GRAIN,
+                cells.ends, *cells.around, xyz, polynomial, frame, out, grain=_GRAIN,
             )  # fmt: skip
         lines = [rows.ravel() for block, (_, _, rows) in self._with_rows() if block.element.dimension == 1]
         if lines:

@@ -11,6 +11,7 @@ import numpy as np
 
 from designtwin.results.common import CaseResult, Result
 from designtwin.results.modal import ModalCase
+from designtwin.results.tables import Table
 from designtwin.typing import FloatArray
 
 MODES = "modes"
@@ -33,6 +34,10 @@ class VibrationResult(Result[CaseResult]):
     def responses(self) -> dict[str, CaseResult]:
         """Answers to excitations by name."""
         return {name: case for name, case in self.by_case.items() if name != MODES}
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        return (self.modes.table(),)
 
     def to_vtu(self, path: str | Path, fields: Sequence[str] | None = None) -> Path:
         """Write the shapes of all modes and the fields of responses to a VTU file that ParaView opens.

@@ -12,6 +12,8 @@ from designtwin.viz.picture import Picture
 from designtwin.viz.screen import graphics, has_screen
 from designtwin.viz.shapes import plot_modes
 from designtwin.viz.spectra import plot_campbell, plot_psd, plot_response, plot_shock_spectrum
+from designtwin.viz.web import web_view
+from designtwin.viz.zones import plot_zones
 
 __all__ = [
     "Animation",
@@ -35,4 +37,6 @@ __all__ = [
     "plot_response",
     "plot_shock_spectrum",
     "plot_times",
+    "plot_zones",
+    "web_view",
 ]

@@ -924,6 +924,11 @@ class _Drawing:
                 opacity=0.8,
             )
         )
+        if self.normal is not None and skin.mesh.dimension == 3:
+            # The rim of the cut: pale colors on paper would have no end.
+            tri = self.triangles
+            rim = contour(tri.points, tri.conn, (tri.points - self.origin) @ self.normal, 0.0)
+            lines.append(Line(rim, color=INK, width=1.4, opacity=0.9))
         if self.pale.any() and not self.pale.all():
             both = skin.edges().facets
             border = (both >= 0).all(axis=1) & (self.pale[both[:, 0]] != self.pale[both[:, 1]])

@@ -239,9 +239,12 @@ class Page:
         *,
         margins: tuple[float, float, float, float] = MARGINS,
         heading: str = "",
+        caption: str = "",
         triad: bool = True,
     ) -> View:
         """Draw a scene into a box with its callouts and axes; returns the view used.
+
+        A heading stands above the box, a caption in its corner.
 
         Raises
         ------
@@ -272,16 +275,20 @@ class Page:
             )
         if triad:
             self.triad(view, box, scene.flat)
-        self._callouts(scene, view, filled, box)
+        self._callouts(scene, view, filled, box, caption)
         return view
 
-    def _callouts(self, scene: Scene, view: View, filled: BoolArray, box: Box) -> None:
+    def _callouts(self, scene: Scene, view: View, filled: BoolArray, box: Box, caption: str) -> None:
         axes = self.overlay(box)
         grid = Grid(filled, max(round(4 * self.unit), 2))
         edge = 14 * self.unit
         grid.block(0, 0, edge, view.height)
         grid.block(view.width - edge, 0, view.width, view.height)
         grid.block(0, view.height - 130 * self.unit, 150 * self.unit, view.height)  # the triad's corner
+        if caption:
+            self._caption(axes, caption, grid)
+        if scene.ring is not None:
+            self._ring(axes, scene.ring, view, grid)
         solid = [body for body in scene.bodies if body.opacity > 0.9 and body.hides]
         placed: list[tuple[Any, Callout, FloatArray, FloatArray, bool]] = []
         for callout in scene.callouts:
@@ -337,6 +344,25 @@ class Page:
                 zorder=5,
                 linestyle="none",
             )
+
+    def _caption(self, axes: Any, caption: str, grid: Grid) -> None:
+        self.texts.append(caption)
+        text = axes.text(
+            10 * self.unit, 8 * self.unit, caption, fontsize=self.points(17), color=FAINT, va="top",
+            parse_math=False, bbox={"facecolor": PAPER, "edgecolor": "none", "alpha": 0.8, "pad": 2.0},
+        )  # fmt: skip
+        extent = text.get_window_extent()
+        grid.block(0, 0, extent.width + 24 * self.unit, extent.height + 20 * self.unit)
+
+    def _ring(self, axes: Any, ring: tuple[FloatArray, float], view: View, grid: Grid) -> None:
+        from matplotlib.patches import Circle
+
+        x, y = (float(c) for c in view.project(ring[0][None])[0, :2])
+        radius = max(ring[1] / view.pixel, 14 * self.unit)
+        axes.add_patch(
+            Circle((x, y), radius, facecolor="none", edgecolor=ALARM, linewidth=self.points(2.4), zorder=1)
+        )
+        grid.block(x - radius, y - radius, x + radius, y + radius)
 
     def _label(self, axes: Any, callout: Callout, text: str) -> Any:
         return axes.text(

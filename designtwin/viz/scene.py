@@ -124,6 +124,9 @@ class Scene:
     legend: tuple[tuple[str, str], ...] = field(default_factory=tuple)
     facing: FloatArray | None = None  # a cut face the viewer should look at: its outward normal
     focus: FloatArray | None = None  # points the camera frames; all bodies by default
+    ring: tuple[FloatArray, float] | None = (
+        None  # around a point, m, kept clear of words
+    )
 
     def framed(self) -> FloatArray:
         """Points the camera must see, float64[k, 3]."""

@@ -35,7 +35,7 @@ def test_two_bumps_are_two_zones_ranked_by_how_bad_they_are():
     assert second.place.point[0] == pytest.approx(0.0)
     assert "xmax" in str(first)
     assert "xmin" in str(second)
-    assert "2.5 times what is allowed" in str(first)
+    assert "2.5 times the limit" in str(first)
     json.dumps([z.to_dict() for z in (first, second)], allow_nan=False)
 
 

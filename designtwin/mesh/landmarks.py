@@ -1,0 +1,231 @@
+"""What an engineer would call the spot around a node: a fillet between two faces, a hole, an edge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from designtwin import units
+from designtwin.mesh.mesh import Mesh
+from designtwin.mesh.surface import CylinderFace, Surface, surface_of
+from designtwin.typing import BoolArray, FloatArray, IntArray
+
+_EDGE = np.deg2rad(35.0)  # normals that turn more meet at an edge
+_TANGENT = np.deg2rad(20.0)  # faces that run into each other without an edge
+_BENT = np.deg2rad(3.0)  # neighbors that turn less lie in one plane
+_SMALL = 0.2  # of the part's size: a blend of larger radius is a face of its own
+_LIKE_IT = 16.0  # times the area of a spot: a larger group is not of this spot alone
+_ONE_OF_MANY = 0.5  # of the outside: a group that holds more says nothing about a place
+
+
+@dataclass(frozen=True, kw_only=True)
+class Landmark:
+    """The spot around a node in the words of a drawing.
+
+    Parameters
+    ----------
+    kind : str
+        "fillet", "concave face", "hole", "shaft", "rounded edge", "re-entrant edge", "edge", "face" or
+        "inside"; in plane meshes "re-entrant corner" and "corner".
+    radius : float, optional
+        m, where it lies on a cylinder.
+    own : str
+        The named group that is this very spot, such as the group of a fillet; "" without.
+    between : tuple of str
+        Named groups of the one or two faces that meet there.
+    """
+
+    kind: str
+    radius: float | None = None
+    own: str = ""
+    between: tuple[str, ...] = ()
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """All groups it names, its own first."""
+        return tuple(dict.fromkeys([*([self.own] if self.own else []), *self.between]))
+
+    def __str__(self) -> str:
+        words = self.kind
+        if self.kind in ("hole", "shaft") and self.radius is not None:
+            words += f" ⌀ {units.show(2.0 * self.radius, 'length', digits=3)}"
+        if self.own:
+            words += f" '{self.own}'"
+        if len(self.between) == 2:
+            words += " between '{}' and '{}'".format(*self.between)
+        elif self.between:
+            words += f" at '{self.between[0]}'"
+        return words
+
+
+def landmark(mesh: Mesh, node: int) -> Landmark:
+    """What is at a mesh point.
+
+    Parameters
+    ----------
+    mesh : Mesh
+    node : int
+
+    Returns
+    -------
+    Landmark
+        Cylinders tell fillets from holes: a fillet runs into its neighbors on both sides without an edge. Of
+        other faces the bend around the node tells.
+    """
+    if mesh.dimension == 1 or not len(mesh.exterior):
+        return Landmark(kind="inside")
+    surface = surface_of(mesh)
+    flag = np.zeros(mesh.n_points, bool)
+    flag[node] = True
+    here = np.flatnonzero(surface.touching(flag))
+    if not len(here):
+        return Landmark(kind="inside")
+    groups = _Groups(mesh, surface)
+    pairs, turn = surface.pairs
+    rises = _concave(surface)
+    local = np.isin(pairs, here).all(axis=1)
+    inner, outer = local & (turn > _EDGE) & rises, local & (turn > _EDGE) & ~rises
+    size = _SMALL * mesh.size
+    faces = [face for face in surface.cylinders if np.isin(here, face.rows).any()]
+    for face in sorted(faces, key=lambda face: not face.hollow):
+        kind = _kind_of_cylinder(surface, face)
+        closed = kind in ("hole", "shaft")
+        if (face.radius > size and not closed) or (outer.any() and kind == "rounded edge"):
+            continue
+        if inner.any() and not face.hollow:
+            continue  # where a shaft enters a wall, the corner is what matters
+        own = groups.own(face.rows)
+        sides = () if closed and own else groups.beside(face.rows)
+        return Landmark(kind=kind, radius=face.radius, own=own, between=sides)
+    plane = mesh.dimension == 2
+    for sharp, kind in ((inner, "re-entrant "), (outer, "")):
+        if sharp.any():
+            label = surface.patches(_TANGENT, here)
+            both = [groups.of(here[label[here] == one]) for one in np.unique(label[pairs[sharp]])]
+            return Landmark(kind=kind + ("corner" if plane else "edge"), between=_two(both))
+    for bend, kind in ((rises, "fillet"), (~rises, "rounded edge")):
+        blend = _blend(surface, here, bend, size)
+        if blend is not None:
+            return Landmark(kind=kind, own=groups.own(blend), between=groups.beside(blend))
+    return Landmark(kind="edge" if plane else "face", between=_two([groups.of(here)]))
+
+
+def _kind_of_cylinder(surface: Surface, face: CylinderFace) -> str:
+    if face.kind in ("hole", "pin"):
+        return {"hole": "hole", "pin": "shaft"}[face.kind]
+    smooth = _runs_on(surface, face)
+    if face.hollow:
+        return "fillet" if smooth else "concave face"
+    return "rounded edge" if smooth else "face"
+
+
+def _runs_on(surface: Surface, face: CylinderFace) -> bool:
+    """Whether a piece of a cylinder runs into its neighbors at both ends of its arc without an edge."""
+    inside, outside, turn = _border(surface, face.rows)
+    if not len(inside):
+        return False
+    out = 0.5 * (surface.centers[inside] + surface.centers[outside]) - face.center
+    across = np.cross(face.axis, face.middle)
+    angle = np.arctan2(out @ across, out @ face.middle)
+    low, high = angle < -0.3 * face.arc, angle > 0.3 * face.arc
+    return all(end.any() and np.mean(turn[end] < _TANGENT) > 0.5 for end in (low, high))
+
+
+def _border(surface: Surface, rows: IntArray) -> tuple[IntArray, IntArray, FloatArray]:
+    """Facets along the border of a set: the one inside, the one outside, and the angle between them."""
+    pairs, turn = surface.pairs
+    member = np.zeros(len(surface), bool)
+    member[rows] = True
+    inside = member[pairs]
+    some = inside[:, 0] != inside[:, 1]
+    first = inside[some, 0]
+    pairs, turn = pairs[some], turn[some]
+    return np.where(first, pairs[:, 0], pairs[:, 1]), np.where(first, pairs[:, 1], pairs[:, 0]), turn
+
+
+def _concave(surface: Surface) -> BoolArray:
+    """Which pairs of neighbors bend toward the outside, as in a corner of a room."""
+    a, b = surface.pairs[0].T
+    step = surface.centers[b] - surface.centers[a]
+    return np.asarray(np.einsum("ma,ma->m", surface.normals[b] - surface.normals[a], step) < 0.0)
+
+
+def _blend(surface: Surface, here: IntArray, pick: BoolArray, largest: float) -> IntArray | None:
+    """Rows of the blend that a node is on, where pairs bend one way with a small radius; None elsewhere."""
+    pairs, turn = surface.pairs
+    a, b = pairs.T
+    bend = np.linalg.norm(surface.normals[b] - surface.normals[a], axis=1)
+    step = np.linalg.norm(surface.centers[b] - surface.centers[a], axis=1)
+    bent = pick & (turn < _EDGE) & (bend > _BENT) & (step < bend * largest)
+    if not (bent & np.isin(pairs, here).any(axis=1)).any():
+        return None
+    times = np.bincount(pairs[bent].ravel(), minlength=len(surface))
+    rows = np.flatnonzero(times >= 2)  # the face beside a blend bends to it once
+    if not np.isin(here, rows).any():
+        rows = np.flatnonzero(times)
+    label = surface.patches(_EDGE, rows)
+    start = np.intersect1d(here, rows)
+    return np.flatnonzero(np.isin(label, label[start])) if len(start) else None
+
+
+class _Groups:
+    """Named groups as sets of outside facets."""
+
+    def __init__(self, mesh: Mesh, surface: Surface) -> None:
+        self.surface = surface
+        self.members: dict[str, BoolArray] = {}
+        self.faces: set[str] = set()  # groups of facets; those of cells alone are bodies
+        key = _key(surface.facets)
+        for name, group in mesh.groups.items():
+            inside = np.zeros(len(surface), bool)
+            if group.facets is not None:
+                inside |= np.isin(key, _key(group.facets))
+            if group.cells is not None:
+                inside |= np.isin(surface.facets[:, 0], group.cells)
+            if inside.sum() > 0 and surface.areas[inside].sum() <= _ONE_OF_MANY * surface.areas.sum():
+                self.members[name] = inside
+                if group.facets is not None:
+                    self.faces.add(name)
+
+    def own(self, rows: IntArray) -> str:
+        """The smallest group that is these facets, or these and others like them, such as several holes."""
+        most = _LIKE_IT * self.surface.areas[rows].sum()
+        found = [
+            (int(inside.sum()), name)
+            for name, inside in self.members.items()
+            if name in self.faces and inside[rows].mean() > 0.6 and self.surface.areas[inside].sum() <= most
+        ]
+        return min(found)[1] if found else ""
+
+    def of(self, rows: IntArray) -> str:
+        """The smallest group that holds most of these facets, a group of faces before a body."""
+        found = [
+            (name not in self.faces, int(inside.sum()), name)
+            for name, inside in self.members.items()
+            if inside[rows].mean() > 0.5
+        ]
+        return min(found)[-1] if found else ""
+
+    def beside(self, rows: IntArray) -> tuple[str, ...]:
+        """Groups of the two faces that share most of a set's border."""
+        _, outside, _ = _border(self.surface, rows)
+        if not len(outside):
+            return ()
+        others = np.setdiff1d(np.arange(len(self.surface)), rows)
+        label = self.surface.patches(_TANGENT, others)[outside]
+        patches, count = np.unique(label, return_counts=True)
+        largest = patches[np.argsort(-count, kind="stable")][:2]
+        own = self.own(rows)
+        return _two([name for name in (self.of(outside[label == one]) for one in largest) if name != own])
+
+
+def _key(facets: IntArray) -> IntArray:
+    return np.asarray(facets[:, 0] * 64 + facets[:, 1], np.int64)
+
+
+def _two(names: list[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for name in names if name))[:2]
+
+
+__all__ = ["Landmark", "landmark"]
