@@ -12,7 +12,7 @@ demo: $(VENV)/core
 	@$(BIN)/python -m designtwin demo
 
 test: $(VENV)/test
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --dist loadfile
 
 verify: $(VENV)/test
 	@$(BIN)/python -m tests.verify $(if $(JOBS),--jobs $(JOBS))
