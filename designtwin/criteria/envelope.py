@@ -159,7 +159,7 @@ def _default(source: Any, result: Any) -> str | Quantity:
 
 def _usual(name: str | Quantity) -> str:
     if isinstance(name, FieldQuantity):
-        return name.over if name.over in WORST else "max"
+        return "min" if not name.largest_governs else "max_abs" if name.over == "max_abs" else "max"
     return "min" if name in _LEAST else "max" if name in _SIZES else "max_abs"
 
 

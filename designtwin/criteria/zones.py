@@ -256,7 +256,7 @@ def has_zones(requirement: Requirement) -> bool:
         or getattr(quantity, "at", None) is not None
     ):
         return False
-    return quantity.over in (("max", "max_abs") if requirement.is_upper else ("min",))
+    return quantity.over != "mean" and quantity.largest_governs == requirement.is_upper
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

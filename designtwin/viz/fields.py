@@ -32,6 +32,7 @@ from designtwin.requirements import (
     show_value,
 )
 from designtwin.requirements.fields import MechanicalQuantity
+from designtwin.requirements.life import DamageQuantity, LifeQuantity
 from designtwin.requirements.vibration import ModeQuantity
 from designtwin.results.buckling import BucklingCase, BucklingMode
 from designtwin.results.modal import ModalCase
@@ -66,8 +67,12 @@ SAFETY = "#8c0f2e:#de4a2a:#f59b33:#f3d64a:#a6d489:#63b4cf:#a9cfe6:#dde8f0"
 SIGNED = "#1f3f7f:#3f7fb8:#8fbfdc:#f1f3f5:#f3b48f:#d9583b:#8c0f2e"
 HEAT = "#3b4cab:#6f7fd0:#a9b3e0:#e3dcd3:#f6c177:#ee8a4a:#cf3f35:#8c0f2e"
 
+GLOBAL = ("length", "temperature")  # what a sharp corner leaves bounded
+LEAST = ("safety_factor", "life")  # fields of which the least is the worst
 MOST_SAFETY = 5.0  # safety factors beyond are all the same to the eye
 DEFORMED = 0.06  # of the part's size: what the largest displacement is drawn as
+NO_NUMBER = "singular: no number"
+MOST_DECADES = 8  # on a logarithmic scale
 MOST_ZONES = 5  # that get a label
 
 
@@ -91,6 +96,9 @@ class Shown:
         The requirement on this field that governs.
     span : float
         How long the course in time is that the case is an instant of, s; 0 where there is none.
+    singular : bool[k], optional
+        True about places whose value grows without end as the mesh is refined: what is computed there is no
+        number.
     """
 
     name: str
@@ -104,6 +112,7 @@ class Shown:
     case: Any
     outcome: Outcome | None = None
     span: float = 0.0
+    singular: BoolArray | None = None
 
     @property
     def time(self) -> float | None:
@@ -266,6 +275,9 @@ def field_name(quantity: Any) -> str:
         return ""  # fields of random vibration are root mean squares
     if isinstance(quantity, YieldMargin):
         return "safety_factor" if quantity.criterion == "von_mises" else ""
+    if isinstance(quantity, DamageQuantity):
+        own = "life" if isinstance(quantity, LifeQuantity) else "damage"
+        return own if quantity.survival is None else ""
     if isinstance(quantity, DisplacementQuantity):
         return (
             quantity.vector if quantity.component == "magnitude" else f"{quantity.letter}{quantity.component}"
@@ -401,8 +413,32 @@ def read(result: Any, name: str | Quantity, case: str | None, verdict: Any, *, a
         found = {
             key: _read_instant(result, name, one, outcome, at) for key, one in _compared(result, name).items()
         }
-        return max(found.values(), key=_badness)
-    return _read_instant(result, name, cases[case], outcome, at)
+        return _without_bound(max(found.values(), key=_badness), verdict)
+    return _without_bound(_read_instant(result, name, cases[case], outcome, at), verdict)
+
+
+def _without_bound(shown: Shown, verdict: Any) -> Shown:
+    """The field with the surroundings of places marked at which the verdict found it to have no bound."""
+    local = shown.dimension in GLOBAL
+    nodes = [
+        row.value.place.node
+        for row in getattr(verdict, "rows", ())
+        if row.value.singular
+        and row.value.place is not None
+        and row.value.place.node is not None
+        and (row.requirement.quantity.dimension in GLOBAL) == local
+    ]
+    if not nodes:
+        return shown
+    mesh = shown.case.mesh
+    near = np.zeros(mesh.n_points, bool)
+    near[nodes] = True
+    for _ in range(2):  # the cells that touch it, and those that share its recovery
+        grown = near.copy()
+        for _, _, conn in mesh.blocks():
+            grown[conn[near[conn].any(axis=1)]] = True
+        near = grown
+    return replace(shown, singular=near[shown.node])
 
 
 def _read_instant(result: Any, name: str | Quantity, case: Any, outcome: Outcome | None, at: Any) -> Shown:
@@ -440,7 +476,7 @@ def _badness_of(result: Any, name: str | Quantity, state: Any) -> float:
         values = np.asarray(getattr(state, name), np.float64)
     else:
         values = np.asarray(state.field(name).values, np.float64)
-    if name == "safety_factor":
+    if name in LEAST:
         return -float(np.nanmin(values))
     values = values if values.ndim == 1 else np.linalg.norm(values, axis=1)
     return float(np.nanmax(values if name == "temperature" else np.abs(values)))
@@ -475,7 +511,7 @@ def read_one(result: Any, name: str | Quantity, case: Any, verdict: Any, *, span
 
 def _badness(shown: Shown) -> float:
     values = shown.values[shown.judged]
-    if shown.name == "safety_factor":
+    if shown.name in LEAST:
         return -float(np.nanmin(values))
     return float(np.nanmax(np.abs(values))) if shown.dimension != "temperature" else float(np.nanmax(values))
 
@@ -551,7 +587,7 @@ def _read_quantity(result: Any, quantity: Quantity, case: Any, outcome: Outcome 
     error = np.full(len(node), np.nan)
     error[band.rows] = np.maximum(band.high - band.values, band.values - band.low)
     return Shown(
-        name="safety_factor" if isinstance(quantity, YieldMargin) else type(quantity).__name__,
+        name=_name_of(quantity),
         title=quantity.label,
         dimension=quantity.dimension,
         values=units.from_si(values, quantity.dimension),
@@ -562,6 +598,15 @@ def _read_quantity(result: Any, quantity: Quantity, case: Any, outcome: Outcome 
         case=case,
         outcome=outcome,
     )
+
+
+def _name_of(quantity: FieldQuantity) -> str:
+    """What kind of field a quantity is read from, for its colors."""
+    if isinstance(quantity, YieldMargin):
+        return "safety_factor"
+    if isinstance(quantity, DamageQuantity):
+        return "life" if isinstance(quantity, LifeQuantity) else "damage"
+    return type(quantity).__name__
 
 
 def _display_error(values: FloatArray, error: FloatArray | None, dimension: str) -> FloatArray | None:
@@ -601,12 +646,15 @@ def scale_of(shown: Shown, limits: tuple[float, float] | None = None) -> Scale:
     """The color scale a field deserves."""
     symbol = units.symbol(shown.dimension)
     title = shown.title + (f", {symbol}" if symbol else "")
-    values = shown.values[shown.judged & np.isfinite(shown.values)]
+    counted = shown.judged if shown.singular is None else shown.judged & ~shown.singular
+    values = shown.values[counted & np.isfinite(shown.values)]
     everything = shown.values[np.isfinite(shown.values)]
     if not len(values):
         values = everything if len(everything) else np.zeros(1)
     low, high = float(values.min()), float(values.max())
     colors = STRESS
+    if limits is None and (shown.name == "damage" or _is_life(shown)) and _spans_decades(values):
+        return _marked(_decades(shown, title, values), shown)
     if shown.name == "safety_factor" or "margin" in shown.title.lower():
         limit = shown.outcome.requirement.limit if shown.outcome is not None else 1.0
         most = max(MOST_SAFETY, math.ceil(2 * limit))
@@ -641,13 +689,42 @@ def scale_of(shown: Shown, limits: tuple[float, float] | None = None) -> Scale:
     with np.errstate(invalid="ignore"):
         below = bool((shown.values < low - slack).any())
         above = bool((shown.values > high + slack).any())
-    scale = Scale(title, low, high, colors, below=below, above=above)
-    if shown.outcome is not None and not is_shape(shown.case):
-        requirement = shown.outcome.requirement
-        mark = float(units.from_si(requirement.limit, shown.dimension))
-        text = f"limit {requirement.limit_text}"
-        scale = replace(scale, mark=mark, mark_text=text)
-    return scale
+    return _marked(Scale(title, low, high, colors, below=below, above=above), shown)
+
+
+def _marked(scale: Scale, shown: Shown) -> Scale:
+    """The scale with the limit on it, where the field has one."""
+    if shown.outcome is None or is_shape(shown.case):
+        return scale
+    requirement = shown.outcome.requirement
+    mark = float(units.from_si(requirement.limit, shown.dimension))
+    return replace(scale, mark=mark, mark_text=f"limit {requirement.limit_text}")
+
+
+def _is_life(shown: Shown) -> bool:
+    """Whether a field is how long the part lasts: bad where it is small."""
+    return shown.name == "life" or (shown.dimension in ("life", "time") and shown.name != "instant")
+
+
+def _spans_decades(values: FloatArray) -> bool:
+    """Whether values above zero differ by a factor that a linear scale cannot show."""
+    some = values[values > 0.0]
+    return len(some) > 0 and bool(some.max() > 100.0 * some.min())
+
+
+def _decades(shown: Shown, title: str, values: FloatArray) -> Scale:
+    """Whole powers of ten from the bad end of a field, as many as can be told apart."""
+    some = values[values > 0.0]
+    first, last = math.floor(math.log10(some.min())), math.ceil(math.log10(some.max()))
+    if _is_life(shown):
+        last = min(last, first + MOST_DECADES)
+    else:
+        first = max(first, last - MOST_DECADES)
+    low, high = 10.0**first, 10.0 ** max(last, first + 1)
+    with np.errstate(invalid="ignore"):
+        below, above = bool((shown.values < low).any()), bool((shown.values > high).any())
+    colors = SAFETY if _is_life(shown) else STRESS
+    return Scale(title, low, high, colors, below=below, above=above, log=True)
 
 
 def isotherm_levels(shown: Shown, scale: Scale, asked: Isotherms) -> FloatArray:
@@ -851,6 +928,9 @@ class _Drawing:
 
     def fine(self, values: FloatArray) -> FloatArray:
         """Values at the points of the triangles."""
+        if self.scale.log:  # what spans decades is smooth in its logarithm
+            tiny, huge = 1e-3 * self.scale.low, 1e3 * self.scale.high
+            return np.asarray(10.0 ** self.sampler(np.log10(np.clip(values, tiny, huge))))
         if not self.inverse:
             return self.sampler(values)
         with np.errstate(divide="ignore"):
@@ -982,7 +1062,8 @@ def _facets_where(skin: Skin, flags: BoolArray, *, every: bool = True) -> BoolAr
 
 def _extremes(shown: Shown) -> list[tuple[Literal["max", "min"], int]]:
     """Rows worth a marker, the more important first."""
-    values = np.where(shown.judged, shown.values, np.nan)
+    counted = shown.judged if shown.singular is None else shown.judged & ~shown.singular
+    values = np.where(counted, shown.values, np.nan)
     finite = np.isfinite(values)
     used = np.zeros(len(values), bool)
     for _, _, conn in shown.cells:
@@ -991,8 +1072,10 @@ def _extremes(shown: Shown) -> list[tuple[Literal["max", "min"], int]]:
     if np.isnan(values).all():
         return []
     high, low = int(np.nanargmax(values)), int(np.nanargmin(values))
-    if shown.name == "safety_factor":
+    if shown.name in LEAST or (shown.outcome is not None and not shown.outcome.requirement.is_upper):
         return [("min", low)]
+    if shown.name == "damage":
+        return [("max", high)]
     if values[high] == values[low]:
         return [("max", high)]
     if shown.name == "displacement" and values[low] <= 1e-9 * values[high]:
@@ -1010,6 +1093,9 @@ def marks(shown: Shown) -> list[tuple[int, str, Literal["max", "min"]]]:
         return [] if shown.name == "shape" else [(row, "largest", "max")]
     out: list[tuple[int, str, Literal["max", "min"]]] = []
     judged = _judged_row(shown)
+    if shown.singular is not None and judged is not None and shown.singular[judged]:
+        out.append((judged, NO_NUMBER, "max"))
+        judged = None
     if judged is not None and judged not in [row for _, row in extremes]:
         assert shown.outcome is not None
         quantity = shown.outcome.requirement.quantity
@@ -1110,8 +1196,8 @@ def _zone_marks(
         if len(callouts) < MOST_ZONES and (zone.volume or zone.area) >= 0.02 * largest:
             at = draw.skin.mesh.points[shown.node[rows]] - np.array(zone.place.point)
             row = rows[int(np.linalg.norm(at, axis=1).argmin())]
-            times = f"{zone.times_limit:.3g} × allowed" if math.isfinite(zone.times_limit) else ""
-            text = ", ".join(t for t in (times, zone.size_text) if t)
+            times = f"{zone.times_limit:.3g} × limit" if math.isfinite(zone.times_limit) else ""
+            text = "singular" if zone.singular else ", ".join(t for t in (times, zone.size_text) if t)
             callouts.append(Callout(xyz[row], f"zone {zone.number}: {text}", "zone"))
     notes = []
     if lines:

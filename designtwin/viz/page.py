@@ -92,24 +92,24 @@ class Page:
         """A color bar with title, unit, ticks, and the limit."""
         from matplotlib.cm import ScalarMappable
         from matplotlib.colorbar import Colorbar
-        from matplotlib.colors import ListedColormap, Normalize
+        from matplotlib.colors import ListedColormap, LogNorm, Normalize
 
         axes = self.figure.add_axes((box.left, box.bottom, box.width, box.height))
-        mapping = ScalarMappable(
-            Normalize(scale.low, scale.high), ListedColormap(color_table(scale.colors, scale.steps))
-        )
+        colors = ListedColormap(color_table(scale.colors, scale.steps))
+        mapping = ScalarMappable((LogNorm if scale.log else Normalize)(scale.low, scale.high), colors)
         ends: Any = {(0, 0): "neither", (0, 1): "max", (1, 0): "min", (1, 1): "both"}
         bar = Colorbar(axes, mapping, extend=ends[scale.below, scale.above], extendfrac=0.04, drawedges=False)
         ticks = scale.ticks()
         bar.set_ticks(ticks.tolist())
-        labels = format_ticks(ticks)
+        labels = [power_of_ten(t) for t in ticks] if scale.log else format_ticks(ticks)
+        bar.minorticks_off()
         bar.set_ticklabels(labels, fontsize=self.points(18), color=INK)
         self.texts += labels
         bar.outline.set_linewidth(0.6)
         bar.outline.set_edgecolor(FAINT)
         axes.tick_params(length=self.points(6), width=0.6, color=FAINT)
         for line in scale.lines:
-            share = (line - scale.low) / (scale.high - scale.low)
+            share = float(scale.share(line))
             if 0.0 < share < 1.0:
                 axes.plot(
                     [0, 1], [share, share], transform=axes.transAxes, color=INK, linewidth=self.points(1.2)
@@ -133,7 +133,7 @@ class Page:
         if wide > room:
             text.set_fontsize(text.get_fontsize() * room / wide)
         if scale.mark is not None and scale.low <= scale.mark <= scale.high:
-            share = (scale.mark - scale.low) / (scale.high - scale.low)
+            share = float(scale.share(scale.mark))
             axes.plot([0, 1], [share, share], transform=axes.transAxes, color=INK, linewidth=self.points(3))
             self.texts.append(scale.mark_text)
             axes.annotate(
@@ -496,6 +496,13 @@ def format_ticks(ticks: FloatArray) -> list[str]:
         f"{t + 0.0:.{decimals}f}".replace("-", "−")
         for t in np.where(np.abs(ticks) < 1e-12 * largest, 0.0, ticks)
     ]
+
+
+def power_of_ten(value: float) -> str:
+    """A tick of a logarithmic scale: "0.01", "1", "10⁻⁶"."""
+    if 1e-3 <= value <= 1e3:
+        return f"{value:g}"
+    return "10" + f"{round(np.log10(value))}".translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
 def wrap(text: str, width: int) -> list[str]:

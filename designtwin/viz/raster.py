@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from designtwin.typing import BoolArray, FloatArray, IntArray
-from designtwin.viz.scene import PAPER, Body, Scale, Scene, paint, rgb
+from designtwin.viz.scene import PAPER, Body, Scale, Scene, rgb, tint
 from designtwin.viz.view import View
 
 AMBIENT, DIFFUSE, FILL, SHINE = 0.70, 0.30, 0.12, 0.05
@@ -72,7 +72,7 @@ def _draw(body: Body, scale: Scale | None, view: View, image: FloatArray, depth:
     if body.tags is not None:
         base = np.array([rgb(c) for c in body.palette])[body.tags[owner]]
     elif body.values is not None and scale is not None:
-        base = paint(np.einsum("pc,pc->p", weights, body.values[corners]), scale, body.faded)
+        base = tint(np.einsum("pc,pc->p", weights, scale.share(body.values)[corners]), scale, body.faded)
     else:
         base = np.broadcast_to(rgb(body.color), (len(pixels), 3))
     image.reshape(-1, 3)[pixels] = np.clip(

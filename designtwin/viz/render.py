@@ -156,12 +156,12 @@ def _add_body(plotter: Any, scene: Scene, body: Body, view: View, live: bool) ->
         data.cell_data["color"] = (255 * np.array([rgb(c) for c in body.palette])[body.tags]).astype(np.uint8)
         actor = plotter.add_mesh(data, scalars="color", rgb=True, **look)
     elif body.values is not None and scene.scale is not None:
-        data.point_data["values"] = body.values
         scale = scene.scale
+        data.point_data["values"] = scale.share(body.values) if scale.log else body.values
         actor = plotter.add_mesh(
             data,
             scalars="values",
-            clim=(scale.low, scale.high),
+            clim=(0.0, 1.0) if scale.log else (scale.low, scale.high),
             cmap=_listed(scale, body.faded),
             nan_color=EXCLUDED,
             interpolate_before_map=True,

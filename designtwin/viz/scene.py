@@ -80,6 +80,8 @@ class Scale:
         A value to point out on the bar, such as the limit, with `mark_text`.
     lines : tuple of float
         Values whose lines are drawn on the part; the bar shows them too.
+    log : bool
+        True where colors follow the logarithm; low and high are then above zero.
     """
 
     title: str
@@ -92,9 +94,22 @@ class Scale:
     mark_text: str = ""
     steps: int = 256
     lines: tuple[float, ...] = ()
+    log: bool = False
+
+    def share(self, values: FloatArray | float) -> FloatArray:
+        """How far up the scale values are, 0 to 1; nan stays."""
+        low, high, at = self.low, self.high, np.asarray(values, np.float64)
+        if self.log:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                low, high, at = math.log10(low), math.log10(high), np.log10(at)
+        return np.asarray(np.clip((at - low) / (high - low if high > low else 1.0), 0.0, 1.0))
 
     def ticks(self, about: int = 9) -> FloatArray:
         """Round values between low and high, with both ends where they fit."""
+        if self.log:
+            first = math.ceil(math.log10(self.low) - 1e-9)
+            last = math.floor(math.log10(self.high) + 1e-9)
+            return np.asarray(10.0 ** np.arange(first, last + 1, max(math.ceil((last - first) / about), 1)))
         step = nice_step((self.high - self.low) / max(about - 1, 1))
         first = math.ceil(self.low / step - 1e-9)
         last = math.floor(self.high / step + 1e-9)
@@ -170,11 +185,13 @@ def color_steps(scale: Scale, faded: bool = False) -> FloatArray:
 
 def paint(values: FloatArray, scale: Scale, faded: bool = False) -> FloatArray:
     """RGB float64[n, 3] of values; gray where there is none (NaN)."""
+    return tint(scale.share(values), scale, faded)
+
+
+def tint(share: FloatArray, scale: Scale, faded: bool = False) -> FloatArray:
+    """RGB float64[n, 3] of shares of a scale, 0 to 1; gray where there is none (NaN)."""
     table = color_steps(scale, faded)
-    span = scale.high - scale.low
-    share = (values - scale.low) / (span if span > 0 else 1.0)
-    with np.errstate(invalid="ignore"):
-        index = np.clip(np.nan_to_num(share, nan=0.0) * len(table), 0, len(table) - 1).astype(np.int64)
+    index = np.minimum(np.nan_to_num(share, nan=0.0) * len(table), len(table) - 1).astype(np.int64)
     out = table[index]
-    out[np.isnan(values)] = rgb(EXCLUDED)
+    out[np.isnan(share)] = rgb(EXCLUDED)
     return np.asarray(out)

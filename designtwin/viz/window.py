@@ -100,6 +100,7 @@ def _bar(plotter: Any, scene: Scene) -> None:
     assert scale is not None
     table = pv.LookupTable(cmap=ListedColormap(color_table(scale.colors, scale.steps)), n_values=scale.steps)
     table.scalar_range = (scale.low, scale.high)
+    table.log_scale = scale.log
     mapper = pv.DataSetMapper()
     mapper.lookup_table = table
     mapper.scalar_range = (scale.low, scale.high)

@@ -17,6 +17,7 @@ from designtwin.errors import PictureError
 from designtwin.mesh.surface import surface_of
 from designtwin.typing import FloatArray, IntArray
 from designtwin.viz.fields import (
+    NO_NUMBER,
     Shown,
     _Drawing,
     _facets_where,
@@ -141,19 +142,10 @@ class _Row:
         self.shown: Shown = replace(shown, outcome=outcome)
         self.mesh = shown.case.mesh
         self.rows = _rows_of_zone(zone, self.shown)
-        self.scale = self._scale()
+        self.scale: Scale = scale_of(self.shown)
         self.skin = Skin(self.mesh, shown.node, shown.cells)
         self.xyz: FloatArray = self.mesh.points[shown.node]
         self.near = self._near()
-
-    def _scale(self) -> Scale:
-        """Colors; what is singular has no part in their range."""
-        if not self.zone.singular:
-            return scale_of(self.shown)
-        rest = self.shown.judged.copy()
-        rest[self.rows] = False
-        scale = scale_of(replace(self.shown, judged=rest) if rest.any() else self.shown)
-        return replace(scale, above=True) if self.zone.requirement.is_upper else scale
 
     def _near(self) -> _Near:
         at = np.asarray(self.zone.place.point, np.float64)
@@ -280,7 +272,7 @@ class _Row:
     def _label(self) -> str:
         zone = self.zone
         if zone.singular:
-            return "singular: no number"
+            return NO_NUMBER
         at = np.linalg.norm(self.xyz[self.rows] - self.near.at, axis=1)
         row = int(self.rows[int(at.argmin())])
         return f"{_value_text(self.shown, row)}\n{zone.over_text}"

@@ -308,7 +308,7 @@ def test_failure_zones_are_outlined_at_the_limit(verdict):
     red = [line for line in scene.lines if line.color == ALARM]
     assert len(red) == len(zones)
     text = " ".join(c.text for c in scene.callouts)
-    assert f"zone {zones[0].number}: {zones[0].times_limit:.3g} × allowed" in text
+    assert f"zone {zones[0].number}: {zones[0].times_limit:.3g} × limit" in text
     case = verdict.result["down"]
     at = red[0].segments.points[red[0].segments.conn].mean(axis=1)
     factor = np.array([case.yield_strength()[0] / case.probe(p, "von_mises") for p in at[::7]])
