@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,11 +13,17 @@ from pathlib import Path
 import numpy as np
 
 from designtwin.errors import ModelError, did_you_mean
-from designtwin.typing import FloatArray
+from designtwin.typing import BoolArray, FloatArray, IntArray
 from designtwin.units import show, to_si
 
 _MOST = 200_000_000
 """Bytes above which a text file is no log that a load should follow."""
+_CLEAN = {
+    "gaps": "rows with an empty or nan field",
+    "time": "rows whose time is not later than all before",
+}
+_TOLD = 5
+"""Lines that a message names."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,12 +86,15 @@ class SensorLog:
         Name to float64[k].
     units : dict
         Name to unit, where one was given.
+    notes : tuple of str
+        What was left out of the file, counted.
     """
 
     source: str
     times: FloatArray
     columns: Mapping[str, FloatArray]
     units: Mapping[str, str]
+    notes: tuple[str, ...] = ()
 
     def __getitem__(self, name: str) -> Signal:
         if name not in self.columns:
@@ -103,10 +112,18 @@ class SensorLog:
 
     def __str__(self) -> str:
         ends = f"{show(self.times[0], 'time')} to {show(self.times[-1], 'time')}"
-        return f"{self.source}: {len(self):,} readings of {', '.join(self.columns)}, {ends}"
+        lines = [f"{self.source}: {len(self):,} readings of {', '.join(self.columns)}, {ends}", *self.notes]
+        return "\n".join(lines)
 
 
-def read_log(path: str | Path, *, time: str, units: Mapping[str, str] | None = None) -> SensorLog:
+def read_log(
+    path: str | Path,
+    *,
+    time: str,
+    units: Mapping[str, str] | None = None,
+    columns: Sequence[str] | None = None,
+    clean: str | Sequence[str] = (),
+) -> SensorLog:
     """Read a sensor log: CSV with a row of names and then a row per instant.
 
     Fields are separated by commas, semicolons (then 1,5 is a number too) or tabs; lines that begin with # and
@@ -120,6 +137,11 @@ def read_log(path: str | Path, *, time: str, units: Mapping[str, str] | None = N
         ``2026-05-01 12:00:05``, counted from the first.
     units : dict, optional
         Unit by column, as ``{"power": "kW", "inlet": "degC"}``; columns without one are in SI.
+    columns : sequence of str, optional
+        Those that are read; all with numbers unless given.
+    clean : str or sequence of str
+        What may be left out; nothing unless said. "gaps": rows in which a column that is read is empty or
+        nan; "time": rows whose time is not later than all before. The log's notes count what was.
 
     Returns
     -------
@@ -129,7 +151,8 @@ def read_log(path: str | Path, *, time: str, units: Mapping[str, str] | None = N
     Raises
     ------
     ModelError
-        If there is no such file or column, times do not increase, or a row cannot be read; names the line.
+        If there is no such file or column, times do not increase, or rows cannot be read; names the lines. If
+        more than half of the rows would be left out.
     UnitError
         If the unit of the times is none.
     """
@@ -139,7 +162,14 @@ def read_log(path: str | Path, *, time: str, units: Mapping[str, str] | None = N
     separator = max(",;\t", key=head.count)
     names, stated = _names(head, separator, f"{path}, line {number}")
     stated |= dict(units or {})
-    for name in (time, *(units or ())):
+    allowed = (clean,) if isinstance(clean, str) else tuple(clean)
+    for word in allowed:
+        if word not in _CLEAN:
+            raise ModelError(
+                f"clean={word!r}{did_you_mean(str(word), _CLEAN)}; what may be left out is "
+                f"{', '.join(map(repr, _CLEAN))}"
+            )
+    for name in (time, *(units or ()), *(columns or ())):
         if name not in names:
             raise ModelError(
                 f"{path} has no column {name!r}{did_you_mean(name, names)}; line {number} names "
@@ -148,24 +178,23 @@ def read_log(path: str | Path, *, time: str, units: Mapping[str, str] | None = N
     rows = _rows(lines[1:], separator, names, path)
     if len(rows) < 2:
         raise ModelError(f"{path}: a log needs at least two rows below its names; it has {len(rows)}")
-    numbers = [number for number, _ in lines[1:]]
-    columns: dict[str, FloatArray] = {}
+    table = _Table(path, [number for number, _ in lines[1:]], separator, gaps="gaps" in allowed)
+    found: dict[str, FloatArray] = {}
     for i, name in enumerate(names):
         text = [row[i] for row in rows]
         if name == time:
-            times = _times(text, numbers, stated.get(name), path, name)
-        elif name in stated or _number(text[0], separator) is not None:
-            columns[name] = _column(text, numbers, separator, path, name)
-    falls = np.flatnonzero(np.diff(times) <= 0.0)
-    if len(falls):
-        row = int(falls[0]) + 1
-        raise ModelError(
-            f"{path}, line {numbers[row]}: time must increase; {rows[row][names.index(time)]!r} follows "
-            f"{rows[row - 1][names.index(time)]!r} of line {numbers[row - 1]}"
-        )
-    for array in (times, *columns.values()):
+            times = table.times(text, stated.get(name), name)
+        elif columns is not None and name not in columns:
+            continue
+        elif columns is not None or name in stated or _holds_numbers(text, separator):
+            found[name] = table.column(text, name)
+    keep, notes = table.cleaned(times, [row[names.index(time)] for row in rows], late="time" in allowed)
+    if notes:
+        times = times[keep]
+        found = {name: values[keep] for name, values in found.items()}
+    for array in (times, *found.values()):
         array.setflags(write=False)
-    return SensorLog(str(path), times, columns, {k: v for k, v in stated.items() if k in columns})
+    return SensorLog(str(path), times, found, {k: v for k, v in stated.items() if k in found}, notes)
 
 
 def _lines(path: Path) -> list[tuple[int, str]]:
@@ -232,37 +261,124 @@ def _number(text: str, separator: str) -> float | None:
 
 
 def _column(text: list[str], numbers: list[int], separator: str, path: Path, name: str) -> FloatArray:
-    out = np.empty(len(text))
-    for i, cell in enumerate(text):
-        found = _number(cell, separator)
-        if found is None or not math.isfinite(found):
-            what = f"holds {cell.strip()!r}, no finite number" if cell.strip() else "is empty"
+    """Numbers of a column none of which may be missing."""
+    return _Table(path, numbers, separator, gaps=False).column(text, name)
+
+
+def _holds_numbers(text: list[str], separator: str) -> bool:
+    """Whether the first field that is not empty holds a number."""
+    first = next((cell for cell in text if cell.strip()), "")
+    return _number(first, separator) is not None
+
+
+class _Table:
+    """Fields of a file as numbers; remembers which rows cannot be had.
+
+    Parameters
+    ----------
+    path : Path
+    numbers : list of int
+        The line of each row.
+    separator : str
+    gaps : bool
+        Whether rows with empty fields may be left out.
+    """
+
+    def __init__(self, path: Path, numbers: list[int], separator: str, *, gaps: bool) -> None:
+        self.path, self.numbers, self.separator, self.gaps = path, numbers, separator, gaps
+        self.empty = np.zeros(len(numbers), bool)
+
+    def _refuse(self, name: str, bad: list[int], text: list[str], what: str) -> None:
+        """Raise where fields are bad, or remember those that are empty and may be left out."""
+        missing = [i for i in bad if text[i].strip().lower() in ("", "nan")]
+        if self.gaps:
+            self.empty[missing] = True
+            bad = sorted(set(bad) - set(missing))
+        if not bad:
+            return
+        cell = text[bad[0]].strip()
+        said = f"holds {cell!r}, {what}" if cell else "is empty"
+        rest = ""
+        if len(bad) > 1:
+            rest = f" (and so in {len(bad) - 1:,} more rows: {self.lines(bad[1:])})"
+        remedy = "mend the row, or take it out"
+        if len(missing) == len(bad):
+            remedy += '; clean="gaps" leaves such rows out and counts them'
+        raise ModelError(f"{self.path}, line {self.numbers[bad[0]]}: column {name!r} {said}{rest}; {remedy}")
+
+    def lines(self, rows: Sequence[int] | IntArray) -> str:
+        """Rows by the numbers of their lines, some of them."""
+        some = ", ".join(str(self.numbers[i]) for i in rows[:_TOLD])
+        return f"line{'s' if len(rows) > 1 else ''} {some}{', ...' if len(rows) > _TOLD else ''}"
+
+    def column(self, text: list[str], name: str, separator: str = "") -> FloatArray:
+        """Numbers of a column, float64[rows]; nan where a row will be left out."""
+        out = np.empty(len(text))
+        bad = []
+        for i, cell in enumerate(text):
+            found = _number(cell, separator or self.separator)
+            out[i] = math.nan if found is None else found
+            if not math.isfinite(out[i]):
+                bad.append(i)
+        self._refuse(name, bad, text, "no finite number")
+        return out
+
+    def times(self, text: list[str], unit: str | None, name: str) -> FloatArray:
+        """Seconds; dates count from the first."""
+        if not _holds_numbers(text, ";"):
+            return self._dates(text, name)
+        values = self.column(text, name, ";")
+        if unit is None:
+            return values
+        had = ~self.empty
+        seconds = np.full(len(values), math.nan)
+        seconds[had] = Signal(name, values[had], values[had], unit, str(self.path)).si("time", name="time")
+        return seconds
+
+    def _dates(self, text: list[str], name: str) -> FloatArray:
+        out = np.empty(len(text))
+        first: datetime | None = None
+        bad = []
+        for i, cell in enumerate(text):
+            try:
+                at = datetime.fromisoformat(cell.strip())
+                first = first or at
+                out[i] = (at - first).total_seconds()
+            except (ValueError, TypeError):  # TypeError: some with a time zone, some without
+                out[i] = math.nan
+                bad.append(i)
+        self._refuse(name, bad, text, "neither a number of seconds nor a date such as 2026-05-01 12:00:05")
+        return out
+
+    def cleaned(self, times: FloatArray, text: list[str], *, late: bool) -> tuple[BoolArray, tuple[str, ...]]:
+        """Rows that stay, bool[rows], and what is said of the others."""
+        keep = ~self.empty
+        dropped = {"gaps": np.flatnonzero(self.empty)}
+        rows = np.flatnonzero(keep)
+        # The latest time before each row that stays.
+        before = np.maximum.accumulate(np.concatenate([[-math.inf], times[rows][:-1]])) if len(rows) else rows
+        falls = rows[times[rows] <= before]
+        if len(falls) and not late:
+            row = int(falls[0])
+            last = int(rows[int(np.searchsorted(rows, row)) - 1])
+            rest = f" (and so {len(falls) - 1:,} times more)" if len(falls) > 1 else ""
             raise ModelError(
-                f"{path}, line {numbers[i]}: column {name!r} {what}; mend the row, or take it out"
+                f"{self.path}, line {self.numbers[row]}: time must increase; {text[row]!r} follows "
+                f"{text[last]!r} of line {self.numbers[last]}{rest}; mend the log, or leave such rows out "
+                "with "
+                'clean="time", which counts them'
             )
-        out[i] = found
-    return out
-
-
-def _times(text: list[str], numbers: list[int], unit: str | None, path: Path, name: str) -> FloatArray:
-    """Seconds; dates count from the first."""
-    if _number(text[0], ";") is None:
-        return _dates(text, numbers, path, name)
-    values = _column(text, numbers, ";", path, name)
-    return values if unit is None else Signal(name, values, values, unit, str(path)).si("time", name="time")
-
-
-def _dates(text: list[str], numbers: list[int], path: Path, name: str) -> FloatArray:
-    out = np.empty(len(text))
-    first: datetime | None = None
-    for i, cell in enumerate(text):
-        try:
-            at = datetime.fromisoformat(cell.strip())
-            first = first or at
-            out[i] = (at - first).total_seconds()
-        except (ValueError, TypeError):  # TypeError: some with a time zone, some without
+        dropped["time"] = falls
+        keep[falls] = False
+        lost = int((~keep).sum())
+        if 2 * lost > len(keep) or lost > len(keep) - 2:
+            said = " and ".join(f"{len(v):,} {_CLEAN[k]}" for k, v in dropped.items() if len(v))
             raise ModelError(
-                f"{path}, line {numbers[i]}: column {name!r} holds {cell.strip()!r}, neither a number of "
-                "seconds nor a date such as 2026-05-01 12:00:05"
-            ) from None
-    return out
+                f"{self.path}: {said} of {len(keep):,} would be left out; that is no log to go by: mend it "
+                "first"
+            )
+        return keep, tuple(
+            f"{self.path}: left out {len(rows):,} of {len(keep):,} rows: {_CLEAN[word]} ({self.lines(rows)})"
+            for word, rows in dropped.items()
+            if len(rows)
+        )

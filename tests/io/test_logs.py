@@ -70,6 +70,78 @@ def test_what_cannot_be_read_is_named_by_its_line(tmp_path, text, words):
         dtw.read_log(written(tmp_path, text), time="t")
 
 
+DIRTY = "t,p,q\n0,1,1\n1,,1\n2,3,nan\n3,4,1\n2.5,5,1\n3,6,1\n4,7,1\n5,8,1\n6,9,1\n"
+
+
+def test_nothing_is_left_out_unless_said(tmp_path):
+    path = written(tmp_path, DIRTY)
+    with pytest.raises(
+        ModelError, match=r"line 3: column 'p' is empty; .*clean=\"gaps\" leaves such rows out"
+    ):
+        dtw.read_log(path, time="t")
+    with pytest.raises(
+        ModelError, match=r"line 6: time must increase; '2.5' follows '3' of line 5 \(and so 1 ti"
+    ):
+        dtw.read_log(path, time="t", clean="gaps")
+    with pytest.raises(ModelError, match=r"clean='gap', did you mean 'gaps'|clean='gap'"):
+        dtw.read_log(path, time="t", clean="gap")
+
+
+def test_what_is_left_out_is_counted_and_its_lines_named(tmp_path):
+    log = dtw.read_log(written(tmp_path, DIRTY), time="t", clean=("gaps", "time"))
+    assert_array_equal(log.times, [0.0, 3.0, 4.0, 5.0, 6.0])
+    assert_array_equal(log["p"].values, [1.0, 4.0, 7.0, 8.0, 9.0])
+    assert [note.split(": ", 1)[1] for note in log.notes] == [
+        "left out 2 of 9 rows: rows with an empty or nan field (lines 3, 4)",
+        "left out 2 of 9 rows: rows whose time is not later than all before (lines 6, 7)",
+    ]
+    assert all(note in str(log) for note in log.notes)
+
+
+def test_a_clean_log_says_nothing_when_asked_to_clean(tmp_path):
+    log = dtw.read_log(written(tmp_path, "t,p\n0,1\n1,2\n"), time="t", clean=("gaps", "time"))
+    assert log.notes == ()
+    assert len(log) == 2
+
+
+def test_only_columns_that_are_read_can_have_gaps(tmp_path):
+    path = written(tmp_path, "t,p,dead\n0,1,\n1,2,\n2,3,\n")
+    assert list(dtw.read_log(path, time="t", columns=["p"], clean="gaps")) == ["p"]
+    assert len(dtw.read_log(path, time="t", columns=["p"])) == 3
+    with pytest.raises(ModelError, match="has no column 'pp'"):
+        dtw.read_log(path, time="t", columns=["pp"])
+    with pytest.raises(ModelError, match=r"'dead' is empty .and so in 2 more rows: lines 3, 4."):
+        dtw.read_log(path, time="t", columns=["p", "dead"])
+
+
+def test_a_column_is_none_of_text_because_its_first_field_is_empty(tmp_path):
+    path = written(tmp_path, "t,p\n0,\n1,2\n2,3\n3,4\n")
+    with pytest.raises(ModelError, match="line 2: column 'p' is empty"):
+        dtw.read_log(path, time="t")
+    assert_array_equal(dtw.read_log(path, time="t", clean="gaps")["p"].values, [2.0, 3.0, 4.0])
+
+
+def test_a_log_of_which_most_would_go_is_refused(tmp_path):
+    with pytest.raises(ModelError, match=r"3 rows with an empty or nan field of 4 would be left out"):
+        dtw.read_log(written(tmp_path, "t,p\n0,1\n1,\n2,nan\n3,\n"), time="t", clean="gaps")
+    with pytest.raises(ModelError, match=r"2 rows whose time .* of 3 would be left out"):
+        dtw.read_log(written(tmp_path, "t,p\n9,1\n1,2\n2,3\n"), time="t", clean="time")
+
+
+def test_words_in_a_column_of_numbers_are_never_left_out(tmp_path):
+    with pytest.raises(ModelError, match="line 3: column 'p' holds 'oops', no finite number; mend"):
+        dtw.read_log(written(tmp_path, "t,p\n0,1\n1,oops\n2,\n3,4\n"), time="t", clean="gaps")
+
+
+def test_times_may_have_gaps_too_in_any_unit(tmp_path):
+    path = written(tmp_path, "t [min],p\n0,1\n,2\n2,3\n3,4\n")
+    assert_array_equal(dtw.read_log(path, time="t", clean="gaps").times, [0.0, 120.0, 180.0])
+    dates = written(
+        tmp_path, "t,p\n2026-05-01 12:00:00,1\n,2\n2026-05-01 12:00:09,3\n2026-05-01 12:01:00,3\n"
+    )
+    assert_array_equal(dtw.read_log(dates, time="t", clean="gaps").times, [0.0, 9.0, 60.0])
+
+
 def test_missing_files_columns_and_wrong_units_are_named(tmp_path):
     path = written(tmp_path, "t,power\n0,1\n1,2\n")
     with pytest.raises(ModelError, match=r"did you mean 'log.csv'"):
@@ -84,11 +156,14 @@ def test_missing_files_columns_and_wrong_units_are_named(tmp_path):
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.text(alphabet='t,p;\n0123456789.e-+ \t"#[]na', max_size=60))
-def test_no_text_breaks_the_reader(tmp_path_factory, text):
+@given(
+    st.text(alphabet='t,p;\n0123456789.e-+ \t"#[]na', max_size=60), st.sampled_from([(), ("gaps", "time")])
+)
+def test_no_text_breaks_the_reader(tmp_path_factory, text, clean):
     path = written(tmp_path_factory.mktemp("logs"), "t,p\n" + text)
     try:
-        log = dtw.read_log(path, time="t")
+        log = dtw.read_log(path, time="t", clean=clean)
     except DesignTwinError:
         return
     assert (np.diff(log.times) > 0.0).all()
+    assert all(np.isfinite(log[name].values).all() for name in log)
