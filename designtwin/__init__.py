@@ -90,6 +90,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "fatigue.strain_life": ("StrainLife", "strain_life", "strain_life_names"),
     "fatigue.crack": ("CrackLife", "Flaw", "ParisLaw", "crack_life", "critical_depth", "paris_law"),
+    "fatigue.multiaxial": ("CriticalPlane", "critical_plane", "signed_von_mises"),
     "fatigue.spectral": ("damage_rate", "spectral_moments"),
     "mesh": (
         "Group", "Lattice", "Mesh", "MeshReport", "Selection", "bore", "box", "cylinder", "everything",

@@ -111,3 +111,60 @@ def turning_points(samples: FloatArray, out: FloatArray) -> int:
             out[size] = x
             size += 1
     return size
+
+
+@njit(cache=True, nogil=True)
+def count_beside(samples: FloatArray, beside: FloatArray, stack: FloatArray, out: FloatArray) -> int:
+    """Cycles of one signal, each with the highest value of another while it lasts.
+
+    Parameters
+    ----------
+    samples, beside : float64[n]
+        The signal whose cycles are counted, by the rule of `count`, and the other.
+    stack : float64[n, 2]
+        Turning points, and the highest of the other since the turning point before; overwritten.
+    out : float64[n, 3]
+        Range, highest of the other, and 1 or, of what stays open, 0.5; overwritten at its beginning.
+
+    Returns
+    -------
+    int
+        How many cycles there are.
+    """
+    found = 0
+    size = 0
+    for at in range(samples.size):
+        x = samples[at]
+        y = beside[at]
+        if size == 0:
+            stack[0, 0], stack[0, 1] = x, y
+            size = 1
+            continue
+        top = stack[size - 1, 0]
+        if x == top:
+            stack[size - 1, 1] = max(stack[size - 1, 1], y)
+            continue
+        if size >= 2 and (x > top) == (top > stack[size - 2, 0]):
+            stack[size - 1, 0] = x
+        else:
+            # what the other was at the turn belongs to both sides of it
+            before = beside[at - 1]
+            stack[size, 0], stack[size, 1] = x, before
+            size += 1
+        # A sample that closes cycles is beyond them: its own value of the other is counted after that.
+        while size >= 4:
+            a, b, c = stack[size - 4, 0], stack[size - 3, 0], stack[size - 2, 0]
+            inner = abs(b - c)
+            if inner > abs(x - c) or inner > abs(a - b):
+                break
+            during = max(stack[size - 2, 1], stack[size - 1, 1])
+            out[found, 0], out[found, 1], out[found, 2] = inner, during, 1.0
+            found += 1
+            stack[size - 3, 0] = x
+            stack[size - 3, 1] = max(stack[size - 3, 1], during)
+            size -= 2
+        stack[size - 1, 1] = max(stack[size - 1, 1], y)
+    for i in range(1, size):
+        out[found, 0], out[found, 1], out[found, 2] = abs(stack[i, 0] - stack[i - 1, 0]), stack[i, 1], 0.5
+        found += 1
+    return found
