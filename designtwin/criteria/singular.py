@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from designtwin.typing import BoolArray, FloatArray, IntArray
 
 _SHARP = math.radians(35.0)
 """Turn from which two faces meet at an edge; less is a facet of a curved face."""
+_STEADY = 0.85
+"""Share of the growth of the step before that a step without bound keeps at least."""
 _CLAMPED = 0.15
 _BONDED = 0.1
 """Least exponents that are called singular where they depend on the material: at the border of a support that
@@ -63,37 +66,40 @@ def suspicion(result: Any, case: Any, node: int, *, plain: bool = False) -> Susp
     near = np.zeros(mesh.n_points, bool)
     for conn in mesh.cells.values():
         near[conn[(conn == node).any(axis=1)]] = True
-    found = [*_loads(model, case, near), *_corner(mesh, near)]
+    edges = _edges(mesh, near)
+    found = [*_loads(model, case, near), *_corner(mesh, edges)]
     if not plain:
-        outside = np.zeros(mesh.n_points, bool)
-        outside[mesh.nodes_of_facets(mesh.exterior)] = True
-        found += [*_border(model, case, near & outside), *_bond(model, near, outside)]
+        found += [*_border(model, case, near, edges), *_bond(model, near)]
     return max(found, key=lambda one: (one.plain, one.exponent), default=None)
 
 
-def grows(measures: Sequence[float], exponent: float) -> bool | None:
+def grows(peaks: Sequence[float], found: Suspicion) -> bool | None:
     """Whether a peak grows without bound as the cells around it are halved; None while that is open.
 
     Parameters
     ----------
-    measures : sequence of float
-        The peak on meshes that halve the cells there each time, coarse to fine; the last three count.
-    exponent : float
-        How stress would grow at worst; see `Suspicion`.
+    peaks : sequence of float
+        On meshes that halve the cells there each time, coarse to fine; the last ones count.
+    found : Suspicion
+        What may be there.
 
-    What converges changes less and less, at least by a third from one halving to the next; what has no bound
-    goes on as it did, and by the factor its exponent tells (half of it is asked for: loads beside the place
-    add what does not grow).
+    What has no bound grows by the same factor from one halving to the next, 2 to the power of its exponent;
+    half of that exponent is asked for, as loads beside the place add what does not grow. Two such steps are
+    enough where the geometry proves the cause, three are asked for elsewhere: a notch that the mesh does not
+    resolve yet also grows at first, but ever more slowly. What converges changes less and less, by a third
+    at least.
     """
-    if len(measures) < 3 or not all(math.isfinite(one) and one > 0.0 for one in measures[-3:]):
+    steps = 2 if found.plain else 3
+    if len(peaks) < 3 or not all(math.isfinite(one) and one > 0.0 for one in peaks):
         return None
-    first, second, third = measures[-3:]
-    before, now = second - first, third - second
+    before, now = peaks[-2] - peaks[-3], peaks[-1] - peaks[-2]
     if now <= 0.6 * before or now <= 0.0:
         return False
-    if now >= 0.8 * before and math.log2(third / second) >= 0.5 * exponent:
-        return True
-    return None
+    if len(peaks) <= steps:
+        return None
+    growth = [math.log2(b / a) for a, b in pairwise(peaks[-steps - 1 :])]
+    steady = all(b >= _STEADY * a for a, b in pairwise(growth))
+    return True if steady and growth[-1] >= 0.5 * found.exponent else None
 
 
 def corner_exponent(angle: float) -> float:
@@ -121,26 +127,21 @@ def corner_exponent(angle: float) -> float:
 # What may be there
 
 
-def _corner(mesh: Mesh, near: BoolArray) -> Iterator[Suspicion]:
-    """The sharpest edge at which the outside turns inwards."""
-    turn = _turn_inwards(mesh, near)
-    if turn <= _SHARP:
-        return
-    kind = "corner" if mesh.dimension == 2 else "edge"
-    angle = math.pi + turn
-    yield Suspicion(
-        cause=f"a sharp re-entrant {kind} (inside angle {math.degrees(angle):.0f}°)",
-        remedy="give it the radius it has in reality, or leave its surroundings out with excluding=",
-        exponent=corner_exponent(angle),
-    )
+@dataclass(frozen=True, eq=False)
+class _Edges:
+    """Edges of the outside: codes of the facets on both sides, int64[k, 2], and the angle inside, rad."""
+
+    facets: IntArray
+    inside: FloatArray
 
 
-def _turn_inwards(mesh: Mesh, near: BoolArray) -> float:
-    """Largest angle, rad, by which the outside turns towards itself at an edge between near nodes."""
-    keys, normals, at, middle = [], [], [], []
+def _edges(mesh: Mesh, near: BoolArray) -> _Edges:
+    """Edges between near nodes (in plane meshes, corners), once seen from each side."""
+    keys, codes, normals, at, middle = [], [], [], [], []
     for block in mesh.facets(mesh.exterior):
         element = ELEMENTS[block.element]
-        conn = block.conn[near[block.conn].any(axis=1)]
+        rows = np.flatnonzero(near[block.conn].any(axis=1))
+        conn = block.conn[rows]
         local = np.array(element.nodes, np.float64)
         if element.dimension == 2:
             edges = np.array(element.corner_edges, np.int64)
@@ -150,18 +151,37 @@ def _turn_inwards(mesh: Mesh, near: BoolArray) -> float:
         x = mesh.points[conn]
         normals.append(facet_normals(x, element.gradient(xi)).reshape(-1, 3))
         keys.append(np.sort(conn[:, edges], axis=2).reshape(-1, 2))
+        codes.append(np.repeat(_code(mesh.exterior[block.rows[rows]]), len(edges)))
         at.append(np.einsum("qn,fna->fqa", element.shape(xi), x).reshape(-1, 3))
         middle.append(np.repeat(x.mean(axis=1), len(edges), axis=0))
     if not keys:
-        return 0.0
+        return _Edges(np.empty((0, 2), np.int64), np.empty(0))
     key = np.concatenate(keys)
     order = np.lexsort(key.T)
     same = (key[order[1:]] == key[order[:-1]]).all(axis=1) & near[key[order[1:]]].all(axis=1)
     a, b = order[:-1][same], order[1:][same]
     normal, edge, center = np.concatenate(normals), np.concatenate(at), np.concatenate(middle)
     rises = np.einsum("ma,ma->m", center[b] - edge[b], normal[a]) > 0.0
-    cosine = np.clip(np.einsum("ma,ma->m", normal[a], normal[b]), -1.0, 1.0)
-    return float(np.arccos(cosine[rises]).max(initial=0.0))
+    turn = np.arccos(np.clip(np.einsum("ma,ma->m", normal[a], normal[b]), -1.0, 1.0))
+    code = np.concatenate(codes)
+    return _Edges(np.column_stack([code[a], code[b]]), math.pi + np.where(rises, turn, -turn))
+
+
+def _code(facets: IntArray) -> IntArray:
+    return np.asarray(facets[:, 0] * 8 + facets[:, 1])
+
+
+def _corner(mesh: Mesh, edges: _Edges) -> Iterator[Suspicion]:
+    """The sharpest edge at which the outside turns inwards."""
+    angle = float(edges.inside.max(initial=0.0))
+    if angle <= math.pi + _SHARP:
+        return
+    kind = "corner" if mesh.dimension == 2 else "edge"
+    yield Suspicion(
+        cause=f"a sharp re-entrant {kind} (inside angle {math.degrees(angle):.0f}°)",
+        remedy="give it the radius it has in reality, or leave its surroundings out with excluding=",
+        exponent=corner_exponent(angle),
+    )
 
 
 def _loads(model: Any, case: Any, near: BoolArray) -> Iterator[Suspicion]:
@@ -189,28 +209,62 @@ def _concentrated(model: Any, nodes: IntArray) -> float:
     return 2.0 if model.mesh.dimension == 3 and len(nodes) <= 2 else 1.0
 
 
-def _border(model: Any, case: Any, near: BoolArray) -> Iterator[Suspicion]:
+def _border(model: Any, case: Any, near: BoolArray, edges: _Edges) -> Iterator[Suspicion]:
     """Where a held face ends at a free one."""
-    mesh = model.mesh
     for support in (*model.supports, *_items(case, "supports")):
         region = _region(model, support)
         if region is None or not len(region.facets) or not near[region.nodes].any():
             continue
-        code = mesh.exterior[:, 0] * 8 + mesh.exterior[:, 1]
-        free = mesh.exterior[~np.isin(code, region.facets[:, 0] * 8 + region.facets[:, 1])]
-        ends = np.intersect1d(mesh.nodes_of_facets(free), region.nodes)
-        if near[ends].any():
+        held = np.isin(edges.facets, _code(region.facets))
+        ends = held[:, 0] != held[:, 1]
+        if not ends.any():
+            continue
+        remedy = "leave its surroundings out with excluding="
+        if _clamps(model, support, region, near):
             yield Suspicion(
                 cause=f"the border of {support.said}, where what is held ends at what is free",
-                remedy="let it yield as in reality (ElasticFoundation), or leave its surroundings out with "
-                "excluding=",
+                remedy=f"let it yield as in reality (ElasticFoundation), or {remedy}",
                 exponent=_CLAMPED,
+                plain=False,
+            )
+            continue
+        # What slides is one half of a body that is whole: its corner is as wide again.
+        angle = min(2.0 * float(edges.inside[ends].max()), 2.0 * math.pi)
+        if angle > math.pi + _SHARP:
+            yield Suspicion(
+                cause=f"the border of {support.said}, which slides and meets a free face at "
+                f"{math.degrees(0.5 * angle):.0f}°",
+                remedy=remedy,
+                exponent=corner_exponent(angle),
                 plain=False,
             )
 
 
-def _bond(model: Any, near: BoolArray, outside: BoolArray) -> Iterator[Suspicion]:
+def _clamps(model: Any, support: Any, region: Any, near: BoolArray) -> bool:
+    """Whether a support holds a face along itself, too, and not only square to it."""
+    mesh = model.mesh
+    vectors, _ = mesh.facet_vectors(region.facets)
+    normals = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-300)
+    for one in support.prescribed(model):
+        rows = np.flatnonzero(near[one.nodes] & one.fixed.any(axis=1))
+        if not len(rows):
+            continue
+        fixed = one.fixed[rows]
+        axes = np.broadcast_to(np.eye(3), (len(rows), 3, 3)) if one.axes is None else one.axes[rows]
+        directions = axes[fixed]
+        along = np.abs(directions @ normals.T).max(axis=1, initial=0.0)
+        # Square to some face of the place: what is held there slides along it.
+        if (along < 0.98).any():
+            return True
+    return False
+
+
+def _bond(model: Any, near: BoolArray) -> Iterator[Suspicion]:
     """Where the bond of two materials reaches the outside."""
+    if len(model.parts) < 2:
+        return
+    outside = np.zeros(model.mesh.n_points, bool)
+    outside[model.mesh.nodes_of_facets(model.mesh.exterior)] = True
     touched: list[BoolArray] = []
     for part in model.parts:
         here = np.zeros(model.mesh.n_points, bool)

@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -37,6 +38,8 @@ _FEWEST = 0.05
 """Share of all cells refined in a round at least: rounds of a few cells each cost a solve each."""
 _MOST = 0.5
 """Share of cells from which all are refined."""
+_NARROW = 0.15
+"""Half-width of a peak's interval, as a share of it, from which one mesh alone is believed."""
 _SAFETY = 1.5
 """Factor on what Richardson's extrapolation says is left (Roache's grid convergence index asks for 1.25)."""
 _RATIOS = 0.4, 0.8
@@ -88,11 +91,28 @@ class _Course:
     suspicion: Suspicion | None = None
     dismissed: bool = False
     singular: Value | None = None
+    peak: bool = False
 
     @property
     def pending(self) -> bool:
         """Whether growth of the peak still has to be looked at."""
         return self.suspicion is not None and not self.dismissed and self.singular is None
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether the estimate of a peak can be believed: meshes that miss a notch know nothing of it.
+
+        It is narrow, or halving the cells moved the peak by less than half of what was estimated before.
+        """
+        last = self.values[-1]
+        if not self.peak or self.singular is not None or not math.isfinite(last.value):
+            return True
+        if last.error <= _NARROW * abs(last.value):
+            return True
+        if len(self.values) < 2:
+            return False
+        earlier = self.values[-2]
+        return abs(last.value - earlier.value) <= 0.5 * earlier.error
 
 
 def refined_until_told(test: PrototypeTest, how: str, budget: Budget) -> Verdict:
@@ -170,7 +190,7 @@ def _rows(verdict: Verdict, courses: Sequence[_Course], ways: Sequence[str]) -> 
         outcome = row.requirement.outcome(value)
         if outcome.status == CANNOT_TELL and course.pending:
             assert course.suspicion is not None
-            outcome = replace(outcome, reason=f"{outcome.reason}; {doubt(course.suspicion)}")
+            outcome = replace(outcome, reason=f"{outcome.reason}; {_open_doubt(course)}")
         rows.append(outcome)
     return rows
 
@@ -179,6 +199,7 @@ def _look(verdict: Verdict, row: Outcome, course: _Course) -> None:
     """Add a round to a course, and say whether its peak has no bound."""
     value = row.value
     course.values.append(value)
+    course.peak = _peak_of_stress(verdict.result, row)
     found = peak_suspicion(verdict.result, row)
     if found is None:
         course.peaks.clear()
@@ -189,7 +210,7 @@ def _look(verdict: Verdict, row: Outcome, course: _Course) -> None:
         course.dismissed = False
     course.suspicion = found
     course.peaks.append(_peak(row.requirement, value))
-    grown = grows(course.peaks, found.exponent)
+    grown = grows(course.peaks, found)
     if grown:
         a, b, c = course.peaks[-3:]
         course.singular = Value.without_bound(
@@ -205,16 +226,21 @@ def peak_suspicion(result: Any, row: Outcome, *, plain: bool = False) -> Suspici
 
     With ``plain`` only what the geometry alone proves.
     """
+    value = row.value
+    if not _peak_of_stress(result, row) or value.place is None or value.place.node is None:
+        return None
+    return suspicion(result, result[value.case], value.place.node, plain=plain)
+
+
+def _peak_of_stress(result: Any, row: Outcome) -> bool:
+    """Whether a requirement asks for the extreme of a stress over a place."""
     quantity, value = row.requirement.quantity, row.value
     local = isinstance(quantity, FieldQuantity) and quantity.location == "result_points"
     if not local or getattr(quantity, "over", "") == "mean" or result.physics != "static":
-        return None
+        return False
     if value.place is None or value.case not in result.cases or not math.isfinite(value.value):
-        return None
-    node = value.place.node
-    if node is None:
-        return None  # the stress at a stated point: a corner beside it is not at it
-    return suspicion(result, result[value.case], node, plain=plain)
+        return False
+    return value.place.node is not None  # at a stated point a corner beside it is not at it
 
 
 def hinted(rows: Sequence[Outcome], result: Any) -> tuple[list[Outcome], list[str]]:
@@ -236,6 +262,17 @@ def doubt(found: Suspicion) -> str:
     return (
         f"the peak lies at {found.cause}, where stress may have no bound: refine='auto' tells by its growth; "
         f"if it has none, {found.remedy}"
+    )
+
+
+def _open_doubt(course: _Course) -> str:
+    """What is known so far of a peak that may have no bound."""
+    assert course.suspicion is not None
+    steps = " and ".join(f"{b / a:.3g}" for a, b in pairwise(course.peaks[-3:]))
+    grown = f", and has grown {steps} times from mesh to mesh," if steps else ""
+    return (
+        f"the peak lies at {course.suspicion.cause}{grown} where stress may have no bound: further rounds "
+        f"would tell; if it has none, {course.suspicion.remedy}"
     )
 
 
@@ -308,24 +345,36 @@ def _ended(
     """Why no further mesh is wanted, a sentence; "" where one is."""
     times = len(rounds) - 1
     how_often = {0: "no refinement was needed", 1: "refined once"}.get(times, f"refined {times} times")
-    pending = [i for i, course in enumerate(courses) if course.pending]
     open_ = [i for i, row in enumerate(rows) if _helps(row)]
-    if not pending and not open_:
+    if all(course.confirmed and not course.pending for course in courses):
         left = sum(row.status == CANNOT_TELL for row in rows)
         if not left:
             return f"{how_often}: every requirement can be told"
-        return f"{how_often}: no finer mesh would tell more ({left} of {len(rows)} requirements open)"
+        if not open_:
+            return f"{how_often}: no finer mesh would tell more ({left} of {len(rows)} requirements open)"
+        if all(_stuck(courses[i].values) for i in open_):
+            names = ", ".join(rows[i].requirement.quantity.label for i in open_)
+            return (
+                f"{how_often}: the interval of {names} does not get narrower; something in the model has no "
+                "bound, such as a force on a point or a sharp corner, and its error is felt there"
+            )
     if times >= budget.rounds:
         return _stopped(how_often, rows, courses, f"max_rounds is {budget.rounds}")
     return ""
 
 
+def _stuck(values: Sequence[Value]) -> bool:
+    """Whether the last two rounds narrowed an interval by nothing."""
+    widths = [value.high - value.low for value in values[-3:]]
+    return len(widths) == 3 and widths[2] > 0.98 * widths[1] and widths[1] > 0.98 * widths[0]
+
+
 def _stopped(how_often: str, rows: Sequence[Outcome], courses: Sequence[_Course], why: str) -> str:
     left = sum(row.status == CANNOT_TELL for row in rows)
-    unsure = sum(course.pending for course in courses)
+    unsure = sum(course.pending or not course.confirmed for course in courses)
     what = [f"{left} of {len(rows)} requirements open"] if left else []
     if unsure:
-        what.append(f"the growth of {unsure} peak{'s' * (unsure > 1)} not followed to its end")
+        what.append(f"{unsure} peak{'s' * (unsure > 1)} of stress not followed to the end")
     return f"{how_often}, and the budget ended: {why}; {', '.join(what)}"
 
 
@@ -381,7 +430,7 @@ def _where(
     marked = np.zeros(mesh.n_cells, bool)
     indicators: dict[str, FloatArray] = {}
     for row, course in zip(rows, courses, strict=True):
-        if not (_helps(row) or course.pending):
+        if not (_helps(row) or course.pending or not course.confirmed):
             continue
         if row.value.place is not None:
             marked |= _around(mesh, row.value)
