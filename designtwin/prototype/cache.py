@@ -44,7 +44,7 @@ MAX_BYTES = 2_000_000_000
 _OUTSIDE = ("viz", "report", "study", "cli", "demo", "warm", "edge", "pytest_plugin", "__main__")
 """Rooms that no number of a verdict depends on."""
 _NUMBERS = ("numpy", "scipy", "numba", "pypardiso")
-_NOT_CONTENT = ("model", "requirements", "name", "store")
+_NOT_CONTENT = ("model", "requirements", "name", "store", "solved")
 """Fields of a test that are told apart, or are places and not content."""
 _RESULT, _VERDICT = ".result", ".verdict"
 

@@ -32,6 +32,11 @@
     on = 'faces(normal="+x", at="max")'
     magnitude = "4 MPa"
 
+    [[cases.hot]]
+    type = "Temperature"
+    value = { thermal = "power" }         # solved first; { thermal = "power", time = "9 min" } over time
+    reference = "23 degC"
+
     [combinations]
     both = { lift = 1.35, brake = 1.5 }
 
@@ -74,19 +79,21 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import inspect
 import operator
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
 from designtwin import requirements as quantities
 from designtwin.criteria.verdict import Verdict, overall
 from designtwin.errors import DesignTwinError, ModelError, did_you_mean
+from designtwin.fatigue import MeanStress, SNCurve, fatigue_curve
 from designtwin.io import read_mesh
-from designtwin.io.logs import Signal, read_log
+from designtwin.io.logs import SensorLog, Signal, read_log
 from designtwin.io.points import read_points
 from designtwin.mesh import selections
 from designtwin.mesh.mesh import Mesh
@@ -106,6 +113,9 @@ from designtwin.model import (
 )
 from designtwin.model.model import Model, Temperature, combine
 from designtwin.prototype.cache import ResultCache
+from designtwin.prototype.coupled import ThermalStressTest
+from designtwin.prototype.life import LifeTest, UnitCase, unit_case
+from designtwin.prototype.refine import WAYS, Budget
 from designtwin.prototype.tests import PrototypeTest, StrengthTest, ThermalTest
 from designtwin.prototype.vibration import BucklingTest, VibrationTest
 from designtwin.requirements import Quantity, Requirement
@@ -117,7 +127,9 @@ _SELECTIONS = (
 )  # fmt: skip
 _QUANTITIES = (
     "displacement", "temperature", "stress", "yield_margin", "brittle_margin", "mass", "reaction", "heat",
-    "heat_balance", "time_to", "frequency", "no_mode_in", "acceleration", "buckling_factor",
+    "heat_balance", "time_to", "frequency", "no_mode_in", "acceleration", "buckling_factor", "strain",
+    "composite_margin", "creep_life", "creep_margin", "fkm_margin", "linearized_stress", "hot_spot_stress",
+    "damage", "life",
 )  # fmt: skip
 _WHOLE = ("no_mode_in",)
 """Of these the ones that are requirements without a limit."""
@@ -133,12 +145,18 @@ _AMOUNTS = {
     "duration": "time", "tolerance": "temperature_difference", "step": "time", "max_step": "time",
 }  # fmt: skip
 _OVER_TIME = ("duration", "initial", "method", "tolerance", "step", "max_step", "times", "store")
+_REFINEMENT = ("refine", "max_unknowns", "max_time", "max_rounds")
 _VIBRATION = ("modes_up_to", "count", "damping", "prestress")
 _BUCKLING = ("count", "dead")
+_LIFE = ("curve", "channels", "constant", "mean_stress", "scatter", "stress", "history")
 _TESTS: dict[str, Callable[..., PrototypeTest]] = {
     "static": StrengthTest, "thermal": ThermalTest, "vibration": VibrationTest, "buckling": BucklingTest,
+    "life": LifeTest,
 }  # fmt: skip
-_KINDS = {"strength": "static", "thermal": "thermal", "vibration": "vibration", "buckling": "buckling"}
+_KINDS = {
+    "strength": "static", "thermal": "thermal", "vibration": "vibration", "buckling": "buckling",
+    "life": "life",
+}  # fmt: skip
 _EXCITATIONS = (
     "base_psd", "force_psd", "correlated", "base_harmonic", "harmonic", "response_spectrum", "half_sine",
     "base_motion", "force_history", "together",
@@ -182,11 +200,24 @@ class Design:
         """
         options = {**self.refinement, **{k: v for k, v in refinement.items() if v is not None}}
         if options.get("refine", "off") == "off":
-            if len(options) > len(options.keys() & {"refine"}) and not self.refinement:
-                raise ModelError(f"{', '.join(options)}: a budget of refinement, and refine= is not given")
+            stray = [name for name in refinement if name != "refine" and refinement[name] is not None]
+            if stray:
+                raise ModelError(f"{' and '.join(stray)}: a budget of refinement, and none is asked for")
             options = {}
-        run = PrototypeTest.run if cache is None else cache.run
-        return tuple(run(test, **options) for test in self.tests)
+        cannot = {test.physics: test._cannot_refine() if options else "" for test in self.tests}
+        found: dict[str, Verdict] = {}
+        for test in sorted(self.tests, key=lambda one: one.physics != "thermal"):  # before what it warms
+            if isinstance(test, ThermalStressTest) and "thermal" in found:
+                test = replace(test, solved=lambda: found["thermal"].result)
+            # Where none of the tests can refine, the first says why.
+            as_given = bool(cannot[test.physics]) and not all(cannot.values())
+            how = {} if as_given else options
+            verdict = test.run(**how) if cache is None else cache.run(test, **how)
+            if as_given:
+                why = f"the mesh is as given: {cannot[test.physics]}"
+                verdict = replace(verdict, notes=(*verdict.notes, why))
+            found[test.physics] = verdict
+        return tuple(found[test.physics] for test in self.tests)
 
     def passes(self, **options: Any) -> bool:
         """Whether every requirement of every test passes; options as of `run`."""
@@ -347,6 +378,8 @@ _STRAY = {
     "'temperature() <= \"95 degC\"'",
     "vibration": "{key} is of a vibration or buckling test, and no requirement asks for one; add e.g. "
     "'frequency(1) >= \"65 Hz\"' or 'buckling_factor() >= 3'",
+    "life": "{key} is of a life test, and no requirement asks for one; add e.g. 'damage() <= 0.3' or "
+    "'life() >= \"10 years\"'",
     "excitations": "excitations belong to a vibration test, and no requirement asks for one; add e.g. "
     "'frequency(1) >= \"65 Hz\"', or case='...' to a requirement",
 }
@@ -378,6 +411,7 @@ class _Reader:
             self.data = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
             raise ModelError(f"{path}: not valid TOML: {error}") from None
+        self.warmed: dict[str, tuple[str, Any]] = {}
         self.text = text.splitlines()
         self.lines = key_lines(text)
 
@@ -461,7 +495,8 @@ class _Reader:
         model = self.told(
             (), Model, mesh, materials=made, supports=held, load_cases=cases, name=name, connections=joined
         )
-        return Design(name, model, self.tests(model, stated, name, self.excitations(model)))
+        tests = self.tests(model, stated, name, self.excitations(model))
+        return Design(name, model, tests, self.refinement())
 
     def mesh(self) -> Mesh:
         stated = self.table(self.data, "mesh")
@@ -553,7 +588,23 @@ class _Reader:
         for key in ("on", "to"):
             if key in fields:
                 fields[key] = self.place(fields[key], (*at, key), mesh)
+        if cls is Temperature and isinstance(fields.get("value"), dict) and "thermal" in fields["value"]:
+            return self.solved_first(fields, at)
         return self.build(cls, fields, at)
+
+    def solved_first(self, fields: dict[str, Any], at: _Path) -> Temperature:
+        """A temperature that a thermal case gives: kept in mind, and until then one that strains nothing."""
+        source, case = fields["value"], at[1]
+        if at[0] != "cases" or not isinstance(case, str):
+            self.fail(at, "a temperature belongs to a load case, [[cases.hot]]")
+        self.known(source, ("thermal", "time"), (*at, "value"), "value")
+        if not isinstance(source["thermal"], str):
+            self.fail((*at, "value"), f"thermal is the name of a load case; got {source['thermal']!r}")
+        self.warmed[case] = (source["thermal"], source.get("time"))
+        free = fields.get("reference", 293.15)
+        fields["value"] = next(iter(free.values()), 293.15) if isinstance(free, dict) else free
+        made: Temperature = self.build(Temperature, fields, at)
+        return made
 
     def excitations(self, model: Model) -> dict[str, Any]:
         made = {}
@@ -712,8 +763,8 @@ class _Reader:
         self, model: Model, stated: Sequence[Requirement], name: str, excitations: Mapping[str, Any]
     ) -> tuple[PrototypeTest, ...]:
         options = dict(self.table(self.data, "test"))
-        known = dict.fromkeys(("kind", "solver", *_OVER_TIME, *_VIBRATION, *_BUCKLING))
-        self.known(options, tuple(known), ("test",), "[test]")
+        known = ("kind", "solver", *_REFINEMENT, *_OVER_TIME, *_VIBRATION, *_BUCKLING, *_LIFE)
+        self.known(options, dict.fromkeys(known), ("test",), "[test]")
         solver = self.solver(options.pop("solver", "auto"))
         kind = options.pop("kind", None)
         if kind is not None and kind not in _KINDS:
@@ -724,33 +775,85 @@ class _Reader:
             self.fail(
                 ("test", "kind"), f"kind {kind!r}, and no requirement is of that test; they are of: {found}"
             )
-        given = {key: self.option(key, entry) for key, entry in options.items()}
+        given = {key: self.option(key, one) for key, one in options.items() if key not in _REFINEMENT}
+        of = {"thermal": _OVER_TIME, "vibration": _VIBRATION, "buckling": _BUCKLING, "life": _LIFE}
+        if self.warmed:
+            of["static"] = _OVER_TIME
         # A duration is that of temperatures where any are asked for, else that of shocks.
-        of = {"thermal": _OVER_TIME, "vibration": _VIBRATION, "buckling": _BUCKLING}
-        if "thermal" not in asked:
+        if "thermal" not in asked and not ("static" in asked and self.warmed):
             of["vibration"] = (*_VIBRATION, "duration")
         taken = {need: {key: given[key] for key in of.get(need, ()) if key in given} for need in asked}
         for key in given:
             if not any(key in some for some in taken.values()):
-                stray = "thermal" if key in _OVER_TIME else "vibration"
+                stray = "thermal" if key in _OVER_TIME else "life" if key in _LIFE else "vibration"
                 self.fail(("test", key), _STRAY[stray].format(key=key))
         if excitations:
             if "vibration" not in asked:
                 self.fail(("excitations", next(iter(excitations))), _STRAY["excitations"])
             taken["vibration"]["cases"] = excitations
+        self.check_warmed(model, taken)
+        if self.warmed and "static" in asked:
+            heat = {key: one for key, one in taken["static"].items() if key != "store"}
+            taken["static"] = {"warmed": self.warmed, "heat": heat}
         return tuple(
             self.test(need, model, asked[need], solver, name, taken[need]) for need in _TESTS if need in asked
         )
+
+    def check_warmed(self, model: Model, taken: Mapping[str, Mapping[str, Any]]) -> None:
+        """Only strength tests solve for temperatures first; others would see the part without them."""
+        if not self.warmed:
+            return
+        used: dict[str, list[Any]] = {}
+        if "buckling" in taken:
+            used["buckling"] = list(self.warmed)
+        if "vibration" in taken:
+            used["vibration"] = [taken["vibration"].get("prestress")]
+        if "life" in taken:
+            constant = taken["life"].get("constant", ())
+            used["life"] = [constant] if isinstance(constant, str) else list(constant)
+            used["life"] += [one.case for one in taken["life"].get("channels", {}).values()]
+        for kind, names in used.items():
+            for name in names:
+                for case in (name, *model.combinations.get(name, ())):
+                    if case in self.warmed:
+                        self.fail(
+                            ("cases", case),
+                            f"case {case!r} is as warm as thermal case {self.warmed[case][0]!r}, which "
+                            f"strength tests solve for first and a {kind} test does not; state its "
+                            "temperatures as a field, or test it from Python with "
+                            "Temperature(solve_thermal(model)[...])",
+                        )
+
+    def refinement(self) -> dict[str, Any]:
+        """How far tests refine, as [test] says it."""
+        stated = self.table(self.data, "test")
+        options = {key: stated[key] for key in _REFINEMENT if key in stated}
+        way, ways = options.get("refine", "off"), (*WAYS, "off")
+        if way not in ways:
+            self.fail(("test", "refine"), f"refine {way!r} is unknown{_nearest(str(way), ways)}")
+        if options and "refine" not in options:
+            key = next(iter(options))
+            self.fail(("test", key), f"{key} is a budget of refinement; give refine = 'auto' too")
+        if options:
+            for key in options:  # one by one, so that each has its line
+                one = {name: options[name] if name == key else 1 for name in _REFINEMENT[1:]}
+                self.told(("test", key), Budget.of, *one.values())
+        return options
 
     def test(
         self, need: str, model: Model, asked: Sequence[Requirement], solver: Any, name: str,
         options: Mapping[str, Any],
     ) -> PrototypeTest:  # fmt: skip
         """One test; what it says about an option gets the line of that option."""
+        kind = ThermalStressTest if "warmed" in options else _TESTS[need]
         try:
-            return _TESTS[need](model, requirements=asked, solver=solver, name=name, **options)
+            return kind(model, requirements=asked, solver=solver, name=name, **options)
         except DesignTwinError as error:
-            at: _Path = ("test",) if need == "thermal" and options else ("requirements",)
+            at: _Path = ("requirements",)
+            if "warmed" in options:
+                at = ("cases", next((case for case in options["warmed"] if repr(case) in str(error)), ""))
+            elif need in ("thermal", "life") and options:
+                at = ("test",)
             named = next((key for key in options if re.match(rf"{key}\b", str(error))), None)
             raise ModelError(self.where(at if named is None else ("test", named)) + str(error)) from error
 
@@ -765,7 +868,63 @@ class _Reader:
             if not isinstance(given, str):
                 self.fail(at, f"store is a folder beside this file, got {given!r}")
             return self.path.parent / given
+        if key == "curve":
+            return self.curve(given, at)
+        if key == "mean_stress" and isinstance(given, dict):
+            return self.build(MeanStress, given, at)
+        if key == "channels":
+            return self.channels(given, at)
+        if key == "history":
+            return self.history(given, at)
         return self.told(at, self.value, given)
+
+    # Life
+
+    def curve(self, given: Any, at: _Path) -> Any:
+        """A curve by name, stated as a table, or a table of one for each part."""
+        if isinstance(given, str):
+            return self.told(at, fatigue_curve, given)
+        if not isinstance(given, dict):
+            self.fail(at, f"a curve is a name, as 'S355 base metal', or a table; got {given!r}")
+        if "name" in given and "cycles" not in given:
+            rest = {key: self.value(one) for key, one in given.items() if key != "name"}
+            return self.told(at, fatigue_curve, given["name"], **rest)
+        if "range" in given:
+            rest = {key: self.value(one) for key, one in given.items() if key != "range"}
+            return self.told(at, SNCurve.of_range, given["range"], **rest)
+        if "amplitude" in given:
+            return self.build(SNCurve, given, at)
+        return {part: self.curve(one, (*at, part)) for part, one in given.items()}
+
+    def channels(self, given: Any, at: _Path) -> dict[str, UnitCase]:
+        """Unit cases by the column of the log that drives them."""
+        if not isinstance(given, dict) or not all(isinstance(one, dict) for one in given.values()):
+            self.fail(
+                at, f"channels are tables, as boom_force = {{ case = 'pull', per = '1 kN' }}; got {given!r}"
+            )
+        made = {}
+        for name, one in given.items():
+            self.known(one, ("case", "per"), (*at, name), "a channel")
+            if len(one) < 2:
+                self.fail(
+                    (*at, name),
+                    f"channel {name!r} lacks {'per' if 'case' in one else 'case'}: the load case it "
+                    "drives, and the reading at which that acts as stated: { case = 'pull', per = '1 kN' }",
+                )
+            made[name] = self.told((*at, name), unit_case, one["case"], per=one["per"])
+        return made
+
+    def history(self, given: Any, at: _Path) -> SensorLog:
+        """A whole sensor log, whose file is looked for beside this one."""
+        if not isinstance(given, dict) or not isinstance(given.get("log"), str):
+            self.fail(at, f"history is {{ log = 'crane.csv', time = 't', units = {{ ... }} }}; got {given!r}")
+        names = [name for name in inspect.signature(read_log).parameters if name != "path"]
+        rest = {key: one for key, one in given.items() if key != "log"}
+        self.known(rest, names, at, "a history")
+        if "time" not in rest:
+            self.fail(at, "history lacks the column of time, as time = 't'")
+        rest = {key: tuple(one) if isinstance(one, list) else one for key, one in rest.items()}
+        return self.told(at, read_log, self.path.parent / given["log"], **rest)
 
     def sorted_out(
         self, model: Model, stated: Sequence[Requirement], excitations: Mapping[str, Any], kind: str | None
@@ -796,7 +955,7 @@ class _Reader:
             first = "static"
         else:
             otherwise = "vibration" if excitations else "thermal"
-            first = next((home for home in ("thermal", "vibration", "buckling") if home in needed), otherwise)
+            first = next((home for home in _TESTS if home in needed), otherwise)
         out: dict[str, list[Requirement]] = {}
         for home, requirement in zip(homes, stated, strict=True):
             out.setdefault(first if home == "model" else home, []).append(requirement)
