@@ -15,6 +15,15 @@ from designtwin.errors import DesignTwinError
 Block = dict[str, Any]
 
 
+def table_block(table: Any) -> list[Block]:
+    """A `results.tables.Table` as it stands on a page."""
+    block = {
+        "kind": "table", "title": "", "head": list(table.headings),
+        "rows": [list(row) for row in table.cells],
+    }  # fmt: skip
+    return [block, *({"kind": "text", "text": note} for note in table.notes)]
+
+
 def statement_key(model: Any) -> str:
     """Equal for models that state the same on whatever mesh."""
     parts = [part.name + part.section.content_hash() for part in model.parts]
@@ -200,7 +209,7 @@ def checks_block(verdict: Any, checks: Mapping[str, Any]) -> Block:
     result = verdict.result
     for name in result.cases:
         case = result[name]
-        if getattr(result, "physics", "") not in ("vibration", "buckling"):
+        if getattr(result, "physics", "") not in ("vibration", "buckling", "life"):
             rows.append([f"load case {name}", _moved(case)])
     rows.append(["time", f"{float(checks['seconds']):.1f} s"])
     rows.append(["model SHA-256", result.model.content_hash()])

@@ -13,7 +13,6 @@ import base64
 import io
 import json
 import logging
-import math
 import os
 import platform
 import time
@@ -26,15 +25,15 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from designtwin import __version__
+from designtwin.criteria.verdict import jsonable
 from designtwin.errors import DesignTwinError, PictureError
 from designtwin.io.files import atomic
 from designtwin.progress import track
-from designtwin.report import inputs, vibration
+from designtwin.report import inputs, life, vibration, zones
 from designtwin.report.browser import need_browser, print_pdf
 from designtwin.report.view import Packed, packed
 from designtwin.requirements import FieldQuantity
 from designtwin.typing import PlainData
-from designtwin.units import show_time
 
 logger = logging.getLogger("designtwin.report")
 
@@ -76,7 +75,7 @@ Block: TypeAlias = dict[str, Any]
 
 @dataclass
 class _Pictures:
-    """Pictures of the page as data; larger ones become JPEG when all together grow too large."""
+    """Pictures and views of the page as data; larger ones become JPEG when all together grow too large."""
 
     artist: Any
     size: tuple[int, int] = (1600, 1200)
@@ -102,7 +101,8 @@ class _Pictures:
         if self.artist is None:
             return None
         try:
-            picture = getattr(self.artist, what)(*args, show=False, window_size=self.size, **options)
+            options = {"show": False, "window_size": self.size, **options}
+            picture = getattr(self.artist, what)(*args, **options)
         except DesignTwinError as error:
             logger.warning("report: picture %r is left out: %s", caption, error)
             return {"kind": "text", "text": f"Picture left out ({caption}): {error}"}
@@ -164,6 +164,25 @@ def _hint(view: Any, data: Packed) -> str:
     return "; ".join(words) + "."
 
 
+@dataclass
+class _Page:
+    """What a page holds so far.
+
+    Parameters
+    ----------
+    pictures : _Pictures
+    shown : set of str
+        Models that are described already.
+    verdicts, lives : list of plain data
+        What the page's tables were made of, and its JSON holds.
+    """
+
+    pictures: _Pictures
+    shown: set[str] = field(default_factory=set)
+    verdicts: list[PlainData] = field(default_factory=list)
+    lives: list[PlainData] = field(default_factory=list)
+
+
 def _jpeg(data: bytes, *, quality: int, width: int | None = None) -> bytes:
     from PIL import Image
 
@@ -220,15 +239,12 @@ def write_report(
         need_browser()
     sections = _sections(source)
     pictures = _Pictures(artist, picture_size)
-    shown_models: set[str] = set()
+    page = _Page(pictures)
     chapters: list[dict[str, Any]] = []
-    verdicts: list[Any] = []
     with track("report", total=len(sections) + 1) as progress:
         for number, section in enumerate(sections, 1):
             progress.step(section.title)
-            blocks = [
-                b for item in _items(section.body) for b in _blocks(item, pictures, shown_models, verdicts)
-            ]
+            blocks = [b for item in _items(section.body) for b in _blocks(item, page)]
             chapters.append(
                 {"id": f"s{number}", "title": section.title, "note": section.note, "blocks": blocks}
             )
@@ -237,8 +253,8 @@ def write_report(
         for chapter in chapters:
             for block in chapter["blocks"]:
                 _drop_empty_columns(block)
-        name = title or next((v.name for v in verdicts if getattr(v, "name", "")), "") or "Design report"
-        text = _render(chapters, verdicts, title=name, author=author)
+        name = title or next((v["name"] for v in page.verdicts if v["name"]), "") or "Design report"
+        text = _render(chapters, page, title=name, author=author)
         data = print_pdf(text) if as_pdf else text.encode()
     with atomic(file, error=PictureError, make_folder=True) as stream:
         stream.write(data)
@@ -282,7 +298,7 @@ def _items(body: Any) -> Iterator[Any]:
         yield body
 
 
-def _blocks(item: Any, pictures: _Pictures, shown: set[str], verdicts: list[Any]) -> list[Block]:
+def _blocks(item: Any, page: _Page) -> list[Block]:
     """What one thing becomes on the page."""
     if item is None:
         return []
@@ -298,15 +314,17 @@ def _blocks(item: Any, pictures: _Pictures, shown: set[str], verdicts: list[Any]
             }
         ]
     if hasattr(item, "png"):
-        return [pictures.add(item, "")]
+        return [page.pictures.add(item, "")]
     if hasattr(item, "rows") and hasattr(item, "result"):
-        return _verdict_blocks(item, pictures, shown, verdicts)
+        return _verdict_blocks(item, page)
     if hasattr(item, "history") and hasattr(item, "values"):
-        return _study_blocks(item, pictures, shown, verdicts)
+        return _study_blocks(item, page)
     if hasattr(item, "verdicts"):
-        return [b for v in item.verdicts for b in _verdict_blocks(v, pictures, shown, verdicts)]
+        return [b for v in item.verdicts for b in _verdict_blocks(v, page)]
     if hasattr(item, "designs") and hasattr(item, "evaluations"):
-        return _some(pictures.draw("plot_history", item, caption="Course of the study"))
+        return _some(page.pictures.draw("plot_history", item, caption="Course of the study"))
+    if hasattr(item, "hotspots"):
+        return _life_blocks(item, page, drawn=False)
     if hasattr(item, "findings") and hasattr(item, "grade"):
         return [inputs.mesh_check_block(item)]
     raise DesignTwinError(
@@ -321,30 +339,40 @@ def _some(*blocks: Block | None) -> list[Block]:
 # A verdict
 
 
-def _verdict_blocks(verdict: Any, pictures: _Pictures, shown: set[str], verdicts: list[Any]) -> list[Block]:
+def _verdict_blocks(verdict: Any, page: _Page) -> list[Block]:
     data = verdict.to_dict()
-    verdicts.append(verdict)
+    page.verdicts.append(data)
+    pictures = page.pictures
     blocks: list[Block] = [
         {"kind": "banner", "status": verdict.status, "text": _sentence(verdict)},
         {"kind": "requirements", "rows": [_requirement_row(row) for row in data["requirements"]]},
     ]
+    if data["rounds"]:
+        blocks.append(_rounds_table(verdict, data["rounds"]))
     reasons = [f"{row['requirement']}: {row['reason']}" for row in data["requirements"] if row["reason"]]
     reasons += [f"{row['requirement']}: {row['note']}" for row in data["requirements"] if row["note"]]
     if reasons or data["notes"]:
         blocks.append({"kind": "list", "title": "Notes", "items": [*reasons, *data["notes"]]})
     drawn = [*_field_pictures(verdict, pictures), *vibration.blocks(verdict, pictures)]
     blocks += [*drawn, *pictures.turn(drawn, verdict)]
+    blocks += zones.blocks(verdict, pictures)
+    if getattr(verdict.result, "physics", "") == "life":
+        blocks += _life_blocks(verdict.result, page, drawn=bool(drawn))
     blocks += _course_blocks(verdict, pictures)
-    if data["failure_zones"]:
-        blocks.append(_zone_table(verdict))
     model = verdict.result.model
     key = model.content_hash()
-    if key not in shown:
+    if key not in page.shown:
         statement = inputs.statement_key(model)
-        blocks += _model_blocks(model, pictures, again=statement in shown)
-        shown |= {key, statement}
+        blocks += _model_blocks(model, pictures, again=statement in page.shown)
+        page.shown |= {key, statement}
     blocks.append(inputs.checks_block(verdict, data["checks"]))
     return blocks
+
+
+def _life_blocks(result: Any, page: _Page, *, drawn: bool) -> list[Block]:
+    data = jsonable(result.to_dict())
+    page.lives.append(data)
+    return life.blocks(result, data, page.pictures, drawn=drawn)
 
 
 def _sentence(verdict: Any) -> str:
@@ -366,6 +394,18 @@ def _requirement_row(row: Mapping[str, Any]) -> Block:
         "place": row["text"]["place"],
         "excluded": row["excluded"],
     }
+
+
+def _rounds_table(verdict: Any, rounds: Sequence[Mapping[str, Any]]) -> Block:
+    """What each mesh said of the requirements that some mesh left open, from the verdict's plain data."""
+    told = verdict.rounds_told
+    head = ["mesh", "cells", "unknowns", *(rounds[0]["requirements"][i]["requirement"] for i in told), "time"]
+    rows = []
+    for one in rounds:
+        said = [one["requirements"][i] for i in told]
+        texts = [f"{row['text']['value']}  {row['status']}" for row in said]
+        rows.append([one["how"], f"{one['cells']:,}", f"{one['n_dof']:,}", *texts, f"{one['seconds']:.1f} s"])
+    return {"kind": "table", "class": "rounds", "title": "Rounds of refinement", "head": head, "rows": rows}
 
 
 def _field_pictures(verdict: Any, pictures: _Pictures) -> list[Block]:
@@ -391,25 +431,6 @@ def _field_pictures(verdict: Any, pictures: _Pictures) -> list[Block]:
     if not names:
         names[pictures.artist.default_name(verdict)] = ""
     return _some(*(pictures.draw("plot_field", verdict, name, caption=text) for name, text in names.items()))
-
-
-def _zone_table(verdict: Any) -> Block:
-    rows = []
-    for zone in verdict.failure_zones()[:20]:
-        times = f"{zone.times_limit:.3g} ×" if math.isfinite(zone.times_limit) else ""
-        rows.append(
-            [str(zone.number), str(zone.requirement), str(zone.place), _case_of(zone), times, zone.size_text]
-        )
-    head = ["zone", "requirement", "peak at", "load case", "of allowed", "size"]
-    more = len(verdict.failure_zones()) - len(rows)
-    title = "Failure zones" + (f" (the worst {len(rows)}; {more} more)" if more else "")
-    return {"kind": "table", "title": title, "head": head, "rows": rows}
-
-
-def _case_of(zone: Any) -> str:
-    """The load case of a zone's peak, and when that is."""
-    when = getattr(zone, "instant", None)
-    return str(zone.case) if when is None else f"{zone.case} at {show_time(when)}"
 
 
 # A course in time
@@ -499,7 +520,7 @@ def _model_blocks(model: Any, pictures: _Pictures, *, again: bool) -> list[Block
 # A study
 
 
-def _study_blocks(best: Any, pictures: _Pictures, shown: set[str], verdicts: list[Any]) -> list[Block]:
+def _study_blocks(best: Any, page: _Page) -> list[Block]:
     history = best.history
     start = next((d for d in history.designs if not d.failure), None)
     rows = []
@@ -542,15 +563,15 @@ def _study_blocks(best: Any, pictures: _Pictures, shown: set[str], verdicts: lis
                 f"{len(history.evaluations)} evaluations, {len(history.designs)} of them designs",
             ],
         },
-        *_some(pictures.draw("plot_history", history, caption="Course of the study")),
-        *[b for v in best.verdicts for b in _verdict_blocks(v, pictures, shown, verdicts)],
+        *_some(page.pictures.draw("plot_history", history, caption="Course of the study")),
+        *[b for v in best.verdicts for b in _verdict_blocks(v, page)],
     ]
 
 
 # The page
 
 
-def _render(chapters: list[Block], verdicts: list[Any], *, title: str, author: str) -> str:
+def _render(chapters: list[Block], page: _Page, *, title: str, author: str) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -560,10 +581,12 @@ def _render(chapters: list[Block], verdicts: list[Any], *, title: str, author: s
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    statuses = {v.status for v in verdicts}
+    statuses = {verdict["status"] for verdict in page.verdicts}
     # A story with a bad beginning and a good end has no one status; its chapters say theirs.
     overall = statuses.pop() if len(statuses) == 1 else ""
-    data: PlainData = {"designtwin": __version__, "verdicts": [v.to_dict() for v in verdicts]}
+    data: PlainData = {"designtwin": __version__, "verdicts": page.verdicts}
+    if page.lives:
+        data["lives"] = page.lives
     return environment.get_template("page.html").render(
         title=title,
         author=author,

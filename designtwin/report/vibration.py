@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from designtwin.report.inputs import table_block
+
 Block = dict[str, Any]
 
 _LOWEST = 3
@@ -19,15 +21,6 @@ def blocks(verdict: Any, pictures: Any) -> list[Block]:
     if physics == "vibration":
         return [*_modes(verdict, pictures), *_responses(verdict, pictures)]
     return _buckling(verdict, pictures) if physics == "buckling" else []
-
-
-def table_block(table: Any) -> list[Block]:
-    """A `results.tables.Table` as it stands on a page."""
-    block = {
-        "kind": "table", "title": "", "head": list(table.headings),
-        "rows": [list(row) for row in table.cells],
-    }  # fmt: skip
-    return [block, *({"kind": "text", "text": note} for note in table.notes)]
 
 
 def _modes(verdict: Any, pictures: Any) -> list[Block]:

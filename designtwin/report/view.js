@@ -590,7 +590,10 @@
       this.said.hidden = i === null;
       if (i === null) return;
       const row = this.body.row[i], [factor, symbol] = this.data.length;
-      const at = [0, 1, 2].map((axis) => words(factor * (this.at[3 * i + axis] + this.data.middle[axis])));
+      // Places to a ten thousandth of the part.
+      const digits = Math.max(0, Math.ceil(4 - Math.log10(factor * 65534 * this.data.grain)));
+      const at = [0, 1, 2].map((axis) =>
+        words(Number((factor * (this.at[3 * i + axis] + this.data.middle[axis])).toFixed(digits)) + 0));
       const value = this.values[row];
       const unitText = this.symbol && Number.isFinite(value) ? ` ${this.symbol}` : "";
       this.said.textContent = "";

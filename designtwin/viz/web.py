@@ -37,6 +37,7 @@ from designtwin.viz.view import look_at
 MOST_POINTS = 40_000
 """Points on a page; the outside of larger meshes is thinned out."""
 _MOST_MODES = 6
+_USUAL = {"thermal": ("temperature",), "life": ("damage", "life", "von_mises")}
 _STEPS = 32  # colors of a scale
 _SIDES = 10  # of a bar's cylinder
 
@@ -202,9 +203,8 @@ def _fields(verdict: Any) -> Iterator[Shown]:
             if len(case):
                 yield from _shapes(result, case, verdict)
             continue
-        known = getattr(case, "field_names", ())
-        for name in ("von_mises", "temperature", "displacement"):
-            if name in known:
+        for name in _USUAL.get(getattr(result, "physics", ""), ("von_mises", "displacement")):
+            if name in getattr(case, "field_names", ()):
                 names.setdefault(name, None)
     order = [(name, governing) for name, governing in names.items() if governing in cases]
     order += [(name, case) for name in names for case in cases if (name, case) not in order]

@@ -52,7 +52,7 @@ class Page(HTMLParser):
     def handle_data(self, data):
         inside = [tag for tag, _ in self.open]
         if inside and inside[-1] == "script":
-            self.data += data
+            self.data += data if self.open[-1][1] == "data" else ""
         elif inside and inside[-1] in ("td", "th"):
             self.tables[-1]["rows"][-1][-1] += data
         elif data.strip() and inside[-1] != "style":
@@ -120,7 +120,7 @@ def test_the_data_inside_is_the_plain_data(page, verdict):
     assert inside["verdicts"] == [json.loads(json.dumps(verdict.to_dict()))]
 
 
-def test_there_is_a_picture_for_each_field_and_input(page):
+def test_there_is_a_picture_for_each_field_zone_and_input(page, verdict):
     assert all(image["alt"] for image in page.images)
     captions = " ".join(page.texts)
     for words in (
@@ -131,7 +131,11 @@ def test_there_is_a_picture_for_each_field_and_input(page):
         "named groups",
     ):
         assert words in captions
-    assert len(page.images) == 5
+    zones = [zone for zone in verdict.failure_zones() if zone.within is None]
+    assert zones
+    for zone in zones[:3]:
+        assert f"Zone {zone.number}: {zone.sentence}" in captions
+    assert len(page.images) == 5 + len(zones[:3])
 
 
 def test_what_it_stands_on_is_there(page, verdict):
@@ -240,8 +244,8 @@ def test_a_picture_that_fails_does_not_take_the_report_with_it(verdict, tmp_path
         raise PictureError("no pixels today")
 
     artist = SimpleNamespace(
-        plot_field=broken, plot_mesh=broken, plot_model=broken, field_name=viz.field_name, default_name=None,
-        colors_a_part=viz.colors_a_part,
+        plot_field=broken, plot_mesh=broken, plot_model=broken, plot_zones=broken, web_view=broken,
+        field_name=viz.field_name, default_name=None, colors_a_part=viz.colors_a_part,
     )  # fmt: skip
     page = Page(write_report(verdict, tmp_path / "r.html", artist=artist).read_text(encoding="utf-8"))
     assert any("no pixels today" in text for text in page.texts)
@@ -251,7 +255,7 @@ def test_a_picture_that_fails_does_not_take_the_report_with_it(verdict, tmp_path
 @pytest.mark.parametrize(
     ("source", "path", "words"),
     [
-        ("text", "report.pdf", "written as .html"),
+        ("text", "report.docx", "written as .html or .pdf"),
         ([], "report.html", "nothing to report on"),
         ([("A", 3.0)], "report.html", "a float has no place here"),
     ],

@@ -76,6 +76,9 @@ class Artist:
     def field_name(self, quantity):
         return "safety_factor"
 
+    def web_view(self, verdict):
+        return None
+
 
 def test_a_page_has_the_modes_their_shapes_and_each_response(verdicts, tmp_path):
     artist = Artist()
