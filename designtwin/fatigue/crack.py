@@ -74,8 +74,7 @@ class ParisLaw(Plain):
         if self.threshold >= self.toughness:
             raise FatigueError(
                 f"threshold of {self.name} ({show(self.threshold, 'stress_intensity')}) is not below its "
-                "toughness "
-                f"({show(self.toughness, 'stress_intensity')})"
+                f"toughness ({show(self.toughness, 'stress_intensity')})"
             )
 
     def effective(self, low: Any, high: Any) -> FloatArray:

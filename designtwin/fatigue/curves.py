@@ -140,8 +140,7 @@ class SNCurve(Plain):
         if len(self.slope) not in (max(1, len(self.knee)), len(self.knee) + 1):
             raise FatigueError(
                 f"{self.name} has {len(self.slope)} slopes and {len(self.knee)} knees; one slope for each "
-                "knee (what "
-                "follows the last is said by miner), or one more"
+                "knee (what follows the last is said by miner), or one more"
             )
         if any(not math.isfinite(k) for k in self.slope[:-1]) or not math.isfinite(self.slope[0]):
             raise FatigueError(f"slopes of {self.name} are {self.slope}; only the last may be infinite")
@@ -266,42 +265,37 @@ class SNCurve(Plain):
             If a parameter is missing, the curve does not depend on mean stress, or its load ratio is not -1
             and the correction has no single factor for it.
         """
-        known = self.ultimate if self.ultimate is not None else ultimate
-        if mean_stress is None:
+        word = mean_stress.method if isinstance(mean_stress, MeanStress) else str(mean_stress or "none")
+        if word.casefold() == "none":
             return MeanStress()
+        if self.ratio is None:
+            raise FatigueError(
+                f"{self.name} does not depend on mean stress (a weld holds its residual stress); {word} "
+                "would count it a second time: leave mean_stress out"
+            )
+        known = self.ultimate if self.ultimate is not None else ultimate
         if isinstance(mean_stress, MeanStress):
             found = mean_stress
-        elif str(mean_stress).casefold() in ("goodman", "gerber"):
+        elif word.casefold() in ("goodman", "gerber"):
             if known is None:
                 raise FatigueError(
-                    f"{mean_stress} needs the ultimate strength, which neither {self.name} nor the material "
-                    "states; "
-                    f"write MeanStress(method={mean_stress!r}, ultimate='510 MPa')"
+                    f"{word} needs the ultimate strength, which neither {self.name} nor the material states; "
+                    f"write MeanStress(method={word!r}, ultimate='510 MPa')"
                 )
-            found = MeanStress(method=mean_stress, ultimate=known)
-        elif str(mean_stress).casefold() == "fkm":
+            found = MeanStress(method=word, ultimate=known)
+        elif word.casefold() == "fkm":
             if known is None or self.family is None:
                 raise FatigueError(
                     f"FKM needs the sensitivity, and {self.name} lacks what it follows from (family and "
-                    "ultimate); "
-                    "write MeanStress(method='FKM', sensitivity=0.15)"
+                    "ultimate); write MeanStress(method='FKM', sensitivity=0.15)"
                 )
             found = MeanStress(method="FKM", sensitivity=mean_stress_sensitivity(_iron(self.family), known))
         else:
-            found = MeanStress(method=mean_stress)
-        if found.method == "none":
-            return found
-        if self.ratio is None:
-            raise FatigueError(
-                f"{self.name} does not depend on mean stress (a weld holds its residual stress); "
-                f"{found.method} would "
-                "count it a second time: leave mean_stress out"
-            )
+            found = MeanStress(method=word)
         if self.ratio != -1.0 and not found.is_proportional:
             raise FatigueError(
                 f"{self.name} is stated at R = {self.ratio:g}, and {found.method} starts from R = -1; state "
-                "the curve "
-                "at R = -1, or use SWT, Walker or FKM"
+                "the curve at R = -1, or use SWT, Walker or FKM"
             )
         return found
 
@@ -386,8 +380,7 @@ class SNCurve(Plain):
         if self.scatter is None:
             raise FatigueError(
                 f"{self.name} states no scatter, which another probability of survival needs; state "
-                "scatter=, the "
-                "standard deviation of log10 N"
+                "scatter=, the standard deviation of log10 N"
             )
         normal = NormalDist()
         return float(10.0 ** (self.scatter * (normal.inv_cdf(self.survival) - normal.inv_cdf(survival))))
@@ -480,8 +473,7 @@ class SNCurve(Plain):
         if kind != wanted:
             raise FatigueError(
                 f"{self.name} is a curve for {wanted} stress ({_STRESSES[wanted]}); the stress at hand is "
-                f"{kind} stress "
-                f"({_STRESSES[kind]}): {_REMEDY[self.kind]}"
+                f"{kind} stress ({_STRESSES[kind]}): {_REMEDY[self.kind]}"
             )
 
     def __repr__(self) -> str:

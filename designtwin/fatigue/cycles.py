@@ -178,8 +178,7 @@ def _edges(bins: int | FloatArray, low: float, high: float, values: FloatArray, 
     if outside:
         raise FatigueError(
             f"{outside} of {len(values)} cycles have a {name} outside of the classes ({edges[0]:g} to "
-            f"{edges[-1]:g}; "
-            f"cycles: {values.min():g} to {values.max():g}); widen the edges"
+            f"{edges[-1]:g}; cycles: {values.min():g} to {values.max():g}); widen the edges"
         )
     return edges
 
@@ -351,7 +350,6 @@ def series(samples: Any, *, first: int = 0) -> FloatArray:
     if len(bad):
         raise FatigueError(
             f"{len(bad)} of {len(values)} samples are no finite number, the first is sample "
-            f"{first + int(bad[0])} "
-            f"({values[bad[0]]}); clean the history before it is counted"
+            f"{first + int(bad[0])} ({values[bad[0]]}); clean the history before it is counted"
         )
     return values

@@ -60,8 +60,7 @@ class MeanStress(Plain):
         if method is None:
             raise FatigueError(
                 f"mean stress correction {self.method!r} is "
-                f"unknown{did_you_mean(str(self.method), METHODS)}; "
-                f"known are {', '.join(METHODS)}"
+                f"unknown{did_you_mean(str(self.method), METHODS)}; known are {', '.join(METHODS)}"
             )
         object.__setattr__(self, "method", method)
         for name, dimension, _ in _NEEDS.values():

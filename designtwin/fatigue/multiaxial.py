@@ -130,8 +130,7 @@ def critical_plane(
     if criterion not in ("normal stress", "Findley"):
         raise FatigueError(
             f"criterion is {criterion!r}{did_you_mean(str(criterion), ('normal stress', 'Findley'))}; it is "
-            "'normal "
-            "stress' or 'Findley'"
+            "'normal stress' or 'Findley'"
         )
     if criterion == "Findley":
         if mean_stress is not None:

@@ -119,8 +119,7 @@ def damage_rate(
     if correction.method not in ("none", "Goodman", "Gerber", "Morrow"):
         raise FatigueError(
             f"{correction.method} scales each amplitude by another factor, a spectrum knows one mean for "
-            "all: use "
-            "Goodman, Gerber or Morrow"
+            "all: use Goodman, Gerber or Morrow"
         )
     m = np.array(moments, dtype=np.float64)
     if m.shape[-1:] != (5,):

@@ -140,8 +140,7 @@ class StrainLife(Plain):
         if not 0.0 < self.cyclic_hardening < 1.0 or not self.cyclic_strength > 0.0:
             raise FatigueError(
                 f"{self.name} has K' {show(self.cyclic_strength, 'stress')} and n' "
-                f"{self.cyclic_hardening:g}; K' is "
-                "positive and n' lies between 0 and 1, about 0.15"
+                f"{self.cyclic_hardening:g}; K' is positive and n' lies between 0 and 1, about 0.15"
             )
         if not 0.0 < self.survival < 1.0:
             raise FatigueError(f"survival of {self.name} is {self.survival:g}; it lies between 0 and 1")
@@ -291,9 +290,8 @@ class StrainLife(Plain):
         """
         if correction not in ("Morrow", "SWT", "none"):
             raise FatigueError(
-                f"correction is {correction!r}{did_you_mean(str(correction), ('Morrow', 'SWT', 'none'))}; "
-                "it is "
-                "'Morrow', 'SWT' or 'none'"
+                f"correction is {correction!r}{did_you_mean(str(correction), ('Morrow', 'SWT', 'none'))}; it "
+                "is 'Morrow', 'SWT' or 'none'"
             )
         strains = np.asarray(to_si(strain_amplitude, "strain", name="strain_amplitude"), dtype=np.float64)
         if strains.size and strains.min() < 0.0:
@@ -427,8 +425,7 @@ def strain_life(name: str, /, **overrides: Any) -> StrainLife:
     if found is None:
         raise FatigueError(
             f"the library has no strain-life constants of {name!r}{did_you_mean(str(name), _library())}; it "
-            "has "
-            f"{', '.join(_library())}. StrainLife.uniform_material_law estimates them from the ultimate "
+            f"has {', '.join(_library())}. StrainLife.uniform_material_law estimates them from the ultimate "
             "strength"
         )
     return StrainLife(**{"name": found, **_library()[found]} | overrides)
