@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -125,7 +125,7 @@ class LifeTest(PrototypeTest):
         If a curve was made for another kind of stress, or lacks what the mean stress correction needs.
     """
 
-    requirements: Sequence[Requirement] = ()
+    requirements: Sequence[Requirement] = field(default=(), kw_only=False)
     curve: str | SNCurve | Mapping[str, str | SNCurve]
     channels: Mapping[str, UnitCase]
     constant: str | Sequence[str] = ()

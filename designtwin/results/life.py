@@ -422,9 +422,9 @@ class LifeCase(CaseResult):
         """The same history with some channels times a factor."""
         for name, factor in factors.items():
             if name not in self.unit.channels:
-                hint = did_you_mean(name, self.unit.channels)
+                hint = did_you_mean(name, self.unit.channels) or "."
                 raise ModelError(
-                    f"there is no channel {name!r}{hint}; there are: {', '.join(self.unit.channels)}"
+                    f"there is no channel {name!r}{hint} There are: {', '.join(self.unit.channels)}"
                 )
             if isinstance(factor, bool) or not isinstance(factor, int | float) or not np.isfinite(factor):
                 raise ModelError(f"{name}={factor!r}: a factor is wanted, such as 0.9")
@@ -757,6 +757,7 @@ def show_life(seconds: float) -> str:
         return "∞"
     for unit, size in (("years", 365.25 * _DAY), ("d", _DAY), ("h", 3600.0), ("min", 60.0)):
         if seconds >= 2.0 * size:
-            number = f"{seconds / size:.3g}" if seconds < 1e4 * size else f"{seconds / size:.2g}"
-            return f"{number} {unit}"
+            number = float(f"{seconds / size:.3g}")
+            text = f"{number:,.0f}" if 100.0 <= number < 1e7 else f"{number:.3g}"
+            return f"{text} {unit}"
     return f"{seconds:.3g} s"
