@@ -310,13 +310,16 @@ def _draw(verdicts: Sequence[Any], folder: Path) -> Iterator[Path]:
             yield from _draw_shapes(verdict, folder)
             continue
         thermal = verdict.result.physics == "thermal"
-        fields = ("temperature",) if thermal else ("von_mises", "safety_factor", "displacement")
         known = verdict.result[verdict.result.cases[0]].field_names
-        for name in fields:
+        for name in _FIELDS[verdict.result.physics]:
             if name in known:
                 path = folder / f"{name}.png"
                 verdict.plot(name, screenshot=path)
                 yield path
+        if verdict.failure_zones():
+            path = folder / f"failure_zones_{verdict.result.physics}.png"
+            verdict.plot_zones(screenshot=path)
+            yield path
         courses = _courses(verdict)
         if thermal and courses:
             from designtwin import edge
@@ -326,6 +329,11 @@ def _draw(verdicts: Sequence[Any], folder: Path) -> Iterator[Path]:
             yield path
 
 
+_FIELDS = {
+    "static": ("von_mises", "safety_factor", "displacement"), "thermal": ("temperature",),
+    "life": ("damage", "life"),
+}  # fmt: skip
+"""What is drawn of each kind of result."""
 _SHAPES = 3
 """Modes that are drawn."""
 
