@@ -412,6 +412,7 @@ class _Reader:
         except tomllib.TOMLDecodeError as error:
             raise ModelError(f"{path}: not valid TOML: {error}") from None
         self.warmed: dict[str, tuple[str, Any]] = {}
+        self.warmed_at: dict[str, _Path] = {}
         self.text = text.splitlines()
         self.lines = key_lines(text)
 
@@ -601,6 +602,7 @@ class _Reader:
         if not isinstance(source["thermal"], str):
             self.fail((*at, "value"), f"thermal is the name of a load case; got {source['thermal']!r}")
         self.warmed[case] = (source["thermal"], source.get("time"))
+        self.warmed_at[case] = (*at, "value")
         free = fields.get("reference", 293.15)
         fields["value"] = next(iter(free.values()), 293.15) if isinstance(free, dict) else free
         made: Temperature = self.build(Temperature, fields, at)
@@ -817,7 +819,7 @@ class _Reader:
                 for case in (name, *model.combinations.get(name, ())):
                     if case in self.warmed:
                         self.fail(
-                            ("cases", case),
+                            self.warmed_at[case],
                             f"case {case!r} is as warm as thermal case {self.warmed[case][0]!r}, which "
                             f"strength tests solve for first and a {kind} test does not; state its "
                             "temperatures as a field, or test it from Python with "
@@ -851,7 +853,8 @@ class _Reader:
         except DesignTwinError as error:
             at: _Path = ("requirements",)
             if "warmed" in options:
-                at = ("cases", next((case for case in options["warmed"] if repr(case) in str(error)), ""))
+                said = [at for case, at in self.warmed_at.items() if str(error).startswith(f"case {case!r}")]
+                at = said[0] if said else at
             elif need in ("thermal", "life") and options:
                 at = ("test",)
             named = next((key for key in options if re.match(rf"{key}\b", str(error))), None)
