@@ -382,7 +382,7 @@ class ValuesAlone:
         return getattr(self._state, name)
 
     def field(self, name: str, **options: Any) -> Any:
-        return SimpleNamespace(values=self._state.field(name, **options).values, error=None)
+        return SimpleNamespace(values=self._state.field(name, **options).values, error=None, interval=None)
 
     def stress_tensor_error(self) -> None:
         return None
