@@ -49,9 +49,9 @@ def test(points: int, samples: int):
         materials={dtw.everything(): dtw.material("S355")},
         supports=[dtw.FixedSupport(on=dtw.faces(normal="-x", at="min"))],
         load_cases={
-            "pull": [dtw.Force(on=end, value=("1 MN", "0 N", "0 N"))],
-            "shear": [dtw.Force(on=end, value=("0 N", "0.3 MN", "0 N"))],
-            "bend": [dtw.Force(on=end, value=("0 N", "0 N", "2 kN"))],
+            "pull": [dtw.Force(on=end, value=("0.3 MN", "0 N", "0 N"))],
+            "shear": [dtw.Force(on=end, value=("0 N", "0.1 MN", "0 N"))],
+            "bend": [dtw.Force(on=end, value=("0 N", "0 N", "0.7 kN"))],
             "dead": [dtw.Gravity(direction="-z")],
         },
     )

@@ -352,6 +352,30 @@ class RandomCase(ModalSum):
         covariance = VON_MISES @ self.stress_covariance(np.array([worst]))[0] @ VON_MISES.T
         return exceedance(np.linalg.eigvalsh(covariance), sigma)
 
+    @cached_property
+    def stress_moments(self) -> FloatArray:
+        """Moments of the one-sided density of von Mises stress, float64[rows, 5], Pa^2 Hz^n, n = 0 .. 4.
+
+        The density is that of Segalman's quadratic form, the sum of the densities of its parts: the
+        equivalent von Mises stress of Preumont.
+
+        Source: Preumont and Piefort, J. Vib. Acoust. 116 (1994) 245-248.
+        """
+        m, n = len(self.stiffness), len(self.points)
+        roots = []
+        for order in range(5):
+            products = spectral.products(
+                self.transfer, self.force, self.excitation.density, self.knots, 0.5 * order
+            )
+            roots.append(root_of(products[:m, :m]) / (2.0 * np.pi) ** (0.5 * order))
+        out = np.zeros((n, 5))
+        most = max(root.shape[1] for root in roots)
+        for some in row_chunks(n, 48 * (2 * m + 2 * most)):
+            stress = self.stress_of_shapes(some) @ VON_MISES.T
+            for order, root in enumerate(roots):
+                out[some, order] = (np.einsum("mrc,mk->krc", stress, root, optimize=True) ** 2).sum((0, 2))
+        return out
+
     # In short
 
     @cached_property

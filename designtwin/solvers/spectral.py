@@ -307,14 +307,16 @@ def _sums(
 
 
 def products(
-    transfer: ModalTransfer, force: FloatArray | ComplexArray, spectra: Spectra, knots: FloatArray, order: int
-) -> FloatArray:
+    transfer: ModalTransfer, force: FloatArray | ComplexArray, spectra: Spectra, knots: FloatArray,
+    order: float,
+) -> FloatArray:  # fmt: skip
     """Mean products float64[m + n, m + n] of a derivative of modal coordinates, and of the inputs integrated.
 
     Parameters
     ----------
-    order : int
-        0 to 2; inputs are accelerations, of which ``2 - order`` integrals are taken.
+    order : float
+        0 to 2; inputs are accelerations, of which ``2 - order`` integrals are taken. Halves give the odd
+        moments of spectra.
     """
     m, n = force.shape
     out = np.zeros((m + n, m + n))
