@@ -124,11 +124,11 @@ def plot_model(model: Any, **options: Any) -> Picture:
     return draw(model, **options)
 
 
-def plot_check(mesh: Any, **options: Any) -> Picture:
+def plot_check(mesh: Any, report: Any = None, **options: Any) -> Picture:
     """Draw what the mesh doctor found; see `designtwin.viz.plot_check`."""
     from designtwin.viz import plot_check as draw
 
-    return draw(mesh, **options)
+    return draw(mesh, report, **options)
 
 
 def plot_history(history: Any, **options: Any) -> Picture:

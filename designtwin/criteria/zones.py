@@ -12,6 +12,7 @@ import numpy as np
 from designtwin import units
 from designtwin.mesh.landmarks import landmark
 from designtwin.requirements import FieldQuantity, Outcome, Place, Requirement, ValuesAlone, place_of_node
+from designtwin.requirements.life import DamageQuantity
 from designtwin.typing import BoolArray, FloatArray, IntArray, PlainData
 
 
@@ -335,7 +336,10 @@ def _zones(requirement: Requirement, result: Any) -> list[FailureZone]:
     label = _components(n, cells, flag)
     column = np.full(n, -1, np.int64)
     column[rows] = np.arange(len(rows))
-    in_cells = quantity.on is None or bool(len(model.region(quantity.on).cells))
+    # Damage is counted on the surface alone.
+    in_cells = not isinstance(quantity, DamageQuantity) and (
+        quantity.on is None or bool(len(model.region(quantity.on).cells))
+    )
     measure = np.abs(mesh.cell_measures()) * model.cell_scale()
     if model.axisymmetric:
         measure = measure * 2.0 * np.pi * mesh.cell_centers[:, 0]

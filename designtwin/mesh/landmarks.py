@@ -84,8 +84,11 @@ def landmark(mesh: Mesh, node: int) -> Landmark:
     groups = _Groups(mesh, surface)
     pairs, turn = surface.pairs
     rises = _concave(surface)
-    local = np.isin(pairs, here).all(axis=1)
-    inner, outer = local & (turn > _EDGE) & rises, local & (turn > _EDGE) & ~rises
+    sharp = turn > _EDGE
+    outer = sharp & ~rises & np.isin(pairs, here).all(axis=1)
+    # Recovered stress may peak a cell beside a re-entrant edge.
+    flag[surface.corners[here][surface.corners[here] >= 0]] = True
+    inner = sharp & rises & np.isin(pairs, np.flatnonzero(surface.touching(flag))).all(axis=1)
     size = _SMALL * mesh.size
     faces = [face for face in surface.cylinders if np.isin(here, face.rows).any()]
     for face in sorted(faces, key=lambda face: not face.hollow):
@@ -99,10 +102,11 @@ def landmark(mesh: Mesh, node: int) -> Landmark:
         sides = () if closed and own else groups.beside(face.rows)
         return Landmark(kind=kind, radius=face.radius, own=own, between=sides)
     plane = mesh.dimension == 2
-    for sharp, kind in ((inner, "re-entrant "), (outer, "")):
-        if sharp.any():
-            label = surface.patches(_TANGENT, here)
-            both = [groups.of(here[label[here] == one]) for one in np.unique(label[pairs[sharp]])]
+    for edge, kind in ((inner, "re-entrant "), (outer, "")):
+        if edge.any():
+            label = surface.patches(_TANGENT)
+            some = np.unique(pairs[edge])
+            both = [groups.of(some[label[some] == one]) for one in np.unique(label[some])]
             return Landmark(kind=kind + ("corner" if plane else "edge"), between=_two(both))
     for bend, kind in ((rises, "fillet"), (~rises, "rounded edge")):
         blend = _blend(surface, here, bend, size)

@@ -125,6 +125,11 @@ class Shown:
         return "" if self.time is None else units.show_time(self.time, self.span)
 
     @property
+    def on_surface(self) -> bool:
+        """Whether there is nothing inside of the part: damage is counted on its surface."""
+        return self.name in ("damage", "life")
+
+    @property
     def excluded(self) -> str:
         """What is not judged, in words."""
         return self.outcome.excluded if self.outcome is not None else ""
@@ -966,7 +971,9 @@ class _Drawing:
                 on_face = 1.0 / np.maximum(on_face, 1e-12)
         else:
             face, on_face = section(self.shown.cells, self.xyz, values, normal, origin)
-        if len(face.conn):
+        if len(face.conn) and self.shown.on_surface:
+            self.more.append(Body(face))
+        elif len(face.conn):
             kept.append((face, on_face, False))
         if not kept:
             raise PictureError("the cut plane takes the whole part away; turn its normal or move its point")
@@ -1037,7 +1044,9 @@ class _Drawing:
         if not len(self.triangles.conn):
             return Segments.none()
         limit = requirement.limit
-        if not requirement.is_upper and limit > 0.0 and np.nanmin(values) >= 0.0:
+        if self.shown.on_surface and limit > 0.0:
+            values, limit = np.log10(np.clip(values, 1e-3 * limit, 1e3 * limit)), math.log10(limit)
+        elif not requirement.is_upper and limit > 0.0 and np.nanmin(values) >= 0.0:
             # A margin is stress turned over: drawn by its inverse it is as smooth as the stress.
             with np.errstate(divide="ignore"):
                 values, limit = 1.0 / values, 1.0 / limit
@@ -1142,13 +1151,15 @@ def _judged_row(shown: Shown) -> int | None:
 def _value_text(shown: Shown, row: int) -> str:
     """The value at a row, as the verdict's table writes it where the table speaks of the same place."""
     outcome = _judged_here(shown)
-    if outcome is not None and outcome.value.place is not None:
+    if outcome is not None and outcome.value.place is not None and not shown.on_surface:
         quantity = outcome.requirement.quantity
         if outcome.value.place.node == int(shown.node[row]):
             return show_value(outcome.value, quantity.dimension)
     symbol = units.symbol(shown.dimension)
     error = None if shown.error is None else float(shown.error[row])
     value = float(shown.values[row])
+    if shown.on_surface:
+        error = None  # its interval spans decades: the table says it, at the worst place
     if error is None or not math.isfinite(error):
         return f"{units.show(value, 'dimensionless')} {symbol}".strip().replace("-", "−")
     # Values are in display units already; dimensionless keeps them as they are.
@@ -1172,7 +1183,10 @@ def _zones_for(verdict: Any, shown: Shown, asked: bool | Sequence[Any] | None) -
     if asked is None and shown.dimension == "length":
         # How far a part moves is judged as a whole; outlines of other troubles would only confuse.
         return []
-    return [zone for zone in zones if shown.case.name in zone.cases]
+    zones = [zone for zone in zones if shown.case.name in zone.cases]
+    own = [z for z in zones if shown.outcome is not None and z.requirement == shown.outcome.requirement]
+    # Where requirements overlap each has its outline on its own field; elsewhere the worst stands for all.
+    return own or [zone for zone in zones if zone.within is None]
 
 
 def _zone_marks(

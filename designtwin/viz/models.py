@@ -14,6 +14,7 @@ from designtwin.errors import DesignTwinError, PictureError
 from designtwin.mesh import Group, Mesh
 from designtwin.model.contact import HeatPipe
 from designtwin.typing import BoolArray, FloatArray, IntArray
+from designtwin.viz import window
 from designtwin.viz.fields import _mesh_note, deliver
 from designtwin.viz.geometry import (
     Segments,
@@ -23,11 +24,14 @@ from designtwin.viz.geometry import (
     balls,
     cones,
     facet_sets,
+    join_segments,
     polylines,
     tubes,
 )
-from designtwin.viz.picture import Picture, check_path
-from designtwin.viz.scene import ALARM, BODY, INK, Body, Callout, Line, Scene, rgb
+from designtwin.viz.page import Box, Page, outline, wrap
+from designtwin.viz.picture import Picture, check_path, finish
+from designtwin.viz.scene import ALARM, BODY, FAINT, INK, Body, Callout, Line, Scene, rgb
+from designtwin.viz.view import look_at
 
 Path_ = str | os.PathLike[str]
 Size = tuple[int, int]
@@ -51,7 +55,8 @@ HOT = "#d9581f"
 JOINED = "#1f7a4d"
 MOST_GROUPS = 14
 _MAGNITUDES = ("magnitude", "coefficient", "ambient", "speed")
-WARN = "#e08a2c"
+BAD = (ALARM, "#7a1fa2", "#8c3b1f", "#d6336c")
+DOUBTFUL = ("#e08a2c", "#c9a227", "#2f7fa8", "#5f8f3e", "#8a6f4d")
 
 
 def plot_mesh(
@@ -129,7 +134,9 @@ def plot_check(
     show: bool | None = None,
     title: str | None = None,
 ) -> Picture:
-    """Draw what the mesh doctor found: bad cells red, doubtful ones orange, inside a glass body.
+    """Draw what the mesh doctor found inside a glass body, with a close-up of the worst and what to do.
+
+    What is bad has reds, what is doubtful other colors; what holds for most of the mesh is said in words.
 
     Parameters
     ----------
@@ -144,47 +151,193 @@ def plot_check(
         raise PictureError(f"plot_check(mesh, report): the mesh comes first, got {type(mesh).__name__}")
     report = mesh.check() if report is None else report
     skin = Skin(mesh)
-    found = [f for f in report.at_least("warn") if f.ids is not None and len(f.ids)]
-    bodies, lines = _plain(mesh, skin, not found)
-    if found and not skin.flat:
+    found = list(report.at_least("warn"))
+    marked = [_Marked(mesh, f, color) for f, color in zip(found, _finding_colors(found), strict=True)]
+    drawn = [one for one in marked if one.body is not None]
+    bodies, lines = _plain(mesh, skin, not drawn)
+    if drawn and not skin.flat:
         bodies = [
             Body(b.triangles, color=b.color, opacity=0.16, tags=b.tags, palette=b.palette) for b in bodies
         ]
-    callouts: list[Callout] = []
-    legend: list[tuple[str, str]] = []
-    general: list[str] = []  # what is said of most cells is said in words
-    for finding in reversed(found):  # the worst is drawn last and so on top
-        color = ALARM if finding.grade == "bad" else WARN
-        if finding.of == "cells" and finding.count > 0.3 * mesh.n_cells:
-            general.append(finding.title)
-            continue
-        body, at = _mark_ids(mesh, finding.of, finding.ids, color)
-        if body is not None:
-            bodies.append(body)
-        if at is not None and len(at):
-            callouts.insert(
-                0, Callout(at[0], _short(finding), "zone" if finding.grade == "bad" else "name", color)
-            )
-        legend.insert(0, (color, f"{finding.check}: {finding.count:,} {finding.of}"))
+    glass = list(bodies)
+    for one in reversed(drawn):  # the worst is drawn last and so on top
+        assert one.body is not None
+        bodies.append(one.body)
+        lines += one.lines
     bad, warn = (sum(f.grade == grade for f in report) for grade in ("bad", "warn"))
     verdict = {"ok": "no complaints", "warn": f"{warn} to look at", "bad": f"{bad} to repair"}[report.grade]
-    return deliver(
-        Scene(
-            bodies=tuple(bodies),
-            lines=tuple(lines),
-            callouts=tuple(callouts[:8]),
-            legend=tuple(legend),
-            flat=skin.flat,
-            title=title if title is not None else f"Mesh check of {_name(mesh)}: {report.grade}, {verdict}",
-            subtitle=_mesh_note(mesh),
-            notes=(f"extents {_extents(mesh)}", *general),
-        ),
-        screenshot=screenshot,
-        window_size=window_size,
-        camera=camera,
-        show=show,
-        file_name=f"{_name(mesh)} check",
+    scene = Scene(
+        bodies=tuple(bodies),
+        lines=tuple(lines),
+        callouts=tuple(one.callout for one in drawn[:8]),
+        legend=tuple((one.color, one.words) for one in marked),
+        flat=skin.flat,
+        title=title if title is not None else f"Mesh check of {_name(mesh)}: {report.grade}, {verdict}",
+        subtitle=_mesh_note(mesh),
+        notes=(f"extents {_extents(mesh)}",),
     )
+    if window.wanted(show, screenshot is not None):
+        live = window.open_window(scene, window_size, camera)
+        if live is not None:
+            return live
+    page = Page(window_size)
+    page.header(scene.title, scene.subtitle)
+    page.footer(scene.notes)
+    top, bottom = 112 * page.unit / page.height, 52 * page.unit / page.height
+    right = 520 * page.unit / page.width if marked else 0.0
+    toward = look_at(scene, camera, np.array([one.callout.at for one in drawn]).reshape(-1, 3))
+    page.panel(scene, Box(0.0, bottom, 1 - right, 1 - top - bottom), toward)
+    inset = 440 * page.unit / page.height if drawn else 0.0
+    if drawn:
+        width = right - 40 * page.unit / page.width
+        _close_up(
+            page,
+            Box(1 - right + 8 * page.unit / page.width, bottom, width, inset),
+            mesh,
+            skin,
+            glass,
+            drawn[0],
+        )
+    space = Box(1 - right, bottom + inset, right, 1 - top - bottom - inset)
+    _list_findings(page, space, marked)
+    return finish(
+        page.figure, screenshot=screenshot, name=f"{_name(mesh)} check", texts=tuple(page.texts), show=show
+    )
+
+
+class _Marked:
+    """One finding of the mesh doctor: its color, its words, and what of the mesh it is about."""
+
+    def __init__(self, mesh: Mesh, finding: Any, color: str) -> None:
+        self.finding, self.color = finding, color
+        self.words = _short(finding)
+        self.body: Body | None = None
+        self.lines: list[Line] = []
+        self.callout = Callout(np.zeros(3), self.words, "name", color)
+        self.reach = 0.0
+        ids = finding.ids
+        # What is said of nearly all of the mesh is said in words.
+        if ids is None or not len(ids) or (finding.of == "cells" and len(ids) > 0.5 * mesh.n_cells):
+            self._free_edges(mesh)
+            return
+        self.body, at = _mark_ids(mesh, finding.of, ids, color)
+        if self.body is None or at is None or not len(at):
+            return
+        self.lines = _edges_of(mesh, finding.of, ids)
+        first = at[0]
+        near = self.body.triangles.points[self.body.triangles.conn].mean(axis=1)
+        near = near[np.argsort(np.linalg.norm(near - first, axis=1))[:24]]
+        self.callout = Callout(near[0], self.words, "name", color, among=near)
+        self.reach = _size_of(mesh, finding.of, ids)
+
+    def _free_edges(self, mesh: Mesh) -> None:
+        """Of a surface that is no volume, the edges at which it is open."""
+        if self.finding.check != "surface_mesh" or not len(mesh.exterior):
+            return
+        self.body, at = _mark_ids(mesh, "facets", mesh.exterior, self.color)
+        if at is not None:
+            self.callout = Callout(at[0], f"open: {len(mesh.exterior):,} edges", "name", self.color, among=at)
+            self.reach = 0.05 * mesh.size
+
+
+def _finding_colors(found: Sequence[Any]) -> list[str]:
+    """Reds for what is bad, ambers for what is doubtful."""
+    used = {"bad": 0, "warn": 0}
+    out = []
+    for finding in found:
+        shades = BAD if finding.grade == "bad" else DOUBTFUL
+        out.append(shades[used[finding.grade] % len(shades)])
+        used[finding.grade] += 1
+    return out
+
+
+def _size_of(mesh: Mesh, of: str, ids: IntArray) -> float:
+    """Half the width of a close-up of the first of some cells, facets or nodes, m."""
+    ids = np.asarray(ids)
+    cell = int(ids[0]) if of == "cells" else int(ids.reshape(-1, 2)[0, 0]) if of == "facets" else -1
+    if cell < 0:
+        touching = [conn[(conn == int(ids.ravel()[0])).any(axis=1)] for conn in mesh.cells.values()]
+        nodes = np.unique(np.concatenate([conn.ravel() for conn in touching]))
+    else:
+        name, row = next((name, rows[0]) for name, rows in mesh.rows_by_block(np.array([cell])) if len(rows))
+        nodes = mesh.cells[name][row]
+    size = float(np.linalg.norm(np.ptp(mesh.points[nodes], axis=0))) if len(nodes) else 0.0
+    return max(1.6 * size, 0.02 * mesh.size)
+
+
+def _edges_of(mesh: Mesh, of: str, ids: IntArray) -> list[Line]:
+    """Outlines of marked cells; of very many they would only blacken them."""
+    if of != "cells" or len(ids) > 2000:
+        return []
+    parts = []
+    for name, rows in mesh.rows_by_block(np.asarray(ids).ravel()):
+        if ELEMENTS[name].dimension == 1 or not len(rows):
+            continue
+        skin = Skin(mesh, cells=[(name, rows, mesh.cells[name][rows])])
+        if ELEMENTS[name].dimension == 3:
+            local = np.arange(len(ELEMENTS[name].facets))
+            cells = rows + mesh.block_offsets[name]
+            skin = Skin(
+                mesh, facets=np.column_stack([np.repeat(cells, len(local)), np.tile(local, len(cells))])
+            )
+        parts.append(skin.edge_lines(np.ones(len(skin.edges().ends), bool), mesh.points, 3))
+    return [Line(join_segments(*parts), color=INK, width=1.0, opacity=0.7, lift=1.2)] if parts else []
+
+
+def _close_up(page: Page, box: Box, mesh: Mesh, skin: Skin, glass: Sequence[Body], one: _Marked) -> None:
+    """The first, which is the worst, of a finding among its neighbors."""
+    assert one.body is not None
+    edges = Line(
+        skin.edge_lines(np.ones(len(skin.edges().ends), bool), mesh.points, skin.level()), color=INK,
+        width=0.8, opacity=0.30, lift=0.6,
+    )  # fmt: skip
+    corners = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], np.float64)
+    if skin.flat:
+        corners[:, 2] = 0.0
+    scene = Scene(
+        bodies=(*glass, one.body),
+        lines=(edges, *one.lines),
+        flat=skin.flat,
+        title=one.words,
+        focus=one.callout.at + one.reach * corners,
+    )
+    toward = look_at(scene, None, one.callout.at[None])
+    page.panel(
+        scene,
+        box,
+        toward,
+        margins=(0.0, 0.0, 0.0, 0.0),
+        caption=f"close-up: {one.finding.check.replace('_', ' ')}",
+    )
+    outline(page, box)
+
+
+def _list_findings(page: Page, box: Box, marked: Sequence[_Marked]) -> None:
+    """What was found and what to do, from the top of a box down, as far as there is room."""
+    from matplotlib.patches import Rectangle
+
+    line, side = 28 * page.unit / page.height, 22 * page.unit
+    left, y = box.left + 8 * page.unit / page.width, box.bottom + box.height
+    for number, one in enumerate(marked):
+        finding = one.finding
+        words = [(text, INK, 20) for text in wrap(finding.title, 40)[:3]]
+        if finding.advice:
+            words += [(text, FAINT, 18) for text in wrap(finding.advice, 44)[:3]]
+        if y - (len(words) + 0.6) * line < box.bottom:
+            page.text(left, y - 0.6 * line, f"and {len(marked) - number} more", 17, va="center", color=FAINT)
+            return
+        page.figure.add_artist(
+            Rectangle(
+                (left, y - 0.9 * line), side / page.width, side / page.height, facecolor=one.color,
+                edgecolor=FAINT, linewidth=0.5, transform=page.figure.transFigure,
+            )
+        )  # fmt: skip
+        for text, color, size in words:
+            page.text(
+                left + 32 * page.unit / page.width, y - 0.5 * line, text, size, va="center", color=color
+            )
+            y -= line
+        y -= 0.6 * line
 
 
 def plot_model(
@@ -386,7 +539,9 @@ def _mark_ids(mesh: Mesh, of: str, ids: IntArray, color: str) -> tuple[Body | No
         return Body(triangles[0], color=color), mesh.cell_centers[pairs[:, 0]]
     if of == "nodes":
         at = mesh.points[np.asarray(ids).ravel()]
-        return Body(balls(at[:2000], np.full(len(at[:2000]), 0.008 * mesh.size)), color=color), at
+        few = at[np.linspace(0, len(at) - 1, min(len(at), 2000)).astype(np.int64)]
+        share = 0.008 if len(at) < 30 else 0.003  # many tell by where they are
+        return Body(balls(few, np.full(len(few), share * mesh.size)), color=color), at
     return None, None
 
 
@@ -397,7 +552,13 @@ def _joined(parts: Sequence[Triangles]) -> Triangles:
 
 
 def _short(finding: Any) -> str:
-    return f"{finding.check}: {finding.count:,} {finding.of}"
+    """A finding for a label: "inverted: 4 cells"."""
+    if finding.check == "pieces":
+        return f"{finding.count:,} pieces"
+    number = 0 if finding.ids is None else len(finding.ids)
+    thing = finding.of if number != 1 else finding.of.removesuffix("s")
+    check = finding.check.replace("_", " ")
+    return f"{check}: {number:,} {thing}" if number and finding.of else check
 
 
 def _wanted_groups(mesh: Mesh, groups: bool | Sequence[str]) -> list[str]:

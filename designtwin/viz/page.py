@@ -481,6 +481,18 @@ def _window_sums(flags: BoolArray, h: int, w: int) -> FloatArray:
     return np.asarray(total[h:, w:] - total[:-h, w:] - total[h:, :-w] + total[:-h, :-w])
 
 
+def outline(page: Page, box: Box) -> None:
+    """A thin line around a panel."""
+    from matplotlib.patches import Rectangle
+
+    page.figure.add_artist(
+        Rectangle(
+            (box.left, box.bottom), box.width, box.height, facecolor="none", edgecolor="#cfd5db",
+            linewidth=page.points(2), transform=page.figure.transFigure,
+        )
+    )  # fmt: skip
+
+
 def format_ticks(ticks: FloatArray) -> list[str]:
     """Tick labels with as many decimals as their step needs."""
     if not len(ticks):

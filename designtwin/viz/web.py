@@ -54,8 +54,8 @@ class WebField:
         Unit of the values, "" where they have none.
     values : float64[n]
         Display units, at the rows of the view; nan where there is none.
-    judged : bool[n]
-        False where the requirement on it leaves points out.
+    judged, singular : bool[n]
+        False where the requirement on it leaves points out; True where values are no numbers.
     scale : Scale
     inverse : bool
         True of a factor that runs to infinity: between points its inverse is linear.
@@ -74,6 +74,7 @@ class WebField:
     symbol: str
     values: FloatArray
     judged: BoolArray
+    singular: BoolArray
     scale: Scale
     inverse: bool
     displacement: FloatArray | None
@@ -229,7 +230,9 @@ def _on_rows(shown: Shown, node: IntArray) -> WebField:
     """A field at the rows of the view."""
     case = shown.case
     own = len(shown.node) == len(node) and bool((shown.node == node).all())
-    values, judged = (shown.values, shown.judged) if own else (shown.values[node], shown.judged[node])
+    every = slice(None) if own else node
+    values, judged = shown.values[every], shown.judged[every]
+    singular = np.zeros(len(node), bool) if shown.singular is None else shown.singular[every]
     row_of = np.arange(len(node))
     if not own:  # any row of a node that several parts share
         row_of = np.full(case.mesh.n_points, -1, np.int64)
@@ -248,6 +251,7 @@ def _on_rows(shown: Shown, node: IntArray) -> WebField:
         symbol=units.symbol(shown.dimension),
         values=values,
         judged=judged,
+        singular=singular,
         scale=scale_of(shown),
         inverse=shown.name == "safety_factor",
         displacement=displacement,
@@ -263,6 +267,7 @@ def _kept(field: WebField, kept: IntArray, back: IntArray) -> WebField:
         field,
         values=field.values[kept],
         judged=field.judged[kept],
+        singular=field.singular[kept],
         displacement=None if field.displacement is None else field.displacement[kept],
         marks=tuple((int(back[row]), words) for row, words in field.marks if back[row] >= 0),
     )

@@ -32,7 +32,7 @@ from designtwin.viz.fields import (
     unwrap,
 )
 from designtwin.viz.geometry import Segments, Skin, contour, section
-from designtwin.viz.page import Box, Page
+from designtwin.viz.page import Box, Page, outline
 from designtwin.viz.picture import Picture, check_path, finish
 from designtwin.viz.scene import ALARM, BODY, INK, Body, Callout, Line, Scale, Scene
 from designtwin.viz.view import NAMED, visible
@@ -187,7 +187,7 @@ class _Row:
         for panel, share in zip(panels, shares, strict=True):
             one = Box(left, low, share * width, high - low)
             panel(page, one)
-            _frame(page, one)
+            outline(page, one)
             left += share * width + gap
         page.bar(
             self.scale,
@@ -286,6 +286,8 @@ class _Row:
 
     def _on_cut(self, normal: FloatArray, origin: FloatArray) -> list[Line]:
         """The same on the face of a cut, where it goes down into the part."""
+        if self.shown.on_surface:
+            return []
         values, limit = _on_rows(self.result, self.zone, self.shown), self.zone.requirement.limit
         if not self.zone.requirement.is_upper and limit > 0.0 and np.nanmin(values) >= 0.0:
             with np.errstate(divide="ignore"):
@@ -366,6 +368,9 @@ def _bend(mesh: Any, node: int | None) -> FloatArray | None:
     flag[node] = True
     a, b = surface.pairs[0][surface.touching(flag)[surface.pairs[0]].any(axis=1)].T
     turned = surface.normals[b] - surface.normals[a]
+    # A hollow concentrates stress: it decides where an outer edge meets it.
+    hollow = np.einsum("ma,ma->m", turned, surface.centers[b] - surface.centers[a]) < 0.0
+    turned = np.where(hollow, 3.0, 1.0)[:, None] * turned
     if not len(turned) or np.linalg.norm(turned, axis=1).max() < math.radians(3.0):
         return None
     return np.asarray(np.linalg.eigh(turned.T @ turned)[1][:, 2])
@@ -388,17 +393,6 @@ def _tilted(normal: FloatArray) -> FloatArray:
         side = np.cross([0.0, 0.0, 1.0], normal)
         out = normal + np.array([0.0, 0.0, 0.18]) + 0.20 * side / np.linalg.norm(side)
     return np.asarray(out / np.linalg.norm(out))
-
-
-def _frame(page: Page, box: Box) -> None:
-    from matplotlib.patches import Rectangle
-
-    page.figure.add_artist(
-        Rectangle(
-            (box.left, box.bottom), box.width, box.height, facecolor="none", edgecolor="#cfd5db",
-            linewidth=page.points(2), transform=page.figure.transFigure,
-        )
-    )  # fmt: skip
 
 
 __all__ = ["plot_zones"]
