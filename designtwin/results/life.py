@@ -526,7 +526,7 @@ class Hotspot:
     def __str__(self) -> str:
         return (
             f"{self.number}  {show(np.array(self.point), 'length')} {self.near}: damage {self.damage:.3g} "
-            f"({self.low:.2g} to {self.high:.2g}), life {show_life(self.life)}, {self.channel} governs"
+            f"({self.low:.2g} to {self.high:.2g}), life {show_life(self.life)} of use, {self.channel} governs"
         )
 
 
@@ -584,8 +584,10 @@ class RemainingLife:
         return out
 
     def __str__(self) -> str:
-        lives = " / ".join(show_life(one) for one in self.quantiles(0.1, 0.5, 0.9))
-        return f"remaining life, {self.usage}: P10 / P50 / P90 {lives}"
+        found = self.quantiles(0.1, 0.5, 0.9)
+        lives = " / ".join(show_life(one) for one in found)
+        days = " / ".join(_three(one / _DAY) for one in found)
+        return f"remaining life, {self.usage}: P10 / P50 / P90 {lives} of use ({days} days if it never stops)"
 
     def __repr__(self) -> str:
         return f"<RemainingLife: {self}>"
@@ -717,7 +719,7 @@ class Hotspots(tuple[Hotspot, ...]):
         """As a table."""
         return Table(
             title=f"hot spots of {self.case.name}",
-            headings=("", "place", "damage", "interval", "life", "governs", "curve"),
+            headings=("", "place", "damage", "interval", "life in use", "governs", "curve"),
             cells=[
                 (
                     str(s.number), f"{show(np.array(s.point), 'length')} {s.near}".rstrip(),
@@ -752,12 +754,16 @@ def _at_survival(curve: SNCurve, survival: Any, part: str) -> SNCurve:
 
 
 def show_life(seconds: float) -> str:
-    """A life in words: "40 min", "141 d", "12.3 years"."""
+    """A time of use in words, in hours from two on: "40 min", "5,470 h", "3.4e+08 h"."""
     if not np.isfinite(seconds):
         return "∞"
-    for unit, size in (("years", 365.25 * _DAY), ("d", _DAY), ("h", 3600.0), ("min", 60.0)):
-        if seconds >= 2.0 * size:
-            number = float(f"{seconds / size:.3g}")
-            text = f"{number:,.0f}" if 100.0 <= number < 1e7 else f"{number:.3g}"
-            return f"{text} {unit}"
-    return f"{seconds:.3g} s"
+    unit, size = next(((u, n) for u, n in (("h", 3600.0), ("min", 60.0)) if seconds >= 2.0 * n), ("s", 1.0))
+    return f"{_three(seconds / size)} {unit}"
+
+
+def _three(number: float) -> str:
+    """Three digits: "5,470", "0.12", "3.4e+08"."""
+    if not np.isfinite(number):
+        return "∞"
+    number = float(f"{number:.3g}")
+    return f"{number:,.0f}" if 100.0 <= number < 1e7 else f"{number:.3g}"
