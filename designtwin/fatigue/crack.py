@@ -159,8 +159,7 @@ def _edge(ratio: FloatArray) -> FloatArray:
 
 
 def _edge_bending(ratio: FloatArray) -> FloatArray:
-    half = np.maximum(0.5 * np.pi * ratio, 1e-300)
-    return np.sqrt(np.tan(half) / half) * (0.923 + 0.199 * (1.0 - np.sin(half)) ** 4) / np.cos(half)
+    return 1.122 + ratio * (-1.40 + ratio * (7.33 + ratio * (-13.08 + ratio * 14.0)))
 
 
 def _surface(ratio: FloatArray, aspect: float) -> FloatArray:
@@ -201,9 +200,9 @@ _SHAPES: dict[str, tuple[Callable[[FloatArray], FloatArray] | None, float, bool,
     ),
     "edge in bending": (
         _edge_bending,
-        0.95,
+        0.6,
         True,
-        "Tada, Paris, Irwin (2000), 2.14: one edge, pure bending; a / width",
+        "Brown and Srawley, ASTM STP 410 (1966): one edge, pure bending; a / width",
     ),
     "surface": (
         None,
