@@ -273,3 +273,69 @@ def test_the_command_line_starts_fast():
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.splitlines()[-1] == "[]"
+
+
+def test_what_is_unchanged_is_not_solved_again_and_the_cache_can_be_told_to_forget(folder, capsys, tmp_path):
+    part, kept = folder / "fail.toml", tmp_path / "kept"
+    outs = []
+    for _ in range(2):
+        assert run("run", part, "--cache", kept, "--json", "-") == 1
+        outs.append(capsys.readouterr())
+    assert outs[0].out == outs[1].out  # its time, too, is that of the analysis
+    assert "not solved again" not in outs[0].err
+    assert outs[1].err == "strength test of fail: unchanged since it was last run, not solved again\n"
+    assert run("run", part, "--cache", kept, "--no-cache") == 4
+    assert "contradict each other" in capsys.readouterr().err
+    assert run("cache", "--cache", kept, "--json") == 0
+    info = json.loads(capsys.readouterr().out)
+    assert (info["verdicts"], info["results"], info["folder"]) == (1, 1, str(kept))
+    assert run("cache", "info", "--cache", kept) == 0
+    assert "1 verdict, 1 result" in capsys.readouterr().out
+    assert run("cache", "clear", "--cache", kept) == 0
+    assert capsys.readouterr().out == f"2 entries removed from {kept}\n"
+    assert run("cache", "cleer", "--cache", kept) == 4
+    assert "neither info nor clear" in capsys.readouterr().err
+
+
+def test_a_run_uses_the_cache_that_the_environment_names(folder, monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("DESIGNTWIN_CACHE", str(tmp_path))
+    assert run("run", folder / "pass.toml") == 0
+    assert len(list(tmp_path.glob("*.verdict"))) == 1
+    assert run("run", folder / "pass.toml", "--no-cache") == 0
+    assert "not solved again" not in capsys.readouterr().err
+    monkeypatch.setenv("DESIGNTWIN_CACHE", "off")
+    assert run("run", folder / "pass.toml") == 0
+    assert run("cache") == 3
+    assert "switched off" in capsys.readouterr().err
+
+
+def test_what_is_broken_is_told_as_json_too(folder, capsys, tmp_path):
+    assert run("run", folder / "broken.toml", "--json", "-") == 3
+    out = capsys.readouterr()
+    data = json.loads(out.out)
+    assert data["status"] == "BROKEN"
+    assert f"designtwin: {data['error']}\n" == out.err
+    # what an earlier run said of the file is not left standing
+    (tmp_path / "out.json").write_text('{"status": "PASS"}')
+    assert run("run", folder / "free.toml", "--json", tmp_path / "out.json") == 3
+    assert json.loads((tmp_path / "out.json").read_text())["status"] == "BROKEN"
+
+
+def test_pictures_are_there_all_or_none(folder, tmp_path, monkeypatch, capsys):
+    from designtwin import edge
+    from designtwin.errors import PictureError
+
+    def draw(verdict, name, screenshot):
+        if name == "displacement":
+            raise PictureError("no more ink")
+        screenshot.write_text(name)
+
+    monkeypatch.setattr(edge, "plot_verdict", draw)
+    (tmp_path / "pics").mkdir()
+    (tmp_path / "pics" / "mine.png").write_text("kept")
+    assert run("run", folder / "pass.toml", "--pictures", tmp_path / "pics") == 4
+    out = capsys.readouterr()
+    assert [path.name for path in (tmp_path / "pics").iterdir()] == ["mine.png"]
+    assert "strength test of pass: PASS" in out.out  # what could be told is
+    assert "no more ink" in out.err
+    assert "Traceback" not in out.err
