@@ -184,7 +184,8 @@ def _rows(verdict: Verdict, courses: Sequence[_Course], ways: Sequence[str]) -> 
         value = row.value
         if course.singular is not None:
             value = course.singular
-        elif row.status == CANNOT_TELL and course.suspicion is None:
+        # Of damage the ends belong to other points than the value: what is known of one narrows no other.
+        elif row.status == CANNOT_TELL and course.suspicion is None and verdict.result.physics != "life":
             uniform = [v for v, way in zip(course.values, (*ways[1:], ""), strict=False) if way != "local"]
             value = extrapolated(uniform if len(uniform) == len(course.values) else [value])
         outcome = row.requirement.outcome(value)
