@@ -37,7 +37,10 @@ class Cycles(Plain):
     count: FloatArray
 
     def __post_init__(self) -> None:
-        values = [np.array(v, dtype=np.float64, ndmin=1) for v in (self.range, self.mean, self.count)]
+        values = [
+            np.atleast_1d(np.ascontiguousarray(v, dtype=np.float64))
+            for v in (self.range, self.mean, self.count)
+        ]
         for name, value in zip(("range", "mean", "count"), values):
             object.__setattr__(self, name, value)
             if value.ndim != 1 or value.shape != values[0].shape:
@@ -54,12 +57,6 @@ class Cycles(Plain):
                 raise FatigueError(
                     f"{name} of Cycles goes down to {getattr(self, name).min():g}; below 0 is none"
                 )
-
-    @classmethod
-    def between(cls, ends: FloatArray, count: float = 1.0) -> Self:
-        """Cycles between two ends each, float64[n, 2]."""
-        low, high = ends.min(axis=1), ends.max(axis=1)
-        return cls(range=high - low, mean=0.5 * (high + low), count=np.full(len(ends), count))
 
     @classmethod
     def together(cls, pieces: Iterable[Cycles]) -> Self:
@@ -203,8 +200,7 @@ class Rainflow(Plain):
     def __init__(self, *, keep: bool = True) -> None:
         self.keep = keep
         self._stack = np.empty(0)
-        self._closed: list[FloatArray] = []
-        self._work = (np.empty(0), np.empty((0, 2)))
+        self._closed: list[Cycles] = []
         self.samples = 0
         """How many samples were pushed."""
 
@@ -228,29 +224,23 @@ class Rainflow(Plain):
         """
         values = series(samples, first=self.samples)
         size = len(self._stack)
-        closed = []
+        stack = np.empty(size + min(len(values), _PIECE))
+        stack[:size] = self._stack
+        # A cycle takes two samples: this is room for all there can be.
+        ranges, means = np.empty((2, (size + len(values)) // 2 + 1))
+        closed = 0
         for begin in range(0, len(values), _PIECE):
             piece = values[begin : begin + _PIECE]
-            stack, out = self._room(size + len(piece))
-            if begin == 0:
-                stack[:size] = self._stack
-            size, found = kernels.count(piece, stack, size, out)
-            closed.append(out[:found].copy())
-        if closed:
-            self._stack = self._work[0][:size].copy()
+            if len(stack) < size + len(piece):  # a long residue
+                stack = np.concatenate([stack[:size], np.empty(2 * size + len(piece))])
+            size, found = kernels.count(piece, stack, size, ranges[closed:], means[closed:])
+            closed += found
+        self._stack = stack[:size].copy()
         self.samples += len(values)
-        ends = np.concatenate(closed) if closed else np.empty((0, 2))
-        if self.keep and len(ends):
-            self._closed.append(ends)
-        return Cycles.between(ends)
-
-    def _room(self, points: int) -> tuple[FloatArray, FloatArray]:
-        """Memory for the kernel; grown with what it holds where a long residue asks for it."""
-        if len(self._work[0]) < points:
-            grown = np.empty(2 * points)
-            grown[: len(self._work[0])] = self._work[0]
-            self._work = (grown, np.empty((points, 2)))
-        return self._work
+        cycles = Cycles(range=ranges[:closed].copy(), mean=means[:closed].copy(), count=np.ones(closed))
+        if self.keep and closed:
+            self._closed.append(cycles)
+        return cycles
 
     @property
     def residue(self) -> FloatArray:
@@ -267,13 +257,14 @@ class Rainflow(Plain):
             cycles that close when the history is repeated; or nothing.
         """
         if residue == "half":
-            return Cycles.between(np.column_stack([self._stack[:-1], self._stack[1:]]), 0.5)
+            a, b = self._stack[:-1], self._stack[1:]
+            return Cycles(range=np.abs(b - a), mean=0.5 * (a + b), count=np.full(len(a), 0.5))
         if residue == "repeated":
             again = Rainflow()
             again.push(np.concatenate([self._stack, self._stack]))
             return again.cycles("none")
         if residue == "none":
-            return Cycles.between(np.empty((0, 2)))
+            return Cycles.together([])
         raise FatigueError(f"residue is {residue!r}; it is 'half', 'repeated' or 'none'")
 
     def cycles(self, residue: Residue = "half") -> Cycles:
@@ -288,19 +279,22 @@ class Rainflow(Plain):
             raise FatigueError(
                 "this Rainflow keeps no cycles (keep=False): add up what push returns, then rest()"
             )
-        closed = np.concatenate(self._closed) if self._closed else np.empty((0, 2))
-        self._closed = [closed]
-        return Cycles.together([Cycles.between(closed), self.rest(residue)])
+        self._closed = [Cycles.together(self._closed)]
+        return self._closed[0] if residue == "none" else Cycles.together([*self._closed, self.rest(residue)])
 
     def _plain_fields(self) -> dict[str, Any]:
-        closed = np.concatenate(self._closed) if self._closed else np.empty((0, 2))
-        return {"keep": self.keep, "stack": self._stack, "closed": closed, "samples": self.samples}
+        return {
+            "keep": self.keep,
+            "stack": self._stack,
+            "closed": Cycles.together(self._closed),
+            "samples": self.samples,
+        }
 
     @classmethod
     def _from_plain(cls, fields: dict[str, Any]) -> Self:
         counter = cls(keep=bool(fields["keep"]))
         counter._stack = series(fields["stack"])
-        counter._closed = [np.array(fields["closed"], dtype=np.float64).reshape(-1, 2)]
+        counter._closed = [fields["closed"]]
         counter.samples = int(fields["samples"])
         return counter
 

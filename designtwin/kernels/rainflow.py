@@ -8,7 +8,9 @@ from designtwin.typing import FloatArray
 
 
 @njit(cache=True, nogil=True)
-def count(samples: FloatArray, stack: FloatArray, size: int, out: FloatArray) -> tuple[int, int]:
+def count(
+    samples: FloatArray, stack: FloatArray, size: int, ranges: FloatArray, means: FloatArray
+) -> tuple[int, int]:
     """Go on counting: closed cycles go out, turning points that wait stay on the stack.
 
     The last point of the stack is the last sample so far. It moves while the signal goes on in its direction,
@@ -24,8 +26,8 @@ def count(samples: FloatArray, stack: FloatArray, size: int, out: FloatArray) ->
         Turning points that wait, the first `size`; overwritten.
     size : int
         How many wait.
-    out : float64[at least (size + n) / 2, 2]
-        The ends of each closed cycle in the order of time; overwritten.
+    ranges, means : float64[at least (size + n) / 2]
+        Of each closed cycle, in the order of closing; overwritten.
 
     Returns
     -------
@@ -83,8 +85,8 @@ def count(samples: FloatArray, stack: FloatArray, size: int, out: FloatArray) ->
             inner = abs(b - c)
             if inner > abs(top - c) or inner > abs(a - b):
                 break
-            out[closed, 0] = b
-            out[closed, 1] = c
+            ranges[closed] = inner
+            means[closed] = 0.5 * (b + c)
             closed += 1
             size -= 2
     stack[size - 1] = top

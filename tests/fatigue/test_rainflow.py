@@ -155,9 +155,11 @@ def test_kernel_is_its_python(history):
     values = np.array(history, dtype=float)
     results = []
     for count in (kernels.count, kernels.count.py_func):
-        stack, out = np.zeros(len(values)), np.zeros((len(values), 2))
-        size, closed = count(values, stack, 0, out)
-        results.append((size, closed, stack[:size].tolist(), out[:closed].tolist()))
+        stack, ranges, means = np.zeros((3, len(values)))
+        size, closed = count(values, stack, 0, ranges, means)
+        results.append(
+            (size, closed, stack[:size].tolist(), ranges[:closed].tolist(), means[:closed].tolist())
+        )
     assert results[0] == results[1]
 
 
@@ -209,6 +211,6 @@ def test_a_counter_without_end_keeps_the_residue_alone():
     assert total + counter.rest().total == dtw.rainflow(history).total
     with pytest.raises(dtw.FatigueError, match="keeps no cycles"):
         counter.cycles()
-    assert len(counter.to_dict()["closed"]["array"]) == 0
+    assert counter.to_dict()["closed"]["range"]["shape"] == [0]
     with pytest.raises(dtw.FatigueError, match="residue is 'full'"):
         counter.rest("full")
