@@ -122,7 +122,7 @@ class Skin:
         self.node = np.arange(mesh.n_points) if node is None else np.asarray(node, np.int64)
         self.cells = tuple(mesh.blocks()) if cells is None else tuple(cells)
         self.flat = mesh.is_plane or (mesh.dimension == 1 and not mesh.points[:, 2].any())
-        if mesh.dimension == 3:
+        if mesh.dimension == 3 and any(ELEMENTS[name].dimension == 3 for name, _, _ in self.cells):
             self.facets = mesh.exterior if facets is None else np.asarray(facets, np.int64).reshape(-1, 2)
             self.sets = facet_sets(self.cells, self.facets)
         else:

@@ -30,7 +30,7 @@ from designtwin.viz.geometry import (
 )
 from designtwin.viz.page import Box, Page, outline, wrap
 from designtwin.viz.picture import Picture, check_path, finish
-from designtwin.viz.scene import ALARM, BODY, FAINT, INK, Body, Callout, Line, Scene, rgb
+from designtwin.viz.scene import ALARM, BODY, FAINT, INK, PAPER, Body, Callout, Line, Scene, rgb
 from designtwin.viz.view import look_at
 
 Path_ = str | os.PathLike[str]
@@ -262,7 +262,7 @@ def _size_of(mesh: Mesh, of: str, ids: IntArray) -> float:
         name, row = next((name, rows[0]) for name, rows in mesh.rows_by_block(np.array([cell])) if len(rows))
         nodes = mesh.cells[name][row]
     size = float(np.linalg.norm(np.ptp(mesh.points[nodes], axis=0))) if len(nodes) else 0.0
-    return max(1.6 * size, 0.02 * mesh.size)
+    return min(max(1.6 * size, 0.02 * mesh.size), 0.3 * mesh.size)
 
 
 def _edges_of(mesh: Mesh, of: str, ids: IntArray) -> list[Line]:
@@ -328,7 +328,8 @@ def _list_findings(page: Page, box: Box, marked: Sequence[_Marked]) -> None:
             return
         page.figure.add_artist(
             Rectangle(
-                (left, y - 0.9 * line), side / page.width, side / page.height, facecolor=one.color,
+                (left, y - 0.9 * line), side / page.width, side / page.height,
+                facecolor=one.color if one.body is not None else PAPER,
                 edgecolor=FAINT, linewidth=0.5, transform=page.figure.transFigure,
             )
         )  # fmt: skip
