@@ -279,6 +279,23 @@ def _loaded() -> None:
     )
 
 
+def _fatigue() -> None:
+    """Cycles, strain life and critical planes of a point, damage of a whole field by a log."""
+    from designtwin.io.logs import SensorLog
+
+    curve = dtw.fatigue_curve("S355 base metal")
+    wave = np.sin(np.arange(40.0))
+    assert dtw.rainflow(wave).total > 0.0
+    assert curve.life("300 MPa") > 0.0
+    assert dtw.StrainLife.uniform_material_law("steel", "600 MPa").damage(4e8 * wave) > 0.0
+    assert dtw.critical_plane(4e8 * np.outer(wave, np.eye(6)[0]), curve).damage > 0.0
+    log = SensorLog("made up", np.arange(40.0), {"pull": 1e6 * wave}, {"pull": "N"})
+    dtw.LifeTest(
+        _part("tetra10", 2), requirements=[dtw.damage() <= 0.3], curve=curve, mean_stress="Goodman",
+        channels={"pull": dtw.unit_case("pull", per="1 kN")}, history=log,
+    ).run()  # fmt: skip
+
+
 _SHARES: dict[str, dict[str, Callable[[], object]]] = {
     "solve": {
         "tetrahedra, multigrid": _static("tetra10", 8, dtw.MultigridCG()),
@@ -298,7 +315,7 @@ _SHARES: dict[str, dict[str, Callable[[], object]]] = {
         "radiation": _radiation,
     },
     "verdict": {"verdicts": _verdicts, "heat between parts": _contact},
-    "time": {"thermal stress": _quench},
+    "time": {"thermal stress": _quench, "fatigue": _fatigue},
     "vibrate": {
         "modes, multigrid": _modes("tetra10", 8, dtw.MultigridCG()),
         "vibration of bricks": _modes("hexahedron20", 3, dtw.Direct()),
