@@ -13,10 +13,15 @@ from designtwin.errors import RequirementError
 from designtwin.fatigue.curves import SNCurve, fatigue_curve
 from designtwin.fatigue.spectral import damage_rate
 from designtwin.mesh.selections import Selection
-from designtwin.requirements.base import one_of
+from designtwin.requirements.base import ValuesAlone, one_of
 from designtwin.requirements.fields import FieldQuantity, MechanicalQuantity
-from designtwin.requirements.values import Value, place_of_node
+from designtwin.requirements.values import Place, Value, place_of_node
 from designtwin.typing import FloatArray, IntArray
+
+_BESIDE = 0.02
+"""Share of the size of the part within which two points are one place."""
+_OVERTAKES = 1.5
+"""Times the largest damage that another point must be able to reach for it to be told."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +47,13 @@ class DamageQuantity(FieldQuantity):
 
     def _field(self, case: Any, rows: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         values = case.damage(self.survival)[rows]
-        nothing = np.full(len(rows), np.nan)
-        return values, nothing, nothing
+        if isinstance(case, ValuesAlone):
+            nothing = np.full(len(rows), np.nan)
+            return values, nothing, nothing
+        number = np.full(len(case.points), -1)
+        number[case.rows] = np.arange(len(case.rows))
+        low, high = case.bounds(number[rows], self.survival)
+        return values, low, high
 
     def rows(self, result: Any) -> IntArray:
         rows = super().rows(result)
@@ -59,16 +69,21 @@ class DamageQuantity(FieldQuantity):
 
     def _reduce(self, result: Any, case: Any) -> Value:
         among = np.isin(case.rows, self.rows(result))
-        best, low, high = case.worst(among, self.survival)
-        row = int(case.rows[best])
+        best, low, high, whose = case.worst(among, self.survival)
         value = float(case.damage_of_rows(self.survival)[best])
-        place = place_of_node(
-            result.model.mesh, int(result.points.node[row]), prefer=getattr(self.on, "name", "")
-        )
-        return self._value(case, value, low, high, place)
+        place, end = (self._place(result, case, one) for one in (best, whose))
+        far = np.linalg.norm(np.subtract(place.point, end.point)) > _BESIDE * result.model.mesh.size
+        note = ""
+        if far and high > _OVERTAKES * value:
+            note = f"within its error the stress at {end} could do damage {high:.2g}: refine or exclude it"
+        return self._value(case, value, low, high, place, note)
 
-    def _value(self, case: Any, damage: float, low: float, high: float, place: Any) -> Value:
-        return Value.between(damage, low, high, place=place, case=case.name)
+    def _place(self, result: Any, case: Any, number: int) -> Place:
+        node = int(result.points.node[case.rows[number]])
+        return place_of_node(result.model.mesh, node, prefer=getattr(self.on, "name", ""))
+
+    def _value(self, case: Any, damage: float, low: float, high: float, place: Place, note: str) -> Value:
+        return Value.between(damage, low, high, place=place, case=case.name, note=note)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,14 +102,14 @@ class LifeQuantity(DamageQuantity):
         return False
 
     def _field(self, case: Any, rows: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        damage, _, nothing = super()._field(case, rows)
+        damage, low, high = super()._field(case, rows)
         with np.errstate(divide="ignore"):
-            return case.duration / damage, nothing, nothing
+            return case.duration / damage, case.duration / high, case.duration / low
 
-    def _value(self, case: Any, damage: float, low: float, high: float, place: Any) -> Value:
+    def _value(self, case: Any, damage: float, low: float, high: float, place: Place, note: str) -> Value:
         with np.errstate(divide="ignore"):
             mean, least, most = (float(case.duration / np.float64(d)) for d in (damage, high, low))
-        return Value.between(mean, least, most, place=place, case=case.name)
+        return Value.between(mean, least, most, place=place, case=case.name, note=note)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -310,8 +310,8 @@ class LifeCase(CaseResult):
 
     def worst(
         self, among: BoolArray | None = None, survival: float | None = None
-    ) -> tuple[int, float, float]:
-        """Number in `rows` of the worst point, and the interval of the largest damage.
+    ) -> tuple[int, float, float, int]:
+        """Number in `rows` of the worst point, the interval of the largest damage, whose end it is.
 
         Another point may overtake it within its own interval: those that can, by the steepest slope of the
         curve, are counted too.
@@ -332,7 +332,7 @@ class LifeCase(CaseResult):
             reach = np.where(counts, (most - least) * grow, -1.0)
         # Points without damage may have some if their stress is larger: those of largest range are looked at.
         order = np.argsort(-reach)[:_FEW]
-        low, high = -np.inf, -np.inf
+        low, high, whose = -np.inf, -np.inf, best
         queue = np.concatenate([[best], order, np.argsort(-could)])
         _, first = np.unique(queue, return_index=True)
         queue = queue[np.sort(first)]
@@ -342,8 +342,10 @@ class LifeCase(CaseResult):
             if start >= 2 * _FEW and could[some].max() < high:
                 break
             lows, highs = self.bounds(some, survival)
-            low, high = max(low, float(lows.max())), max(high, float(highs.max()))
-        return best, low, high
+            low = max(low, float(lows.max()))
+            if highs.max() > high:
+                high, whose = float(highs.max()), int(some[highs.argmax()])
+        return best, low, high, whose
 
     # Fields
 

@@ -275,6 +275,26 @@ def test_an_interval_that_holds_the_limit_cannot_tell():
         assert again.status == "CANNOT TELL"
 
 
+def test_a_place_whose_error_could_overtake_is_named():
+    solid = replace(STEEL, poissons_ratio=0.3)  # its clamped corners have stress without bound
+    clamped = dtw.Model(
+        box("tetra10", (8, 1, 2), (0.2, 0.02, 0.01)), materials={"body": solid}, supports=BAR.supports,
+        load_cases=BAR.load_cases,
+    )  # fmt: skip
+    verdict = dtw.LifeTest(
+        clamped, [dtw.damage() <= 0.01], curve=CURVE, channels=BOTH, history=log(200)
+    ).run()
+    value = verdict.rows[0].value
+    assert value.high > 1.5 * value.value
+    assert "within its error the stress at" in value.note
+    band = dtw.damage().band(verdict.result, verdict.result.case)
+    assert band.high.max() == pytest.approx(value.high)
+    assert (band.low <= band.values).all()
+    assert (band.values <= band.high).all()
+    life = dtw.life().band(verdict.result, verdict.result.case)
+    assert life.low.min() == pytest.approx(verdict.result.duration / value.high)
+
+
 def test_no_damage_is_an_endless_life():
     limit = replace(CURVE, miner="original")
     verdict = judged(
