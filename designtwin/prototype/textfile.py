@@ -568,7 +568,7 @@ class _Reader:
             made = self.material(inner, (*at, "material"))
             return self.build(cls, rest, at, first=(made,), without=("material",))
         if "library" in given:
-            rest = {k: self.value(v) for k, v in given.items() if k != "library"}
+            rest = {k: self.entry(k, v, (*at, k)) for k, v in given.items() if k != "library"}
             return self.told(at, materials.material, given["library"], **rest)
         known = _classes(materials.Material)
         cls = self.kind({"type": "LinearElastic", **given}, "type", known, at)
@@ -707,11 +707,7 @@ class _Reader:
         self.known(given, names, at, cls.__name__)
         fields: dict[str, Any] = {}
         for key, entry in given.items():
-            if key in ("coordinates", "orientation") and isinstance(entry, dict):
-                system = self.kind(entry, "type", _classes(coordinates.CoordinateSystem), (*at, key))
-                fields[key] = self.build(system, {k: v for k, v in entry.items() if k != "type"}, (*at, key))
-            else:
-                fields[key] = self.told((*at, key), self.value, entry)
+            fields[key] = self.entry(key, entry, (*at, key))
         missing = [
             f.name
             for f in dataclasses.fields(cls)
@@ -721,6 +717,15 @@ class _Reader:
         if missing:
             self.fail(at, f"{cls.__name__} lacks {', '.join(map(repr, missing))}")
         return self.told(at, cls, *first, **fields)
+
+    def entry(self, key: str, given: Any, at: _Path) -> Any:
+        """One field of an object: an amount, or an object of its own."""
+        if key in ("coordinates", "orientation") and isinstance(given, dict):
+            system = self.kind(given, "type", _classes(coordinates.CoordinateSystem), at)
+            return self.build(system, {k: v for k, v in given.items() if k != "type"}, at)
+        if key == "creep_rupture" and isinstance(given, dict):
+            return self.build(materials.LarsonMiller, given, at)
+        return self.told(at, self.value, given)
 
     def requirement(self, given: Any, at: _Path, mesh: Mesh) -> Requirement:
         if isinstance(given, str):
@@ -748,8 +753,8 @@ class _Reader:
         )
         rest = {k: v for k, v in given.items() if k not in ("quantity", *limits)}
         self.known(rest, names, at, f"{name} (and one limit of {', '.join(_LIMITS)})")
-        for key in ("on", "excluding"):
-            if key in rest:
+        for key in ("on", "excluding", "toe"):
+            if key in rest and not (key == "toe" and isinstance(rest[key], list)):  # a toe may be a point
                 rest[key] = self.place(rest[key], (*at, key), mesh)
         try:
             quantity = self.told(at, function, **rest)
