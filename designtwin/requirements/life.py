@@ -29,6 +29,7 @@ class DamageQuantity(FieldQuantity):
     """Largest damage over a place; see `damage`."""
 
     needs: ClassVar[str] = "life"
+    unbounded: ClassVar[bool] = True  # of stress beyond the strength
     survival: float | None = None
 
     def __post_init__(self) -> None:
@@ -91,7 +92,6 @@ class LifeQuantity(DamageQuantity):
     """Shortest life over a place; see `life`."""
 
     dimension: ClassVar[str] = "life"
-    unbounded: ClassVar[bool] = True
 
     @property
     def label(self) -> str:
@@ -117,6 +117,7 @@ class VibrationDamage(MechanicalQuantity):
     """Damage by random vibration over a time; see `damage`."""
 
     needs: ClassVar[str] = "vibration"
+    unbounded: ClassVar[bool] = True
     duration: float
     curve: SNCurve
     method: str = "Dirlik"

@@ -375,7 +375,10 @@ class LifeCase(CaseResult):
 
     def _damage_error(self) -> FloatArray:
         low, high = self.bounds()
-        return self._everywhere(np.maximum(high - self._counted[0], self._counted[0] - low), 0.0)
+        own = self._counted[0]
+        with np.errstate(invalid="ignore"):
+            half = np.fmax(high - own, own - low)  # of equal infinities fmax takes the other
+        return self._everywhere(np.where(np.isnan(half), 0.0, half), 0.0)
 
     # One point
 

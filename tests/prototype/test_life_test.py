@@ -278,7 +278,7 @@ def test_an_interval_that_holds_the_limit_cannot_tell():
 def test_a_place_whose_error_could_overtake_is_named():
     solid = replace(STEEL, poissons_ratio=0.3)  # its clamped corners have stress without bound
     clamped = dtw.Model(
-        box("tetra10", (8, 1, 2), (0.2, 0.02, 0.01)), materials={"body": solid}, supports=BAR.supports,
+        box("tetra10", (16, 2, 2), (0.2, 0.02, 0.01)), materials={"body": solid}, supports=BAR.supports,
         load_cases=BAR.load_cases,
     )  # fmt: skip
     verdict = dtw.LifeTest(
@@ -293,6 +293,22 @@ def test_a_place_whose_error_could_overtake_is_named():
     assert (band.values <= band.high).all()
     life = dtw.life().band(verdict.result, verdict.result.case)
     assert life.low.min() == pytest.approx(verdict.result.duration / value.high)
+
+
+@pytest.mark.filterwarnings("error")
+def test_stress_beyond_the_strength_fails():
+    verdict = judged(
+        dtw.damage() <= 0.3, dtw.life() >= "1 h", history=log(size=(200.0, 0.0)), mean_stress="Goodman",
+        curve=replace(CURVE, ultimate="300 MPa"),
+    )  # fmt: skip
+    assert [row.status for row in verdict.rows] == ["FAIL", "FAIL"]
+    assert verdict.rows[0].value.value == math.inf
+    assert verdict.rows[1].value.value == 0.0
+    used = verdict.result
+    assert not np.isnan(used.field("damage").error).any()
+    assert used.remaining().quantiles(0.5)[0] == 0.0
+    assert used.hotspots(2)[0].life == 0.0
+    assert used.hotspots(2)[0].channel == "force"
 
 
 def test_no_damage_is_an_endless_life():
