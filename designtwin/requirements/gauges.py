@@ -73,8 +73,8 @@ def quadric(stress: FloatArray, radius: FloatArray, linear: FloatArray, matrix: 
     grows with a and with q; so bounds of these two bound it. Over a ball of radius d, a changes by |l| d
     and q by at most 2 |A s| d, beyond which only the second order remains, between d^2 times the smallest
     eigenvalue of A and d^2 times the largest. The two changes share one direction: at a tensor off by e,
-    ``u^2 = u a + q + (u l + 2 A s) . e + e . A e``, in which |u l + 2 A s| is convex in u and so largest at an
-    end of the bounds known so far. This narrows them, a few times over.
+    ``u^2 = u a + q + (u l + 2 A s) . e + e . A e``, in which |u l + 2 A s| is convex in u and so largest at
+    an end of the bounds known so far. This narrows them, a few times over.
 
     Parameters
     ----------

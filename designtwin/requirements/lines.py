@@ -301,14 +301,14 @@ class HotSpotStress(Quantity):
 
     def by_case(self, result: Any) -> list[Value]:
         cases = self.cases_of(result)
-        model, points = result.model, result.points
-        toes, found = self.reading(model)
-        cells = model.mesh.exterior[found.row, 0]
+        mesh, points = result.model.mesh, result.points
+        toes, found = self.reading(result.model)
+        cells = mesh.exterior[found.row, 0]
         rows = _rows_of_nodes(points, cells, found.nodes)
         # cells at the first reading point of each toe, by which the mesh is measured
-        first = cells.reshape(len(toes), -1)[:, 0]
-        size = np.abs(model.mesh.cell_measures()[first]) ** (1.0 / model.mesh.dimension)
-        return [self._of_case(result, case, toes, rows, found.weights, float(size.max())) for case in cases]
+        first = np.unique(cells.reshape(len(toes), -1)[:, 0])
+        size = max(float(np.ptp(mesh.points[mesh.cell(int(one))[1]] @ np.array(self.away))) for one in first)
+        return [self._of_case(result, case, toes, rows, found.weights, size) for case in cases]
 
     def _of_case(
         self, result: Any, case: Any, toes: FloatArray, rows: IntArray, weights: FloatArray, size: float
@@ -336,8 +336,8 @@ class HotSpotStress(Quantity):
         asked = how.largest_cell * (self.thickness if how.by_thickness else 1.0)
         if size > 1.25 * asked:
             notes.append(
-                f"cells of {units.show(size, 'length', digits=2)} where it is read; {self.method} asks for "
-                f"{units.show(asked, 'length', digits=2)}"
+                f"cells are {units.show(size, 'length', digits=2)} long where it is read; {self.method} asks "
+                f"for {units.show(asked, 'length', digits=2)} at most"
             )
         return Value.between(
             float(value[i]), float(pick(low)), float(pick(high)),

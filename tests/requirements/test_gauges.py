@@ -184,7 +184,7 @@ def test_hashins_bounds_hold_both_sides_of_a_border_in_reach():
     """Pressure across with shear: fibers pulled by next to nothing fail by shear, pressed ones do not."""
     stress = np.array([[-1.0, -60.0, 0.0, 75.0, 0.0, 0.0]]) * MPA
     here = gauges.hashin(stress, np.zeros(1), **PLY)[0]
-    near = gauges.hashin(stress + [[2 * MPA, 0, 0, 0, 0, 0]], np.zeros(1), **PLY)[0]
+    near = gauges.hashin(stress + np.array([[2 * MPA, 0, 0, 0, 0, 0]]), np.zeros(1), **PLY)[0]
     assert near[0][0] > here[0][0] + 0.05  # the jump is there
     value, low, high = gauges.hashin(stress, np.array([2.1 * MPA]), **PLY)[0]
     assert low[0] <= here[0][0] == value[0]
