@@ -1151,15 +1151,15 @@ def _judged_row(shown: Shown) -> int | None:
 def _value_text(shown: Shown, row: int) -> str:
     """The value at a row, as the verdict's table writes it where the table speaks of the same place."""
     outcome = _judged_here(shown)
-    if outcome is not None and outcome.value.place is not None and not shown.on_surface:
-        quantity = outcome.requirement.quantity
-        if outcome.value.place.node == int(shown.node[row]):
-            return show_value(outcome.value, quantity.dimension)
+    place = None if outcome is None else outcome.value.place
+    at_place = place is not None and place.node == int(shown.node[row])
+    if outcome is not None and at_place and not shown.on_surface:
+        return show_value(outcome.value, outcome.requirement.quantity.dimension)
     symbol = units.symbol(shown.dimension)
     error = None if shown.error is None else float(shown.error[row])
     value = float(shown.values[row])
     if shown.on_surface:
-        error = None  # its interval spans decades: the table says it, at the worst place
+        return _decades_text(shown, outcome if at_place else None, value, error)
     if error is None or not math.isfinite(error):
         return f"{units.show(value, 'dimensionless')} {symbol}".strip().replace("-", "−")
     # Values are in display units already; dimensionless keeps them as they are.
@@ -1169,6 +1169,21 @@ def _value_text(shown: Shown, row: int) -> str:
         low = value / (1.0 + error / (value + error))
     text = show_value(Value(value=value, error=error, low=low, high=value + error), "dimensionless")
     return f"{text} {symbol}".strip().replace("-", "−")
+
+
+def _decades_text(shown: Shown, outcome: Outcome | None, value: float, error: float | None) -> str:
+    """A value whose interval spans decades: "1.5e-05 (6.5e-07 to 8.9e-05)"."""
+    symbol, words = units.symbol(shown.dimension), ""
+    if outcome is not None and math.isfinite(outcome.value.low) and math.isfinite(outcome.value.high):
+        low, high = (units.from_si(end, shown.dimension) for end in (outcome.value.low, outcome.value.high))
+        words = f" ({_two_digits(low)} to {_two_digits(high)})"
+    elif error is not None and math.isfinite(error) and error > 0.0:
+        words = f" (up to {_two_digits(value + error)})"
+    return f"{value:.3g}{f' {symbol}' if symbol else ''}{words}"
+
+
+def _two_digits(value: Any) -> str:
+    return units.show(float(f"{float(value):.2g}"), "dimensionless")
 
 
 def _zones_for(verdict: Any, shown: Shown, asked: bool | Sequence[Any] | None) -> list[Any]:
