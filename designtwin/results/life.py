@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -13,9 +13,11 @@ from designtwin import parallel
 from designtwin.errors import DesignTwinError, ModelError, did_you_mean
 from designtwin.fatigue.curves import SNCurve
 from designtwin.fatigue.mean_stress import MeanStress
+from designtwin.fatigue.multiaxial import CriticalPlane, critical_plane
 from designtwin.kernels import damage as kernels
 from designtwin.mesh.landmarks import landmark
 from designtwin.model.model import Model
+from designtwin.progress import track
 from designtwin.results.common import CaseResult, Field, Result, SolveInfo
 from designtwin.results.modal_sums import VON_MISES
 from designtwin.results.recovery import Recovery
@@ -384,11 +386,21 @@ class LifeCase(CaseResult):
 
     def history(self, row: int) -> FloatArray:
         """Signed von Mises stress at a row of ``points`` over the history, float64[samples], Pa."""
+        at = self._number_of(row)
+        own = self.unit.roots[at] @ self._channels
+        return np.asarray(np.copysign(np.sqrt((own**2).sum(axis=0)), self._signs[0][at] @ self._channels))
+
+    def stress_history(self, row: int) -> FloatArray:
+        """Stress tensor at a row of ``points`` over the history, float64[samples, 6], Pa."""
+        unit = self.unit.stress[:, self._number_of(row)]
+        m = len(self.samples)
+        return np.asarray(self.samples.T @ unit[:m] + unit[m:].sum(axis=0))
+
+    def _number_of(self, row: int) -> int:
         at = np.flatnonzero(self.rows == row)
         if not len(at):
             raise DesignTwinError(f"row {row} is not on the surface: no history is counted there")
-        own = self.unit.roots[at[0]] @ self._channels
-        return np.asarray(np.copysign(np.sqrt((own**2).sum(axis=0)), self._signs[0][at[0]] @ self._channels))
+        return int(at[0])
 
     def governing(self, some: IntArray) -> tuple[list[str], FloatArray]:
         """The channel without whose fluctuation most of the damage goes, at some of `rows`, and
@@ -647,6 +659,39 @@ class LifeResult(Result[LifeCase]):
                 )
             )  # fmt: skip
         return Hotspots(tuple(found), case)
+
+    def critical_planes(
+        self, n: int = 5, *, criterion: Literal["Findley", "normal stress"] = "Findley", findley: float = 0.3
+    ) -> tuple[CriticalPlane, ...]:
+        """The plane that is damaged most at each of `hotspots`, in their order; seconds for 10,000 samples.
+
+        Where channels turn the principal directions this is what signed von Mises stress cannot tell. The
+        history counts once, what stays open in it by halves.
+
+        Parameters
+        ----------
+        n, criterion, findley
+            As of `hotspots` and `fatigue.critical_plane`. Findley holds mean stress itself; normal stress is
+            corrected as the test says.
+
+        Raises
+        ------
+        FatigueError
+            As `critical_plane`.
+        """
+        case = self.case
+        out = []
+        spots = self.hotspots(n)
+        with track("critical planes", total=len(spots)) as progress:
+            for spot in spots:
+                progress.step(f"hot spot {spot.number} of {len(spots)}")
+                plane = critical_plane(
+                    case.stress_history(spot.row), case.curves[spot.part], criterion=criterion,
+                    findley=findley, ultimate=case.ultimate[spot.part],
+                    mean_stress=None if criterion == "Findley" else case.mean_stress,
+                )  # fmt: skip
+                out.append(plane)
+        return tuple(out)
 
     def remaining(self, usage: str | Mapping[str, float] = "as logged") -> RemainingLife:
         """Life that is left after the history.

@@ -232,6 +232,21 @@ def test_parts_have_curves_of_their_own():
         dtw.LifeTest(model, curve=curves | {"arm": CURVE}, channels=channels)
 
 
+def test_a_critical_plane_of_a_pulled_bar_is_square_to_it():
+    used = dtw.LifeTest(BAR, curve=CURVE, channels=FORCE, constant="dead", mean_stress="Goodman").damage(
+        log(300)
+    )
+    (plane,) = used.critical_planes(1, criterion="normal stress")
+    stress = (log(300).columns["force"] * 1e3 + 6e3) / AREA
+    by_hand = CURVE.damage(dtw.rainflow(stress), mean_stress="Goodman")
+    assert_allclose(plane.damage, by_hand, rtol=1e-4)
+    assert abs(plane.normal[0]) > 0.999
+    row = used.hotspots(1)[0].row
+    assert_allclose(used.case.stress_history(row)[:, 0], stress, rtol=1e-6)
+    with pytest.raises(dtw.DesignTwinError, match="not on the surface"):
+        used.case.stress_history(int(np.setdiff1d(np.arange(len(used.points)), used.case.rows)[0]))
+
+
 # Requirements
 
 
