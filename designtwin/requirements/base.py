@@ -37,6 +37,8 @@ class Quantity(Plain):
     """True where the quantity is a field whose bad regions are worth naming."""
     unbounded: ClassVar[bool] = False
     """True where infinity is an answer and not the sign of a question that nothing tested."""
+    spans_decades: ClassVar[bool] = False
+    """True where values grow with a high power of the load, as damage and life do."""
     # numpy scalars leave comparisons with us to us
     __array_ufunc__: ClassVar[None] = None
 
@@ -264,7 +266,14 @@ class Requirement(Plain):
         return value.high if self.is_upper else value.low
 
     def slack(self, value: float) -> float:
-        """The margin scaled for an optimizer: of order one, at least 0 when met."""
+        """The margin scaled for an optimizer: of order one, at least 0 when met.
+
+        Of a quantity that spans decades it is the decades to the limit, as a margin in shares has no slope.
+        """
+        if self.quantity.spans_decades and self.limit > 0.0:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                decades = float(np.log10(np.float64(max(value, 0.0)) / self.limit))
+            return -decades if self.is_upper else decades
         margin = self.margin(value)
         return margin / 100.0 if self.quantity.dimension == "temperature" else margin
 

@@ -121,6 +121,7 @@ class CreepQuantity(MechanicalQuantity):
 class CreepLife(CreepQuantity):
     """Time to creep rupture; see `creep_life`."""
 
+    spans_decades: ClassVar[bool] = True
     dimension: ClassVar[str] = "time"
 
     @property

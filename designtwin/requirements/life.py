@@ -28,6 +28,7 @@ _OVERTAKES = 1.5
 class DamageQuantity(FieldQuantity):
     """Largest damage over a place; see `damage`."""
 
+    spans_decades: ClassVar[bool] = True
     needs: ClassVar[str] = "life"
     unbounded: ClassVar[bool] = True  # of stress beyond the strength
     survival: float | None = None
@@ -116,6 +117,7 @@ class LifeQuantity(DamageQuantity):
 class VibrationDamage(MechanicalQuantity):
     """Damage by random vibration over a time; see `damage`."""
 
+    spans_decades: ClassVar[bool] = True
     needs: ClassVar[str] = "vibration"
     unbounded: ClassVar[bool] = True
     duration: float

@@ -20,6 +20,7 @@ from designtwin.mesh import Mesh
 from designtwin.model.model import Model
 from designtwin.plain import Plain
 from designtwin.progress import track
+from designtwin.prototype.cache import content
 from designtwin.requirements import Quantity, Requirement
 from designtwin.study.store import Evaluation, Store
 from designtwin.study.variables import Variable
@@ -532,6 +533,8 @@ def _setting(value: Any) -> str:
         return json.dumps({str(key): _setting(one) for key, one in sorted(value.items())})
     if isinstance(value, np.ndarray):
         return hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return json.dumps(content(value, "a setting"))  # a solver, a log: not by how it prints
     return _source_hash(value) if callable(value) and not dataclasses.is_dataclass(value) else repr(value)
 
 
