@@ -485,6 +485,9 @@ def test_a_place_names_the_smallest_nearest_group_and_never_the_whole_part():
         (Value(value=0.0), "length", "0 mm"),
         (Value(value=123456.0, error=1e-7), "force", "123456 N"),
         (Value(value=1.0, error=1e-12), "dimensionless", "1"),
+        (Value.between(1.45e-6, 0.0, 1e-3), "dimensionless", "1.5e-6 (0 to 0.001)"),
+        (Value.between(3e-8, -2e-6, 2e-6), "length", "0.00003 (-0.002 to 0.002) mm"),
+        (Value.without_bound(Value(value=3.0), "a corner"), "stress", "singular"),
     ],
 )
 def test_values_are_shown_with_as_many_digits_as_their_error_allows(value, dimension, text):

@@ -187,16 +187,27 @@ def _rows(verdict: Verdict, courses: Sequence[_Course], ways: Sequence[str]) -> 
         value = row.value
         if course.singular is not None:
             value = course.singular
-        # Of damage the ends belong to other points than the value: what is known of one narrows no other.
-        elif row.status == CANNOT_TELL and course.suspicion is None and verdict.result.physics != "life":
-            uniform = [v for v, way in zip(course.values, (*ways[1:], ""), strict=False) if way != "local"]
-            value = extrapolated(uniform if len(uniform) == len(course.values) else [value])
+        elif row.status == CANNOT_TELL and "local" not in ways and _of_one_place(verdict.result, row):
+            value = extrapolated(course.values)
         outcome = row.requirement.outcome(value)
         if outcome.status == CANNOT_TELL and course.pending:
             assert course.suspicion is not None
             outcome = replace(outcome, reason=f"{outcome.reason}; {_open_doubt(course)}")
         rows.append(outcome)
     return rows
+
+
+def _of_one_place(result: Any, row: Outcome) -> bool:
+    """Whether a number is read at one place, as it is or as a mean: the interval of an extreme over many may
+    end where another point could overtake it, of which its convergence says nothing."""
+    quantity = row.requirement.quantity
+    if not isinstance(quantity, FieldQuantity):
+        return len(result.cases) == 1 or hasattr(result, "modes")
+    if len(result.cases) > 1 and quantity.case is None:
+        return False  # another case could overtake it, too
+    if quantity.over == "mean" or getattr(quantity, "at", None) is not None:
+        return True
+    return quantity.on is not None and len(quantity.rows(result)) == 1
 
 
 def _look(verdict: Verdict, row: Outcome, course: _Course) -> None:

@@ -63,6 +63,10 @@ class PrototypeTest:
     def __post_init__(self) -> None:
         if not isinstance(self.model, Model):
             raise ModelError(f"{type(self).__name__}: the first argument is a Model, got {self.model!r}")
+        if self.solver is not None and not hasattr(self.solver, "factorize"):
+            raise ModelError(
+                f"{type(self).__name__}: solver={self.solver!r} is none; Direct() is one, or MultigridCG()"
+            )
         given = self.requirements
         if isinstance(given, Requirement | Quantity) or not isinstance(given, Sequence):
             given = [given]  # type: ignore[list-item]

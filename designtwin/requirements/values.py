@@ -142,7 +142,8 @@ class Value:
 def show_value(value: Value, dimension: str) -> str:
     """A value with its error in display units: "0.3961 ± 0.0042 mm", "2.39 +0.25 -0.73" where it is lopsided.
 
-    The error has two digits and the value as many decimals; "± ?" where no error could be estimated. An
+    The error has two digits and the value as many decimals; "± ?" where no error could be estimated. Of an
+    interval that reaches beyond three times the value the ends are told: "1.5e-6 (0 to 0.001)". An
     unbounded interval is told by the end that is certain; what has no bound is the word "singular".
     """
     if value.singular:
@@ -164,6 +165,10 @@ def show_value(value: Value, dimension: str) -> str:
             if math.isfinite(end)
         ]
         return f"{units.show(value.value, dimension)} ({certain[0] if certain else 'no bound'})"  # fmt: skip
+    if number != 0.0 and half > 3.0 * abs(number):
+        ends = [units.show(end, dimension, digits=2) for end in (value.value, value.low, value.high)]
+        middle, low, high = (end.removesuffix(symbol).rstrip() for end in ends)
+        return f"{middle} ({low} to {high}){unit}"
     places = max(1 - math.floor(math.log10(half)), 0)
     if max(abs(number), half) >= 1e9 or places > 7:
         return f"{number:.4g} ± {half:.2g}{unit}"

@@ -282,6 +282,11 @@ def test_a_wrong_wish_is_refused_before_anything_is_solved(options, message):
         dtw.StrengthTest(hung(ell("triangle6", 1)), [dtw.stress() <= "1 MPa"]).run(**options)
 
 
+def test_requirements_given_for_a_solver_are_refused():
+    with pytest.raises(ModelError, match="Direct"):
+        dtw.StrengthTest(hung(ell("triangle6", 1)), [dtw.stress() <= "1 MPa"], solver=[1])
+
+
 # What is carried along
 
 
@@ -336,6 +341,16 @@ def test_a_rule_that_finds_another_face_on_the_finer_mesh_stops_it():
 
 
 # Richardson
+
+
+def test_extremes_over_a_place_are_not_narrowed_by_how_one_point_converges():
+    """Another point, whose interval is wide, may overtake the one whose value converges."""
+    limit = [dtw.stress("principal_1", on="xmin") <= 3.0001, dtw.stress("yy", at=(1, 0, 0)) <= 3.0001]
+    verdict = dtw.StrengthTest(cases.kirsch("quad8", 2), limit).run(refine="uniform", max_rounds=4)
+    last = verdict.rounds[-1].rows
+    assert verdict.rows[0].value == last[0].value
+    assert verdict.rows[1].value.error <= last[1].value.error
+    assert verdict.rows[1].value.low <= 3.0 <= verdict.rows[1].value.high
 
 
 def test_what_converges_in_steps_has_a_narrower_interval_that_holds_the_limit():
