@@ -26,14 +26,14 @@ class Landmark:
     Parameters
     ----------
     kind : str
-        "fillet", "concave face", "hole", "shaft", "rounded edge", "re-entrant edge", "edge", "face" or
-        "inside"; in plane meshes "re-entrant corner" and "corner".
+        "fillet", "concave face", "hole", "shaft", "rounded edge", "re-entrant edge", "edge", "corner", "face"
+        or "inside"; in plane meshes "re-entrant corner".
     radius : float, optional
         m, where it lies on a cylinder.
     own : str
         The named group that is this very spot, such as the group of a fillet; "" without.
     between : tuple of str
-        Named groups of the one or two faces that meet there.
+        Named groups of the faces that meet there, at most two, of a corner three.
     """
 
     kind: str
@@ -52,7 +52,9 @@ class Landmark:
             words += f" ⌀ {units.show(2.0 * self.radius, 'length', digits=3)}"
         if self.own:
             words += f" '{self.own}'"
-        if len(self.between) == 2:
+        if len(self.between) == 3:
+            words += " of '{}', '{}' and '{}'".format(*self.between)
+        elif len(self.between) == 2:
             words += " between '{}' and '{}'".format(*self.between)
         elif self.between:
             words += f" at '{self.between[0]}'"
@@ -106,13 +108,14 @@ def landmark(mesh: Mesh, node: int) -> Landmark:
         if edge.any():
             label = surface.patches(_TANGENT)
             some = np.unique(pairs[edge])
-            both = [groups.of(some[label[some] == one]) for one in np.unique(label[some])]
-            return Landmark(kind=kind + ("corner" if plane else "edge"), between=_two(both))
+            walls = [groups.of(some[label[some] == one]) for one in np.unique(label[some])]
+            meets = "corner" if plane or (kind == "" and len(walls) > 2) else "edge"
+            return Landmark(kind=kind + meets, between=_named(walls, 3 if meets == "corner" else 2))
     for bend, kind in ((rises, "fillet"), (~rises, "rounded edge")):
         blend = _blend(surface, here, bend, size)
         if blend is not None:
             return Landmark(kind=kind, own=groups.own(blend), between=groups.beside(blend))
-    return Landmark(kind="edge" if plane else "face", between=_two([groups.of(here)]))
+    return Landmark(kind="edge" if plane else "face", between=_named([groups.of(here)]))
 
 
 def _kind_of_cylinder(surface: Surface, face: CylinderFace) -> str:
@@ -221,15 +224,15 @@ class _Groups:
         patches, count = np.unique(label, return_counts=True)
         largest = patches[np.argsort(-count, kind="stable")][:2]
         own = self.own(rows)
-        return _two([name for name in (self.of(outside[label == one]) for one in largest) if name != own])
+        return _named([name for name in (self.of(outside[label == one]) for one in largest) if name != own])
 
 
 def _key(facets: IntArray) -> IntArray:
     return np.asarray(facets[:, 0] * 64 + facets[:, 1], np.int64)
 
 
-def _two(names: list[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(name for name in names if name))[:2]
+def _named(names: list[str], most: int = 2) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for name in names if name))[:most]
 
 
 __all__ = ["Landmark", "landmark"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,8 +12,19 @@ from fake_results import FakeMaterial, StaticResult, ThermalResult
 from numpy.testing import assert_allclose
 
 from designtwin.criteria import failure_zones, utilization
+from designtwin.criteria.zones import has_zones
 from designtwin.errors import RequirementError
-from designtwin.requirements import brittle_margin, displacement, stress, temperature, yield_margin
+from designtwin.mesh import Mesh
+from designtwin.requirements import (
+    Value,
+    brittle_margin,
+    damage,
+    displacement,
+    life,
+    stress,
+    temperature,
+    yield_margin,
+)
 
 N = 10
 BAR = box("hexahedron", (N, 2, 2), (1.0, 0.2, 0.2))
@@ -144,3 +156,75 @@ def test_utilization_is_the_inverse_of_the_margin_with_the_governing_case():
     assert_allclose(utilization(result, "rankine", case="a").values, 0.25 * x)
     with pytest.raises(RequirementError, match="did you mean 'von_mises'"):
         utilization(result, "vonmises")
+
+
+def test_where_requirements_overlap_the_worst_governs_and_names_the_other():
+    x = rows().xyz[:, 0]
+    fields = {"von_mises": 400e6 * x, "tresca": 440e6 * x, "stress_xx": 500e6 * (x < 0.15)}
+    result = StaticResult(BAR, {"lift": fields})
+    mises, tresca, other = zones = failure_zones(
+        [
+            yield_margin() >= 1.0,
+            yield_margin(criterion="tresca") >= 1.0,
+            stress("xx") <= "490 MPa",
+        ],
+        result,
+    )
+    assert [zone.requirement.quantity.label for zone in zones[:2]] == [
+        "yield margin (Tresca)",
+        "yield margin (von Mises)",
+    ]
+    worst, less = mises, tresca
+    assert (worst.within, less.within) == (None, 1)
+    assert worst.also == ("yield margin (von Mises) ≥ 1",)
+    assert less.also == ()
+    assert other.within is None
+    assert worst.times_limit == pytest.approx(2.2)
+    assert worst.feature.startswith("corner of ")
+    assert set(worst.groups) == {"xmax", "ymin", "zmin"}
+    also = "also against yield margin (von Mises) ≥ 1"
+    assert worst.sentence == (
+        f"{worst.feature}, {worst.size_text}, load case lift, 2.2 times the limit; {also}"
+    )
+    assert worst.to_dict()["within"] is None
+    assert "within zone 1" in str(less)
+
+
+def test_a_singular_place_has_no_numbers_and_comes_last():
+    x = rows().xyz[:, 0]
+    sigma = 300e6 * np.exp(-(((x - 0.0) / 0.12) ** 2)) + 500e6 * np.exp(-(((x - 1.0) / 0.12) ** 2))
+    result = StaticResult(BAR, {"lift": {"von_mises": sigma}})
+    requirement = yield_margin() >= 1.0
+    outcome = requirement.judge(result)
+    node = outcome.value.place.node
+    assert BAR.points[node, 0] == pytest.approx(1.0)
+    told = replace(outcome, value=Value.without_bound(outcome.value, "a sharp corner"))
+    zones = failure_zones([told], result)
+    assert [zone.singular for zone in zones] == [False, True]
+    assert zones[0].times_limit == pytest.approx(1.5, rel=1e-6)
+    singular = zones[1]
+    assert np.isnan([singular.peak, singular.margin, singular.times_limit]).all()
+    assert singular.place.node == node
+    data = singular.to_dict()
+    json.dumps(data, allow_nan=False)
+    assert (data["peak"], data["margin"], data["times_limit"]) == ("singular",) * 3
+    for words in (str(singular), singular.sentence):
+        assert "singular" in words
+        assert "times the limit" not in words
+        assert "mm³" not in words.split("singular")[0]
+
+
+def test_the_centroid_is_that_of_the_volume_not_of_the_nodes():
+    graded = box("hexahedron", (10, 2, 2), (1.0, 0.2, 0.2))
+    points = graded.points.copy()
+    points[:, 0] **= 3  # most nodes at one end
+    mesh = Mesh(points, graded.cells, graded.groups)
+    (zone,) = failure_zones([yield_margin() >= 1e9], StaticResult(mesh, {"a": {"von_mises": 1.0}}))
+    assert points[:, 0].mean() < 0.3
+    assert zone.centroid == pytest.approx((0.5, 0.1, 0.1), abs=1e-9)
+
+
+def test_the_least_of_a_life_has_zones():
+    assert has_zones(life() >= "1000 h")
+    assert not has_zones(life() <= "1000 h")
+    assert has_zones(damage() <= 0.3)

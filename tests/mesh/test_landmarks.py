@@ -73,6 +73,8 @@ def test_edges_faces_and_the_inside_of_a_block():
     edge = landmark(block, where[2, 1, 2])
     assert edge.kind == "edge"
     assert set(edge.between) == {"xmax", "zmax"}
+    corner = landmark(block, where[2, 2, 0])
+    assert (corner.kind, set(corner.groups)) == ("corner", {"xmax", "ymax", "zmin"})
 
 
 def test_a_sharp_inside_corner_is_re_entrant_between_its_walls():
