@@ -71,6 +71,24 @@ What shakes the part stands by name; places, tables and units are as in Python:
     dead = "weight"                       # of a buckling test: acts in full however much the rest grows
     kind = "vibration"                    # decides where excitations and load cases could both answer
 
+Any test may refine its mesh until it can tell, within a budget:
+
+    [test]
+    refine = "auto"                       # or "uniform"
+    max_time = "5 min"                    # and max_unknowns, max_rounds
+
+A life test (`damage() <= 0.3`, `life() >= "10 years"`) has a log, and a load case for each of its channels:
+
+    [test]
+    curve = "S355 base metal"             # or a table; { body = "...", lug = "..." } part by part
+    mean_stress = "Goodman"               # or { method = "Walker", exponent = 0.5 }
+    scatter = 0.2                         # standard deviation of log10 N
+    constant = ["dead"]                   # load cases that act all the time
+    history = { log = "crane.csv", time = "t", units = { boom_force = "kN" } }     # beside this file
+
+    [test.channels]
+    boom_force = { case = "pull", per = "1 kN" }
+
 Types and keys are those of Python. Places and requirements are read by a small grammar of their own: public
 names, strings, numbers; nothing is ever evaluated.
 """
