@@ -16,7 +16,7 @@ from designtwin.mesh.interfaces import project
 from designtwin.mesh.locate import locate
 from designtwin.mesh.selections import Selection, select
 from designtwin.model.coordinates import unit_vector
-from designtwin.requirements.base import Quantity, one_of
+from designtwin.requirements.base import Quantity, ValuesAlone, one_of
 from designtwin.requirements.fields import tensor_at
 from designtwin.requirements.values import Value, place_of_point
 from designtwin.results import stress as tensor
@@ -49,24 +49,36 @@ def point_of(given: Any, name: str) -> Point:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LinearizedStress(Quantity):
-    """Von Mises stress of a part of the stress along a line; see `linearized_stress`."""
+class SampledStress(Quantity):
+    """A stress made of what is read at a few points of a static case."""
 
     needs: ClassVar[str] = "static"
     dimension: ClassVar[str] = "stress"
+    case: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.case is not None and not isinstance(self.case, str):
+            raise RequirementError(f"case={self.case!r} is no name of a load case; None means all of them")
+
+    def _number(self, result: Any, state: Any) -> float:
+        return self._of_state(result, ValuesAlone(state)).value
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinearizedStress(SampledStress):
+    """Von Mises stress of a part of the stress along a line; see `linearized_stress`."""
+
     from_: Any
     to: Any
     kind: str = "membrane+bending"
     bending: str = "5-A"
-    case: str | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         one_of(self.kind, tuple(_KINDS), "kind")
         one_of(self.bending, ("5-A", "all"), "bending")
         for name in ("from_", "to"):
             object.__setattr__(self, name, point_of(getattr(self, name), name))
-        if self.case is not None and not isinstance(self.case, str):
-            raise RequirementError(f"case={self.case!r} is no name of a load case; None means all of them")
         if self.from_ == self.to:
             raise RequirementError("linearized_stress: the line has no length; from_ and to are one point")
 
@@ -221,20 +233,18 @@ sec. 2.2.3.4, eqs. 2.8 to 2.12: type a on a plate's surface, type b on its edge.
 
 
 @dataclass(frozen=True, kw_only=True)
-class HotSpotStress(Quantity):
+class HotSpotStress(SampledStress):
     """Structural stress at a weld toe; see `hot_spot_stress`."""
 
-    needs: ClassVar[str] = "static"
-    dimension: ClassVar[str] = "stress"
     toe: Any
     away: Any
     thickness: Any = None
     method: str = "0.4t 1.0t"
     component: str = "perpendicular"
     over: str = "max_abs"
-    case: str | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         one_of(self.method, tuple(METHODS), "method")
         one_of(self.component, ("perpendicular", "principal"), "component")
         one_of(self.over, ("max_abs", "max", "min"), "over")
@@ -253,8 +263,6 @@ class HotSpotStress(Quantity):
             if not isinstance(t, float) or t <= 0.0:
                 raise RequirementError(f"thickness={self.thickness!r}: one length is wanted, such as '10 mm'")
             object.__setattr__(self, "thickness", t)
-        if self.case is not None and not isinstance(self.case, str):
-            raise RequirementError(f"case={self.case!r} is no name of a load case; None means all of them")
 
     @property
     def label(self) -> str:

@@ -277,3 +277,63 @@ def test_reading_points_must_lie_on_the_surface():
         dtw.StrengthTest(model, [dtw.hot_spot_stress(toe, "-x", "70 mm") <= "200 MPa"])
     verdict = dtw.StrengthTest(model, [dtw.hot_spot_stress(toe, "-x", "10 mm") <= "200 MPa"]).run()
     assert verdict
+
+
+@pytest.mark.parametrize("upward", [False, True])
+def test_a_section_of_a_joint_is_read_on_its_edge(upward):
+    """Plane strain, turned or not: pure bending has the same hot-spot stress as beam theory has stress."""
+    height, length, moment = 0.01, 0.1, 100.0
+
+    def turned(x):
+        return x[:, [1, 0, 2]] * [-1.0, 1.0, 1.0] if upward else x
+
+    mesh = rectangle("quad8", (40, 6), (length, height), shape=turned)
+    through = -mesh.points[:, 0] if upward else mesh.points[:, 1]
+    push = -12.0 * moment / height**3 * (through - 0.5 * height)  # pressed below the middle, pulled above
+    model = dtw.Model(
+        mesh,
+        materials={"body": dtw.PlaneStrain(STEEL)},
+        supports=[dtw.FixedSupport(on="xmin")],
+        load_cases={"bend": [dtw.Pressure(on="xmax", magnitude=dtw.nodal(push))]},
+    )
+    result = dtw.solve_static(model)
+    toe, away = ((-height, 0.05), "+y") if upward else ((0.05, height), "+x")
+    value = dtw.hot_spot_stress(toe, away, height).evaluate(result)
+    assert value.value == pytest.approx(6.0 * moment / height**2, rel=2e-3)
+    assert value.low <= 6.0 * moment / height**2 <= value.high
+
+
+def test_over_time_the_worst_instant_counts_and_only_its_error_is_estimated(monkeypatch):
+    """A held bar is warmed and cooled again: E alpha dT at the hottest instant, pressed."""
+    from designtwin.results.static import StaticCase
+
+    steel = dtw.LinearElastic(youngs_modulus="200 GPa", poissons_ratio=0.0, expansion="10e-6 1/K")
+    course = dtw.table(
+        over="time", at=["0 s", "10 s", "20 s", "30 s"], values=["20 degC", "70 degC", "120 degC", "40 degC"]
+    )
+    model = dtw.Model(
+        box("hexahedron20", (4, 1, 1), (0.4, 0.1, 0.1)),
+        materials={"body": steel},
+        supports=[
+            *(
+                dtw.PrescribedDisplacement(on=side, **{side[0]: 0.0})
+                for side in ("xmin", "xmax", "ymin", "zmin")
+            )
+        ],
+        load_cases={"heat": [dtw.Temperature(course)]},
+    )
+    result = dtw.solve_static(model)
+    asked = []
+    genuine = StaticCase.stress_tensor_error
+    monkeypatch.setattr(
+        StaticCase, "stress_tensor_error", lambda case: (asked.append(case.time), genuine(case))[1]
+    )
+    for quantity in (
+        dtw.linearized_stress((0.2, 0.05, 0.0), (0.2, 0.05, 0.1), "membrane"),
+        dtw.hot_spot_stress((0.2, 0.05, 0.1), "+x", "20 mm"),
+    ):
+        asked.clear()
+        value = quantity.evaluate(result)
+        assert value.instant == pytest.approx(20.0)
+        assert value.value == pytest.approx(200e9 * 10e-6 * 100.0, rel=1e-6)
+        assert set(asked) == {20.0}
