@@ -68,7 +68,8 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     "prototype.life": ("LifeTest", "unit_case"),
     "criteria": ("FailureZone", "Verdict", "failure_zones", "utilization"),
     "prototype": (
-        "BucklingTest", "ResultCache", "StrengthTest", "ThermalTest", "VibrationTest", "read_design",
+        "BucklingTest", "ResultCache", "StrengthTest", "ThermalStressTest", "ThermalTest", "VibrationTest",
+        "read_design",
     ),
     "analysis": (
         "campbell", "reduce", "reduction_error", "shock_spectrum", "solve_buckling", "solve_dynamics",
