@@ -222,14 +222,14 @@ def _balance_row(result: Any, imbalance: float) -> list[str]:
         return ["balance of inertia and reactions", f"{imbalance:.1e} of the largest force"]
     if physics != "thermal":
         return ["balance of loads and reactions", f"{imbalance:.1e} of the largest force"]
-    over_time = any(hasattr(result[name], "history") for name in result.cases)
+    over_time = any(hasattr(result[name], "times") for name in result.cases)
     what = "heat put in and heat stored" if over_time else "heat put in and heat taken away"
     return [f"balance of {what}", f"{imbalance:.1e} of the heat moved"]
 
 
 def _moved(case: Any) -> str:
     """Loads and reactions of a case, or the heat it moves."""
-    if hasattr(case, "history"):
+    if hasattr(case, "times"):
         if not hasattr(case, "applied"):
             put_in, stored = (
                 units.show(float(case.history(name=name).values[-1]), "energy")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ def blocks(result: Any, data: PlainData, pictures: Any, *, drawn: bool) -> list[
         out += [] if picture is None else [picture]
     out += [*table_block(result.hotspots().table()), *_cycles(result), _left(result)]
     rows = [
-        ["history", history["source"] or history["name"]],
+        ["history", Path(history["source"]).name or history["name"]],
         ["duration", show_life(history["duration"])],
         ["samples", f"{history['samples']:,}"],
         ["mean stress", data["mean_stress"]],
@@ -70,7 +71,7 @@ def _cycles(result: Any) -> list[Block]:
         [
             f"{units.from_si(low, 'pressure'):.4g} to {units.show(float(high), 'pressure')}",
             f"{n:,.10g}",
-            f"{100 * part / damage.sum():.3g} %",
+            _percent(part / harm.sum()),
         ]
         for low, high, n, part in zip(edges[:-1], edges[1:], many, harm, strict=True)
         if n
@@ -83,6 +84,10 @@ def _cycles(result: Any) -> list[Block]:
             "rows": rows[::-1],
         }
     ]
+
+
+def _percent(share: float) -> str:
+    return "less than 0.01 %" if 0.0 < share < 1e-4 else f"{100 * share:.3g} %"
 
 
 def _left(result: Any) -> Block:

@@ -151,9 +151,9 @@ class _Pictures:
 def _hint(view: Any, data: Packed) -> str:
     """How to use a 3D view, and what it lacks."""
     words = [
-        "3D: drag to turn, with two fingers or the right button to move, double-click for the whole part"
+        "3D: drag to turn, right button or two fingers to move, wheel after a click or pinch to zoom",
+        "double-click for the whole part; point at it to read the values at its nodes",
     ]
-    words.append("wheel after a click or pinch to zoom; point at the part to read values at its nodes")
     if view.thinned:
         words.append(
             f"thinned from {view.thinned:,} to {len(view.node):,} nodes, whose values are as computed"
@@ -354,8 +354,14 @@ def _verdict_blocks(verdict: Any, page: _Page) -> list[Block]:
     if reasons or data["notes"]:
         blocks.append({"kind": "list", "title": "Notes", "items": [*reasons, *data["notes"]]})
     drawn = [*_field_pictures(verdict, pictures), *vibration.blocks(verdict, pictures)]
-    blocks += [*drawn, *pictures.turn(drawn, verdict)]
-    blocks += zones.blocks(verdict, pictures)
+    failures = zones.blocks(verdict, pictures)
+    unturned = pictures.turn(drawn, verdict)
+    if failures and len(drawn) > 1:
+        # Where it fails comes right after the worst field.
+        drawn = [drawn[0], *failures, {"kind": "heading", "text": "Further fields"}, *drawn[1:]]
+    else:
+        drawn += failures
+    blocks += [*drawn, *unturned]
     if getattr(verdict.result, "physics", "") == "life":
         blocks += _life_blocks(verdict.result, page, drawn=bool(drawn))
     blocks += _course_blocks(verdict, pictures)
@@ -439,7 +445,7 @@ def _field_pictures(verdict: Any, pictures: _Pictures) -> list[Block]:
 def _course_blocks(verdict: Any, pictures: _Pictures) -> list[Block]:
     """What was judged over time with its limits, the heat balance, and how time was stepped through."""
     result = verdict.result
-    moving = [result[name] for name in result.cases if hasattr(result[name], "history")]
+    moving = [result[name] for name in result.cases if hasattr(result[name], "times")]
     if not moving:
         return []
     blocks: list[Block] = [{"kind": "heading", "text": "Course in time"}]

@@ -29,7 +29,8 @@ def _modes(verdict: Any, pictures: Any) -> list[Block]:
         return []
     judged = [row.value.case for row in verdict.rows]
     lowest = [mode for mode in modes if not mode.is_rigid][:_LOWEST]
-    named = [mode for mode in modes if mode.name in judged and mode not in lowest]
+    first = {mode.number for mode in lowest}
+    named = [mode for mode in modes if mode.name in judged and mode.number not in first]
     return [
         {"kind": "heading", "text": "Modes"},
         *table_block(modes.table()),

@@ -95,12 +95,14 @@
 
   // Four digits, without a string of zeros at either end of the scale.
   function words(x) {
-    if (!Number.isFinite(x)) return Number.isNaN(x) ? "none" : x > 0 ? "∞" : "−∞";
+    if (!Number.isFinite(x)) return x > 0 ? "∞" : "−∞";
     const size = Math.abs(x);
     if (size === 0) return "0";
     if (size >= 1e6 || size < 1e-4) {
       const [digits, power] = x.toExponential(3).split("e");
-      return `${Number(digits)} × 10^${Number(power)}`.replace(/-/g, "−");
+      const raised = String(Number(power)).replace(/./g, (one) => "⁰¹²³⁴⁵⁶⁷⁸⁹⁻"["0123456789-".indexOf(one)]);
+      const front = Number(digits);
+      return (front === 1 ? "" : front === -1 ? "−" : `${front} × `).replace("-", "−") + `10${raised}`;
     }
     return String(Number(x.toPrecision(4))).replace("-", "−");
   }
@@ -282,13 +284,13 @@
     async show(field) {
       const { gl, body, n } = this;
       const asked = this.asked = Symbol(field.name);
-      const { values, judged } = await this.read(field.values);
+      const { values, sort } = await this.read(field.values);
       const move = "move" in field ? (await this.read(field.move)).move : null;
       if (this.asked !== asked) return;  // something else was chosen meanwhile
       this.halt();
       this.field = field;
       this.values = values;
-      this.judged = judged;
+      this.sort = sort;
       this.names.value = field.name;
       this.cases.value = field.case;
       this.move = new Float32Array(3 * n);
@@ -297,8 +299,8 @@
         const row = body.row[i], x = values[row];
         if (move) for (let axis = 0; axis < 3; axis++)
           this.move[3 * i + axis] = field.largest / 32767 * move[axis * rows + row];
-        value[i] = Number.isNaN(x) ? 0 : this.inside(x);
-        kind[i] = Number.isNaN(x) ? 0 : judged[row] ? 1 : 2;
+        value[i] = sort[row] === 0 || sort[row] === 3 ? 0 : this.inside(x);
+        kind[i] = sort[row] === 3 ? 0 : sort[row];
       }
       const fill = (name, array) => {
         gl.bindBuffer(gl.ARRAY_BUFFER, this.buffers[name]);
@@ -358,21 +360,25 @@
       element("b", "", box, scale.title);
       const strip = element("div", "strip", box);
       strip.style.background = `linear-gradient(to right, ${scale.colors.join(", ")})`;
-      const texts = scale.tick_texts || tickWords(scale.ticks);
+      const texts = scale.log ? scale.ticks.map(words) : tickWords(scale.ticks);
       scale.ticks.forEach((tick, i) => {
         const last = i === scale.ticks.length - 1 && Math.abs(tick - scale.high) < 1e-6 * span;
         const mark = scale.above && last ? "≥ " : scale.below && i === 0 && tick === scale.low ? "≤ " : "";
-        element("i", "", strip, mark + texts[i]).style.left = share(tick);
+        const text = element("i", "", strip, mark + texts[i]);
+        text.style.left = share(tick);
+        if (parseFloat(text.style.left) > 96) text.classList.add("last");
       });
-      if (scale.mark !== null && scale.mark >= scale.low && scale.mark <= scale.high) {
+      const limited = scale.mark !== null && scale.mark >= scale.low && scale.mark <= scale.high;
+      if (limited) {
         const limit = element("u", "", strip, scale.mark_text);
         limit.style.left = share(scale.mark);
         if (parseFloat(limit.style.left) > 70) limit.classList.add("left");
       }
       const more = [];
-      if (scale.mark !== null) more.push("dark line on the part: the limit");
-      if (this.judged.some((one) => !one)) more.push("pale: not judged");
-      if (this.values.some(Number.isNaN)) more.push("gray: no value");
+      if (limited) more.push("dark line on the part: the limit");
+      if (this.sort.includes(2)) more.push("pale: not judged");
+      if (this.sort.includes(0)) more.push("gray: no value");
+      if (this.sort.includes(3)) more.push("gray: singular, no number");
       element("small", "", box, more.join("; "));
       this.symbol = symbol;
     }
@@ -388,8 +394,9 @@
         this.pinned.push({ row, pin });
       }
       for (const [row, text] of this.field.marks) {
-        const pin = element("span", "pin", this.over);
-        const label = element("span", "word", this.over, text.replace("\n", ": "));
+        const zone = this.data.zones.find(([at]) => at === row);
+        const pin = zone ? null : element("span", "pin", this.over);  // the zone has one already
+        const label = element("span", "word", this.over, (zone ? `zone ${zone[1]}: ` : "") + text.replace("\n", ": "));
         this.pinned.push({ row, pin, label });
       }
     }
@@ -525,7 +532,7 @@
           one.hidden = !inside;
           one.classList.toggle("away", away && !this.data.flat);
         }
-        pin.style.transform = `translate(${x}px, ${y}px) translate(-50%, -50%)`;
+        if (pin) pin.style.transform = `translate(${x}px, ${y}px) translate(-50%, -50%)`;
         if (!label || !inside) continue;
         const wide = label.offsetWidth, high = label.offsetHeight;
         const left = x + 14 + wide > frame.width ? Math.max(x - 14 - wide, 2) : x + 14;
@@ -594,11 +601,11 @@
       const digits = Math.max(0, Math.ceil(4 - Math.log10(factor * 65534 * this.data.grain)));
       const at = [0, 1, 2].map((axis) =>
         words(Number((factor * (this.at[3 * i + axis] + this.data.middle[axis])).toFixed(digits)) + 0));
-      const value = this.values[row];
+      const value = this.values[row], sort = this.sort[row];
       const unitText = this.symbol && Number.isFinite(value) ? ` ${this.symbol}` : "";
       this.said.textContent = "";
-      element("b", "", this.said, words(value) + unitText);
-      if (!this.judged[row]) element("span", "", this.said, "not judged");
+      element("b", "", this.said, sort === 0 ? "no value" : sort === 3 ? "singular" : words(value) + unitText);
+      if (sort === 2) element("span", "", this.said, "not judged");
       element("span", "", this.said, `(${at.join(", ")}) ${symbol}`);
       element("span", "", this.said, `node ${this.body.node[row]}`);
       const [px, py] = this.place(i), wide = this.said.offsetWidth, high = this.said.offsetHeight;

@@ -67,7 +67,7 @@ def packed(view: Any, room: int) -> Packed | None:
     fields: list[PlainData] = []
     left_out = []
     for field in view.fields:
-        own = Stream({"values": _short(field.values), "judged": field.judged.astype("u1")})
+        own = Stream({"values": _short(field.values), "sort": _sort(field)})
         move: Stream | None = None
         largest, key = 0.0, (field.case, field.factor)
         if field.displacement is not None:
@@ -113,6 +113,14 @@ def packed(view: Any, room: int) -> Packed | None:
     return Packed(plain, tuple(left_out))
 
 
+def _sort(field: Any) -> np.ndarray[Any, Any]:
+    """Of each point: 0 no value, 1 a value that is judged, 2 one that is not, 3 singular."""
+    sort = np.where(field.judged, 1, 2)
+    sort[np.isnan(field.values)] = 0
+    sort[field.singular] = 3
+    return sort.astype("u1")
+
+
 def _short(values: FloatArray) -> np.ndarray[Any, Any]:
     """Single precision with 17 binary digits, five decimal ones: zeros in the last byte pack to nothing."""
     with np.errstate(over="ignore"):
@@ -129,6 +137,7 @@ def _scale(scale: Any) -> PlainData:
         "high": scale.high,
         "below": scale.below,
         "above": scale.above,
+        "log": scale.log,
         "ticks": [float(t) for t in scale.ticks(6)],
         "mark": None if mark is None or not math.isfinite(mark) else mark,
         "mark_text": scale.mark_text,

@@ -37,6 +37,7 @@ from designtwin.viz.view import look_at
 MOST_POINTS = 40_000
 """Points on a page; the outside of larger meshes is thinned out."""
 _MOST_MODES = 6
+_MOST_ZONES = 9
 _USUAL = {"thermal": ("temperature",), "life": ("damage", "life", "von_mises")}
 _STEPS = 32  # colors of a scale
 _SIDES = 10  # of a bar's cylinder
@@ -152,10 +153,10 @@ def web_view(verdict: Any, *, most_points: int = MOST_POINTS, most_fields: int =
     skin = Skin(mesh, node, cells)
     outside = _outside(skin, case.model)
     zones = [
-        (int(np.flatnonzero(node == zone.place.node)[0]), zone.number, str(getattr(zone, "sentence", zone)))
-        for zone in verdict.failure_zones()[:9]
-        if zone.place.node is not None and (node == zone.place.node).any()
-    ]
+        (int(np.flatnonzero(node == zone.place.node)[0]), zone.number, zone.sentence)
+        for zone in verdict.failure_zones()
+        if zone.within is None and zone.place.node is not None and (node == zone.place.node).any()
+    ][:_MOST_ZONES]
     fields = [_on_rows(shown, node) for shown in found]
     seen = [row for row, _, _ in zones] + [row for field in fields for row, _ in field.marks]
     n_outside = len(np.unique(outside.row))
