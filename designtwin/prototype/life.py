@@ -286,6 +286,9 @@ class LifeTest(PrototypeTest):
 
     def _samples(self, log: SensorLog) -> FloatArray:
         """Channels over what their unit cases stand for, float64[channels, samples]."""
+        if len(log) < 2 or not (np.diff(log.times) > 0.0).all():
+            why = "two or more are wanted" if len(log) < 2 else "each is to be later than the one before"
+            raise ModelError(f"the log {log.source or '(no file)'} has {len(log)} instants; {why}")
         out = np.empty((len(self.channels), len(log)))
         for i, (name, one) in enumerate(self.channels.items()):
             out[i] = log[name].si(one.dimension, name=f"channel {name!r}") / one.per

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar, Literal
 
@@ -31,6 +31,8 @@ IN_SHEAR = 0.1
 shear, and the sign of the sum says nothing."""
 _FEW = 256
 """Points whose interval is computed at a time."""
+_AT_ONCE = 100_000_000
+"""Samples times points that are counted between two looks at the clock."""
 _APART = 0.05
 """Share of the size of the part within which two hot spots are one."""
 _DAY = 86400.0
@@ -236,7 +238,16 @@ class LifeCase(CaseResult):
     def counted(self) -> LifeCase:
         """The case with its damage counted, which it is when first asked for."""
         if self.answer is None:
-            object.__setattr__(self, "answer", self.count())
+            # Pieces, so that a long count can be watched and broken off.
+            pieces = []
+            step = max(_FEW, _AT_ONCE // max(self.samples.shape[1], 1))
+            starts = range(0, len(self.rows), step)
+            with track(f"rainflow at {len(self.rows):,} points", total=len(starts)) as progress:
+                for start in starts:
+                    progress.step()
+                    pieces.append(self.count(slice(start, start + step)))
+            damage, least, most = (np.concatenate(column) for column in zip(*pieces, strict=True))
+            object.__setattr__(self, "answer", (damage, least, most))
         return self
 
     def _everywhere(self, values: FloatArray, inside: float) -> FloatArray:
@@ -615,7 +626,6 @@ class LifeResult(Result[LifeCase]):
     """Damage by a history of loads; see `LifeCase` for what is counted."""
 
     physics: ClassVar[str] = "life"
-    _hot: dict[int, tuple[Hotspot, ...]] = field(default_factory=dict, init=False)
 
     @property
     def case(self) -> LifeCase:
@@ -778,7 +788,7 @@ class Hotspots(tuple[Hotspot, ...]):
                 for s in self
             ],
             rows=[vars(s) for s in self],
-            notes=() if self else ("nothing is damaged: all stress is below the endurance limit",),
+            notes=() if self else ("nothing is damaged: no cycle is above the endurance limit",),
         )  # fmt: skip
 
     def __str__(self) -> str:

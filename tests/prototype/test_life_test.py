@@ -9,7 +9,7 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
-from builders import box, merged
+from builders import box, merged, rectangle
 from numpy.testing import assert_allclose
 
 import designtwin as dtw
@@ -422,6 +422,12 @@ def test_logs_that_do_not_fit_are_named():
         test.damage(short)
     with pytest.raises(UnitError, match=r"channel 'tip', column 'tip' of crane.csv"):
         test.damage(log(units={"force": "kN", "tip": "N*m"}))
+    with pytest.raises(ModelError, match="1 instants; two or more"):
+        test.damage(log(samples=1))
+    with pytest.raises(ModelError, match="later than the one before"):
+        test.damage(replace(log(), times=log().times[::-1]))
+    with pytest.raises(UnitError, match=r"column 'force' of crane.csv.*not finite"):
+        test.damage(log(size=(np.nan, 1.0)))
     with pytest.raises(ModelError, match="a log, as read_log gives it"):
         test.damage({"force": [1.0]})
     with pytest.raises(ModelError, match="has no column"):
@@ -438,6 +444,31 @@ def test_pauses_count_as_no_time_and_are_told():
     assert used.duration == pytest.approx(300.0)
     assert "dirty" in used.notes
     assert any("1 pauses in the log, 1 h" in note or "60 min" in note for note in used.notes)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("values", [(0.0, 0.0, 0.0), (5.0, 5.0, 5.0)])
+def test_what_never_moves_lasts_for_ever(values):
+    still = dtw.SensorLog("still", np.arange(3.0), {"force": np.array(values)}, {"force": "kN"})
+    used = dtw.LifeTest(BAR, curve=CURVE, channels=FORCE).damage(still)
+    assert not used.case.damage().any()
+    assert used.hotspots(3) == ()
+    assert np.isinf(used.remaining().quantiles(0.1, 0.9)).all()
+    assert (dtw.life() >= "100 years").judge(used).status == "PASS"
+
+
+def test_a_plane_part_is_counted_everywhere():
+    plate = dtw.Model(
+        rectangle("quad8", (4, 2), (0.2, 0.1)),
+        materials={dtw.everything(): dtw.PlaneStress(STEEL, thickness="10 mm")},
+        supports=[dtw.Symmetry(on="xmin"), dtw.Symmetry(on="ymin")],
+        load_cases={"pull": [dtw.Force(on="xmax", value=("1 kN", "0 N", "0 N"))]},
+    )
+    case = dtw.LifeTest(plate, curve=CURVE, channels=FORCE).damage(log()).case
+    assert len(case.rows) == len(case.points)
+    stress = log().columns["force"] * 1e3 / (0.1 * 0.01)
+    by_hand = CURVE.damage(dtw.rainflow(stress, residue="repeated"))
+    assert_allclose(case.damage(), by_hand, rtol=1e-6)
 
 
 def test_a_test_without_history_or_requirements_does_not_run():
