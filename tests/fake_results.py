@@ -10,6 +10,7 @@ import numpy as np
 from designtwin.errors import MissingPropertyError
 from designtwin.mesh import Mesh
 from designtwin.mesh.selections import select
+from designtwin.results.common import Field
 from designtwin.typing import FloatArray
 
 
@@ -122,7 +123,7 @@ class FakeCase:
         shape = (n, 3) if vector else (n,)
         values = np.broadcast_to(np.asarray(values, np.float64), shape).copy()
         error = None if error is None else np.broadcast_to(np.asarray(error, np.float64), (n,)).copy()
-        return SimpleNamespace(name=name, values=values, error=error)
+        return Field(name, name, values, "dimensionless", error=error)
 
     def reaction(self, on: Any) -> FloatArray:
         return np.asarray(self.reactions[self.model.region(on).nodes].sum(axis=0))

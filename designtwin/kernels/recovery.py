@@ -363,6 +363,96 @@ def average(
 
 
 @njit(cache=True, nogil=True)
+def against_neighbors(
+    start, stop, dimension, row_start, row_cells, layout, block_of, rows, xyz, value, out
+):  # fmt: skip
+    """What the neighbors of rows start to stop lead one to expect there, less the value there.
+
+    Expected is a linear fit to the values at all other rows of the cells around, with one more ring of cells
+    where these are few; their mean where they lie in a line. For a smooth field the difference is half the
+    curvature times the square of the distance.
+
+    Parameters
+    ----------
+    dimension : int
+        2 or 3.
+    xyz, value : float64[k, 3], float64[k, c]
+    out : float64[k, c]
+        Overwritten.
+    """
+    n_components = value.shape[1]
+    m = dimension + 1
+    least = m + (m + 1) // 2
+    cell_seen = np.full(block_of.shape[0], -1, np.int32)
+    row_seen = np.full(xyz.shape[0], -1, np.int32)
+    patch, near = np.empty(block_of.shape[0], np.int32), np.empty(xyz.shape[0], np.int32)
+    place, weight = np.empty((3, 512)), np.ones(512)
+    normal, right = np.empty((m, m)), np.empty((m, n_components))
+    to_patch, terms = np.empty((3, 3)), np.empty(m)
+    for row in range(start, stop):
+        size = 0
+        for p in range(row_start[row], row_start[row + 1]):
+            cell_seen[row_cells[p]] = row
+            patch[size] = row_cells[p]
+            size += 1
+        row_seen[row] = row
+        n = done = 0
+        while True:
+            for s in range(done, size):
+                c = patch[s]
+                b = block_of[c]
+                first = layout[b, 3] + (c - layout[b, 0]) * layout[b, 1]
+                for q in range(first, first + layout[b, 1]):
+                    if row_seen[rows[q]] != row:
+                        row_seen[rows[q]] = row
+                        near[n] = rows[q]
+                        n += 1
+            if n >= least or done == size:
+                break
+            done = size
+            for s in range(done):
+                c = patch[s]
+                b = block_of[c]
+                first = layout[b, 3] + (c - layout[b, 0]) * layout[b, 1]
+                for q in range(first, first + layout[b, 1]):
+                    for p in range(row_start[rows[q]], row_start[rows[q] + 1]):
+                        if cell_seen[row_cells[p]] != row:
+                            cell_seen[row_cells[p]] = row
+                            patch[size] = row_cells[p]
+                            size += 1
+        for j in range(n_components):
+            out[row, j] = 0.0
+        if n == 0:
+            continue
+        if n > weight.shape[0]:
+            place, weight = np.empty((3, 2 * n)), np.ones(2 * n)
+        for s in range(n):
+            for i in range(3):
+                place[i, s] = xyz[near[s], i] - xyz[row, i]
+        _patch_frame(place, weight, n, dimension, to_patch)
+        normal[:] = 0.0
+        right[:] = 0.0
+        terms[0] = 1.0
+        for s in range(n):
+            for i in range(dimension):
+                terms[i + 1] = 0.0
+                for j in range(i + 1):
+                    terms[i + 1] += to_patch[i, j] * place[j, s]
+            for i in range(m):
+                for j in range(i + 1):
+                    normal[i, j] += terms[i] * terms[j]
+                for j in range(n_components):
+                    right[i, j] += terms[i] * (value[near[s], j] - value[row, j])
+        for j in range(n_components):
+            out[row, j] = right[0, j] / n
+        for i in range(1, m):
+            normal[i, i] += 1e-8 * n
+        if n > dimension and _solve(normal, right, m):
+            for j in range(n_components):
+                out[row, j] = right[0, j]
+
+
+@njit(cache=True, nogil=True)
 def interpolate(start, stop, rows, shape, value, out):
     """Values float64[k, 3] at rows int64[n, n_nodes], interpolated by shape float64[q, n_nodes].
 

@@ -151,7 +151,10 @@ class FieldQuantity(Quantity):
             # the mean half-width; weights of corners may be negative in quadratic cells
             size = np.abs(weight)
             half = float(size @ (band.high - band.low)) / float(2.0 * size.sum())
-            return Value(value=mean, error=half, case=case.name, note="mean over the place")
+            middle = float(weight @ (band.low + band.high)) / 2.0
+            return Value.between(
+                mean, middle - half, middle + half, case=case.name, note="mean over the place"
+            )
         values, low, high, note = band.values, band.low, band.high, ""
         if self.over == "max_abs":
             signed = values
@@ -338,11 +341,11 @@ def read_field(case: Any, name: str, rows: IntArray) -> tuple[FloatArray, FloatA
     """Values and interval of a named scalar field at rows; nan where the result has no estimate."""
     field = case.field(name)
     values = np.asarray(field.values, np.float64)[rows]
-    if field.error is None:
+    if field.interval is None:
         nothing = np.full(len(rows), np.nan)
         return values, nothing, nothing
-    error = np.abs(np.asarray(field.error, np.float64))[rows]
-    return values, values - error, values + error
+    low, high = field.interval
+    return values, low[rows], high[rows]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -495,9 +498,10 @@ def _probe(result: Any, case: Any, name: str, at: tuple[float, float, float]) ->
     weights = ELEMENTS[place.element].shape(place.xi)[0]
     rows = next(rows[ids == place.cell][0] for _, ids, rows in points.cells if (ids == place.cell).any())
     values, low, high = read_field(case, name, rows)
-    value, half = float(weights @ values), float(np.abs(weights) @ (high - low)) / 2.0
-    least = max(value - half, 0.0) if is_random(case) else value - half
-    return Value.between(value, least, value + half, place=place_of_point(mesh, at), case=case.name)
+    value, middle = float(weights @ values), float(weights @ (low + high)) / 2.0
+    half = float(np.abs(weights) @ (high - low)) / 2.0  # weights may be negative in quadratic cells
+    least = max(middle - half, 0.0) if is_random(case) else middle - half
+    return Value.between(value, least, middle + half, place=place_of_point(mesh, at), case=case.name)
 
 
 def displacement(

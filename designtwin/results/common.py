@@ -40,20 +40,40 @@ class Field:
     error : float64[n], or what gives it when asked, optional
         Half-width of the interval that holds the exact value, SI. It often costs more than the values, which
         a course of many instants asks for alone.
+    interval : what gives its ends when asked, each float64[n], optional
+        In place of the error where the interval is lopsided.
     """
 
     def __init__(
         self, name: str, title: str, values: FloatArray, dimension: str, location: str = "result_points",
         error: FloatArray | Callable[[], FloatArray] | None = None,
+        interval: Callable[[], tuple[FloatArray, FloatArray]] | None = None,
     ) -> None:  # fmt: skip
         self.name, self.title, self.values = name, title, values
         self.dimension, self.location = dimension, location
-        self._error = error
+        self._error, self._interval = error, interval
 
     @cached_property
     def error(self) -> FloatArray | None:
-        """Half-width of the interval that holds the exact value, float64[n], SI; None where unknown."""
+        """Half-width of the interval that holds the exact value, float64[n], SI; its larger side where it is
+        lopsided, None where unknown."""
+        if self._interval is not None:
+            low, high = self.interval or (self.values, self.values)
+            with np.errstate(invalid="ignore"):  # equal infinities lie no distance apart
+                off = np.maximum(high - self.values, self.values - low)
+            return np.where(np.isnan(off), 0.0, off)
         return self._error() if callable(self._error) else self._error
+
+    @cached_property
+    def interval(self) -> tuple[FloatArray, FloatArray] | None:
+        """Ends of the interval that holds the exact value, float64[n] each, SI; None where unknown."""
+        if self._interval is not None:
+            low, high = self._interval()
+            return np.minimum(low, self.values), np.maximum(high, self.values)
+        if self.error is None:
+            return None
+        error = np.abs(self.error)
+        return self.values - error, self.values + error
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,9 @@ _SHARE = 8192
 """Cells whose samples are computed at once; sums go share by share, so digits do not depend on threads."""
 _GRAIN = 256
 """Rows or cells that one thread takes at least."""
+_MOST_BOXES = 1000
+"""Boxes that errors act between from afar."""
+_BOX_NUMBER = np.array([1, 1 << 20, 1 << 40])
 
 
 A = TypeVar("A", bound=np.ndarray[Any, Any])
@@ -282,6 +285,48 @@ class Recovery:
             mean, low, high, grain=_GRAIN,
         )  # fmt: skip
         return mean, low, high
+
+    def against_neighbors(self, value: FloatArray) -> FloatArray:
+        """What the neighbors of each row lead one to expect there, less the value there, float64[k, c]."""
+        cells, out = self._cells, np.empty(value.shape)
+        parallel.run(
+            recovery.against_neighbors, len(out), self._dimension, *cells.around, _frozen(self.points.xyz),
+            value, out, grain=_GRAIN,
+        )  # fmt: skip
+        return out
+
+    @cached_property
+    def _boxes(self) -> tuple[IntArray, FloatArray, FloatArray]:
+        """Boxes that share out the part: which each cell lies in, int64[n_cells]; size (area in the plane)
+        of each cell, float64[n_cells], m^d; and what a cell of unit strength and size in one box (column)
+        does in another (row), float64[n, n], 1/m^d."""
+        size, center = [], []
+        for (block, (_, _, rows)), at in zip(self._with_rows(), self.tables, strict=True):
+            plain = replace(block, kind=0, scale=np.ones(len(rows)))
+            size.append(self.measure(plain, at).sum(axis=1))
+            center.append(self.points.xyz[rows].mean(axis=1))
+        measure, at_center = np.concatenate(size), np.concatenate(center)
+        low = at_center.min(axis=0)
+        power = 1.0 / self._dimension
+        edge = float(measure.sum() / min(_MOST_BOXES, len(measure))) ** power
+        while True:
+            place = np.floor((at_center - low) / edge).astype(np.int64)
+            found, box = np.unique(place @ _BOX_NUMBER, return_inverse=True)
+            if len(found) <= _MOST_BOXES:
+                break
+            edge *= 1.2
+        n = len(found)
+        weight = np.bincount(box, measure, n)
+        middle = np.stack([np.bincount(box, measure * x, n) / weight for x in at_center.T], axis=1)
+        apart = ((middle[:, None] - middle[None]) ** 2).sum(axis=2) + np.maximum(edge, weight**power) ** 2
+        return box, measure, apart ** (-0.5 * self._dimension)
+
+    def from_afar(self, strength: FloatArray) -> FloatArray:
+        """What cells of given strength float64[n_cells] do at each row, float64[k]: the sum of strength times
+        size over distance to the power of the dimension, as stress falls off from a pair of forces."""
+        box, measure, reach = self._boxes
+        felt = reach @ np.bincount(box, strength * measure, len(reach))
+        return self.largest_around(felt[box][:, None])[:, 0]
 
     def over_cells(self, value: FloatArray) -> FloatArray:
         """Per cell in block order, float64[n_cells, 4], of values float64[k, 2]: the root mean square of both
