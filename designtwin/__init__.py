@@ -61,8 +61,8 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     "requirements": (
         "Outcome", "Place", "Quantity", "Requirement", "Value", "acceleration", "brittle_margin",
         "buckling_factor", "composite_margin", "creep_life", "creep_margin", "displacement", "fkm_margin",
-        "hot_spot_stress", "linearized_stress", "strain", "frequency", "heat", "heat_balance", "mass", "no_mode_in",
-        "reaction", "stress", "temperature", "time_to", "yield_margin",
+        "frequency", "heat", "heat_balance", "hot_spot_stress", "linearized_stress", "mass", "no_mode_in",
+        "reaction", "strain", "stress", "temperature", "time_to", "yield_margin",
     ),
     "requirements.life": ("damage", "life"),
     "prototype.life": ("LifeTest", "unit_case"),
