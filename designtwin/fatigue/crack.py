@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from designtwin.errors import FatigueError, did_you_mean
+from designtwin.fatigue.curves import number
 from designtwin.fatigue.cycles import Cycles
 from designtwin.plain import Plain
 from designtwin.typing import FloatArray
@@ -67,6 +68,8 @@ class ParisLaw(Plain):
             object.__setattr__(self, key, value)
             if value < 0.0 or (value == 0.0 and key != "threshold"):
                 raise FatigueError(f"{key} of {self.name} is {show(value, dimension)}; it must be positive")
+        for key in ("exponent", "walker"):
+            object.__setattr__(self, key, number(getattr(self, key), f"{key} of {self.name}"))
         if not 0.0 < self.exponent < 20.0:
             raise FatigueError(f"exponent of {self.name} is {self.exponent:g}; it is positive, about 3")
         if not 0.0 < self.walker <= 1.0:
@@ -121,7 +124,7 @@ def paris_law(name: str, toughness: Any, **overrides: Any) -> ParisLaw:
     """
     if name not in _LAWS:
         raise FatigueError(
-            f"no growth law of {name!r}{did_you_mean(name, _LAWS)}; known are {', '.join(_LAWS)}"
+            f"no growth law of {name!r}{did_you_mean(str(name), _LAWS)}; known are {', '.join(_LAWS)}"
         )
     rate, threshold = _LAWS[name]
     stated: dict[str, Any] = {
@@ -248,11 +251,14 @@ class Flaw(Plain):
         object.__setattr__(self, "depth", float(to_si(self.depth, "length", name="depth of the flaw")))
         if self.size is not None:
             object.__setattr__(self, "size", float(to_si(self.size, "length", name="size at the flaw")))
+        object.__setattr__(self, "aspect", number(self.aspect, "aspect of the flaw"))
+        if self.factor is not None:
+            object.__setattr__(self, "factor", number(self.factor, "factor of the flaw"))
         if not self.depth > 0.0:
             raise FatigueError(f"depth of the flaw is {show(self.depth, 'length')}; it must be positive")
         if self.shape not in _SHAPES:
             raise FatigueError(
-                f"shape of the flaw is {self.shape!r}{did_you_mean(self.shape, _SHAPES)}; it is one of "
+                f"shape of the flaw is {self.shape!r}{did_you_mean(str(self.shape), _SHAPES)}; it is one of "
                 f"{', '.join(_SHAPES)}"
             )
         if self.factor is not None and not self.factor > 0.0:
@@ -396,6 +402,8 @@ def crack_life(flaw: Flaw, law: ParisLaw, cycles: Cycles) -> CrackLife:
 
     Source: Dowling, Mechanical Behavior of Materials, 4th ed. (2013), sec. 11.7 to 11.8.
     """
+    if not isinstance(cycles, Cycles):
+        raise FatigueError(f"cycles are wanted, as rainflow gives them; got {type(cycles).__name__}")
     if not len(cycles) or not cycles.total > 0.0:
         raise FatigueError("no cycles, no growth: the history is empty")
     effective = law.effective(cycles.lowest, cycles.highest)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cache, cached_property
 from importlib.resources import files
 from statistics import NormalDist
@@ -19,6 +19,15 @@ from designtwin.kernels import damage as kernels
 from designtwin.plain import Plain
 from designtwin.typing import FloatArray
 from designtwin.units import show, to_si
+
+
+def number(value: Any, name: str, dimension: str = "dimensionless") -> float:
+    """One number at the door, SI; a UnitError names what is none."""
+    found = to_si(value, dimension, name=name)
+    if not isinstance(found, float):
+        raise FatigueError(f"{name} is {value!r}; one number is wanted")
+    return found
+
 
 KINDS = {
     "base metal": "notch",
@@ -107,15 +116,24 @@ class SNCurve(Plain):
         self._settle("amplitude", float(to_si(self.amplitude, "stress", name=f"amplitude of {self.name}")))
         if self.ultimate is not None:
             self._settle("ultimate", float(to_si(self.ultimate, "stress", name=f"ultimate of {self.name}")))
+        for key in ("cycles", "survival", "valid_from", "scatter", "ratio"):
+            if getattr(self, key) is not None or key in ("cycles", "survival", "valid_from"):
+                dimension = "share" if key == "survival" else "dimensionless"
+                self._settle(key, number(getattr(self, key), f"{key} of {self.name}", dimension))
         for key in ("slope", "knee"):
             given = getattr(self, key)
-            row = (given,) if isinstance(given, int | float) else () if given is None else tuple(given)
-            self._settle(key, tuple(float(value) for value in row))
+            row = () if given is None else given if isinstance(given, list | tuple | np.ndarray) else (given,)
+            self._settle(key, tuple(v if v == math.inf else number(v, f"{key} of {self.name}") for v in row))
         if self.thickness is not None:
+            if not isinstance(self.thickness, list | tuple) or len(self.thickness) != 2:
+                raise FatigueError(
+                    f"thickness of {self.name} is {self.thickness!r}; the reference and its exponent are "
+                    "wanted, such as ('25 mm', 0.3)"
+                )
             reference, exponent = self.thickness
+            where = f"thickness of {self.name}"
             self._settle(
-                "thickness",
-                (float(to_si(reference, "length", name=f"thickness of {self.name}")), float(exponent)),
+                "thickness", (number(reference, where, "length"), number(exponent, f"exponent of {where}"))
             )
         self._check()
 
@@ -130,6 +148,8 @@ class SNCurve(Plain):
             "knee": self.knee,
         }
         positive["ultimate"] = (1.0 if self.ultimate is None else self.ultimate,)
+        positive["valid_from"] = (self.valid_from,)
+        positive["thickness"] = self.thickness or ()
         for key, values in positive.items():
             if not all(v > 0.0 for v in values):
                 raise FatigueError(f"{key} of {self.name} is {getattr(self, key)!r}; it must be positive")
@@ -146,12 +166,12 @@ class SNCurve(Plain):
             raise FatigueError(f"slopes of {self.name} are {self.slope}; only the last may be infinite")
         if self.miner not in _BEYOND:
             raise FatigueError(
-                f"miner of {self.name} is {self.miner!r}{did_you_mean(self.miner, _BEYOND)}; it is one of "
-                f"{', '.join(_BEYOND)}"
+                f"miner of {self.name} is {self.miner!r}{did_you_mean(str(self.miner), _BEYOND)}; it is one "
+                f"of {', '.join(_BEYOND)}"
             )
         if self.kind not in KINDS:
             raise FatigueError(
-                f"kind of {self.name} is {self.kind!r}{did_you_mean(self.kind, KINDS)}; it is one of "
+                f"kind of {self.name} is {self.kind!r}{did_you_mean(str(self.kind), KINDS)}; it is one of "
                 f"{', '.join(KINDS)}"
             )
         if not 0.0 < self.survival < 1.0:
@@ -180,6 +200,7 @@ class SNCurve(Plain):
         exponent : float
             b, such as -0.09.
         """
+        exponent = number(exponent, "exponent")
         if not -1.0 < exponent < 0.0:
             raise FatigueError(
                 f"exponent of Basquin's line is {exponent:g}; b lies between -1 and 0, such as -0.09"
@@ -353,6 +374,8 @@ class SNCurve(Plain):
 
         Source: Miner, J. Appl. Mech. 12 (1945) A159.
         """
+        if not isinstance(cycles, Cycles):
+            raise FatigueError(f"cycles are wanted, as rainflow gives them; got {type(cycles).__name__}")
         return float(cycles.count @ self._damages(cycles.amplitude, cycles.mean, mean_stress, ultimate))
 
     def strength(self, cycles: Any) -> FloatArray:
@@ -375,6 +398,7 @@ class SNCurve(Plain):
         FatigueError
             If the curve states no scatter.
         """
+        survival = number(survival, "survival", "share")
         if not 0.0 < survival < 1.0:
             raise FatigueError(f"survival is {survival:g}; it lies between 0 and 1")
         if self.scatter is None:
@@ -396,12 +420,14 @@ class SNCurve(Plain):
         FatigueError
             If the curve states no scatter.
         """
+        survival = number(survival, "survival", "share")
         factor = self.life_factor(survival)
         return replace(self, amplitude=self.amplitude * factor ** (1.0 / self.slope[0]), survival=survival)
 
     def scaled(self, factor: float, why: str = "scaled") -> Self:
         """The curve with its strength times a factor, such as of size or surface, said in its name."""
-        if not 0.0 < factor < math.inf:
+        factor = number(factor, f"factor on {self.name}")
+        if not factor > 0.0:
             raise FatigueError(
                 f"factor on the strength of {self.name} is {factor!r}; a positive number is wanted"
             )
@@ -421,7 +447,9 @@ class SNCurve(Plain):
             raise FatigueError(
                 f"{self.name} states no thickness=(reference, exponent), such as ('25 mm', 0.3)"
             )
-        t = float(to_si(thickness, "length", name="thickness"))
+        t = number(thickness, "thickness", "length")
+        if not t > 0.0:
+            raise FatigueError(f"thickness is {show(t, 'length')}; it must be positive")
         reference, exponent = self.thickness
         if t <= reference:
             return self
@@ -467,7 +495,7 @@ class SNCurve(Plain):
         """
         if kind not in _STRESSES:
             raise FatigueError(
-                f"stress {kind!r}{did_you_mean(kind, _STRESSES)}; it is one of {', '.join(_STRESSES)}"
+                f"stress {kind!r}{did_you_mean(str(kind), _STRESSES)}; it is one of {', '.join(_STRESSES)}"
             )
         wanted = KINDS[self.kind]
         if kind != wanted:
@@ -615,6 +643,11 @@ def fatigue_curve(name: str, /, **overrides: Any) -> SNCurve:
             + (f"did you mean {names}? " if names else "fatigue_curve_names() lists what it has. ")
             + "Or state it with SNCurve(...)"
         )
+    known = [field.name for field in fields(SNCurve)]
+    for key in overrides:
+        if key not in known:
+            near = did_you_mean(key, known) or f"; it has {', '.join(known)}"
+            raise FatigueError(f"an S-N curve has no {key!r}{near}")
     entry = dict(entries[found])
     stated = entry.pop("stated", None)
     if entry.pop("by", None) == "ultimate":

@@ -168,7 +168,10 @@ def _edges(bins: int | FloatArray, low: float, high: float, values: FloatArray, 
         if bins < 1:
             raise FatigueError(f"{bins} classes of {name}; one or more are wanted")
         return np.linspace(low, high if high > low else low + 1.0, int(bins) + 1)
-    edges = np.asarray(bins, dtype=np.float64)
+    try:
+        edges = np.asarray(bins, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise FatigueError(f"classes of {name} are a number of them or their edges; got {bins!r}") from None
     if edges.ndim != 1 or len(edges) < 2 or not (np.diff(edges) > 0.0).all():
         raise FatigueError(f"edges of classes of {name} are to grow one by one; got {bins!r}")
     outside = int(np.count_nonzero((values < edges[0]) | (values > edges[-1])))
@@ -258,7 +261,9 @@ class Rainflow(Plain):
         """
         if residue == "half":
             a, b = self._stack[:-1], self._stack[1:]
-            return Cycles(range=np.abs(b - a), mean=0.5 * (a + b), count=np.full(len(a), 0.5))
+            with np.errstate(over="ignore"):  # told by Cycles
+                ranges = np.abs(b - a)
+            return Cycles(range=ranges, mean=0.5 * (a + b), count=np.full(len(a), 0.5))
         if residue == "repeated":
             again = Rainflow()
             again.push(np.concatenate([self._stack, self._stack]))

@@ -160,7 +160,10 @@ def critical_plane(
 
 
 def _tensors(stress: Any) -> FloatArray:
-    s = np.asarray(stress, dtype=np.float64)
+    try:
+        s = np.asarray(stress, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise FatigueError(f"stress is an array of numbers; got {type(stress).__name__}") from None
     if s.ndim < 1 or s.shape[-1] != 6:
         raise FatigueError(f"stress is of shape {s.shape}; six components are wanted: xx yy zz xy yz xz")
     if not np.isfinite(s).all():

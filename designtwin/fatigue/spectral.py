@@ -48,8 +48,7 @@ def spectral_moments(frequencies: Any, density: Any) -> FloatArray:
     FatigueError
         If frequencies do not grow from zero on or a density is negative.
     """
-    f = np.asarray(frequencies, dtype=np.float64)
-    g = np.asarray(density, dtype=np.float64)
+    f, g = _array(frequencies, "frequencies"), _array(density, "density")
     if f.ndim != 1 or len(f) < 2 or g.shape[-1:] != f.shape:
         raise FatigueError(
             f"frequencies of shape {f.shape} and a density of shape {g.shape} make no spectrum"
@@ -121,7 +120,7 @@ def damage_rate(
             f"{correction.method} scales each amplitude by another factor, a spectrum knows one mean for "
             "all: use Goodman, Gerber or Morrow"
         )
-    m = np.array(moments, dtype=np.float64)
+    m = _array(moments, "moments")
     if m.shape[-1:] != (5,):
         raise FatigueError(f"moments are of shape {m.shape}; five are wanted, m_0 to m_4")
     if not np.isfinite(m).all() or (m < 0.0).any():
@@ -140,6 +139,13 @@ def damage_rate(
     sigma = np.where(beyond, 1.0, sigma)
     rate = _METHODS[method](m, sigma, curve.table())
     return np.where(still, 0.0, np.where(beyond, np.inf, rate))
+
+
+def _array(values: Any, name: str) -> FloatArray:
+    try:
+        return np.array(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise FatigueError(f"{name} are numbers; got {type(values).__name__}") from None
 
 
 def _irregularity(m: FloatArray) -> FloatArray:

@@ -10,6 +10,7 @@ from typing import Any, Literal, Self
 import numpy as np
 
 from designtwin.errors import FatigueError, did_you_mean
+from designtwin.fatigue.curves import number
 from designtwin.fatigue.cycles import series
 from designtwin.kernels import rainflow
 from designtwin.kernels import strain_life as kernels
@@ -120,6 +121,10 @@ class StrainLife(Plain):
             given = getattr(self, key)
             if given is not None:
                 object.__setattr__(self, key, float(to_si(given, dimension, name=f"{key} of {self.name}")))
+        for key in ("strength_exponent", "ductility", "ductility_exponent", "cyclic_hardening", "scatter"):
+            if getattr(self, key) is not None or key not in ("cyclic_hardening", "scatter"):
+                object.__setattr__(self, key, number(getattr(self, key), f"{key} of {self.name}"))
+        object.__setattr__(self, "survival", number(self.survival, f"survival of {self.name}", "share"))
         for key in ("strength_exponent", "ductility_exponent"):
             if not -2.0 < getattr(self, key) < 0.0:
                 raise FatigueError(

@@ -103,9 +103,11 @@ def test_cycles_beside_another_signal_are_rainflow_cycles(pairs):
     assert_array_equal(highest, np.sort(cycles.highest))
 
 
-def test_what_happens_after_a_cycle_is_not_counted_into_it():
+@pytest.mark.parametrize("at", [2, 3])
+def test_what_happens_in_an_inner_cycle_counts_for_the_outer_and_nothing_after_it(at):
     x = np.array([0.0, 3.0, 1.0, 2.0, 0.5, 4.0])
-    y = np.array([0.0, 0.0, 5.0, 0.0, 0.0, 9.0])  # 9 comes with the sample that closes everything
+    y = np.zeros(6)
+    y[at], y[5] = 5.0, 9.0  # 9 comes with the sample that closes everything
     out = np.empty((6, 3))
     found = kernels.count_beside(x, y, np.empty((6, 2)), out)
     assert out[:found].tolist() == [[1.0, 5.0, 1.0], [2.5, 5.0, 1.0], [4.0, 9.0, 0.5]]

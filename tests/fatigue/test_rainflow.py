@@ -83,7 +83,7 @@ def test_counts_are_those_of_the_standard(history):
     assert ours == standard
 
 
-@MANY
+@settings(MANY, max_examples=1000)
 @given(histories)
 @example([0.0, 1.0, 0.0, 1.0, 0.0])
 def test_cycles_and_residue_are_those_of_fatpack(history):

@@ -72,6 +72,8 @@ def test_goodman_ends_at_the_strength_and_does_not_credit_compression():
     assert goodman.equivalent("50 MPa", "600 MPa") == math.inf
     assert CURVE.life("50 MPa", "600 MPa", mean_stress="Goodman") == 0.0
     assert goodman.equivalent("50 MPa", "-300 MPa") == 50e6
+    assert_allclose(goodman.equivalent("50 MPa", [6e6, 60e6, 300e6]), [50e6 / 0.99, 50e6 / 0.9, 100e6])
+    assert_allclose(correction("Gerber").equivalent("50 MPa", [60e6, 300e6]), [50e6 / 0.99, 50e6 / 0.75])
 
 
 def test_sensitivity_of_the_guideline():
@@ -236,6 +238,12 @@ def test_curves_at_another_load_ratio_start_from_there():
         ({"scatter": 20.0}, "standard deviation of log10 N"),
         ({"ratio": 1.5}, "load ratio R lies below 1"),
         ({"slope": (math.inf,)}, "only the last may be infinite"),
+        ({"cycles": "many"}, "does not begin with a number"),
+        ({"cycles": float("nan")}, "not finite"),
+        ({"thickness": "25 mm"}, "the reference and its exponent are wanted"),
+        ({"thickness": ("25 mm", -0.3)}, "thickness of .* must be positive"),
+        ({"valid_from": 0.0}, "valid_from of .* must be positive"),
+        ({"kind": None}, "kind of"),
     ],
 )
 def test_impossible_curves_are_named(options, words):
@@ -258,6 +266,9 @@ def test_impossible_curves_are_named(options, words):
         (lambda: dtw.SNCurve.basquin("900 MPa", -0.1).table("FKM"), "FKM needs the sensitivity"),
         (lambda: dtw.SNCurve.basquin("900 MPa", 0.1), "b lies between -1 and 0"),
         (lambda: CURVE.life("-5 MPa"), "half of a range"),
+        (lambda: CURVE.damage([1e8, 2e8]), "cycles are wanted, as rainflow gives them; got list"),
+        (lambda: dtw.fatigue_curve("EC3 80", slop=4), "has no 'slop'; did you mean 'slope'"),
+        (lambda: dtw.fatigue_curve("EC3 80").at_thickness("0 mm"), "thickness is 0 mm"),
         (lambda: CURVE.strength(0.0), "a positive number is wanted"),
         (lambda: CURVE.scaled(0.0), "a positive number is wanted"),
         (lambda: dtw.base_metal_curve("wood", "50 MPa"), "no fatigue limit of 'wood'"),
