@@ -116,7 +116,7 @@ class FailureZone:
             beyond = units.show(-self.margin, _difference(self.requirement.quantity.dimension), digits=3)
             return f"{beyond} beyond the limit"
         # A margin of half of what is asked for is a demand of twice the limit.
-        return f"{times:.3g} times the limit"
+        return f"{times:.{3 if times > 1.05 else 4}g} times the limit"
 
     @property
     def where_text(self) -> str:

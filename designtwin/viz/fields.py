@@ -1143,6 +1143,8 @@ def _judged_row(shown: Shown) -> int | None:
     )
     if not len(rows):
         return None
+    if outcome.value.singular:
+        return int(rows[0])
     # Where parts meet a node has several rows; the judged one has the judged value.
     value = float(units.from_si(outcome.value.value, shown.dimension))
     return int(rows[np.nanargmin(np.abs(np.abs(shown.values[rows]) - abs(value)))])

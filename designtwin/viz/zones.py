@@ -202,29 +202,36 @@ class _Row:
     def _close_up(self, page: Page, box: Box) -> None:
         near = self.near
         drawing = _Drawing(self.skin, self.shown, self.xyz, self.scale)
-        bodies = drawing.bodies
-        lines = [*drawing.outlines(True), *self._outline(drawing)]
+        toward = self._toward(drawing.bodies)
+        caption = "close-up"
+        if not self.skin.flat and not visible(near.at[None], toward, drawing.bodies)[0]:
+            # Deep in a bore, or inside the part: it is seen once the part is cut open.
+            normal, origin = self._plane()
+            drawing.cut(normal, origin)
+            toward, caption = _tilted(normal), "close-up, cut open"
         scene = Scene(
-            bodies=tuple(bodies),
-            lines=tuple(lines),
+            bodies=tuple(drawing.bodies),
+            lines=(*drawing.outlines(True), *self._outline(drawing)),
             callouts=(Callout(near.at, self._label(), "zone"),),
             scale=self.scale,
             title=f"zone {self.zone.number}",
             flat=self.skin.flat,
             focus=_cube(near.at, near.reach, self.skin.flat),
         )
-        toward = self._toward(bodies)
-        page.panel(scene, box, toward, margins=_TIGHT, caption="close-up")
+        page.panel(scene, box, toward, margins=_TIGHT, caption=caption)
+
+    def _plane(self) -> tuple[FloatArray, FloatArray]:
+        """Normal and point of the cut through the peak; the larger piece of the part stays."""
+        normal = self._cut_normal()
+        if (self.near.at - self.mesh.extents.mean(axis=0)) @ normal < 0.0:
+            normal = -normal
+        # A hair inside of the peak, so that the plane has cells on both sides.
+        return normal, self.near.at - 1e-3 * self.near.reach * normal
 
     def _cut(self, page: Page, box: Box) -> None:
         near = self.near
-        normal = self._cut_normal()
+        normal, origin = self._plane()
         drawing = _Drawing(self.skin, self.shown, self.xyz, self.scale)
-        # A hair inside of the peak, so that the plane has cells on both sides.
-        middle = self.mesh.extents.mean(axis=0)
-        if (near.at - middle) @ normal < 0.0:
-            normal = -normal
-        origin = near.at - 1e-3 * near.reach * normal
         drawing.cut(normal, origin)
         lines = [*drawing.outlines(False), *self._outline(drawing), *self._on_cut(normal, origin)]
         scene = Scene(
