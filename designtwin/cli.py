@@ -106,6 +106,8 @@ def run(
     """
     from designtwin.criteria.verdict import overall
 
+    if report is not None:
+        _check_report(report)
     try:
         verdicts = _run(
             file, _cache(cache, no_cache),
@@ -234,6 +236,20 @@ def _cache(folder: Path | None, off: bool) -> Any:
     if off and folder is not None:
         raise typer.BadParameter("--cache and --no-cache contradict each other")
     return None if off or (folder is None and default_folder() is None) else ResultCache(folder)
+
+
+def _check_report(path: Path) -> None:
+    """Raise before anything is solved if the report could not be written."""
+    kind = path.suffix.lower()
+    if kind not in (".html", ".htm", ".pdf"):
+        raise typer.BadParameter(f"--report {path}: a page is .html, or .pdf where a browser prints it")
+    if kind == ".pdf":
+        from designtwin import edge
+
+        try:
+            edge.need_browser()
+        except DesignTwinError as error:
+            raise typer.BadParameter(str(error)) from None
 
 
 def _run(file: Path, cache: Any, options: dict[str, Any]) -> Sequence[Any]:

@@ -153,5 +153,12 @@ def report(source: Any | Sequence[Any], path: str | os.PathLike[str], **options:
     return write(source, path, artist=viz, **options)
 
 
+def need_browser() -> str:
+    """The program that prints pages as PDF; see `designtwin.report.browser`."""
+    from designtwin.report.browser import need_browser as find
+
+    return find()
+
+
 write_report = report
 """The same under a name that no folder has: ``designtwin.report`` is a room."""

@@ -339,3 +339,16 @@ def test_pictures_are_there_all_or_none(folder, tmp_path, monkeypatch, capsys):
     assert "strength test of pass: PASS" in out.out  # what could be told is
     assert "no more ink" in out.err
     assert "Traceback" not in out.err
+
+
+def test_a_report_that_could_not_be_written_is_told_before_anything_is_solved(folder, capsys, monkeypatch):
+    from designtwin.report import browser
+
+    assert run("run", folder / "pass.toml", "--report", "page.doc") == 4
+    out = capsys.readouterr()
+    assert "a page is .html, or .pdf" in out.err
+    monkeypatch.setattr(browser, "find_browser", lambda: None)
+    assert run("run", folder / "pass.toml", "--report", "page.pdf") == 4
+    told = capsys.readouterr()
+    assert "none is installed" in told.err
+    assert out.out == told.out == ""

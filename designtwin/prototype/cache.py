@@ -160,6 +160,9 @@ class ResultCache:
             self._say("limits alone have changed since it was last run: judged again, not solved")
         else:
             verdict = _plainly(test, options)
+        if _given(options) and any("max_time is" in note for note in verdict.notes):
+            self._say("not kept: the time allowed ended its refinement, and another run may get further")
+            return verdict
         self._keep(verdict, test, analysis if not _given(options) else judgment, judgment, result is None)
         return verdict
 

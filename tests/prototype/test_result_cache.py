@@ -126,6 +126,29 @@ def test_fields_of_a_kept_verdict_are_those_of_the_solution(kept, unsolvable, tm
     assert (tmp_path / "a.vtu").read_bytes() == (tmp_path / "b.vtu").read_bytes()
 
 
+def test_a_refined_verdict_is_kept_with_its_rounds_and_its_mesh(kept, unsolvable):
+    asked = [dtw.displacement("xmax") <= strength().run().rows[0].value.value]
+    test = dtw.StrengthTest(bar(), requirements=asked)
+    first = kept.run(test, refine="uniform", max_rounds=1)
+    assert kept.run(test).rounds == ()  # without refinement it is another question
+    unsolvable()
+    again = kept.run(test, refine="uniform", max_rounds=1)
+    assert told(again) == told(first)
+    assert len(again.rounds) == 2
+    fine = again.result.model
+    assert fine.mesh.content_hash() == first.result.model.mesh.content_hash() != MESH.content_hash()
+    assert again.result["lift"].model is fine
+    assert np.array_equal(again.result["lift"].von_mises(), first.result["lift"].von_mises())
+
+
+def test_a_verdict_that_time_cut_short_is_not_kept(kept):
+    asked = [dtw.displacement("xmax") <= strength().run().rows[0].value.value]
+    test = dtw.StrengthTest(bar(), requirements=asked)
+    assert not kept.run(test, refine="uniform", max_time="1 us")
+    assert kept.info().verdicts == 0
+    assert "another run may get further" in kept.said[-1]
+
+
 def test_a_result_that_cannot_be_kept_is_solved_when_it_is_looked_at(kept):
     plain = kept.run(TESTS["sweep"]())
     assert any("fields are not kept" in said for said in kept.said)
