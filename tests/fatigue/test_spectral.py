@@ -129,6 +129,23 @@ def test_methods_stand_beside_rainflow_of_a_signal(name):
             )
 
 
+def test_any_spectrum_has_an_answer_in_order():
+    rng = np.random.default_rng(0)
+    moments = []
+    for _ in range(2000):
+        n = rng.integers(2, 12)
+        f = np.cumsum(10.0 ** rng.uniform(-2, 2.5, n))
+        m = dtw.spectral_moments(f, 10.0 ** rng.uniform(-10, 0, n))
+        moments.append(m / m[0] * 60e6**2)
+    rates = {method: dtw.damage_rate(np.array(moments), BENT, method=method) for method in METHODS}
+    for method in METHODS:
+        assert np.isfinite(rates[method]).all()
+        assert (rates[method] > 0.0).all()
+    assert (rates["Tovo-Benasciutti"] <= rates["narrow band"] * (1 + 1e-9)).all()
+    assert (rates["Dirlik"] <= rates["narrow band"] * 1.2).all()
+    assert (rates["Lalanne"] >= rates["narrow band"] * (1 - 1e-9)).all()
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_scaling_the_stress_and_the_clock(method):
     f, g = spectrum("two peaks")

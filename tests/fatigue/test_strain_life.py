@@ -154,6 +154,41 @@ def test_ranges_of_loops_follow_ranges_of_the_elastic_stress(history):
     assert np.abs(loops.highest).max() <= D47.neuber(np.abs(stress).max())[0] * (1 + 1e-9)
 
 
+def by_sliders(history, curve, step):
+    """Where a curve with Masing's branches and memory ends: elements that slide, in parallel (Iwan, Prandtl).
+
+    Each follows the history up to its own limit; their weights are the bends of the curve. Exact where the
+    history moves in steps, since half of a range is then a multiple of half a step.
+    """
+    limits = 0.5 * step * np.arange(1, 2 * 17 + 1)
+    values = np.array([curve(x) for x in [0.0, *limits]])
+    slopes = np.diff(values) / (0.5 * step)
+    weights = slopes - np.append(slopes[1:], 0.0)
+    slid, last = np.zeros(len(limits)), 0.0
+    for x in history:
+        slid = np.clip(slid + x - last, -limits, limits)
+        last = x
+    return float(weights @ slid)
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(histories)
+def test_stress_and_strain_at_the_end_are_those_of_sliding_elements(history):
+    step = 100e6
+    stress = np.array([x for i, x in enumerate(history) if i == 0 or x != history[i - 1]]) * step
+    peaks = [
+        x
+        for i, x in enumerate(stress)
+        if i in (0, len(stress) - 1) or (stress[i - 1] < x) != (x < stress[i + 1])
+    ]
+    stack, out = np.zeros((len(peaks) + 1, 3)), np.zeros((len(peaks), 4))
+    _, size, _ = kernels.loops(np.array(peaks), np.array([200e9, 1100e6, 0.15]), stack, out)
+    for column in (0, 1):
+        expected = by_sliders(stress, lambda e, column=column: D47.neuber(e)[column], step)
+        scale = D47.neuber(16 * step)[column]
+        assert stack[size - 1, column + 1] == pytest.approx(expected, rel=1e-9, abs=1e-11 * scale)
+
+
 def test_uniform_material_law():
     # Bäumel and Seeger (1990)
     steel = dtw.StrainLife.uniform_material_law("steel", "600 MPa")
