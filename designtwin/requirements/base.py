@@ -393,7 +393,7 @@ class ValuesAlone:
     def field(self, name: str, **options: Any) -> Any:
         return SimpleNamespace(values=self._state.field(name, **options).values, error=None, interval=None)
 
-    def stress_tensor_error(self) -> None:
+    def expected_stress(self) -> None:
         return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -74,27 +75,27 @@ class CompositeMargin(TensorMargin):
                     )
 
     def utilization(self, case: Any, rows: IntArray) -> gauges.Bounds:
-        return self._judged(case, rows)[0]
+        stress, center, radius = tensor_at(case, rows)
+        stress, center = (in_material_axes(case, rows, one) for one in (stress, center))
+        return gauges.about(self._judge(case, rows), stress, center, radius)
 
-    def _judged(self, case: Any, rows: IntArray) -> tuple[gauges.Bounds, FloatArray]:
-        """Bounds, and the utilization by each of Hashin's modes, float64[k, 4]."""
-        stress, radius = tensor_at(case, rows)
-        stress = in_material_axes(case, rows, stress)
-        compliance = self._compliance(case, rows) if self.criterion == "max_strain" else np.zeros((1, 6, 6))
-        each = [strength_at(case, rows, name, self.label, shape=(3,)) for name in STRENGTHS]
-        # one material, nowhere warm: tables of the criterion are needed once and not at every point
-        if all((one == one[:1]).all() for one in (*each, compliance)):
-            each, compliance = [one[0] for one in each], compliance[0]
-        tensile, compressive, shear = each
+    def _judge(self, case: Any, rows: IntArray) -> Callable[[FloatArray, FloatArray], gauges.Bounds]:
+        """The criterion with the strengths at rows, of stress in material axes."""
+        tensile, compressive, shear, compliance = self._properties(case, rows)
         if self.criterion == "hashin":
-            return gauges.hashin(stress, radius, tensile, compressive, shear)
+            return lambda s, d: gauges.hashin(s, d, tensile, compressive, shear)[0]
         if self.criterion == "tsai_wu":
-            bounds = gauges.tsai_wu(stress, radius, tensile, compressive, shear, self.interaction)
-        elif self.criterion == "max_stress":
-            bounds = gauges.max_stress(stress, radius, tensile, compressive, shear)
-        else:
-            bounds = gauges.max_strain(stress, radius, tensile, compressive, shear, compliance)
-        return bounds, np.zeros((len(rows), 0))
+            return lambda s, d: gauges.tsai_wu(s, d, tensile, compressive, shear, self.interaction)
+        if self.criterion == "max_stress":
+            return lambda s, d: gauges.max_stress(s, d, tensile, compressive, shear)
+        return lambda s, d: gauges.max_strain(s, d, tensile, compressive, shear, compliance)
+
+    def _properties(self, case: Any, rows: IntArray) -> list[FloatArray]:
+        """Strengths float64[k, 3] and compliance float64[k, 6, 6]; without k where all are one."""
+        found = [strength_at(case, rows, name, self.label, shape=(3,)) for name in STRENGTHS]
+        found.append(self._compliance(case, rows) if self.criterion == "max_strain" else np.zeros((1, 6, 6)))
+        # one material, nowhere warm: tables of the criterion are needed once and not at every point
+        return [one[0] for one in found] if all((one == one[:1]).all() for one in found) else found
 
     def _compliance(self, case: Any, rows: IntArray) -> FloatArray:
         """In material axes at rows, float64[k, 6, 6], engineering shear, 1/Pa."""
@@ -110,7 +111,9 @@ class CompositeMargin(TensorMargin):
     def _note(self, case: Any, row: int) -> str:
         if self.criterion != "hashin":
             return ""
-        _, modes = self._judged(case, np.array([row]))
+        rows = np.array([row])
+        stress = in_material_axes(case, rows, np.asarray(case.stress("points"))[rows])
+        _, modes = gauges.hashin(stress, np.zeros(1), *self._properties(case, rows)[:3])
         return gauges.HASHIN_MODES[int(np.argmax(modes[0]))]
 
 

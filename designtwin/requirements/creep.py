@@ -122,7 +122,7 @@ class CreepLife(CreepQuantity):
     """Time to creep rupture; see `creep_life`."""
 
     spans_decades: ClassVar[bool] = True
-    dimension: ClassVar[str] = "time"
+    dimension: ClassVar[str] = "life"
 
     @property
     def label(self) -> str:

@@ -302,14 +302,22 @@ def refuse_amplitudes(what: str, names: Sequence[str]) -> None:
         )
 
 
-def tensor_at(case: Any, rows: IntArray) -> tuple[FloatArray, FloatArray]:
-    """Stress tensors float64[k, 6] and their half-widths (Frobenius norm) float64[k], Pa, at result points.
+def tensor_at(case: Any, rows: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Stress at result points, and where the exact one is expected: about a center, within a radius.
 
-    The half-widths are nan where no error was estimated, and where only values are asked for.
+    Returns
+    -------
+    stress, center : float64[k, 6]
+        Pa.
+    radius : float64[k]
+        Pa, of the Frobenius norm; nan where only values are asked for.
     """
     stress = np.asarray(case.stress("points"), np.float64)[rows]
-    error = case.stress_tensor_error()
-    return stress, np.full(len(rows), np.nan) if error is None else np.asarray(error, np.float64)[rows]
+    expected = case.expected_stress()
+    if expected is None:
+        return stress, stress, np.full(len(rows), np.nan)
+    center, radius = expected
+    return stress, center[rows], radius[rows]
 
 
 def is_random(case: Any) -> bool:

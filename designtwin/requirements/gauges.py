@@ -12,6 +12,7 @@ Euclidean norm is the Frobenius norm of the tensor; `mandel` makes them.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -23,6 +24,29 @@ Bounds = tuple[FloatArray, FloatArray, FloatArray]
 _SCALE = np.array([1.0, 1.0, 1.0, math.sqrt(2.0), math.sqrt(2.0), math.sqrt(2.0)])
 SHEAR = math.sqrt(0.5)
 """Of a ball's radius, what a single shear component may be off by; a normal one by the whole radius."""
+
+
+def about(
+    judge: Callable[[FloatArray, FloatArray], Bounds],
+    stress: FloatArray,
+    center: FloatArray,
+    radius: FloatArray,
+) -> Bounds:
+    """A criterion's value at the stress, and its bounds over the ball in which the exact stress is expected.
+
+    Parameters
+    ----------
+    judge : callable
+        Of stress float64[k, 6] and radius float64[k], one of the criteria below.
+    stress, center : float64[k, 6]
+    radius : float64[k]
+        nan where only values are wanted.
+    """
+    value = judge(stress, np.zeros(len(stress)))[0]
+    if np.isnan(radius).all():
+        return value, radius, radius
+    _, low, high = judge(center, radius)
+    return value, np.minimum(low, value), np.maximum(high, value)
 
 
 def mandel(stress: FloatArray) -> FloatArray:

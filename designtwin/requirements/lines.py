@@ -109,20 +109,28 @@ class LinearizedStress(SampledStress):
         return [self._of_case(result, case, xyz, rows, weights) for case in cases]
 
     def _of_case(self, result: Any, case: Any, xyz: FloatArray, rows: IntArray, weights: FloatArray) -> Value:
-        stress, radius = tensor_at(case, rows.ravel())
-        along = np.einsum("pn,pnc->pc", weights, stress.reshape(*rows.shape, 6))
+        stress, center, radius = tensor_at(case, rows.ravel())
         off = np.einsum("pn,pn->p", np.abs(weights), radius.reshape(rows.shape))
-        parts, spreads = linearized(
-            along, off, np.array(self.to) - np.array(self.from_), self.kind, self.bending
+        line = np.array(self.to) - np.array(self.from_)
+        (parts, _), (expected, spread) = (
+            linearized(
+                np.einsum("pn,pnc->pc", weights, one.reshape(*rows.shape, 6)),
+                off,
+                line,
+                self.kind,
+                self.bending,
+            )
+            for one in (stress, center)
         )
-        equivalent, half = tensor.von_mises(parts), math.sqrt(1.5) * spreads
+        equivalent, likely = tensor.von_mises(parts), tensor.von_mises(expected)
+        half = math.sqrt(1.5) * spread
         end = int(np.argmax(equivalent))
         mesh = result.model.mesh
         at = 0.5 * (xyz[0] + xyz[-1]) if len(parts) == 1 else xyz[(0, -1)[end]]
         return Value.between(
             float(equivalent[end]),
-            max(float(np.max(equivalent - half)), 0.0),
-            float(np.max(equivalent + half)),
+            max(float(np.max(likely - half)), 0.0),
+            float(np.max(likely + half)),
             place=place_of_point(mesh, at),
             case=case.name,
         )
@@ -307,28 +315,58 @@ class HotSpotStress(SampledStress):
             )
         return toes, found
 
+    def extrapolated(
+        self, case: Any, toes: FloatArray, rows: IntArray, weights: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Stress tensors at toes float64[m, 6] and their half-widths float64[m], Frobenius norm, Pa.
+
+        Parameters
+        ----------
+        case : StaticCase
+        toes : float64[m, 3]
+        rows, weights : int64[p, n], float64[p, n]
+            Result points of the reading points, as `placed` gives them.
+        """
+        stress, center, half = self._read(case, toes, rows, weights)
+        return stress, half + tensor.norm(center - stress)
+
+    def _read(
+        self, case: Any, toes: FloatArray, rows: IntArray, weights: FloatArray
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Stress at toes, and the center and radius about which the exact one is expected."""
+        factors = np.array(METHODS[self.method].factors)
+        stress, center, radius = tensor_at(case, rows.ravel())
+        off = np.einsum("pn,pn->p", np.abs(weights), radius.reshape(rows.shape)).reshape(len(toes), -1)
+        at_toe, expected = (
+            np.einsum("f,mfc->mc", factors, read.reshape(len(toes), -1, 6))
+            for read in (
+                np.einsum("pn,pnc->pc", weights, one.reshape(*rows.shape, 6)) for one in (stress, center)
+            )
+        )
+        return at_toe, expected, off @ np.abs(factors)
+
+    def placed(self, result: Any) -> tuple[FloatArray, IntArray, FloatArray, IntArray]:
+        """Toes float64[m, 3], m; of their reading points result points and weights; the cell of each."""
+        toes, found = self.reading(result.model)
+        cells = result.model.mesh.exterior[found.row, 0]
+        return toes, _rows_of_nodes(result.points, cells, found.nodes), found.weights, cells
+
     def by_case(self, result: Any) -> list[Value]:
         cases = self.cases_of(result)
-        mesh, points = result.model.mesh, result.points
-        toes, found = self.reading(result.model)
-        cells = mesh.exterior[found.row, 0]
-        rows = _rows_of_nodes(points, cells, found.nodes)
+        mesh = result.model.mesh
+        toes, rows, weights, cells = self.placed(result)
         # cells at the first reading point of each toe, by which the mesh is measured
         first = np.unique(cells.reshape(len(toes), -1)[:, 0])
         size = max(float(np.ptp(mesh.points[mesh.cell(int(one))[1]] @ np.array(self.away))) for one in first)
-        return [self._of_case(result, case, toes, rows, found.weights, size) for case in cases]
+        return [self._of_case(result, case, toes, rows, weights, size) for case in cases]
 
     def _of_case(
         self, result: Any, case: Any, toes: FloatArray, rows: IntArray, weights: FloatArray, size: float
     ) -> Value:
         how = METHODS[self.method]
-        factors = np.array(how.factors)
-        stress, radius = tensor_at(case, rows.ravel())
-        read = np.einsum("pn,pnc->pc", weights, stress.reshape(*rows.shape, 6)).reshape(len(toes), -1, 6)
-        off = np.einsum("pn,pn->p", np.abs(weights), radius.reshape(rows.shape)).reshape(len(toes), -1)
-        at_toe = np.einsum("f,mfc->mc", factors, read)
-        half = off @ np.abs(factors)
-        value, low, high = self._component(at_toe, half)
+        at_toe, expected, half = self._read(case, toes, rows, weights)
+        value, (_, low, high) = self._component(at_toe, 0.0 * half)[0], self._component(expected, half)
+        low, high = np.minimum(low, value), np.maximum(high, value)
         signed = value
         if self.over == "max_abs":
             low, high = (

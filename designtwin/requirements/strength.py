@@ -122,7 +122,9 @@ class BrittleMargin(MechanicalQuantity):
         compressive = strength_at(case, rows, "compressive_strength", self.label, otherwise=none)
         one = np.ones(len(rows))
         if self.criterion == "drucker_prager":
-            bounds = gauges.drucker_prager(*tensor_at(case, rows), tensile, compressive)
+            bounds = gauges.about(
+                lambda s, d: gauges.drucker_prager(s, d, tensile, compressive), *tensor_at(case, rows)
+            )
         else:
             first, third = self.read(case, "principal_1", rows), self.read(case, "principal_3", rows)
             # the utilization grows with the first and falls with the third principal stress

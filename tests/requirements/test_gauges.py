@@ -114,6 +114,16 @@ def test_hashins_mode_is_named(stress, mode):
     assert value[0] == modes[0].max()
 
 
+@given(st.floats(0.0, np.pi), st.integers(0, 10**6))
+def test_hashin_does_not_know_which_way_across_the_fibers_is_2(angle, seed):
+    stress = np.random.default_rng(seed).normal(size=(3, 6)) * np.array([600.0, 60, 60, 40, 40, 40]) * MPA
+    c, s = np.cos(angle), np.sin(angle)
+    axes = np.array([[[1.0, 0.0, 0.0], [0.0, c, s], [0.0, -s, c]]])
+    turned = gauges.in_axes(stress, axes)
+    none = np.zeros(3)
+    assert_allclose(CRITERIA["hashin"](turned, none)[0], CRITERIA["hashin"](stress, none)[0], rtol=1e-6)
+
+
 def test_equal_strengths_make_tsai_wu_and_drucker_prager_von_mises():
     rng = np.random.default_rng(7)
     stress, none = rng.normal(size=(50, 6)) * 1e8, np.zeros(50)
