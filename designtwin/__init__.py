@@ -66,7 +66,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "requirements.life": ("damage", "life"),
     "prototype.life": ("LifeTest", "unit_case"),
-    "criteria": ("FailureZone", "Verdict", "failure_zones", "utilization"),
+    "criteria": ("Envelope", "FailureZone", "Verdict", "envelope", "failure_zones", "utilization"),
     "prototype": (
         "BucklingTest", "ResultCache", "StrengthTest", "ThermalStressTest", "ThermalTest", "VibrationTest",
         "read_design",
@@ -78,10 +78,9 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "study": ("Study", "variable"),
     "edge": (
-        "animate", "compare", "plot", "plot_campbell", "plot_check", "plot_heat_balance", "plot_history",
-        "plot_mesh", "plot_model", "plot_modes", "plot_psd", "plot_response", "plot_shock_spectrum",
-        "plot_times",
-        "write_report",
+        "animate", "compare", "plot", "plot_campbell", "plot_check", "plot_envelope", "plot_heat_balance",
+        "plot_history", "plot_mesh", "plot_model", "plot_modes", "plot_psd", "plot_response",
+        "plot_shock_spectrum", "plot_times", "plot_zones", "write_report",
     ),
     "io": ("read_mesh", "write_mesh"),
     "io.logs": ("SensorLog", "read_log"),

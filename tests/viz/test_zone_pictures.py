@@ -1,13 +1,13 @@
 """Failure zones, envelopes and findings of the mesh doctor are seen without being asked how."""
 
+import io
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from builders import box, rectangle
-from conftest import SMALL
 from fake_results import StaticResult
-from test_viz import drawn, pixels
+from PIL import Image
 
 import designtwin as dtw
 from designtwin import edge
@@ -19,7 +19,16 @@ from designtwin.viz import fields, zones
 from designtwin.viz.page import power_of_ten
 from designtwin.viz.scene import Scale, paint
 
-WIDE = (700, 300)
+WIDE, SMALL = (700, 300), (480, 360)
+
+
+def pixels(png):
+    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"), float) / 255
+
+
+def drawn(png):
+    """Share of the pixels that are not background."""
+    return float((pixels(png).min(axis=2) < 0.95).mean())
 
 
 def says(picture, words):
