@@ -1,6 +1,6 @@
 """Rainflow of one history: ours beside pyLife and fatpack, in turn, each run in a process of its own.
 
-    python benchmarks/bench_fatigue.py --peer-python PYTHON [--rounds 5] [--samples 2000000]
+    python benchmarks/rainflow.py --peer-python PYTHON [--rounds 5] [--samples 2000000]
 
 PYTHON has pyLife and fatpack. Cycles are compared before anything is timed; compiling and importing are told
 apart. Prints a Markdown table: median seconds of processor time, samples per second, ratio to ours in the
