@@ -73,6 +73,30 @@ def suspicion(result: Any, case: Any, node: int, *, plain: bool = False) -> Susp
     return max(found, key=lambda one: (one.plain, one.exponent), default=None)
 
 
+def bend(result: Any, case: Any, node: int) -> float:
+    """Largest angle, rad, at which pieces of a smooth face turn inwards at or beside a mesh point; 0 without.
+
+    Facets of a curve meet at such angles, and so do curved ones, which are parabolas where the part is round.
+    Finer meshes of the same facets keep them, and stress grows there as at any corner; see `corner_exponent`.
+    A face that a support mirrors continues behind it.
+    """
+    mesh, model = result.model.mesh, result.model
+    near = np.zeros(mesh.n_points, bool)
+    for conn in mesh.cells.values():
+        near[conn[(conn == node).any(axis=1)]] = True
+    edges = _edges(mesh, near)
+    angles = [edges.inside]
+    for support in (*model.supports, *_items(case, "supports")):
+        region = _region(model, support)
+        if region is None or not len(region.facets) or not near[region.nodes].any():
+            continue
+        held = np.isin(edges.facets, _code(region.facets))
+        if not _clamps(model, support, region, near):
+            angles.append(2.0 * edges.inside[held[:, 0] != held[:, 1]])
+    turn = np.concatenate(angles) - math.pi
+    return float(turn[turn <= _SHARP].max(initial=0.0))
+
+
 def grows(peaks: Sequence[float], found: Suspicion) -> bool | None:
     """Whether a peak grows without bound as the cells around it are halved; None while that is open.
 

@@ -48,7 +48,7 @@ class Round:
     n_cells, n_dof : int
         Cells of the mesh, and unknowns solved for.
     rows : tuple of Outcome
-        One per requirement, judged on this mesh alone.
+        One per requirement, as it stood after this mesh.
     seconds : float
         Wall time.
     """

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from designtwin.criteria.singular import Suspicion, grows, suspicion
+from designtwin.criteria.singular import Suspicion, bend, corner_exponent, grows, suspicion
 from designtwin.criteria.verdict import Round, Verdict
 from designtwin.elements import ELEMENTS
 from designtwin.errors import DesignTwinError, ModelError, SelectionError
@@ -40,6 +40,8 @@ _MOST = 0.5
 """Share of cells from which all are refined."""
 _NARROW = 0.05
 """Half-width of a peak's interval, as a share of it, from which one mesh alone is believed."""
+_ROUND = 1e-4
+"""Share of a value below which bends of the given mesh are not worth a word."""
 _SAFETY = 2.0
 """Factor on what Richardson's extrapolation says is left (Roache's grid convergence index asks for 1.25)."""
 _STEP = 0.75
@@ -90,6 +92,8 @@ class _Course:
     """What the rounds said of one requirement."""
 
     values: list[Value] = field(default_factory=list)
+    told: list[Value] = field(default_factory=list)
+    """The same as it stands in the verdict."""
     peaks: list[float] = field(default_factory=list)
     suspicion: Suspicion | None = None
     dismissed: bool = False
@@ -137,11 +141,14 @@ def refined_until_told(test: PrototypeTest, how: str, budget: Budget) -> Verdict
     courses = [_Course() for _ in test.requirements]
     rounds: list[Round] = []
     way, notes = "as given", list(_facets_told(test.model.mesh))
+    given: Any = None
     while True:
         began = time.perf_counter()
         verdict = test.judged(test._solve(), hints=False)
-        rounds.append(_round(way, verdict, time.perf_counter() - began))
-        rows = _rows(verdict, courses, [one.how for one in rounds])
+        ways = [*(one.how for one in rounds), way]
+        given = verdict.result if given is None else given
+        rows = _rows(verdict, courses, ways, given)
+        rounds.append(_round(way, verdict, rows, time.perf_counter() - began))
         end = _ended(rows, courses, rounds, budget)
         step = end or _next(test, verdict, rows, courses, how, budget, start, rounds)
         if isinstance(step, str):
@@ -158,10 +165,10 @@ def refined_until_told(test: PrototypeTest, how: str, budget: Budget) -> Verdict
     )
 
 
-def _round(way: str, verdict: Verdict, seconds: float) -> Round:
+def _round(way: str, verdict: Verdict, rows: Sequence[Outcome], seconds: float) -> Round:
     checks = verdict.checks
     return Round(
-        how=way, n_cells=verdict.result.model.mesh.n_cells, n_dof=checks["n_dof"], rows=verdict.rows,
+        how=way, n_cells=verdict.result.model.mesh.n_cells, n_dof=checks["n_dof"], rows=tuple(rows),
         seconds=seconds,
     )  # fmt: skip
 
@@ -178,8 +185,9 @@ def _without_numbers(one: Round, courses: Sequence[_Course]) -> Round:
 # What the rounds say together
 
 
-def _rows(verdict: Verdict, courses: Sequence[_Course], ways: Sequence[str]) -> list[Outcome]:
-    """Outcomes by all rounds: singular where a peak grows, narrower where they converge."""
+def _rows(verdict: Verdict, courses: Sequence[_Course], ways: Sequence[str], given: Any) -> list[Outcome]:
+    """Outcomes by all rounds: singular where a peak grows, narrower where they converge, wider by what the
+    faces of the given mesh are worth."""
     rows = []
     for row, course in zip(verdict.rows, courses, strict=True):
         if course.singular is None:
@@ -189,12 +197,49 @@ def _rows(verdict: Verdict, courses: Sequence[_Course], ways: Sequence[str]) -> 
             value = course.singular
         elif row.status == CANNOT_TELL and "local" not in ways and _of_one_place(verdict.result, row):
             value = extrapolated(course.values)
+        value = _as_round_as_given(value, row, given, len(ways) - 1)
+        course.told.append(value)
         outcome = row.requirement.outcome(value)
         if outcome.status == CANNOT_TELL and course.pending:
             assert course.suspicion is not None
             outcome = replace(outcome, reason=f"{outcome.reason}; {_open_doubt(course)}")
         rows.append(outcome)
     return rows
+
+
+def _as_round_as_given(value: Value, row: Outcome, given: Any, halvings: int) -> Value:
+    """A value with its interval widened by what stress grows to at the bends of the given mesh.
+
+    Finer meshes have its faces, and its exact stress is not that of the part: between facets, or parabolas,
+    it grows with every halving. The interval of the given mesh knows of its own faces.
+    """
+    quantity = row.requirement.quantity
+    local = isinstance(quantity, FieldQuantity) and quantity.location == "result_points"
+    if not halvings or not local or getattr(quantity, "over", "") == "mean" or given.physics != "static":
+        return value
+    if value.singular or value.place is None or value.case not in given.cases:
+        return value
+    mesh = given.model.mesh
+    turn = bend(given, given[value.case], _nearest(mesh, value.place.point))
+    share = 2.0 ** (halvings * corner_exponent(math.pi + turn)) - 1.0
+    if share < _ROUND:
+        return value
+    more = share * abs(value.value)
+    note = (
+        f"faces meet at {math.degrees(turn):.2g}° there on the given mesh, and on finer ones of it: "
+        f"{100.0 * share:.2g} % is added to the interval; a mesh that is finer along the curve adds less"
+    )
+    return Value.between(
+        value.value, value.low - more, value.high + more, place=value.place, case=value.case,
+        note="; ".join(filter(None, (value.note, note))), instant=value.instant, frequency=value.frequency,
+    )  # fmt: skip
+
+
+def _nearest(mesh: Mesh, point: Sequence[float]) -> int:
+    """The mesh point nearest a place."""
+    used = mesh.used_nodes
+    off = mesh.points[used] - np.asarray(point)
+    return int(used[np.argmin(np.einsum("na,na->n", off, off))])
 
 
 def _of_one_place(result: Any, row: Outcome) -> bool:
@@ -369,11 +414,12 @@ def _ended(
             return f"{how_often}: every requirement can be told"
         if not open_:
             return f"{how_often}: no finer mesh would tell more ({left} of {len(rows)} requirements open)"
-        if all(_stuck(courses[i].values) for i in open_):
+        if all(_stuck(courses[i].told) for i in open_):
             names = ", ".join(rows[i].requirement.quantity.label for i in open_)
             return (
-                f"{how_often}: the interval of {names} does not get narrower; something in the model has no "
-                "bound, such as a force on a point or a sharp corner, and its error is felt there"
+                f"{how_often}: the interval of {names} does not get narrower: the error of something "
+                "without bound is felt there, such as a force on a point or a sharp corner, or the faces of "
+                "the given mesh are no rounder than this"
             )
     if times >= budget.rounds:
         return _stopped(how_often, rows, courses, f"max_rounds is {budget.rounds}")
@@ -472,9 +518,7 @@ def _around(mesh: Mesh, value: Value) -> BoolArray:
     assert value.place is not None
     node = value.place.node
     if node is None:
-        used = mesh.used_nodes
-        off = mesh.points[used] - np.asarray(value.place.point)
-        node = int(used[np.argmin(np.einsum("na,na->n", off, off))])
+        node = _nearest(mesh, value.place.point)
     near = np.zeros(mesh.n_points, bool)
     near[node] = True
     for _ in range(2):

@@ -13,7 +13,7 @@ from builders import box, merged, rectangle, ring
 import designtwin as dtw
 from designtwin.errors import ModelError, SelectionError
 from designtwin.mesh import Group, Mesh
-from designtwin.prototype.refine import carried, extrapolated
+from designtwin.prototype.refine import _of_one_place, carried, extrapolated
 from designtwin.requirements import CANNOT_TELL, FAIL, PASS, Value
 
 PLANE = dtw.PlaneStress(dtw.material("S355"), thickness="10 mm")
@@ -156,8 +156,8 @@ def test_without_refinement_a_sharp_corner_is_hinted_at():
 
 @pytest.mark.parametrize("element", ["triangle6", "quad8", "tetra10"])
 def test_refinement_decides_what_the_given_mesh_leaves_open(element):
-    """Kirsch: 3 at the rim, limits 2 % beside it, on both sides."""
-    limits = [dtw.stress("principal_1", on="xmin") <= 3.06, dtw.stress("yy", at=(1, 0, 0)) <= 2.94]
+    """Kirsch: 3 at the rim, limits 3 % beside it, on both sides."""
+    limits = [dtw.stress("principal_1", on="xmin") <= 3.09, dtw.stress("yy", at=(1, 0, 0)) <= 2.91]
     test = dtw.StrengthTest(cases.kirsch(element, 3), limits)
     assert [row.status for row in test.run().rows] == [CANNOT_TELL, CANNOT_TELL]
     verdict = test.run(refine="auto")
@@ -176,7 +176,7 @@ def test_refinement_decides_what_the_given_mesh_leaves_open(element):
 
 
 def test_local_refinement_needs_fewer_cells_than_uniform():
-    test = dtw.StrengthTest(cases.kirsch("triangle6", 3), [dtw.stress("yy", at=(1, 0, 0)) <= 3.02])
+    test = dtw.StrengthTest(cases.kirsch("triangle6", 3), [dtw.stress("yy", at=(1, 0, 0)) <= 3.06])
     local, uniform = test.run(refine="auto"), test.run(refine="uniform")
     assert local.status == uniform.status == PASS
     assert local.rounds[-1].n_dof < 0.5 * uniform.rounds[-1].n_dof
@@ -343,14 +343,31 @@ def test_a_rule_that_finds_another_face_on_the_finer_mesh_stops_it():
 # Richardson
 
 
+@pytest.mark.parametrize("element", ["triangle", "triangle6", "quad8"])
+def test_a_coarse_curve_is_no_rounder_on_finer_meshes_and_its_interval_knows(element):
+    """Kirsch on arcs of 30 degrees and less: what finer meshes converge to is beyond 3, by more and more."""
+    limits = [dtw.stress("yy", at=(1, 0, 0)) <= 3.005, dtw.stress("principal_1", on="xmin") <= 3.005]
+    n = 4 if element == "triangle" else 3
+    verdict = dtw.StrengthTest(cases.kirsch(element, n), limits).run(refine="auto", max_rounds=5)
+    for one in verdict.rounds:
+        for row in one.rows:
+            assert row.value.low <= 3.0 <= row.value.high
+            assert row.status != FAIL
+    assert "faces meet at" in verdict.rows[0].value.note
+    if element == "triangle6":
+        assert verdict.rounds[-1].rows[0].value.value > 3.02, "or this test shows nothing"
+
+
 def test_extremes_over_a_place_are_not_narrowed_by_how_one_point_converges():
     """Another point, whose interval is wide, may overtake the one whose value converges."""
-    limit = [dtw.stress("principal_1", on="xmin") <= 3.0001, dtw.stress("yy", at=(1, 0, 0)) <= 3.0001]
-    verdict = dtw.StrengthTest(cases.kirsch("quad8", 2), limit).run(refine="uniform", max_rounds=4)
-    last = verdict.rounds[-1].rows
-    assert verdict.rows[0].value == last[0].value
-    assert verdict.rows[1].value.error <= last[1].value.error
-    assert verdict.rows[1].value.low <= 3.0 <= verdict.rows[1].value.high
+    limit = [dtw.stress("yy", on="xmin") <= 3.0001, dtw.displacement(dtw.nearest((1, 0, 0)), "x") <= "1 mm"]
+    model = cases.kirsch("quad8", 4)
+    rows = dtw.StrengthTest(model, limit).run().rows
+    result = dtw.solve_static(model)
+    assert not _of_one_place(result, rows[0])
+    assert _of_one_place(result, rows[1])
+    both = dtw.solve_static(model.with_case("twice", dtw.combine(tension=2.0)))
+    assert not _of_one_place(both, rows[1]), "another case may overtake it, too"
 
 
 def test_what_converges_in_steps_has_a_narrower_interval_that_holds_the_limit():
