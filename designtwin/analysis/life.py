@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from designtwin.analysis.static import check_arguments, solve_static
 from designtwin.errors import ModelError, did_you_mean
-from designtwin.mesh.selections import exterior
+from designtwin.mesh.selections import Selection, exterior
 from designtwin.model.model import Model
+from designtwin.requirements.lines import HotSpotStress
 from designtwin.results import StaticCase, StaticResult
 from designtwin.results.life import UnitStress
 from designtwin.results.places import region_rows
-from designtwin.typing import IntArray
+from designtwin.typing import FloatArray, IntArray
 
 if TYPE_CHECKING:
     from designtwin.results.recovery import ResultPoints
     from designtwin.solvers.solution import LinearSolver
+
+Reader: TypeAlias = Callable[[StaticCase], "tuple[FloatArray, FloatArray]"]
+"""A case to stress float64[k, 6] and half-width float64[k] at the points that count."""
 
 
 def check_unit_cases(model: Model, channels: Mapping[str, str], constant: Sequence[str] = ()) -> None:
@@ -70,7 +74,7 @@ def check_unit_cases(model: Model, channels: Mapping[str, str], constant: Sequen
 
 def solve_unit_cases(
     model: Model, channels: Mapping[str, str], constant: Sequence[str] = (), *,
-    solver: LinearSolver | None = None,
+    toes: HotSpotStress | None = None, solver: LinearSolver | None = None,
 ) -> tuple[UnitStress, StaticResult]:  # fmt: skip
     """Stress at the surface by each channel's unit case, all from one set-up of the equations.
 
@@ -81,6 +85,9 @@ def solve_unit_cases(
         Each is solved as it is stated.
     constant : sequence of load cases
         What acts all the time, added up.
+    toes : HotSpotStress, optional
+        Counted is at weld toes alone, the stress across them extrapolated from beside; on the whole surface
+        unless given.
     solver : LinearSolver, optional
 
     Returns
@@ -106,13 +113,51 @@ def solve_unit_cases(
         if name in needed or (name in model.combinations and set(model.combinations[name]) <= set(needed))
     }
     result = solve_static(model.with_(load_cases=cases), solver=solver)
-    rows = surface_rows(model, result.points)
     stress, error = [], []
+    rows, read = _toes(model, toes, result) if toes is not None else _surface(model, result)
     for group in (*([case] for case in channels.values()), *([constant] if constant else [])):
-        solved = [_steady(result, name) for name in group]
-        stress.append(sum(np.asarray(one.stress())[rows] for one in solved))
-        error.append(sum(one.stress_tensor_error()[rows] for one in solved))
+        found = [read(_steady(result, name)) for name in group]
+        stress.append(sum(one for one, _ in found))
+        error.append(sum(half for _, half in found))
     return UnitStress(rows, tuple(channels), np.array(stress), np.array(error)), result
+
+
+def _surface(model: Model, result: StaticResult) -> tuple[IntArray, Reader]:
+    """Rows of the surface, and what reads a case there."""
+    rows = surface_rows(model, result.points)
+    return rows, lambda case: (np.asarray(case.stress())[rows], case.stress_tensor_error()[rows])
+
+
+def _toes(model: Model, toes: HotSpotStress, result: StaticResult) -> tuple[IntArray, Reader]:
+    """Rows of weld toes, in the part from which they are read, and what reads a case there.
+
+    The stress across the toe alone is read: it is its own signed von Mises stress.
+
+    Raises
+    ------
+    ModelError
+        If the toe is a point and no nodes.
+    """
+    if not isinstance(toes.toe, Selection):
+        raise ModelError(
+            "damage at weld toes is counted at nodes: name them by a group or a selection, as "
+            "hot_spot_stress('toe', ...), not by a point"
+        )
+    at, reading, weights, _ = toes.placed(result)
+    points, nodes = result.points, model.region(toes.toe).nodes
+    part = points.part[reading.reshape(len(nodes), -1)[:, 0]]
+    rows = np.empty(len(nodes), np.int64)
+    for i, node in enumerate(nodes):
+        there = points.rows_at(np.array([node]))
+        rows[i] = next((row for row in there if points.part[row] == part[i]), there[0])
+    along = np.outer(toes.away, toes.away)[[0, 1, 2, 0, 1, 0], [0, 1, 2, 1, 2, 2]]
+    twice = np.array([1.0, 1.0, 1.0, 2.0, 2.0, 2.0])
+
+    def read(case: StaticCase) -> tuple[FloatArray, FloatArray]:
+        stress, half = toes.extrapolated(case, at, reading, weights)
+        return (stress @ (twice * along))[:, None] * along, half
+
+    return rows, read
 
 
 def _steady(result: StaticResult, name: str) -> StaticCase:

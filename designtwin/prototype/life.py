@@ -21,6 +21,7 @@ from designtwin.plain import Plain
 from designtwin.progress import track
 from designtwin.prototype.tests import PrototypeTest
 from designtwin.requirements import Requirement
+from designtwin.requirements.lines import HotSpotStress
 from designtwin.results import StaticResult
 from designtwin.results.life import LifeCase, LifeResult, UnitStress
 from designtwin.typing import FloatArray
@@ -108,10 +109,11 @@ class LifeTest(PrototypeTest):
         As of `SNCurve.correction`; not counted unless given.
     scatter : float, optional
         Standard deviation of log10 N; the curve's own unless given.
-    stress : "notch" or "effective notch"
-        What the stress of this model at its surface is. A class of welds (FAT) is refused on "notch"; on a
-        model
-        whose weld toes and roots are rounded with 1 mm the class of the effective notch goes with the other.
+    stress : "notch", "effective notch" or hot_spot_stress(...)
+        What the stress of this model at its surface is. A class of welds (FAT) is refused on "notch". On a
+        model whose weld toes and roots are rounded with 1 mm the class of the effective notch goes with the
+        second. ``hot_spot_stress("toe", away="+x", thickness="10 mm")`` counts at the nodes of a weld toe
+        alone, the stress across it extrapolated from beside, for classes of the hot spot.
     history : SensorLog, optional
         The log that `run` judges on.
     requirements
@@ -131,7 +133,7 @@ class LifeTest(PrototypeTest):
     constant: str | Sequence[str] = ()
     mean_stress: str | MeanStress | None = None
     scatter: float | None = None
-    stress: str = "notch"
+    stress: str | HotSpotStress = "notch"
     history: SensorLog | None = None
 
     kind: ClassVar[str] = "life test"
@@ -168,10 +170,18 @@ class LifeTest(PrototypeTest):
             raise ModelError(
                 f"scatter={self.scatter!r}: the standard deviation of log10 N is wanted, such as 0.2"
             )
-        if self.stress not in ("notch", "effective notch"):
+        if isinstance(self.stress, HotSpotStress):
+            self.stress.check(self.model)
+            if self.stress.component != "perpendicular":
+                raise ModelError(
+                    "stress=hot_spot_stress(component='principal'): its direction changes from sample to "
+                    "sample; damage is counted of the stress across the toe, component='perpendicular'"
+                )
+        elif self.stress not in ("notch", "effective notch"):
             raise ModelError(
                 f"stress={self.stress!r}: the stress of a model at its surface is of kind 'notch', or "
-                "'effective notch' where weld toes and roots are rounded with 1 mm"
+                "'effective notch' where weld toes and roots are rounded with 1 mm; at weld toes say "
+                "hot_spot_stress('toe', away='+x', thickness='10 mm')"
             )
         for part, curve in self._curves.items():
             curve.table(self.mean_stress, ultimate=self._ultimate[part])
@@ -208,7 +218,7 @@ class LifeTest(PrototypeTest):
             curve = fatigue_curve(one) if isinstance(one, str) else one
             if not isinstance(curve, SNCurve):
                 raise ModelError(f"curve of part {name!r} is {one!r}; an SNCurve or its name is wanted")
-            curve.check_stress(self.stress)
+            curve.check_stress("hot-spot" if isinstance(self.stress, HotSpotStress) else self.stress)
             out[name] = curve if self.scatter is None else replace(curve, scatter=float(self.scatter))
         return out
 
@@ -236,7 +246,8 @@ class LifeTest(PrototypeTest):
         """Stress of the unit cases, solved for once, and the answers it was read from."""
         from designtwin.analysis.life import solve_unit_cases
 
-        return solve_unit_cases(self.model, self._case_of, self.constant, solver=self.solver)
+        toes = self.stress if isinstance(self.stress, HotSpotStress) else None
+        return solve_unit_cases(self.model, self._case_of, self.constant, toes=toes, solver=self.solver)
 
     def damage(self, log: SensorLog) -> LifeResult:
         """Damage by a log, at every surface point.

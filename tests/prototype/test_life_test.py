@@ -397,6 +397,40 @@ def test_a_class_of_the_effective_notch_goes_with_a_model_that_has_one():
         )
 
 
+TOE = dtw.box(("99 mm", "-1 mm", "9 mm"), ("101 mm", "21 mm", "11 mm"))
+
+
+def test_classes_of_the_hot_spot_go_with_stress_extrapolated_to_the_toe():
+    spot = dtw.hot_spot_stress(TOE, away="+x", thickness="10 mm")
+    test = dtw.LifeTest(BAR, [dtw.damage() <= 1.0], curve="FAT 90 hot-spot", channels=BOTH, stress=spot)
+    used = test.damage(log())
+    force, tip = log().columns["force"] * 1e3, log().columns["tip"]
+    stress = force / AREA - tip * 0.1 / (0.02 * 0.01**2 / 6.0)
+    by_hand = dtw.fatigue_curve("FAT 90 hot-spot").damage(dtw.rainflow(stress, residue="repeated"))
+    assert_allclose(used.points.xyz[used.case.rows][:, [0, 2]], [[0.1, 0.01]] * len(used.case.rows))
+    assert_allclose(used.case.damage()[used.case.rows], by_hand, rtol=0.02)
+    value = test.judged(used).rows[0].value
+    assert value.low <= by_hand <= value.high
+    assert_allclose(used.case.history(int(used.case.rows[0])), stress, atol=5e-3 * np.abs(stress).max())
+
+
+def test_toes_that_cannot_be_read_are_refused():
+    options = {"curve": "FAT 90 hot-spot", "channels": FORCE}
+    with pytest.raises(RequirementError, match="off the surface"):
+        dtw.LifeTest(BAR, stress=dtw.hot_spot_stress(TOE, away="+z", thickness="10 mm"), **options)
+    with pytest.raises(ModelError, match="changes from sample to sample"):
+        dtw.LifeTest(BAR, stress=dtw.hot_spot_stress(TOE, "+x", "10 mm", component="principal"), **options)
+    point = dtw.LifeTest(
+        BAR, stress=dtw.hot_spot_stress(("100 mm", "10 mm", "10 mm"), "+x", "10 mm"), **options
+    )
+    with pytest.raises(ModelError, match="name them by a group"):
+        point.damage(log())
+    with pytest.raises(FatigueError, match="hot-spot"):
+        dtw.LifeTest(
+            BAR, curve="S355 base metal", channels=FORCE, stress=dtw.hot_spot_stress(TOE, "+x", "10 mm")
+        )
+
+
 def test_cases_that_do_not_add_up_are_refused():
     held = bar(held=[*LIFT, dtw.FixedSupport(on="ymax")])
     channels = FORCE | {"other": dtw.unit_case("held", per="1 N")}
