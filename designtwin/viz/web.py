@@ -161,9 +161,10 @@ def web_view(verdict: Any, *, most_points: int = MOST_POINTS, most_fields: int =
     seen = [row for row, _, _ in zones] + [row for field in fields for row, _ in field.marks]
     n_outside = len(np.unique(outside.row))
     if n_outside > most_points:
-        outside = _corners(outside)
+        wanted = np.asarray(seen, np.int64)
+        outside = _corners(outside, wanted)
         if len(np.unique(outside.row)) > most_points:
-            outside = _thinned(outside, np.asarray(seen, np.int64), _weight(fields[0]), most_points)
+            outside = _thinned(outside, wanted, _weight(fields[0]), most_points)
     kept, row = np.unique(outside.row, return_inverse=True)
     back = np.full(len(node), -1, np.int64)
     back[kept] = np.arange(len(kept))
@@ -378,12 +379,15 @@ def _renumbered(outside: _Outside) -> _Outside:
     )
 
 
-def _corners(outside: _Outside) -> _Outside:
-    """Facets by their corners alone; edges go from corner to corner."""
+def _corners(outside: _Outside, seen: IntArray) -> _Outside:
+    """Facets by their corners alone, but those with a middle that must be seen; edges go along."""
     facets: dict[tuple[int, int], IntArray] = {}
-    for (corners, _), conn in outside.facets.items():
+    for (corners, degree), conn in outside.facets.items():
+        whole = np.isin(outside.row[conn[:, corners:]], seen).any(axis=1)
+        if whole.any():
+            facets[corners, degree] = conn[whole]
         both = [facets[corners, 1]] if (corners, 1) in facets else []
-        facets[corners, 1] = np.concatenate([*both, conn[:, :corners]])
+        facets[corners, 1] = np.concatenate([*both, conn[~whole][:, :corners]])
     kept = np.zeros(int(outside.row.max()) + 1, bool)
     for conn in facets.values():
         kept[outside.row[conn]] = True
@@ -422,13 +426,14 @@ def _thinned(outside: _Outside, seen: IntArray, weight: FloatArray, most: int) -
     axis = np.abs(facing).argmax(axis=1)
     side = 2 * axis + (facing[np.arange(len(rows)), axis] > 0)  # keeps the two sides of a wall apart
     rank = np.argsort(np.argsort(np.nan_to_num(weight[rows], nan=-np.inf), kind="stable"), kind="stable")
-    rank[np.isin(rows, seen)] += len(rows)
+    alone = np.flatnonzero(np.isin(rows, seen))
     area = 0.5 * float(np.linalg.norm(normal, axis=1).sum())
     size = math.sqrt(area / most)
     while True:
         cell = np.floor((place - place.min(axis=0)) / size).astype(np.int64)
         across = cell.max(axis=0) + 1
         key = ((cell[:, 0] * across[1] + cell[:, 1]) * across[2] + cell[:, 2]) * 6 + side
+        key[alone] = -1 - alone  # what must be seen stands for itself
         _, label = np.unique(key, return_inverse=True)
         label = label.reshape(-1)
         if label.max() < most:

@@ -111,16 +111,21 @@ def test_a_page_of_buckling_has_its_factors_and_the_shape_that_governs(verdicts,
 
 def test_the_command_line_prints_modes_and_factors_and_writes_fields(folder, capsys, tmp_path, monkeypatch):
     seen = []
-    monkeypatch.setattr(edge, "plot", lambda source, name, screenshot: seen.append(screenshot.name))
-    monkeypatch.setattr(edge, "plot_verdict", lambda verdict, name, screenshot: seen.append(screenshot.name))
+
+    def draw(source, name, screenshot):
+        screenshot.write_bytes(b"a picture")
+        seen.append(screenshot.name)
+
+    monkeypatch.setattr(edge, "plot", draw)
+    monkeypatch.setattr(edge, "plot_verdict", draw)
     code = cli.main(
         [
             "run", str(folder / "part.toml"), "--fields", str(tmp_path / "f"),
             "--pictures", str(tmp_path / "p"), "--json", str(tmp_path / "v.json"),
         ]
     )  # fmt: skip
-    out = capsys.readouterr().out
-    assert code == 0, out
+    out, told = capsys.readouterr()
+    assert code == 0, told
     assert "effective mass in %" in out
     assert "buckling under 'push'" in out
     assert seen == [
