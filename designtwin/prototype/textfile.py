@@ -166,7 +166,13 @@ _OVER_TIME = ("duration", "initial", "method", "tolerance", "step", "max_step", 
 _REFINEMENT = ("refine", "max_unknowns", "max_time", "max_rounds")
 _VIBRATION = ("modes_up_to", "count", "damping", "prestress")
 _BUCKLING = ("count", "dead")
-_LIFE = ("curve", "channels", "constant", "mean_stress", "scatter", "stress", "history")
+_LIFE = ("curve", "channels", "history", "constant", "mean_stress", "scatter", "stress")
+_EXAMPLES = {
+    "curve": "curve = 'S355 base metal'",
+    "channels": "boom_force = { case = 'pull', per = '1 kN' } under [test.channels]",
+    "history": "history = { log = 'crane.csv', time = 't', units = { boom_force = 'kN' } }",
+}
+"""What a life test cannot do without."""
 _TESTS: dict[str, Callable[..., PrototypeTest]] = {
     "static": StrengthTest, "thermal": ThermalTest, "vibration": VibrationTest, "buckling": BucklingTest,
     "life": LifeTest,
@@ -816,6 +822,9 @@ class _Reader:
             if "vibration" not in asked:
                 self.fail(("excitations", next(iter(excitations))), _STRAY["excitations"])
             taken["vibration"]["cases"] = excitations
+        for key in _LIFE[:3] if "life" in asked else ():
+            if not given.get(key):
+                self.fail(("test", key), f"a life test needs {key}, as {_EXAMPLES[key]}")
         self.check_warmed(model, taken)
         if self.warmed and "static" in asked:
             heat = {key: one for key, one in taken["static"].items() if key != "store"}
@@ -902,6 +911,8 @@ class _Reader:
             return self.channels(given, at)
         if key == "history":
             return self.history(given, at)
+        if key == "constant":
+            return self.words(given, at, key)
         return self.told(at, self.value, given)
 
     # Life
@@ -916,6 +927,8 @@ class _Reader:
             rest = {key: self.value(one) for key, one in given.items() if key != "name"}
             return self.told(at, fatigue_curve, given["name"], **rest)
         if "range" in given:
+            names = [field.name for field in dataclasses.fields(SNCurve) if field.name != "amplitude"]
+            self.known(given, ["range", *names], at, "a curve")
             rest = {key: self.value(one) for key, one in given.items() if key != "range"}
             return self.told(at, SNCurve.of_range, given["range"], **rest)
         if "amplitude" in given:
@@ -925,9 +938,7 @@ class _Reader:
     def channels(self, given: Any, at: _Path) -> dict[str, UnitCase]:
         """Unit cases by the column of the log that drives them."""
         if not isinstance(given, dict) or not all(isinstance(one, dict) for one in given.values()):
-            self.fail(
-                at, f"channels are tables, as boom_force = {{ case = 'pull', per = '1 kN' }}; got {given!r}"
-            )
+            self.fail(at, f"channels are tables, as {_EXAMPLES['channels']}; got {given!r}")
         made = {}
         for name, one in given.items():
             self.known(one, ("case", "per"), (*at, name), "a channel")
@@ -943,14 +954,25 @@ class _Reader:
     def history(self, given: Any, at: _Path) -> SensorLog:
         """A whole sensor log, whose file is looked for beside this one."""
         if not isinstance(given, dict) or not isinstance(given.get("log"), str):
-            self.fail(at, f"history is {{ log = 'crane.csv', time = 't', units = {{ ... }} }}; got {given!r}")
+            self.fail(at, f"write it as {_EXAMPLES['history']}; got {given!r}")
         names = [name for name in inspect.signature(read_log).parameters if name != "path"]
         rest = {key: one for key, one in given.items() if key != "log"}
         self.known(rest, names, at, "a history")
         if "time" not in rest:
             self.fail(at, "history lacks the column of time, as time = 't'")
-        rest = {key: tuple(one) if isinstance(one, list) else one for key, one in rest.items()}
+        if not isinstance(rest.get("units", {}), dict):
+            self.fail(at, f"units are a table, as {{ boom_force = 'kN' }}; got {rest['units']!r}")
+        for key in ("columns", "clean"):
+            if key in rest:
+                rest[key] = self.words(rest[key], at, key)
         return self.told(at, read_log, self.path.parent / given["log"], **rest)
+
+    def words(self, given: Any, at: _Path, what: str) -> tuple[str, ...]:
+        """One text or several."""
+        several = [given] if isinstance(given, str) else given
+        if not isinstance(several, list) or not all(isinstance(one, str) for one in several):
+            self.fail(at, f"{what} is a text or a list of texts; got {given!r}")
+        return tuple(several)
 
     def sorted_out(
         self, model: Model, stated: Sequence[Requirement], excitations: Mapping[str, Any], kind: str | None

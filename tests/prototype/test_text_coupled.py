@@ -288,6 +288,18 @@ def test_curves_are_named_stated_or_given_part_by_part(folder, curve):
         (("scatter = 0.2", "scatter = 20"), "scatter"),
         (('constant = "dead"', 'constant = "weight"'), "weight"),
         (('mean_stress = "Goodman"', 'mean_stress = "Godman"'), "did you mean"),
+        (('mean_stress = "Goodman"', 'mean_stress = { metod = "Walker" }'), "did you mean 'method'?"),
+        (('curve = "S355 base metal"', ""), "a life test needs curve"),
+        (('curve = "S355 base metal"', "curve = 3"), "a curve is a name"),
+        (
+            ('curve = "S355 base metal"', 'curve = { range = "90 MPa", cicles = 2e6 }'),
+            "did you mean 'cycles'?",
+        ),
+        (('boom = { case = "pull", per = "0.1 kN" }', ""), "a life test needs channels"),
+        (('boom = { case = "pull", per = "0.1 kN" }', "boom = 3"), "channels are tables"),
+        (('constant = "dead"', 'constant = ["dead", 3]'), "a text or a list of texts"),
+        (('units = { boom = "kN" }', 'units = "kN"'), "units are a table"),
+        (('units = { boom = "kN" }', 'units = { boom = "kN" }, clean = "all"'), "'gaps'"),
     ],
 )
 def test_what_is_wrong_with_a_life_test_is_told_with_its_line(folder, change, says):
@@ -302,3 +314,10 @@ def test_what_is_wrong_with_a_life_test_is_told_with_its_line(folder, change, sa
 def test_what_is_of_a_life_test_alone_is_told_where_none_is_asked_for(folder):
     with pytest.raises(ModelError, match=r"curve is of a life test, and no requirement asks for one"):
         life(folder, "yield_margin() >= 1")
+
+
+def test_a_life_test_without_a_log_is_told(folder):
+    text = LIFE.format(requirements="'damage() <= 0.3'", curve='"S355 base metal"')
+    (folder / "part.toml").write_text(re.sub(r"history = .*", "", text))
+    with pytest.raises(ModelError, match=r"a life test needs history, as history = \{ log = 'crane.csv'"):
+        dtw.read_design(folder / "part.toml")
