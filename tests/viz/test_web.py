@@ -118,7 +118,7 @@ def test_bars_are_cylinders():
         materials={"body": dtw.Truss(area="4 cm2", material=dtw.material("S355"))},
         supports=[
             dtw.FixedSupport(on="xmin"),
-            dtw.PrescribedDisplacement(on="body", y="0 mm", z="0 mm"),
+            dtw.PrescribedDisplacement(on="body", y="0 mm"),
         ],
         load_cases={"pull": [dtw.Force(on="xmax", value=("9 kN", "0 N", "0 N"))]},
     )
