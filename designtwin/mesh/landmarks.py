@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -77,45 +79,10 @@ def landmark(mesh: Mesh, node: int) -> Landmark:
     """
     if mesh.dimension == 1 or not len(mesh.exterior):
         return Landmark(kind="inside")
-    surface = surface_of(mesh)
-    flag = np.zeros(mesh.n_points, bool)
-    flag[node] = True
-    here = np.flatnonzero(surface.touching(flag))
-    if not len(here):
-        return Landmark(kind="inside")
-    groups = _Groups(mesh, surface)
-    pairs, turn = surface.pairs
-    rises = _concave(surface)
-    sharp = turn > _EDGE
-    outer = sharp & ~rises & np.isin(pairs, here).all(axis=1)
-    # Recovered stress may peak a cell beside a re-entrant edge.
-    flag[surface.corners[here][surface.corners[here] >= 0]] = True
-    inner = sharp & rises & np.isin(pairs, np.flatnonzero(surface.touching(flag))).all(axis=1)
-    size = _SMALL * mesh.size
-    faces = [face for face in surface.cylinders if np.isin(here, face.rows).any()]
-    for face in sorted(faces, key=lambda face: not face.hollow):
-        kind = _kind_of_cylinder(surface, face)
-        closed = kind in ("hole", "shaft")
-        if (face.radius > size and not closed) or (outer.any() and kind == "rounded edge"):
-            continue
-        if inner.any() and not face.hollow:
-            continue  # where a shaft enters a wall, the corner is what matters
-        own = groups.own(face.rows)
-        sides = () if closed and own else groups.beside(face.rows)
-        return Landmark(kind=kind, radius=face.radius, own=own, between=sides)
-    plane = mesh.dimension == 2
-    for edge, kind in ((inner, "re-entrant "), (outer, "")):
-        if edge.any():
-            label = surface.patches(_TANGENT)
-            some = np.unique(pairs[edge])
-            walls = [groups.of(some[label[some] == one]) for one in np.unique(label[some])]
-            meets = "corner" if plane or (kind == "" and len(walls) > 2) else "edge"
-            return Landmark(kind=kind + meets, between=_named(walls, 3 if meets == "corner" else 2))
-    for bend, kind in ((rises, "fillet"), (~rises, "rounded edge")):
-        blend = _blend(surface, here, bend, size)
-        if blend is not None:
-            return Landmark(kind=kind, own=groups.own(blend), between=groups.beside(blend))
-    return Landmark(kind="edge" if plane else "face", between=_named([groups.of(here)]))
+    guide = _GUIDES.get(mesh)
+    if guide is None:
+        guide = _GUIDES[mesh] = _Guide(mesh)
+    return guide.at(node)
 
 
 def _kind_of_cylinder(surface: Surface, face: CylinderFace) -> str:
@@ -142,20 +109,11 @@ def _runs_on(surface: Surface, face: CylinderFace) -> bool:
 def _border(surface: Surface, rows: IntArray) -> tuple[IntArray, IntArray, FloatArray]:
     """Facets along the border of a set: the one inside, the one outside, and the angle between them."""
     pairs, turn = surface.pairs
-    member = np.zeros(len(surface), bool)
-    member[rows] = True
-    inside = member[pairs]
+    inside = _members(surface, rows)[pairs]
     some = inside[:, 0] != inside[:, 1]
     first = inside[some, 0]
     pairs, turn = pairs[some], turn[some]
     return np.where(first, pairs[:, 0], pairs[:, 1]), np.where(first, pairs[:, 1], pairs[:, 0]), turn
-
-
-def _concave(surface: Surface) -> BoolArray:
-    """Which pairs of neighbors bend toward the outside, as in a corner of a room."""
-    a, b = surface.pairs[0].T
-    step = surface.centers[b] - surface.centers[a]
-    return np.asarray(np.einsum("ma,ma->m", surface.normals[b] - surface.normals[a], step) < 0.0)
 
 
 def _blend(surface: Surface, here: IntArray, pick: BoolArray, largest: float) -> IntArray | None:
@@ -165,7 +123,7 @@ def _blend(surface: Surface, here: IntArray, pick: BoolArray, largest: float) ->
     bend = np.linalg.norm(surface.normals[b] - surface.normals[a], axis=1)
     step = np.linalg.norm(surface.centers[b] - surface.centers[a], axis=1)
     bent = pick & (turn < _EDGE) & (bend > _BENT) & (step < bend * largest)
-    if not (bent & np.isin(pairs, here).any(axis=1)).any():
+    if not bent[_members(surface, here)[pairs].any(axis=1)].any():
         return None
     times = np.bincount(pairs[bent].ravel(), minlength=len(surface))
     rows = np.flatnonzero(times >= 2)  # the face beside a blend bends to it once
@@ -176,11 +134,14 @@ def _blend(surface: Surface, here: IntArray, pick: BoolArray, largest: float) ->
     return np.flatnonzero(np.isin(label, label[start])) if len(start) else None
 
 
-class _Groups:
-    """Named groups as sets of outside facets."""
+class _Guide:
+    """The outside of a mesh and its named groups, as sets of outside facets; made once per mesh."""
 
-    def __init__(self, mesh: Mesh, surface: Surface) -> None:
-        self.surface = surface
+    def __init__(self, mesh: Mesh) -> None:
+        # Only arrays are kept: the cache must not hold its own key.
+        self.surface = surface = surface_of(mesh)
+        self.plane, self.small = mesh.dimension == 2, _SMALL * mesh.size
+        self.n_points = mesh.n_points
         self.members: dict[str, BoolArray] = {}
         self.faces: set[str] = set()  # groups of facets; those of cells alone are bodies
         key = _key(surface.facets)
@@ -194,6 +155,57 @@ class _Groups:
                 self.members[name] = inside
                 if group.facets is not None:
                     self.faces.add(name)
+
+    @cached_property
+    def concave(self) -> BoolArray:
+        """Which pairs of neighbors bend toward the outside, as in a corner of a room."""
+        a, b = self.surface.pairs[0].T
+        turned = self.surface.normals[b] - self.surface.normals[a]
+        return np.asarray(
+            np.einsum("ma,ma->m", turned, self.surface.centers[b] - self.surface.centers[a]) < 0
+        )
+
+    @cached_property
+    def smooth(self) -> IntArray:
+        """The face each facet is part of: those that run into each other without an edge."""
+        return self.surface.patches(_TANGENT)
+
+    def at(self, node: int) -> Landmark:
+        """What is at a mesh point."""
+        surface = self.surface
+        flag = np.zeros(self.n_points, bool)
+        flag[node] = True
+        touching = surface.touching(flag)
+        here = np.flatnonzero(touching)
+        if not len(here):
+            return Landmark(kind="inside")
+        pairs, turn = surface.pairs
+        outer = (turn > _EDGE) & ~self.concave & touching[pairs].all(axis=1)
+        # Recovered stress may peak a cell beside a re-entrant edge.
+        flag[surface.corners[here][surface.corners[here] >= 0]] = True
+        inner = (turn > _EDGE) & self.concave & surface.touching(flag)[pairs].all(axis=1)
+        faces = [face for face in surface.cylinders if touching[face.rows].any()]
+        for face in sorted(faces, key=lambda face: not face.hollow):
+            kind = _kind_of_cylinder(surface, face)
+            closed = kind in ("hole", "shaft")
+            if (face.radius > self.small and not closed) or (outer.any() and kind == "rounded edge"):
+                continue
+            if inner.any() and not face.hollow:
+                continue  # where a shaft enters a wall, the corner is what matters
+            own = self.own(face.rows)
+            sides = () if closed and own else self.beside(face.rows)
+            return Landmark(kind=kind, radius=face.radius, own=own, between=sides)
+        for edge, kind in ((inner, "re-entrant "), (outer, "")):
+            if edge.any():
+                some = np.unique(pairs[edge])
+                walls = [self.of(some[self.smooth[some] == one]) for one in np.unique(self.smooth[some])]
+                meets = "corner" if self.plane or (kind == "" and len(walls) > 2) else "edge"
+                return Landmark(kind=kind + meets, between=_named(walls, 3 if meets == "corner" else 2))
+        for bend, kind in ((self.concave, "fillet"), (~self.concave, "rounded edge")):
+            blend = _blend(surface, here, bend, self.small)
+            if blend is not None:
+                return Landmark(kind=kind, own=self.own(blend), between=self.beside(blend))
+        return Landmark(kind="edge" if self.plane else "face", between=_named([self.of(here)]))
 
     def own(self, rows: IntArray) -> str:
         """The smallest group that is these facets, or these and others like them, such as several holes."""
@@ -219,12 +231,22 @@ class _Groups:
         _, outside, _ = _border(self.surface, rows)
         if not len(outside):
             return ()
-        others = np.setdiff1d(np.arange(len(self.surface)), rows)
+        others = np.flatnonzero(~_members(self.surface, rows))
         label = self.surface.patches(_TANGENT, others)[outside]
         patches, count = np.unique(label, return_counts=True)
         largest = patches[np.argsort(-count, kind="stable")][:2]
         own = self.own(rows)
         return _named([name for name in (self.of(outside[label == one]) for one in largest) if name != own])
+
+
+_GUIDES: weakref.WeakKeyDictionary[Mesh, _Guide] = weakref.WeakKeyDictionary()
+
+
+def _members(surface: Surface, rows: IntArray) -> BoolArray:
+    """Which facets are of a set."""
+    out = np.zeros(len(surface), bool)
+    out[rows] = True
+    return out
 
 
 def _key(facets: IntArray) -> IntArray:
