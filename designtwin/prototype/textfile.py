@@ -95,7 +95,6 @@ names, strings, numbers; nothing is ever evaluated.
 
 from __future__ import annotations
 
-import ast
 import dataclasses
 import inspect
 import operator
@@ -108,7 +107,7 @@ from typing import Any, NoReturn, ParamSpec, TypeVar
 
 from designtwin import requirements as quantities
 from designtwin.criteria.verdict import Verdict, overall
-from designtwin.errors import DesignTwinError, ModelError, did_you_mean
+from designtwin.errors import DesignTwinError, ModelError
 from designtwin.fatigue import MeanStress, SNCurve, fatigue_curve
 from designtwin.io import read_mesh
 from designtwin.io.logs import SensorLog, Signal, read_log
@@ -132,6 +131,7 @@ from designtwin.model import (
 from designtwin.model.model import Model, Temperature, combine
 from designtwin.prototype.cache import ResultCache
 from designtwin.prototype.coupled import ThermalStressTest
+from designtwin.prototype.grammar import QUANTITIES, WHOLE, nearest, parse_place, parse_requirement
 from designtwin.prototype.life import LifeTest, UnitCase, unit_case
 from designtwin.prototype.refine import WAYS, Budget
 from designtwin.prototype.tests import PrototypeTest, StrengthTest, ThermalTest
@@ -139,18 +139,6 @@ from designtwin.prototype.vibration import BucklingTest, VibrationTest
 from designtwin.requirements import Quantity, Requirement
 from designtwin.units import to_si
 
-_SELECTIONS = (
-    "faces", "plane", "box", "sphere", "cylinder", "nearest", "near", "feature", "exterior", "everything",
-    "group",
-)  # fmt: skip
-_QUANTITIES = (
-    "displacement", "temperature", "stress", "yield_margin", "brittle_margin", "mass", "reaction", "heat",
-    "heat_balance", "time_to", "frequency", "no_mode_in", "acceleration", "buckling_factor", "strain",
-    "composite_margin", "creep_life", "creep_margin", "fkm_margin", "linearized_stress", "hot_spot_stress",
-    "damage", "life",
-)  # fmt: skip
-_WHOLE = ("no_mode_in",)
-"""Of these the ones that are requirements without a limit."""
 _LIMITS: dict[str, Callable[[Any, Any], Any]] = {
     "at_most": operator.le, "at_least": operator.ge, "below": operator.lt, "above": operator.gt,
 }  # fmt: skip
@@ -265,138 +253,6 @@ def read_design(path: str | Path) -> Design:
     return _Reader(Path(path)).design()
 
 
-# ---------------------------------------------------------------------------------------------------
-# The grammar of places and requirements
-# ---------------------------------------------------------------------------------------------------
-
-
-def parse_place(text: str, mesh: Mesh | None = None) -> str | Selection:
-    """A group's name, or a selection such as ``near("bolt_holes", "4 mm") | "lug"``.
-
-    Parameters
-    ----------
-    text : str
-        What is no expression of ours is a group's name, and so is the name of any group of the mesh.
-    mesh : Mesh, optional
-
-    Raises
-    ------
-    ModelError
-        If it is an expression with unknown names or other things than calls, strings and numbers.
-    """
-    if not isinstance(text, str):
-        raise ModelError(f"a place is text: a group's name or a selection; got {text!r}")
-    if mesh is not None and text in mesh.groups:
-        return text
-    try:
-        tree = ast.parse(text.strip(), mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        if re.match(rf"\s*~?\s*({'|'.join(_SELECTIONS)})\s*\(", text):
-            raise ModelError(f"{text!r} looks like a selection and cannot be read: {_SYNTAX}") from None
-        return text
-    if not any(isinstance(node, ast.Call) for node in ast.walk(tree)):
-        return text
-    found = _value(tree, text, _SELECTIONS)
-    if not isinstance(found, Selection):
-        raise ModelError(f"{text!r} is no place; write a group's name, or e.g. near('lug', '5 mm')")
-    return found
-
-
-def parse_requirement(text: str) -> Requirement:
-    """A requirement such as ``displacement("lug", "z") <= "0.4 mm"``.
-
-    Raises
-    ------
-    ModelError
-        If it is no single comparison of a known quantity with a limit.
-    """
-    try:
-        tree = ast.parse(text.strip(), mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise ModelError(f"requirement {text!r} cannot be read: {_SYNTAX}") from None
-    if isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and tree.func.id in _WHOLE:
-        whole = _value(tree, text, (*_QUANTITIES, *_SELECTIONS))
-        assert isinstance(whole, Requirement)
-        return whole
-    if not isinstance(tree, ast.Compare):
-        raise ModelError(
-            f"requirement {text!r} compares nothing; write e.g. yield_margin() >= 1.5 or mass() <= '2 kg'"
-        )
-    if len(tree.ops) > 1:
-        raise ModelError(f"requirement {text!r} is a chained comparison: write two requirements")
-    relations: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
-        ast.LtE: operator.le, ast.Lt: operator.lt, ast.GtE: operator.ge, ast.Gt: operator.gt,
-    }  # fmt: skip
-    compare = relations.get(type(tree.ops[0]))
-    if compare is None:
-        raise ModelError(f"requirement {text!r}: write <=, <, >= or > between quantity and limit")
-    left, right = (
-        _value(node, text, (*_QUANTITIES, *_SELECTIONS)) for node in (tree.left, tree.comparators[0])
-    )
-    if isinstance(left, Quantity) == isinstance(right, Quantity):
-        raise ModelError(
-            f"requirement {text!r} compares no quantity with a limit; known: {', '.join(_QUANTITIES)}"
-        )
-    made = compare(left, right)
-    assert isinstance(made, Requirement)
-    return made
-
-
-_SYNTAX = 'values with units stand in quotes, as in near("lug", "5 mm") or mass() <= "2 kg"'
-
-
-def _value(node: ast.expr, text: str, names: Sequence[str]) -> Any:
-    """The meaning of a node of the small grammar: constants, sequences, signs, set operations and calls."""
-    match node:
-        case ast.Constant(value=value) if value is None or isinstance(value, str | int | float):
-            return value
-        case ast.Tuple(elts=items) | ast.List(elts=items):
-            return tuple(_value(item, text, names) for item in items)
-        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=value)) if isinstance(value, int | float):
-            return -value
-        case ast.UnaryOp(op=ast.Invert(), operand=operand):
-            return ~_place(_value(operand, text, names), text)
-        case ast.BinOp(left=left, op=ast.BitAnd() | ast.BitOr() | ast.Sub() as op, right=right):
-            a, b = (_place(_value(side, text, names), text) for side in (left, right))
-            return a & b if isinstance(op, ast.BitAnd) else a | b if isinstance(op, ast.BitOr) else a - b
-        case ast.Call(func=ast.Name(id=name), args=args, keywords=keywords):
-            return _call(name, args, keywords, text, names)
-        case ast.Name(id=name):
-            raise ModelError(f"{text!r}: {name} stands without quotes; write {name!r} for a group or a unit")
-        case _:
-            raise ModelError(
-                f"{text!r}: {ast.unparse(node)!r} is not allowed here; only {', '.join(names)}, strings, "
-                "numbers and the operators & | - ~ are"
-            )
-
-
-def _place(value: Any, text: str) -> Selection:
-    if not isinstance(value, str | Selection):
-        raise ModelError(f"{text!r}: & | - ~ combine places, and {value!r} is none")
-    return selections.select(value)
-
-
-def _call(
-    name: str, args: list[ast.expr], keywords: list[ast.keyword], text: str, names: Sequence[str]
-) -> Any:
-    if name not in names:
-        raise ModelError(f"{text!r}: {name!r} is unknown{_nearest(name, names)}")
-    function = getattr(quantities if name in _QUANTITIES else selections, name)
-    if any(keyword.arg is None for keyword in keywords) or any(isinstance(a, ast.Starred) for a in args):
-        raise ModelError(f"{text!r}: * and ** are not allowed here")
-    positional = [_value(arg, text, names) for arg in args]
-    named = {str(keyword.arg): _value(keyword.value, text, names) for keyword in keywords}
-    try:
-        return function(*positional, **named)
-    except TypeError as error:  # a wrong argument's name or number: Python's own words are clear
-        raise ModelError(f"{text!r}: {error}") from None
-
-
-def _nearest(word: str, known: Iterable[str]) -> str:
-    known = list(known)
-    return did_you_mean(word, known, n=2) or f"; known: {', '.join(known)}"
-
-
 _STRAY = {
     "thermal": "{key}: a test over time is a thermal one, and no requirement asks for one; add e.g. "
     "'temperature() <= \"95 degC\"'",
@@ -427,7 +283,7 @@ class _Reader:
         except FileNotFoundError:
             beside = sorted(p.name for p in path.parent.glob("*.toml")) if path.parent.is_dir() else []
             raise ModelError(
-                f"{path}: there is no such file{_nearest(path.name, beside) if beside else ''}"
+                f"{path}: there is no such file{nearest(path.name, beside) if beside else ''}"
             ) from None
         except (OSError, UnicodeDecodeError) as error:
             raise ModelError(f"{path}: cannot be read: {error}") from None
@@ -463,7 +319,7 @@ class _Reader:
         names = list(names)
         for key in table:
             if key not in names:
-                hint = _nearest(key, names)
+                hint = nearest(key, names)
                 if not at and key in (*_OVER_TIME, "time", "thermal"):
                     hint = "; of a thermal test over time it stands under [test], as duration = '20 min'"
                 self.fail((*at, key), f"unknown key {key!r} in {what}{hint}")
@@ -564,7 +420,7 @@ class _Reader:
         needs, may = ("log", "column", "time"), ("unit", "time_unit")
         for key, entry in given.items():
             if key not in (*needs, *may):
-                raise ModelError(f"unknown key {key!r} in a log{_nearest(key, (*needs, *may))}")
+                raise ModelError(f"unknown key {key!r} in a log{nearest(key, (*needs, *may))}")
             if not isinstance(entry, str):
                 raise ModelError(f"{key} of a log is text; got {entry!r}")
         missing = [key for key in needs if key not in given]
@@ -720,7 +576,7 @@ class _Reader:
         if name is None:
             self.fail(at, f"{key} is missing; known: {', '.join(known)}")
         if name not in known:
-            self.fail((*at, key), f"{key} {name!r} is unknown{_nearest(str(name), known)}")
+            self.fail((*at, key), f"{key} {name!r} is unknown{nearest(str(name), known)}")
         return known[name]
 
     def build(
@@ -760,14 +616,14 @@ class _Reader:
         if not isinstance(given, dict):
             self.fail(at, f"a requirement is text such as 'yield_margin() >= 1.5', or a table; got {given!r}")
         name = given.get("quantity")
-        if name not in _QUANTITIES:
-            self.fail((*at, "quantity"), f"quantity {name!r} is unknown{_nearest(str(name), _QUANTITIES)}")
+        if name not in QUANTITIES:
+            self.fail((*at, "quantity"), f"quantity {name!r} is unknown{nearest(str(name), QUANTITIES)}")
         limits = [key for key in _LIMITS if key in given]
-        if len(limits) != (0 if name in _WHOLE else 1):
+        if len(limits) != (0 if name in WHOLE else 1):
             self.fail(
                 at,
                 f"{name} has no limit but its band; leave {' and '.join(limits)} out"
-                if name in _WHOLE
+                if name in WHOLE
                 else f"a requirement has one limit of {', '.join(_LIMITS)}; got "
                 f"{' and '.join(limits) or 'none'}",
             )
@@ -784,7 +640,7 @@ class _Reader:
             quantity = self.told(at, function, **rest)
         except TypeError as error:
             self.fail(at, str(error))
-        if name in _WHOLE:
+        if name in WHOLE:
             return quantity  # type: ignore[no-any-return]
         made = self.told((*at, limits[0]), _LIMITS[limits[0]], quantity, given[limits[0]])
         assert isinstance(made, Requirement)
@@ -799,7 +655,7 @@ class _Reader:
         solver = self.solver(options.pop("solver", "auto"))
         kind = options.pop("kind", None)
         if kind is not None and kind not in _KINDS:
-            self.fail(("test", "kind"), f"kind {kind!r} is unknown{_nearest(str(kind), _KINDS)}")
+            self.fail(("test", "kind"), f"kind {kind!r} is unknown{nearest(str(kind), _KINDS)}")
         asked = self.sorted_out(model, stated, excitations, None if kind is None else _KINDS[kind])
         if kind is not None and _KINDS[kind] not in asked:
             found = " and ".join(sorted(asked))
@@ -864,7 +720,7 @@ class _Reader:
         options = {key: stated[key] for key in _REFINEMENT if key in stated}
         way, ways = options.get("refine", "off"), (*WAYS, "off")
         if way not in ways:
-            self.fail(("test", "refine"), f"refine {way!r} is unknown{_nearest(str(way), ways)}")
+            self.fail(("test", "refine"), f"refine {way!r} is unknown{nearest(str(way), ways)}")
         if options and "refine" not in options:
             key = next(iter(options))
             self.fail(("test", key), f"{key} is a budget of refinement; give refine = 'auto' too")
@@ -1011,7 +867,7 @@ class _Reader:
 
     def solver(self, name: Any) -> Any:
         if name not in _SOLVERS:
-            self.fail(("test", "solver"), f"solver {name!r} is unknown{_nearest(str(name), _SOLVERS)}")
+            self.fail(("test", "solver"), f"solver {name!r} is unknown{nearest(str(name), _SOLVERS)}")
         if name == "auto":
             return None
         from designtwin import solvers

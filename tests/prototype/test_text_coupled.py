@@ -293,7 +293,7 @@ def test_curves_are_named_stated_or_given_part_by_part(folder, curve):
         (('curve = "S355 base metal"', "curve = 3"), "a curve is a name"),
         (
             ('curve = "S355 base metal"', 'curve = { range = "90 MPa", cicles = 2e6 }'),
-            "did you mean 'cycles'?",
+            "did you mean 'cycles'",
         ),
         (('boom = { case = "pull", per = "0.1 kN" }', ""), "a life test needs channels"),
         (('boom = { case = "pull", per = "0.1 kN" }', "boom = 3"), "channels are tables"),

@@ -10,8 +10,7 @@ import designtwin as dtw
 from designtwin import requirements as quantities
 from designtwin.errors import ModelError
 from designtwin.io import write_mesh
-from designtwin.prototype import textfile
-from designtwin.prototype.textfile import parse_requirement
+from designtwin.prototype.grammar import QUANTITIES, parse_requirement
 from designtwin.requirements import Quantity
 
 SAME = {
@@ -52,7 +51,7 @@ def test_every_public_quantity_is_known_to_text_files():
         if callable(getattr(quantities, name, None)) and getattr(quantities, name) is getattr(dtw, name)
     }
     made = {name for name in public if not isinstance(getattr(quantities, name), type)}
-    assert made == set(textfile._QUANTITIES)
+    assert made == set(QUANTITIES)
     assert issubclass(Quantity, object)
 
 

@@ -8,7 +8,8 @@ from builders import box
 import designtwin as dtw
 from designtwin.errors import ModelError
 from designtwin.io import write_mesh
-from designtwin.prototype.textfile import parse_requirement, read_design
+from designtwin.prototype.grammar import parse_requirement
+from designtwin.prototype.textfile import read_design
 
 MAST = """\
 requirements = [

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 import designtwin as dtw
 from designtwin.errors import DesignTwinError, ModelError
 from designtwin.io import write_mesh
-from designtwin.prototype.textfile import key_lines, parse_place, parse_requirement, read_design
+from designtwin.prototype.grammar import parse_place, parse_requirement
+from designtwin.prototype.textfile import key_lines, read_design
 
 BAR = """\
 name = "bar"
