@@ -199,6 +199,9 @@ def test_hashins_bounds_hold_both_sides_of_a_border_in_reach():
     value, low, high = gauges.hashin(stress, np.array([2.1 * MPA]), **PLY)[0]
     assert low[0] <= here[0][0] == value[0]
     assert near[0][0] <= high[0]
+    # and from the other side
+    _, low, _ = gauges.hashin(stress + np.array([[2 * MPA, 0, 0, 0, 0, 0]]), np.array([2.1 * MPA]), **PLY)[0]
+    assert low[0] <= here[0][0]
 
 
 @given(st.floats(-1e3, 1e3), st.floats(0.0, 1e3))
