@@ -216,6 +216,7 @@ def body(lines: Sequence[Line]) -> str:
         _loads(found, listed),
         _views(lines),
         _start(lines),
+        _rainflow(lines),
         _roofline(lines),
         _settings(lines, known),
     ]
@@ -333,6 +334,33 @@ def _start(lines: Iterable[Line]) -> str:
         "cache, but for the last row.\n\n"
     )
     return text + table(["what", "median s", "least s", "CPU s"], rows, left=1)
+
+
+def _rainflow(lines: Iterable[Line]) -> str:
+    titles = {"white": "white noise", "band": "noise of 1 to 50 Hz at 1 kHz"}
+    rows = [
+        [
+            titles[line["name"]] + ("†" if line.get("loaded") else ""),
+            who,
+            f"{line['cycles']:,}",
+            f"{statistics.median(seconds):.4f}" if seconds else line["absent"].get(who, "")[:60],
+            f"{line['samples'] / statistics.median(seconds) / 1e6:.0f}" if seconds else "",
+            f"{statistics.median(a / b for a, b in zip(seconds, line['cpu_seconds']['designtwin'])):.1f}"
+            if seconds
+            else "",
+        ]
+        for line in _last(lines, "rainflow")
+        for who, seconds in line["cpu_seconds"].items()
+    ]
+    if not rows:
+        return ""
+    text = (
+        "## Rainflow\n\nOne history, from an array in memory to the ranges of its closed cycles, one "
+        "thread, processor "
+        "time; compiling and importing are done. All count the same cycles.\n\n"
+    )
+    head = ["history", "who", "cycles", "CPU s", "million samples a second", "times ours"]
+    return text + table(head, rows)
 
 
 def _roofline(lines: Iterable[Line]) -> str:

@@ -1,15 +1,10 @@
 """Rainflow of one history: ours beside pyLife and fatpack, in turn, each run in a process of its own.
 
-    python benchmarks/rainflow.py --peer-python PYTHON [--rounds 5] [--samples 2000000]
-
-PYTHON has pyLife and fatpack. Cycles are compared before anything is timed; compiling and importing are told
-apart. Prints a Markdown table: median seconds of processor time, samples per second, ratio to ours in the
-same round.
+Cycles are compared before anything is timed; importing and compiling are no part of it. Processor time.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import statistics
@@ -65,56 +60,76 @@ def count(history):
 }
 
 
-def run(python: str, name: str, kind: str, samples: int, seed: int) -> dict[str, Any]:
-    """One process: what it counted and the seconds of it."""
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+ROUNDS = 5
+SAMPLES = 2_000_000
+
+
+def measure(session: Any) -> None:
+    """Rounds of all in turn; a line for each history."""
+    import run
+
+    options = session.options
+    if any(line.get("part") == "rainflow" for line in session.lines) and options.again is None:
+        return
+    samples = SAMPLES // 10 if options.quick else SAMPLES
+    for kind in ("white", "band"):
+        names = list(CONTENDERS)
+        seconds: dict[str, list[float]] = {name: [] for name in names}
+        absent: dict[str, str] = {}
+        counted: dict[str, Any] = {}
+        for seed in range(2 if options.quick else ROUNDS):
+            for name in names:
+                if name in absent:
+                    continue
+                found = _counted(options.peer_python, name, kind, samples, seed)
+                if "why" in found:
+                    absent[name] = found["why"]
+                    continue
+                seconds[name].append(found["seconds"])
+                counted[name] = found
+            for name, other in counted.items():
+                same = all(
+                    abs(counted["designtwin"][k] - other[k]) <= 1e-9 * abs(other[k])
+                    for k in ("cycles", "sum", "largest")
+                )
+                assert same, f"{name} counts otherwise: {other} beside {counted['designtwin']}"
+        line = {
+            "part": "rainflow",
+            "name": kind,
+            "samples": samples,
+            "cycles": counted["designtwin"]["cycles"],
+            "cpu_seconds": seconds,
+            "absent": absent,
+            "case": f"rainflow-{kind}",
+            "contender": "",
+            "threads": 1,
+            "round": 0,
+            "status": "ok",
+            "loaded": bool(options.loaded),
+            **session.stated,
+        }
+        told = ", ".join(f"{name} {statistics.median(of):.4f} s" for name, of in seconds.items() if of)
+        print(f"rainflow       {kind}: {told}", flush=True)
+        run.add(options.results, line)
+        session.lines.append(line)
+
+
+def _counted(peer: str, name: str, kind: str, samples: int, seed: int) -> dict[str, Any]:
+    """What one process counted and the seconds of it; why not, where it did not run."""
     done = subprocess.run(
-        [python, "-c", HISTORY + CONTENDERS[name] + REPORT, kind, str(samples), str(seed)],
+        [
+            sys.executable if name == "designtwin" else peer,
+            "-c",
+            HISTORY + CONTENDERS[name] + REPORT,
+            *map(str, (kind, samples, seed)),
+        ],
         capture_output=True,
         text=True,
-        env=environment,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
         check=False,
     )
     if done.returncode:
-        raise SystemExit(f"{name} did not run:\n{done.stderr[-800:]}")
+        assert name != "designtwin", done.stderr[-800:]
+        return {"why": (done.stderr.splitlines() or ["no word"])[-1]}
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--peer-python", required=True, help="an interpreter with pyLife and fatpack")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--samples", type=int, default=2_000_000)
-    options = parser.parse_args()
-    print("| history | contender | cycles | seconds | samples/s | times ours |")
-    print("|---|---|---:|---:|---:|---:|")
-    for kind in ("white", "band"):
-        rounds: dict[str, list[dict[str, Any]]] = {name: [] for name in CONTENDERS}
-        for seed in range(options.rounds):
-            for name in CONTENDERS:
-                python = sys.executable if name == "designtwin" else options.peer_python
-                rounds[name].append(run(python, name, kind, options.samples, seed))
-            ours, *others = (rounds[name][-1] for name in CONTENDERS)
-            for name, other in zip(list(CONTENDERS)[1:], others):
-                same = all(
-                    abs(ours[k] - other[k]) <= 1e-9 * abs(ours[k]) for k in ("cycles", "sum", "largest")
-                )
-                if not same:
-                    raise SystemExit(f"{name} counts otherwise: {other} beside {ours}")
-        for name, found in rounds.items():
-            seconds = statistics.median(f["seconds"] for f in found)
-            ratio = statistics.median(
-                f["seconds"] / own["seconds"] for f, own in zip(found, rounds["designtwin"])
-            )
-            print(
-                f"| {kind} | {name} | {found[0]['cycles']:,} | {seconds:.4f} | "
-                f"{options.samples / seconds:.3g} | "
-                f"{ratio:.2f} |"
-            )
-
-
-if __name__ == "__main__":
-    main()

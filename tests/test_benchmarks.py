@@ -175,3 +175,22 @@ def test_view_factors_run_in_a_process_of_their_own_and_come_to_the_page(tmp_pat
     (row,) = [one for one in page.body([line]).splitlines() if one.startswith("| screen between squares†")]
     assert "| 128 |" in row
     assert "| open |" in row
+
+
+@pytest.mark.usefixtures("frame")
+def test_rainflow_is_counted_by_each_and_comes_to_the_page(tmp_path, monkeypatch):
+    import page
+    import rainflow
+    import run
+
+    monkeypatch.setattr(rainflow, "SAMPLES", 20_000)
+    monkeypatch.setattr(rainflow, "ROUNDS", 1)
+    options = run.parser().parse_args(["--results", str(tmp_path / "results.jsonl"), "--loaded"])
+    options.peer_python = sys.executable  # fatpack is here, pyLife is not
+    session = run.Session(options)
+    rainflow.measure(session)
+    lines = [json.loads(text) for text in options.results.read_text().splitlines()]
+    assert [line["name"] for line in lines] == ["white", "band"]
+    assert all(len(line["cpu_seconds"]["fatpack"]) == 1 for line in lines)
+    rows = [row for row in page.body(lines).splitlines() if row.startswith("| white noise†")]
+    assert [row.split("|")[2].strip() for row in rows] == ["designtwin", "pyLife", "fatpack"]

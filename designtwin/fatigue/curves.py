@@ -646,8 +646,8 @@ def fatigue_curve(name: str, /, **overrides: Any) -> SNCurve:
     known = [field.name for field in fields(SNCurve)]
     for key in overrides:
         if key not in known:
-            near = did_you_mean(key, known) or f"; it has {', '.join(known)}"
-            raise FatigueError(f"an S-N curve has no {key!r}{near}")
+            hint = did_you_mean(key, known) or f"; it has {', '.join(known)}"
+            raise FatigueError(f"an S-N curve has no {key!r}{hint}")
     entry = dict(entries[found])
     stated = entry.pop("stated", None)
     if entry.pop("by", None) == "ultimate":

@@ -61,7 +61,9 @@ class Cycles(Plain):
     @classmethod
     def together(cls, pieces: Iterable[Cycles]) -> Self:
         """The cycles of all pieces, one after the other."""
-        parts = list(pieces)
+        parts = [piece for piece in pieces if len(piece)]
+        if len(parts) == 1 and isinstance(parts[0], cls):
+            return parts[0]  # nothing here changes
         none = [np.empty(0)]
         return cls(
             range=np.concatenate([p.range for p in parts] or none),
