@@ -1084,6 +1084,27 @@ def jib_arm(scale: float) -> None:
     mesh_tetra10()
 
 
+def jib_arm_log(path: Path) -> None:
+    """Write what a logger on the jib arm may read in 20 minutes: made up, with a few readings lost."""
+    rng = np.random.default_rng(7)
+    t = np.arange(0.0, 1200.0, 0.1)
+    force, torque = 0.03 * rng.standard_normal(len(t)), 0.01 * rng.standard_normal(len(t))
+    lift = 20.0
+    while lift < t[-1] - 150.0:
+        load, down = rng.uniform(3.0, 13.0), lift + rng.uniform(70.0, 100.0)
+        since = np.clip(t - lift, 0.0, None)
+        bounce = 0.22 * np.exp(-since / 2.5) * np.sin(2 * np.pi * 1.9 * since) * (t < down)
+        force += load * (np.clip(since / 0.6, 0.0, 1.0) * (1.0 - np.clip(t - down, 0.0, 1.0)) + bounce)
+        for at, sign in ((lift + 25, 1), (lift + 33, -1), (down + 12, -1), (down + 20, 1)):
+            jerk = (0.25 + 0.75 * load / 13 if at < down else 0.25) * rng.uniform(0.6, 1.0)
+            torque += sign * jerk * np.exp(-(((t - at) / 1.1) ** 2))
+        lift = down + rng.uniform(30.0, 60.0)
+    rows = [f"{a:.1f},{b:.3f},{c:.4f}" for a, b, c in zip(t, force, torque, strict=True)]
+    for lost in (4000, 4001, 4002, 9000):
+        rows[lost] = f"{t[lost]:.1f},,"
+    path.write_text("\n".join(["t,boom_force,slew", *rows]) + "\n")
+
+
 def plate_with_hole(scale: float) -> None:
     """Plate of 200 x 100 with a hole of 40 across: plane, quad8 and triangle6."""
     plate = occ.addRectangle(-100, -50, 0, 200, 100)
@@ -1199,6 +1220,8 @@ def make(name: str) -> None:
             nodes, size = len(gmsh.model.mesh.getNodes()[0]), (HERE / name).stat().st_size / 1e6
         finally:
             gmsh.finalize()
+        if name == "jib_arm.msh":
+            jib_arm_log(HERE / "jib_arm.csv")
         seconds = time.perf_counter() - start
         print(
             f"{name}: {nodes} nodes, scale {part.scale * nudge:.4g}, poorest cell {condition:.2f}, "
