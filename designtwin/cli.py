@@ -322,22 +322,22 @@ def _mesh_data(mesh: Any) -> dict[str, Any]:
 def _draw(verdicts: Sequence[Any], folder: Path) -> Iterator[Path]:
     """The pictures an engineer wants of each verdict, each of the load case that is worst."""
     for verdict in verdicts:
-        if verdict.result.physics in ("vibration", "buckling"):
+        physics = verdict.result.physics
+        if verdict.failure_zones():
+            path = folder / f"failure_zones_{physics}.png"
+            verdict.plot_zones(screenshot=path)
+            yield path
+        if physics in ("vibration", "buckling"):
             yield from _draw_shapes(verdict, folder)
             continue
-        thermal = verdict.result.physics == "thermal"
         known = verdict.result[verdict.result.cases[0]].field_names
-        for name in _FIELDS[verdict.result.physics]:
+        for name in _FIELDS[physics]:
             if name in known:
                 path = folder / f"{name}.png"
                 verdict.plot(name, screenshot=path)
                 yield path
-        if verdict.failure_zones():
-            path = folder / f"failure_zones_{verdict.result.physics}.png"
-            verdict.plot_zones(screenshot=path)
-            yield path
         courses = _courses(verdict)
-        if thermal and courses:
+        if physics == "thermal" and courses:
             from designtwin import edge
 
             path = folder / "temperature_over_time.png"

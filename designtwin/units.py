@@ -79,6 +79,7 @@ _DIMENSIONS = {
     "stress_density": _Dimension("Pa**2*s", "a spectral density of stress", "9 MPa**2/Hz", "P^2/Hz"),
     "factor_density": _Dimension("s", "a spectral density of a factor", "0.1 1/Hz", "1/Hz"),
     "stress_intensity": _Dimension("Pa*m**0.5", "a stress intensity", "60 MPa*sqrt(m)", "MPa√m"),
+    "relative_gradient": _Dimension("1/m", "a relative gradient", "0.5 1/mm", "1/L"),
     "energy": _Dimension("J", "an energy", "3 J", "J"),
     "energy_density": _Dimension("J/m**3", "an energy density", "2 MJ/m3", "MJ/m^3"),
     "power": _Dimension("W", "a power", "12 W", "W"),

@@ -101,6 +101,24 @@ def parse_requirement(text: str) -> Requirement:
     return made
 
 
+def parse_quantity(text: str) -> Quantity:
+    """A quantity such as ``hot_spot_stress("toe", "+x", "8 mm")``.
+
+    Raises
+    ------
+    ModelError
+        If it is none.
+    """
+    try:
+        tree = ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        raise ModelError(f"quantity {text!r} cannot be read: {_SYNTAX}") from None
+    found = _value(tree, text, (*QUANTITIES, *_SELECTIONS))
+    if not isinstance(found, Quantity):
+        raise ModelError(f"{text!r} is no quantity; known: {', '.join(QUANTITIES)}")
+    return found
+
+
 _SYNTAX = 'values with units stand in quotes, as in near("lug", "5 mm") or mass() <= "2 kg"'
 
 

@@ -38,8 +38,11 @@ _FEWEST = 0.05
 """Share of all cells refined in a round at least: rounds of a few cells each cost a solve each."""
 _MOST = 0.5
 """Share of cells from which all are refined."""
-_NARROW = 0.05
+_NARROW = 0.005
 """Half-width of a peak's interval, as a share of it, from which one mesh alone is believed."""
+_EXPLAINED = 0.75
+"""Share of an estimate by which halving the cells may move a peak: an error that falls with the square of the
+size is three quarters gone then."""
 _ROUND = 1e-4
 """Share of a value below which bends of the given mesh are not worth a word."""
 _SAFETY = 2.0
@@ -119,7 +122,7 @@ class _Course:
         if len(self.values) < 2:
             return False
         earlier = self.values[-2]
-        return abs(last.value - earlier.value) <= 0.75 * earlier.error
+        return abs(last.value - earlier.value) <= _EXPLAINED * earlier.error
 
 
 def refined_until_told(test: PrototypeTest, how: str, budget: Budget) -> Verdict:
@@ -197,6 +200,8 @@ def _rows(verdict: Verdict, courses: Sequence[_Course], ways: Sequence[str], giv
             value = course.singular
         elif row.status == CANNOT_TELL and "local" not in ways and _of_one_place(verdict.result, row):
             value = extrapolated(course.values)
+        if course.peak:
+            value = calibrated(value, course.values)
         value = _as_round_as_given(value, row, given, len(ways) - 1)
         course.told.append(value)
         outcome = row.requirement.outcome(value)
@@ -353,6 +358,34 @@ def _peak(requirement: Requirement, value: Value) -> float:
     if requirement.is_upper or requirement.quantity.dimension != "dimensionless":
         return number
     return 1.0 / number if number > 0.0 else math.inf
+
+
+def calibrated(value: Value, values: Sequence[Value]) -> Value:
+    """A value with its interval widened where the estimate on the mesh before was shown to be too small.
+
+    Parameters
+    ----------
+    value : Value
+        What is told of the last mesh.
+    values : sequence of Value
+        On all meshes, coarse to fine.
+
+    Where halving the cells moved a peak by more than three quarters of what had been estimated, the mesh did
+    not resolve it, and the next estimate is taken as many times larger.
+    """
+    if len(values) < 2 or values[-2].case != values[-1].case:
+        return value
+    earlier, last = values[-2:]
+    told = _EXPLAINED * earlier.error
+    moved = abs(last.value - earlier.value)
+    if not (math.isfinite(moved) and math.isfinite(value.error) and told > 0.0) or moved <= told:
+        return value
+    more = moved / told
+    return Value.between(
+        value.value, value.value - more * (value.value - value.low),
+        value.value + more * (value.high - value.value), place=value.place, case=value.case,
+        note=value.note, instant=value.instant, frequency=value.frequency,
+    )  # fmt: skip
 
 
 def extrapolated(values: Sequence[Value]) -> Value:

@@ -84,6 +84,7 @@ A life test (`damage() <= 0.3`, `life() >= "10 years"`) has a log, and a load ca
     mean_stress = "Goodman"               # or { method = "Walker", exponent = 0.5 }
     scatter = 0.2                         # standard deviation of log10 N
     constant = ["dead"]                   # load cases that act all the time
+    stress = 'hot_spot_stress("toe", "+x", "8 mm")'     # at weld toes; the notch stress unless given
     history = { log = "crane.csv", time = "t", units = { boom_force = "kN" } }     # beside this file
 
     [test.channels]
@@ -131,7 +132,14 @@ from designtwin.model import (
 from designtwin.model.model import Model, Temperature, combine
 from designtwin.prototype.cache import ResultCache
 from designtwin.prototype.coupled import ThermalStressTest
-from designtwin.prototype.grammar import QUANTITIES, WHOLE, nearest, parse_place, parse_requirement
+from designtwin.prototype.grammar import (
+    QUANTITIES,
+    WHOLE,
+    nearest,
+    parse_place,
+    parse_quantity,
+    parse_requirement,
+)
 from designtwin.prototype.life import LifeTest, UnitCase, unit_case
 from designtwin.prototype.refine import WAYS, Budget
 from designtwin.prototype.tests import PrototypeTest, StrengthTest, ThermalTest
@@ -769,6 +777,8 @@ class _Reader:
             return self.history(given, at)
         if key == "constant":
             return self.words(given, at, key)
+        if key == "stress" and isinstance(given, str) and "(" in given:
+            return self.told(at, parse_quantity, given)
         return self.told(at, self.value, given)
 
     # Life

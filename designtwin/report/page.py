@@ -151,7 +151,9 @@ class _Pictures:
 def _hint(view: Any, data: Packed) -> str:
     """How to use a 3D view, and what it lacks."""
     words = [
-        "3D: drag to turn, right button or two fingers to move, wheel after a click or pinch to zoom",
+        "drag to move, wheel after a click or pinch to zoom"
+        if view.flat
+        else "3D: drag to turn, right button or two fingers to move, wheel after a click or pinch to zoom",
         "double-click for the whole part; point at it to read the values at its nodes",
     ]
     if view.thinned:
@@ -161,7 +163,8 @@ def _hint(view: Any, data: Packed) -> str:
     if data.left_out:
         few = "; ".join(data.left_out[:3]) + (" and others" if len(data.left_out) > 3 else "")
         words.append(f"left out for their size: {few}")
-    return "; ".join(words) + "."
+    text = "; ".join(words)
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 @dataclass

@@ -358,6 +358,7 @@
       const low = this.range()[0], span = this.range()[1] - low;
       const share = (x) => `${100 * ((scale.log ? Math.log10(x) : x) - low) / span}%`;
       element("b", "", box, scale.title);
+      element("span", "", box, this.field.said);
       const strip = element("div", "strip", box);
       strip.style.background = `linear-gradient(to right, ${scale.colors.join(", ")})`;
       const texts = scale.log ? scale.ticks.map(words) : tickWords(scale.ticks);

@@ -30,7 +30,7 @@ class Stream:
             if flat.dtype == np.int64:
                 flat = np.diff(flat, prepend=0).astype("<i4")
             self.layout.append([name, flat.dtype.str[1:], len(flat)])
-            raw += flat.view(np.uint8).reshape(len(flat), -1).T.tobytes()
+            raw += flat.view(np.uint8).reshape(len(flat), flat.itemsize).T.tobytes()
         self.text = base64.b64encode(zlib.compress(raw, 9)).decode()
 
     def to_dict(self) -> PlainData:
@@ -83,6 +83,7 @@ def packed(view: Any, room: int) -> Packed | None:
         one = {
             "name": field.name,
             "case": field.case,
+            "said": field.said,
             "symbol": field.symbol,
             "values": len(streams) - 1,
             "inverse": field.inverse,
@@ -122,10 +123,10 @@ def _sort(field: Any) -> np.ndarray[Any, Any]:
 
 
 def _short(values: FloatArray) -> np.ndarray[Any, Any]:
-    """Single precision with 17 binary digits, five decimal ones: zeros in the last byte pack to nothing."""
+    """Single precision with 20 binary digits, six decimal ones: zeros at the end pack to nothing."""
     with np.errstate(over="ignore"):
         bits = np.asarray(values, "<f4").view("<u4").astype(np.uint64)
-    return np.asarray(((bits + 0x80) & 0xFFFFFF00).astype("<u4").view("<f4"))
+    return np.asarray(((bits + 0x8) & 0xFFFFFFF0).astype("<u4").view("<f4"))
 
 
 def _scale(scale: Any) -> PlainData:

@@ -62,9 +62,8 @@ class CreepQuantity(MechanicalQuantity):
         super().check(model)
         for index in parts_on(model, self.on):
             self._curve(model.parts[index])
-        names = list(model.cases) if self.case is None else [n for n in model.cases if n == self.case]
-        for name in names:
-            if model.cases[name].temperature is None:
+        for name, case in model.cases.items():
+            if self.case in (None, name) and case.is_static and case.temperature is None:
                 self._no_temperature(name)
 
     def _no_temperature(self, name: str) -> None:

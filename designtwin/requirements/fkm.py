@@ -125,8 +125,8 @@ def fkm_margin(
     Not covered, and not to be read into it: welds, castings, aluminum, strengths at high temperature and
     their own safety factors, residual stress, and the guard against brittle fracture under high triaxiality.
 
-    Source: FKM Guideline, Analytical Strength Assessment of Components, 6th ed. (2012), ch. 3: eqs. 3.1.1 and
-    3.3.4, tables 3.3.1 and 3.5.1.
+    Source: FKM Guideline, Analytical Strength Assessment of Components, 6th ed. (2012), ch. 3
+    (local stresses), secs. 3.3 and 3.5.
     """
     return FkmMargin(
         on=on,  # type: ignore[arg-type]

@@ -155,7 +155,7 @@ def drucker_prager(
         by sqrt(3 alpha^2 + 1/2) of the radius at most, which is reached.
 
     Source: Drucker and Prager, Quarterly of Applied Mathematics 10 (1952) 157-165; through the strengths as
-    in Chen and Han, Plasticity for Structural Engineers (1988), sec. 2.3.4.
+    in Chen and Han, Plasticity for Structural Engineers (1988), ch. 2.
     """
     alpha = (compressive - tensile) / (math.sqrt(3.0) * (compressive + tensile))
     k = 2.0 * compressive * tensile / (math.sqrt(3.0) * (compressive + tensile))
@@ -185,7 +185,7 @@ def tsai_wu(
         -1/2 makes it von Mises' criterion where all strengths are equal.
 
     Source: Tsai and Wu, Journal of Composite Materials 5 (1971) 58-80; the value of the interaction, Tsai and
-    Hahn, Introduction to Composite Materials (1980), sec. 7.2.
+    Hahn, Introduction to Composite Materials (1980).
     """
     normal = 1.0 / (tensile * compressive)
     shape = normal.shape[:-1]
@@ -204,7 +204,7 @@ def max_stress(
 ) -> Bounds:
     """Utilization by the largest stress in material axes over its strength; parameters as `tsai_wu`.
 
-    Source: Kaw, Mechanics of Composite Materials, 2nd ed. (2006), sec. 2.8.2.
+    Source: Kaw, Mechanics of Composite Materials, 2nd ed. (2006), sec. 2.8.
     """
     return planes(mandel(stress), radius, _faces(tensile, compressive, shear))
 
@@ -225,7 +225,7 @@ def max_strain(
     compliance : float64[6, 6] or float64[k, 6, 6]
         In material axes, engineering shear, 1/Pa.
 
-    Source: Kaw, Mechanics of Composite Materials, 2nd ed. (2006), sec. 2.8.3.
+    Source: Kaw, Mechanics of Composite Materials, 2nd ed. (2006), sec. 2.8.
     """
     # strains over those under a lone stress of 1 Pa: what a lone stress would have to be, Pa
     alone = compliance / np.einsum("...ii->...i", compliance)[..., :, None]
@@ -268,7 +268,7 @@ def hashin(
         `HASHIN_MODES`; 0 for one that does not act. Where the radius reaches across the border between
         tension and compression either may be the true one, and the bounds hold both.
 
-    Source: Hashin, Journal of Applied Mechanics 47 (1980) 329-334, eqs. 20 to 26.
+    Source: Hashin, Journal of Applied Mechanics 47 (1980) 329-334.
     """
     s = mandel(stress)
     xt, yt, xc, yc = tensile[..., 0], tensile[..., 1], compressive[..., 0], compressive[..., 1]

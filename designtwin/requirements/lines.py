@@ -166,7 +166,7 @@ def linearized(
         Half-widths: errors along the line are taken to conspire. The projection across the line is a
         contraction, so that it does not add to them.
 
-    Source: ASME BPVC VIII-2 (2021), annex 5-A, 5-A.4.1 (stress integration method), eqs. 5-A.1 to 5-A.5;
+    Source: ASME BPVC VIII-2 (2021), annex 5-A, 5-A.4.1 (stress integration method);
     curvature of the wall is left out, as there.
     """
     n = len(stress)
@@ -237,7 +237,7 @@ METHODS = {
     "5 15 mm": Extrapolation((5e-3, 15e-3), (1.5, -0.5), False, 10e-3, "b"),
 }
 """Source: Hobbacher, IIW Recommendations for Fatigue Design of Welded Joints and Components, 2nd ed. (2016),
-sec. 2.2.3.4, eqs. 2.8 to 2.12: type a on a plate's surface, type b on its edge."""
+sec. 2.2.3: type a on a plate's surface, type b on its edge."""
 
 
 @dataclass(frozen=True, kw_only=True)

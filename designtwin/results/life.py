@@ -257,7 +257,7 @@ class LifeCase(CaseResult):
 
     def damage_of_rows(self, survival: float | None = None) -> FloatArray:
         """Damage at `rows`, float64[k]; see `damage`."""
-        if survival is None:
+        if survival is None or all(curve.survival == survival for curve in self.curves.values()):
             return self._counted[0]
         kept: dict[float, FloatArray] = self.__dict__.setdefault("_at_survival", {})
         if survival not in kept:
@@ -717,7 +717,8 @@ class LifeResult(Result[LifeCase]):
             If a channel does not exist, or the scatter of a part is not known.
         """
         case = self.case
-        case.tables(0.5)
+        for part, curve in case.curves.items():
+            _need_scatter(curve, part)
         if not isinstance(usage, str):
             after = case.scaled(usage)
             said = "with " + ", ".join(f"{name} times {factor:g}" for name, factor in usage.items())
@@ -756,6 +757,11 @@ class LifeResult(Result[LifeCase]):
             "hotspots": [vars(spot) for spot in self.hotspots(n)],
             "notes": list(self.notes),
         }  # fmt: skip
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """The hot spots, as the command line prints them below a verdict."""
+        return (self.hotspots().table(),)
 
     def plot(self, name: str = "damage", **options: Any) -> Any:
         """Picture of a field, the damage unless named; see ``designtwin.viz``."""
@@ -804,13 +810,21 @@ class Hotspots(tuple[Hotspot, ...]):
 def _at_survival(curve: SNCurve, survival: Any, part: str) -> SNCurve:
     if isinstance(survival, bool) or not isinstance(survival, int | float) or not 0.0 < survival < 1.0:
         raise ModelError(f"survival={survival!r}: a probability between 0 and 1 is wanted, such as 0.975")
+    if curve.survival == survival:
+        return curve
+    _need_scatter(curve, part)
+    return curve.at_survival(survival)
+
+
+def _need_scatter(curve: SNCurve, part: str) -> None:
     if curve.scatter is None:
         raise ModelError(
-            f"part {part!r}: the scatter of {curve.name!r} is not known, so there is no life at a survival "
-            f"of {100.0 * survival:g} %; state it: LifeTest(..., scatter=0.2), the standard deviation of "
-            "log10 N"
+            f"part {part!r}: the scatter of {curve.name!r} is not known, so its life is known at a survival "
+            "of "
+            f"{100.0 * curve.survival:g} % alone; state it: LifeTest(..., scatter=0.2), the standard "
+            "deviation "
+            "of log10 N"
         )
-    return curve.at_survival(survival)
 
 
 def show_life(seconds: float) -> str:

@@ -25,7 +25,8 @@ STRAIGHT = 1e-9
 """Share of its edge by which a mid-side node may be off the middle of a straight one."""
 _FACTORS = {
     "triangle": (0.0, 0.0, 0.13, 1.15, 0.0, 0.35),
-    "tetra": (0.0, -0.1, 0.18, 0.95, 0.2, 0.1),
+    "tetra": (0.0, -0.1, 0.32, 0.75, 0.1, 0.1),
+    "wedge": (0.0, -0.1, 0.15, 0.95, 0.2, 0.1),  # and pyramids
     "quad": (0.25, -0.6, 1.6, 0.05, 0.15, 1.2),
     "hexahedron": (0.35, -0.95, 0.05, 1.15, 0.1, 0.8),
     "plane": (-0.3, -0.25, 0.1, 0.34, 0.1, 1.2),  # quadratic
@@ -414,8 +415,8 @@ class StaticCase(CaseResult):
 
         It bounds the length of the error vector, hence each component and the magnitude.
         What the whole part adds goes with the energy error squared (three times that, of the largest
-        displacement). What the cells around a node add is twice the error of their strain over their size (a
-        corner where loads meet a free side asks for that), times fifteen times its share in the strain, one
+        displacement). What the cells around a node add is 4.8 times the error of their strain over their size
+        (a corner where loads meet a free side asks for that), times five times its share in the strain, one
         at most: smooth fields are much more accurate at nodes than within cells.
         """
         largest = float(np.linalg.norm(self.displacement, axis=1).max())
@@ -424,7 +425,7 @@ class StaticCase(CaseResult):
         recovered = self.recovery.recovered(strain) * tensor.ENGINEERING
         distance = tensor.norm(recovered - self.recovery.mean(strain) * tensor.ENGINEERING)
         per_cell = self.recovery.over_cells(np.stack([distance, tensor.norm(recovered)], axis=1))
-        own = 2.0 * per_cell[:, 2] * per_cell[:, 3] * np.minimum(15.0 * _share(*per_cell[:, :2].T), 1.0)
+        own = 4.8 * per_cell[:, 2] * per_cell[:, 3] * np.minimum(5.0 * _share(*per_cell[:, :2].T), 1.0)
         np.maximum.at(out, self.points.node, self.recovery.largest_around(own[:, None])[:, 0])
         return out + 3.0 * self.energy_error**2 * largest
 
@@ -432,7 +433,7 @@ class StaticCase(CaseResult):
 def _factors(element: ReferenceElement) -> tuple[float, ...]:
     if element.degree > 1:
         return _FACTORS["plane" if element.dimension == 2 else "solid"]
-    return _FACTORS.get(element.linear, _FACTORS["tetra"])
+    return _FACTORS.get(element.linear, _FACTORS["wedge"])
 
 
 def _share(part: FloatArray, whole: FloatArray) -> FloatArray:

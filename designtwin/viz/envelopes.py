@@ -136,7 +136,9 @@ def _case_of(envelope: Any, row: int) -> str:
 def _over(envelope: Any) -> str:
     word = {"max": "largest", "min": "smallest", "max_abs": "largest in size"}[envelope.worst]
     n = len(envelope.cases)
-    return f"{word} of {n} load cases" if n > 1 else f"{word} over time"
+    if n > 1:
+        return f"{word} of {n} load cases"
+    return f"{word} over time" if np.isfinite(envelope.instants).any() else f"load case {envelope.cases[0]}"
 
 
 def _governing(envelope: Any, title: str | None) -> Scene:

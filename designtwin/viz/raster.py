@@ -180,6 +180,12 @@ def _line(
         return
     projected = view.project(points)
     a, b = projected[conn[:, 0]], projected[conn[:, 1]]
+    # A close-up has most lines outside of the picture.
+    low, high = np.minimum(a, b)[:, :2] - width, np.maximum(a, b)[:, :2] + width
+    inside = ((high >= 0) & (low < np.array([view.width, view.height]))).all(axis=1)
+    a, b, conn = a[inside], b[inside], conn[inside]
+    if not len(conn):
+        return
     steps = np.maximum(np.ceil(np.linalg.norm((b - a)[:, :2], axis=1)).astype(np.int64), 1) + 1
     owner = np.repeat(np.arange(len(conn)), steps)
     place = np.arange(steps.sum()) - np.repeat(np.cumsum(steps) - steps, steps)

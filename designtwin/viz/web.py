@@ -51,6 +51,8 @@ class WebField:
     ----------
     name, case : str
         What a reader chooses by: "Von Mises stress", "lift".
+    said : str
+        The requirement on it and how it was judged, "" where there is none.
     symbol : str
         Unit of the values, "" where they have none.
     values : float64[n]
@@ -72,6 +74,7 @@ class WebField:
 
     name: str
     case: str
+    said: str
     symbol: str
     values: FloatArray
     judged: BoolArray
@@ -247,9 +250,15 @@ def _on_rows(shown: Shown, node: IntArray) -> WebField:
         factor = deformation_scale(displacement, case.mesh.size, True, rounded=not shape)
         displacement = displacement[node] if factor else None
     when = f" at {shown.clock}" if shown.clock else ""
+    said = ""
+    if shown.outcome is not None:
+        elsewhere = shown.outcome.value.case not in ("", case.name) and not shape
+        said = f"{shown.outcome.requirement}: {shown.outcome.status}"
+        said += f", judged in case {shown.outcome.value.case}" if elsewhere else ""
     return WebField(
         name=shown.title[:1].upper() + shown.title[1:],
         case=(str(getattr(case, "caption", "")) or case.name or "result") + when,
+        said=said,
         symbol=units.symbol(shown.dimension),
         values=values,
         judged=judged,

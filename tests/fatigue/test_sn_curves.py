@@ -177,6 +177,28 @@ def test_thick_plates_and_rough_surfaces_are_weaker():
         base.at_thickness("50 mm")
 
 
+def test_notches_with_a_steep_gradient_are_supported():
+    # FKM Guideline, 2.3.2: steel, R_m 470 MPa; three ranges of the gradient, without a step between them
+    base = dtw.fatigue_curve("S355 base metal")
+    exponent = 0.5 + 470 / 2700
+
+    def gain(gradient):
+        return base.at_gradient(gradient).amplitude / base.amplitude - 1.0
+
+    assert gain("0.05 1/mm") == pytest.approx(0.05 * 10 ** (0.5 - exponent))
+    assert gain("0.5 1/mm") == pytest.approx(0.5**0.5 * 10**-exponent)
+    assert gain(16e3) == pytest.approx(2.0 * 10**-exponent)  # 1/m
+    for edge in (0.1, 1.0):
+        assert gain(edge * 1e3 * (1 - 1e-9)) == pytest.approx(gain(edge * 1e3 * (1 + 1e-9)), rel=1e-6)
+    assert gain(0.0) == 0.0
+    with pytest.raises(dtw.FatigueError, match="between 0 and 100"):
+        base.at_gradient("-1 1/mm")
+    with pytest.raises(dtw.FatigueError, match="curve of welds"):
+        dtw.fatigue_curve("FAT 71 nominal").at_gradient("1 1/mm")
+    with pytest.raises(dtw.FatigueError, match="lacks family and ultimate"):
+        dtw.SNCurve.basquin("900 MPa", -0.1).at_gradient("1 1/mm")
+
+
 def test_survival_moves_lives_by_the_scatter():
     curve = dataclasses.replace(CURVE, survival=0.975, scatter=0.2)
     median = curve.at_survival(0.5)

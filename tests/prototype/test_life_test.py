@@ -197,6 +197,8 @@ def test_scatter_that_is_not_known_is_asked_for():
         used.remaining()
     with pytest.raises(ModelError, match="scatter"):
         (dtw.damage(survival=0.9) <= 1.0).judge(used)
+    # At its own probability a curve needs none.
+    assert used.case.damage(0.5).max() == used.case.damage().max()
     stated = dtw.LifeTest(BAR, curve=replace(CURVE, scatter=None), channels=FORCE, scatter=0.3).damage(log())
     ten, half = stated.remaining().quantiles(0.1, 0.5) + used.duration
     assert_allclose(np.log10(half / ten), 0.3 * NormalDist().inv_cdf(0.9), rtol=1e-9)

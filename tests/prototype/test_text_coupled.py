@@ -273,6 +273,21 @@ def test_curves_are_named_stated_or_given_part_by_part(folder, curve):
     assert test.run().rows[0].value.value > 0.0
 
 
+def test_weld_toes_are_counted_at_hot_spots(folder):
+    text = LIFE.format(requirements="'damage() <= 0.3'", curve='"FAT 90 hot-spot"')
+    at = 'box(("-1 mm", "-1 mm", "19 mm"), ("1 mm", "21 mm", "21 mm"))'
+    spot = f"""stress = 'hot_spot_stress({at}, "+x", "20 mm")'"""
+    text = text.replace('mean_stress = "Goodman"', spot)
+    (folder / "part.toml").write_text(text)
+    (test,) = dtw.read_design(folder / "part.toml").tests
+    where = dtw.box(("-1 mm", "-1 mm", "19 mm"), ("1 mm", "21 mm", "21 mm"))
+    assert test.stress == dtw.hot_spot_stress(where, "+x", "20 mm")
+    assert test.run().rows[0].value.value > 0.0
+    (folder / "part.toml").write_text(text.replace("hot_spot_stress(", "hotspot_stress("))
+    with pytest.raises(ModelError, match=r"line \d+: .*did you mean 'hot_spot_stress'"):
+        dtw.read_design(folder / "part.toml")
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [

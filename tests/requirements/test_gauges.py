@@ -60,7 +60,7 @@ def exact(found: gauges.Bounds) -> float:
 
 
 def test_a_ply_at_60_degrees_breaks_where_kaw_says():
-    """Kaw, examples 2.17 to 2.19: sx = 2S, sy = -3S, txy = 4S; S at failure, MPa."""
+    """Kaw, the worked lamina of sec. 2.8: sx = 2S, sy = -3S, txy = 4S; S at failure, MPa."""
     stress = off_axis(np.deg2rad(60.0), 2.0, -3.0, 4.0)
     assert_allclose(stress[0] / MPA, [1.714, -2.714, 0.0, -4.165, 0.0, 0.0], atol=6e-4)
     none = np.zeros(1)

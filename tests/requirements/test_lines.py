@@ -75,6 +75,17 @@ def test_no_error_within_the_radius_leaves_the_interval_of_a_line(kind, bending)
         assert (gap <= np.sqrt(1.5) * spread * (1.0 + 1e-12)).all()
 
 
+def test_an_error_along_the_line_counts_where_bending_across_it_cancels_the_mean():
+    """At two thirds of the line membrane plus bending of the first end weighs stress across it with 0."""
+    radius, off = np.zeros(97), np.zeros((97, 6))
+    radius[64] = off[64, 0] = 1.0  # the line along x: xx keeps its mean, and has no bending
+    line = np.array([1.0, 0.0, 0.0])
+    moved, _ = linearized(off, radius, line, "membrane+bending")
+    _, spread = linearized(np.zeros((97, 6)), radius, line, "membrane+bending")
+    assert tensor.norm(moved)[0] > 0.0
+    assert (tensor.norm(moved) <= spread * (1.0 + 1e-12)).all()
+
+
 # --- read off models ---------------------------------------------------------------------------------------
 
 

@@ -248,6 +248,17 @@ def test_creep_asks_for_temperature_and_curve_before_anything_is_solved():
     cold = dtw.LinearElastic(youngs_modulus=1e9, poissons_ratio=0.3, creep_rupture=S590)
     with pytest.raises(RequirementError, match=r"'pull' states no temperature.*Temperature\('550 degC'\)"):
         dtw.StrengthTest(pulled(cold), [dtw.creep_life() >= "1000 h"])
+    # a case of heat alone is no business of a strength test
+    heated = dtw.LinearElastic(
+        youngs_modulus=1e9, poissons_ratio=0.3, expansion=1e-5, conductivity=20.0, creep_rupture=S590
+    )
+    power = [dtw.FixedTemperature(on="xmin", value="800 degC")]
+    hot = [dtw.Traction(on="xmax", value=(1e6, 0.0, 0.0)), dtw.Temperature("800 degC")]
+    model = dtw.Model(
+        box("hexahedron20", 1), materials={"body": heated}, supports=[dtw.FixedSupport(on="xmin")],
+        load_cases={"power": power, "hot": hot},
+    )  # fmt: skip
+    dtw.StrengthTest(model, [dtw.creep_life() >= "1000 h"])
     with pytest.raises(MissingPropertyError, match=r"part 'body'.*creep_rupture"):
         dtw.StrengthTest(creeping(100.0, curve=None), [dtw.creep_life() >= "1000 h"])
     hot = creeping(100.0)

@@ -156,6 +156,15 @@ def lame_sphere(element: str, n: int) -> dtw.Model:
     )
 
 
+def lame_stress(x: FloatArray) -> FloatArray:
+    """Exact stress of `lame_sphere`, [n, 6] (Lame 1852)."""
+    r = np.linalg.norm(x, axis=1)
+    n = x / r[:, None]
+    radial, hoop = -100e6 / 7 * (8 / r**3 - 1), 100e6 / 7 * (4 / r**3 + 1)
+    pairs = ((0, 0), (1, 1), (2, 2), (0, 1), (1, 2), (0, 2))
+    return np.stack([hoop * (i == j) + (radial - hoop) * n[:, i] * n[:, j] for i, j in pairs], axis=1)
+
+
 def thick_cylinder(element: str, poissons_ratio: float, n: int = 5) -> dtw.Model:
     """MacNeal-Harder thick cylinder a = 3, b = 9, plane strain, unit pressure inside, a quarter of it."""
 
