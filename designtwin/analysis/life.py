@@ -60,15 +60,13 @@ def check_unit_cases(model: Model, channels: Mapping[str, str], constant: Sequen
         if case.setup_key() != cases[0].setup_key():
             raise ModelError(
                 f"cases {cases[0].name!r} and {case.name!r} differ in supports or stiffness, so that their "
-                "stresses "
-                "do not add up; state the supports with the model, and one state for all"
+                "stresses do not add up; state the supports with the model, and one state for all"
             )
         held = [*model.supports, *case.supports]
         if any(one.value.any() for support in held for one in support.prescribed(model)):
             raise ModelError(
                 f"case {case.name!r}: a prescribed displacement other than zero acts in every unit case and "
-                "would "
-                "count once for each channel; use a load instead, or a support that does not move"
+                "would count once for each channel; use a load instead, or a support that does not move"
             )
 
 

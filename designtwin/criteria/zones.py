@@ -203,20 +203,42 @@ def failure_zones(judged: Sequence[Requirement | Outcome], result: Any) -> tuple
     found: list[FailureZone] = []
     for one in judged:
         if isinstance(one, Outcome):
-            zones = _zones(one.requirement, result)
-            place = one.value.place if getattr(one.value, "singular", False) else None
-            found += zones if place is None else [_without_numbers(z, place, result) for z in zones]
+            place = one.value.place if one.value.singular else None
+            if place is None or place.node is None:
+                found += _zones(one.requirement, result)
+                continue
+            # What is beyond the limit clear of the singular place is a zone of its own, with numbers.
+            apart = _around(result.model.mesh, place.node)
+            zones = _zones(one.requirement, result, apart)
+            found += [_without_numbers(zone, place, apart, result) for zone in zones]
         else:
             found += _zones(one, result)
     found.sort(key=lambda zone: (zone.singular, 0.0 if zone.singular else zone.requirement.slack(zone.peak)))
     return _governed([replace(zone, number=i) for i, zone in enumerate(found, 1)], result)
 
 
-def _without_numbers(zone: FailureZone, place: Place, result: Any) -> FailureZone:
-    """The zone as it is, or as a singular one where it holds a singular place."""
-    if place.node is None or place.node not in _nodes(zone, result):
+def _around(mesh: Any, node: int) -> BoolArray:
+    """Mesh points of the cells that touch a node, and of those beside them: what recovery takes there."""
+    near = np.zeros(mesh.n_points, bool)
+    near[node] = True
+    for _ in range(2):
+        grown = near.copy()
+        for conn in mesh.cells.values():
+            grown[conn[near[conn].any(axis=1)]] = True
+        near = grown
+    return near
+
+
+def _without_numbers(zone: FailureZone, place: Place, apart: BoolArray, result: Any) -> FailureZone:
+    """The zone as it is, or as a singular one where it is of the surroundings of a singular place."""
+    nodes = _nodes(zone, result)
+    if not apart[nodes].all():
         return zone
-    return replace(zone, peak=math.nan, margin=math.nan, place=place, singular=True)
+    spot = landmark(result.model.mesh, int(place.node)) if place.node is not None else None
+    return replace(
+        zone, peak=math.nan, margin=math.nan, place=place, singular=True,
+        feature="" if spot is None else str(spot), groups=() if spot is None else spot.groups,
+    )  # fmt: skip
 
 
 def _nodes(zone: FailureZone, result: Any) -> IntArray:
@@ -311,7 +333,8 @@ def worst_over_cases(requirement: Requirement, result: Any) -> Worst:
     )
 
 
-def _zones(requirement: Requirement, result: Any) -> list[FailureZone]:
+def _zones(requirement: Requirement, result: Any, apart: BoolArray | None = None) -> list[FailureZone]:
+    """Zones of one requirement; points `apart` bool[n_points] are in none with others."""
     if not has_zones(requirement):
         return []
     quantity = requirement.quantity
@@ -333,7 +356,13 @@ def _zones(requirement: Requirement, result: Any) -> list[FailureZone]:
         if of_results
         else tuple((name, ids, conn) for name, ids, conn in mesh.blocks())
     )
-    label = _components(n, cells, flag)
+    if apart is None:
+        label = _components(n, cells, flag)
+    else:
+        inside = apart[result.points.node] if of_results else apart
+        label = _components(n, cells, flag & ~inside)
+        other = _components(n, cells, flag & inside)
+        label = np.where(other >= 0, other + label.max() + 1, label)
     column = np.full(n, -1, np.int64)
     column[rows] = np.arange(len(rows))
     # Damage is counted on the surface alone.

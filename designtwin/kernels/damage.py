@@ -305,10 +305,7 @@ def damage_of_histories(
                 signed(root, sign, channels, first, n, row, side, stress)
             if first == 0:
                 last = low = high = stack[0] = stress[0]
-                depth, k = 1, 1
-                while k < n - 1 and stress[k] == last:
-                    k += 1
-                rises = stress[min(k, n - 1)] > last
+                depth = 1  # where the history falls first this point comes again, which makes no cycle
             found, last, rises = turns(stress, n, last, rises, points)
             while depth + found + 1 > len(stack):
                 stack = np.concatenate((stack, np.empty(len(stack))))

@@ -79,8 +79,7 @@ def unit_case(case: str, *, per: Any) -> UnitCase:
         return UnitCase(case=case, per=value, dimension=dimension)
     raise ModelError(
         f"unit_case({case!r}, per={per!r}): a force, moment, pressure, acceleration, temperature "
-        "difference, length "
-        "or plain number is wanted, such as '1 kN'"
+        "difference, length or plain number is wanted, such as '1 kN'"
     )
 
 
@@ -202,8 +201,7 @@ class LifeTest(PrototypeTest):
                 if name not in parts:
                     raise ModelError(
                         f"curve names the part {name!r}{did_you_mean(str(name), parts)}; parts go by the "
-                        "names in "
-                        f"materials: {', '.join(map(repr, parts))}"
+                        f"names in materials: {', '.join(map(repr, parts))}"
                     )
             for name in parts:
                 if name not in given:
@@ -309,8 +307,7 @@ class LifeTest(PrototypeTest):
         if self.history is None:
             raise ModelError(
                 "a life test is run on a history: LifeTest(..., history=log), or call damage(log) for a "
-                "result "
-                "without a verdict"
+                "result without a verdict"
             )
         return self.damage(self.history)
 
@@ -325,8 +322,7 @@ class LifeTest(PrototypeTest):
         if not self.requirements:
             raise ModelError(
                 f"a life test without requirements decides nothing; give at least one, e.g. {self.example}, "
-                "or call "
-                "damage(log)"
+                "or call damage(log)"
             )
         return super().run(**options)
 

@@ -216,17 +216,19 @@ def _as_round_as_given(value: Value, row: Outcome, given: Any, halvings: int) ->
     """A value with its interval widened by what stress grows to at the bends of the given mesh.
 
     Finer meshes have its faces, and its exact stress is not that of the part: between facets, or parabolas,
-    it grows with every halving. The interval of the given mesh knows of its own faces.
+    it grows with every halving from the second on: cells as large as a facet do not see its ends. On Kirsch's
+    plate with arcs of 11 to 45 degrees, of first and second order, halved up to five times, the peak went
+    beyond the truth by at most 0.86 of what is added.
     """
     quantity = row.requirement.quantity
     local = isinstance(quantity, FieldQuantity) and quantity.location == "result_points"
-    if not halvings or not local or getattr(quantity, "over", "") == "mean" or given.physics != "static":
+    if halvings < 2 or not local or getattr(quantity, "over", "") == "mean" or given.physics != "static":
         return value
     if value.singular or value.place is None or value.case not in given.cases:
         return value
     mesh = given.model.mesh
     turn = bend(given, given[value.case], _nearest(mesh, value.place.point))
-    share = 2.0 ** (halvings * corner_exponent(math.pi + turn)) - 1.0
+    share = 2.0 ** ((halvings - 1) * corner_exponent(math.pi + turn)) - 1.0
     if share < _ROUND:
         return value
     more = share * abs(value.value)

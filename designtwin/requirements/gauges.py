@@ -22,8 +22,6 @@ from designtwin.typing import FloatArray
 Bounds = tuple[FloatArray, FloatArray, FloatArray]
 """Value, lower and upper bound, float64[k] each."""
 _SCALE = np.array([1.0, 1.0, 1.0, math.sqrt(2.0), math.sqrt(2.0), math.sqrt(2.0)])
-SHEAR = math.sqrt(0.5)
-"""Of a ball's radius, what a single shear component may be off by; a normal one by the whole radius."""
 
 
 def about(

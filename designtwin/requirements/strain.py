@@ -49,7 +49,7 @@ class StrainQuantity(TensorQuantity):
         else:
             i = tensor.COMPONENTS.index(self.component)
             values = strain[:, i]
-            share = 1.0 if i < 3 else 2.0 * gauges.SHEAR  # engineering shear is twice that of the tensor
+            share = 1.0 if i < 3 else 2.0  # engineering shear is twice that of the tensor
         error = self._error(case, rows) * share
         return values, values - error, values + error
 

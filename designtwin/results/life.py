@@ -467,8 +467,7 @@ class LifeCase(CaseResult):
         if shear:
             out.append(
                 f"at {shear:,} of {len(self.rows):,} points shear prevails: signed von Mises stress has "
-                "there the "
-                "sign of the direction in which the deviator fluctuates most"
+                "there the sign of the direction in which the deviator fluctuates most"
             )
         _, least, most = self._counted
         largest = np.maximum(np.abs(least), np.abs(most))
@@ -481,15 +480,13 @@ class LifeCase(CaseResult):
                 if (largest[mine] > strength).any():
                     out.append(
                         f"part {part!r}: stress reaches {show(float(largest[mine].max()), 'pressure')}, "
-                        "beyond "
-                        f"yield at {show(strength, 'pressure')}: a linear model and an S-N curve do not hold "
-                        "there; strain decides"
+                        f"beyond yield at {show(strength, 'pressure')}: a linear model and an S-N curve do "
+                        "not hold there; strain decides"
                     )
             if (reach[mine] > curve.largest_amplitude).any():
                 out.append(
                     f"part {part!r}: amplitudes reach {show(float(reach[mine].max()), 'pressure')}, where "
-                    "curve "
-                    f"{curve.name!r} was not made (beyond {show(curve.largest_amplitude, 'pressure')})"
+                    f"curve {curve.name!r} was not made (beyond {show(curve.largest_amplitude, 'pressure')})"
                 )
         return tuple(out)
 
@@ -820,10 +817,8 @@ def _need_scatter(curve: SNCurve, part: str) -> None:
     if curve.scatter is None:
         raise ModelError(
             f"part {part!r}: the scatter of {curve.name!r} is not known, so its life is known at a survival "
-            "of "
-            f"{100.0 * curve.survival:g} % alone; state it: LifeTest(..., scatter=0.2), the standard "
-            "deviation "
-            "of log10 N"
+            f"of {100.0 * curve.survival:g} % alone; state it: LifeTest(..., scatter=0.2), the standard "
+            "deviation of log10 N"
         )
 
 

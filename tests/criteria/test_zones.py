@@ -228,3 +228,15 @@ def test_the_least_of_a_life_has_zones():
     assert has_zones(life() >= "1000 h")
     assert not has_zones(life() <= "1000 h")
     assert has_zones(damage() <= 0.3)
+
+
+def test_what_fails_clear_of_a_singular_place_keeps_its_numbers():
+    x = rows().xyz[:, 0]
+    result = StaticResult(BAR, {"lift": {"von_mises": 300e6 * (x > 0.25) + 600e6 * (x > 0.95)}})
+    outcome = (yield_margin() >= 1.0).judge(result)
+    told = replace(outcome, value=Value.without_bound(outcome.value, "a sharp corner"))
+    plain, singular = failure_zones([told], result)
+    assert plain.times_limit == pytest.approx(1.5)  # not the 4.5 at the corner
+    assert plain.volume > 0.015
+    assert singular.singular
+    assert singular.n_points + plain.n_points == (x > 0.25).sum()

@@ -70,9 +70,7 @@ def test_a_deep_residue_finds_room():
 @pytest.mark.parametrize("slope", [3, 5, 6.3, 17])
 @pytest.mark.parametrize("mean_stress", [None, "Goodman", "Gerber", "SWT"])
 def test_curves_count_as_their_own_cycles_do(slope, mean_stress):
-    curve = dtw.SNCurve(
-        amplitude=100e6, cycles=1e6, slope=slope, knee=1e6, miner="original", ultimate=2000e6
-    )
+    curve = dtw.SNCurve(amplitude=100e6, cycles=1e6, slope=slope, knee=1e6, miner="original", ultimate=2000e6)
     series = 10e6 * noise(np.random.default_rng(3), 1, 3000)[0]
     own = of_series(series, curve.table(mean_stress))[0]
     assert own > 0.0

@@ -256,4 +256,5 @@ def test_from_a_shell_with_files_for_paraview(folder, capsys):
     assert {p.name for p in (folder / "pictures").iterdir()} == {
         "temperature.png",
         "temperature_over_time.png",
+        "failure_zones_thermal.png",
     }

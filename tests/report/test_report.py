@@ -188,7 +188,7 @@ def test_sections_tell_a_longer_story(verdict, tmp_path):
         verdicts=(verdict,),
     )
     picture = edge.plot_mesh(box("tetra", 1), window_size=(400, 300), show=False)
-    path = edge.report(
+    path = write_report(
         [
             ("Strength", verdict),
             Section(
@@ -201,7 +201,6 @@ def test_sections_tell_a_longer_story(verdict, tmp_path):
         ],
         tmp_path / "story.html",
         title="Story",
-        picture_size=(640, 480),
         author="A. N. Engineer",
     )
     page = Page(path.read_text(encoding="utf-8"))

@@ -91,6 +91,17 @@ def test_the_page_asks_for_nothing_and_complains_of_nothing(page):
 
 
 @needs_browser
+def test_a_page_that_asks_and_complains_would_be_seen(tmp_path):
+    path = tmp_path / "bad.html"
+    path.write_text("<img src='http://127.0.0.1:9/a.png'><script>console.error('bad'); missing()</script>")
+    with Browser(path) as page:
+        page.settle()
+        assert page.requests == ["http://127.0.0.1:9/a.png"]
+        assert any("bad" in text for text in page.complaints)
+        assert any("missing is not defined" in text for text in page.complaints)
+
+
+@needs_browser
 def test_the_table_on_the_screen_is_the_json_inside_and_that_of_the_verdict(page, verdict):
     inside = json.loads(page.ask("document.getElementById('data').textContent"))
     (data,) = inside["verdicts"]

@@ -114,6 +114,11 @@ def test_fkm_factors_are_inside_the_margin():
     assert dtw.fkm_margin().evaluate(result).value == pytest.approx(3.55 / (2.0 * 355 / 470), rel=1e-6)
     low = dtw.fkm_margin(consequence="low", likelihood="low").evaluate(result).value
     assert low == pytest.approx(3.55 / max(1.6 * 355 / 470, 1.2), rel=1e-6)
+    soft = dtw.LinearElastic(
+        youngs_modulus="210 GPa", poissons_ratio=0.3, yield_strength="200 MPa", ultimate_strength="500 MPa"
+    )
+    # 2.0 * 200/500 is below 1.5, which counts then
+    assert dtw.fkm_margin().evaluate(dtw.solve_static(pulled(soft, 100.0))).value == pytest.approx(2.0 / 1.5)
     plastic = dtw.fkm_margin(plastic_limit=1.27).evaluate(result).value
     assert plastic == pytest.approx(1.27 * 3.55 / (2.0 * 355 / 470), rel=1e-6)
     # sqrt(210e9 * 5 % / 355e6) = 5.44 caps the plastic limit

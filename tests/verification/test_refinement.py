@@ -9,6 +9,7 @@ import cases
 import numpy as np
 import pytest
 from builders import box, merged, rectangle, ring
+from surroundings import FULL
 
 import designtwin as dtw
 from designtwin.errors import ModelError, SelectionError
@@ -173,6 +174,35 @@ def test_refinement_decides_what_the_given_mesh_leaves_open(element):
     assert [one["n_dof"] for one in data] == sorted(one["n_dof"] for one in data)
     assert data[0]["requirements"][0]["status"] == CANNOT_TELL
     assert verdict.result.model.mesh.n_cells == verdict.rounds[-1].n_cells
+
+
+PUBLISHED = {
+    "Cook": (cases.cook, dtw.displacement(dtw.nearest((48, 60, 0)), "y", over="max"), 25.1894),
+    "LE1": (cases.le1, dtw.stress("yy", at=(2, 0, 0)), 92.658e6),
+    "Kirsch": (cases.kirsch, dtw.stress("principal_1", on="xmin"), 3.0),
+    "plate": (cases.finite_plate, dtw.stress("yy", at=(2, 0, 0)), 3.15257),
+}
+
+
+@pytest.mark.parametrize(
+    "element", ["triangle", "triangle6", "quad", "quad8"] if FULL else ["triangle6", "quad"]
+)
+@pytest.mark.parametrize("case", PUBLISHED)
+def test_no_verdict_of_a_published_case_is_wrong_and_more_can_be_told(case, element):
+    """Limits scattered around the truth: D06, D09, D11 a and b; targets as in `test_intervals`."""
+    build, quantity, truth = PUBLISHED[case]
+    shares = (0.8, 0.9, 0.97, 0.99, 1.01, 1.03, 1.1, 1.2)
+    test = dtw.StrengthTest(
+        build(element, 8 if "6" not in element and "8" not in element else 4),
+        [quantity <= share * truth for share in shares],
+    )
+    verdict = test.run(refine="auto", max_rounds=3, max_unknowns=40_000)
+    right = {share: PASS if share > 1.0 else FAIL for share in shares}
+    for share, row in zip(shares, verdict.rows, strict=True):
+        assert row.status in (right[share], CANNOT_TELL), (share, row.value)
+    told = [sum(row.status != CANNOT_TELL for row in one.rows) for one in verdict.rounds]
+    if element in ("triangle6", "quad8"):  # facets of first-order cells stay facets, and the verdict says so
+        assert told[-1] >= max(told[0], 6)
 
 
 def test_local_refinement_needs_fewer_cells_than_uniform():
