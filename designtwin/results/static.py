@@ -416,8 +416,8 @@ class StaticCase(CaseResult):
         It bounds the length of the error vector, hence each component and the magnitude.
         What the whole part adds goes with the energy error squared (three times that, of the largest
         displacement). What the cells around a node add is 4.8 times the error of their strain over their size
-        (a corner where loads meet a free side asks for that), times five times its share in the strain, one
-        at most: smooth fields are much more accurate at nodes than within cells.
+        (a corner where loads meet a free side asks for that), times 2.3 times the root of its share in the
+        strain, one at most: smooth fields are much more accurate at nodes than within cells.
         """
         largest = float(np.linalg.norm(self.displacement, axis=1).max())
         out = np.zeros(self.mesh.n_points)
@@ -425,7 +425,9 @@ class StaticCase(CaseResult):
         recovered = self.recovery.recovered(strain) * tensor.ENGINEERING
         distance = tensor.norm(recovered - self.recovery.mean(strain) * tensor.ENGINEERING)
         per_cell = self.recovery.over_cells(np.stack([distance, tensor.norm(recovered)], axis=1))
-        own = 4.8 * per_cell[:, 2] * per_cell[:, 3] * np.minimum(5.0 * _share(*per_cell[:, :2].T), 1.0)
+        own = (
+            4.8 * per_cell[:, 2] * per_cell[:, 3] * np.minimum(2.3 * np.sqrt(_share(*per_cell[:, :2].T)), 1.0)
+        )
         np.maximum.at(out, self.points.node, self.recovery.largest_around(own[:, None])[:, 0])
         return out + 3.0 * self.energy_error**2 * largest
 
