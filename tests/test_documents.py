@@ -67,6 +67,23 @@ def test_the_readme_example_of_heat_runs_as_it_stands(tmp_path, monkeypatch, cap
 
 
 @pytest.mark.slow
+def test_the_readme_example_of_life_runs_as_it_stands(tmp_path, monkeypatch, capsys):
+    (tmp_path / "meshes").symlink_to(ROOT / "meshes")
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    space = {}
+    exec(compile(blocks("README.md")[3], "README.md", "exec"), space)
+    printed = capsys.readouterr().out
+    ours, shown = rows_of(printed, "life test of jib arm"), rows_of(page, "life test of jib arm")
+    assert [row[0] for row in ours] == [row[0] for row in shown] == ["PASS", "PASS"]
+    np.testing.assert_allclose(ours[1][1], shown[1][1], rtol=0.05)
+    assert (tmp_path / "out" / "life.png").stat().st_size > 20_000
+    assert 200_000 < (tmp_path / "out" / "life.html").stat().st_size < 6_000_000
+    (spot,) = space["used"].hotspots(1)
+    assert f"1   ({', '.join(f'{1e3 * c:.4g}' for c in spot.point)}) mm" in page
+
+
+@pytest.mark.slow
 def test_the_readme_example_of_vibration_runs_as_it_stands(tmp_path, monkeypatch, capsys):
     (tmp_path / "meshes").symlink_to(ROOT / "meshes")
     monkeypatch.chdir(tmp_path)
@@ -84,7 +101,7 @@ def rows_of(text, test="strength test"):
     """Status and first value of the table that a verdict prints, headline first."""
     table = re.search(test + r": (PASS|FAIL|CANNOT TELL)\n.*?─\n(.*?)\n *mesh ", text, re.DOTALL)
     assert table is not None, "there is no table of a verdict"
-    rows = re.findall(r"^.{20,34}? +([\d.e-]+) [±+%].*?(PASS|FAIL|CANNOT TELL)", table.group(2), re.MULTILINE)
+    rows = re.findall(r"^.{20,34}? +([\d.e-]+) [±+%(].*?(PASS|FAIL|CANNOT TELL)", table.group(2), re.MULTILINE)
     return [(table.group(1), 0.0), *((status, float(value)) for value, status in rows)]
 
 
