@@ -1,7 +1,5 @@
 """Damage in the field: 50,000 surface points, 3 load channels, 100,000 samples of band-limited noise.
 
-    .venv/bin/python benchmarks/life.py --peer-python out/peers/bin/python
-
 Nothing is decimated: at each point signed von Mises stress is made of the unit cases sample by sample, its
 turning points counted by rainflow, its cycles weighed by Goodman and a curve of two slopes. Told are wall and
 CPU seconds, what a sample of a point costs, and what bounds it: the same points counted without rainflow (a
@@ -13,13 +11,13 @@ which it does not make itself; its time is that of these, times the number of po
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -134,30 +132,46 @@ def peer(folder: Path, points: int) -> dict[str, float]:
     return {"peer_s_a_point": seconds, "peer_cpu_all": seconds * points, "peer_differs": float(max(off))}
 
 
-def main() -> None:
-    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    words.add_argument("--points", type=int, default=50_000)
-    words.add_argument("--samples", type=int, default=100_000)
-    words.add_argument("--shared", type=int, default=20, help="histories the peer counts")
-    words.add_argument("--peer-python", help="an interpreter that has pyLife")
-    words.add_argument("--peer", type=Path, help=argparse.SUPPRESS)
-    options = words.parse_args()
-    if options.peer is not None:
-        print(json.dumps(peer(options.peer, options.points)))
-        return
+def figures(points: int, samples: int, shared: int, peer_python: str) -> dict[str, float]:
+    """Ours, and the peer on some of the histories."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        found = ours(options.points, options.samples, folder, options.shared)
-        if options.peer_python:
-            life, _ = test(32, 600)
-            table = life._curves[next(iter(life._curves))].table("Goodman")
-            (folder / "table.json").write_text(json.dumps(table.tolist()))
-            command = [options.peer_python, __file__, "--peer", name, "--points", str(found["points"])]
-            told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-            found |= json.loads(told.splitlines()[-1])
-    json.dump(found, sys.stdout, indent=2)
-    print()
+        found = ours(points, samples, folder, shared)
+        life, _ = test(32, 600)
+        table = life._curves[next(iter(life._curves))].table("Goodman")
+        (folder / "table.json").write_text(json.dumps(table.tolist()))
+        command = [peer_python, __file__, name, str(found["points"])]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            return found | {"absent": (done.stderr.splitlines() or ["no word"])[-1]}
+        return found | json.loads(done.stdout.splitlines()[-1])
 
 
-if __name__ == "__main__":
-    main()
+def measure(session: Any) -> None:
+    """One run, a line of it."""
+    import run
+
+    options = session.options
+    if any(line.get("part") == "life" for line in session.lines) and options.again is None:
+        return
+    points, samples = (2_000, 20_000) if options.quick else (50_000, 100_000)
+    found = figures(points, samples, 20, options.peer_python)
+    assert found.get("peer_differs", 0.0) < 1e-9, f"pyLife counts otherwise: {found}"
+    line = {
+        "part": "life",
+        "name": "field",
+        **found,
+        "case": "life-field",
+        "contender": "",
+        "round": 0,
+        "status": "ok",
+        "loaded": bool(options.loaded),
+        **session.stated,
+    }
+    print(f"life           {found['count_wall']:.1f} s, {found['count_cpu']:.1f} CPU s", flush=True)
+    run.add(options.results, line)
+    session.lines.append(line)
+
+
+if __name__ == "__main__":  # the peer, in an interpreter of its own
+    print(json.dumps(peer(Path(sys.argv[1]), int(sys.argv[2]))))

@@ -217,6 +217,7 @@ def body(lines: Sequence[Line]) -> str:
         _views(lines),
         _start(lines),
         _rainflow(lines),
+        _life(lines),
         _roofline(lines),
         _settings(lines, known),
     ]
@@ -361,6 +362,29 @@ def _rainflow(lines: Iterable[Line]) -> str:
     )
     head = ["history", "who", "cycles", "CPU s", "million samples a second", "times ours"]
     return text + table(head, rows)
+
+
+def _life(lines: Iterable[Line]) -> str:
+    found = _last(lines, "life")
+    if not found:
+        return ""
+    line = found[-1]
+    rows = [
+        ["designtwin: stress and damage", number(line["count_wall"]), number(line["count_cpu"])],
+        ["pyLife: rainflow, Goodman, Miner of given stress", "", number(line["peer_cpu_all"])]
+        if "peer_cpu_all" in line
+        else ["pyLife", "", line["absent"][:60]],
+    ]
+    text = (
+        f"## Damage in the field{'†' if line.get('loaded') else ''}\n\n{line['points']:,} surface points, "
+        f"3 load channels and a constant case, {line['samples']:,} samples of band-limited noise, signed von "
+        "Mises stress, Goodman, a curve of two slopes, nothing decimated; "
+        f"{line['threads']} threads. Unit cases: {number(line['solve_wall'])} s before. pyLife counts 20 of "
+        f"the histories, times the number of points. A sample of a point takes {line['ns_a_sample']:.1f} ns, "
+        f"{line['ns_stress']:.1f} of them to make its stress; {line['turning_points_a_sample']:.2f} of the "
+        "samples turn.\n\n"
+    )
+    return text + table(["what", "wall s", "CPU s"], rows, left=1)
 
 
 def _roofline(lines: Iterable[Line]) -> str:

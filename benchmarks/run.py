@@ -302,7 +302,7 @@ def parser() -> argparse.ArgumentParser:
         "--skip",
         action="append",
         default=[],
-        choices=("solves", "views", "startup", "rainflow", "roofline"),
+        choices=("solves", "views", "startup", "rainflow", "life", "roofline"),
         help="leave out a part; may be repeated",
     )
     return made
@@ -326,7 +326,7 @@ def main(words: Sequence[str] | None = None) -> None:
         session.probe([n for n in CONTENDERS if not options.only or n in options.only])
         if "solves" not in options.skip:
             solve_all(session, chosen)
-        for part in ("views", "startup", "rainflow", "roofline"):
+        for part in ("views", "startup", "rainflow", "life", "roofline"):
             if part not in options.skip and session.left > 60 and not options.case:
                 __import__(part).measure(session)
     page.write(options.results, HERE)

@@ -194,3 +194,23 @@ def test_rainflow_is_counted_by_each_and_comes_to_the_page(tmp_path, monkeypatch
     assert all(len(line["cpu_seconds"]["fatpack"]) == 1 for line in lines)
     rows = [row for row in page.body(lines).splitlines() if row.startswith("| white noise†")]
     assert [row.split("|")[2].strip() for row in rows] == ["designtwin", "pyLife", "fatpack"]
+
+
+@pytest.mark.usefixtures("frame")
+def test_damage_in_the_field_comes_to_the_page_without_its_peer_too(tmp_path):
+    import life
+    import page
+    import run
+
+    words = ["--results", str(tmp_path / "results.jsonl"), "--loaded", "--quick"]
+    options = run.parser().parse_args(words)
+    options.peer_python = sys.executable  # pyLife is not here
+    session = run.Session(options)
+    life.measure(session)
+    (line,) = [json.loads(text) for text in options.results.read_text().splitlines()]
+    assert line["points"] > 1_500
+    assert line["samples"] == 20_000
+    assert line["largest_damage"] > 0.0
+    section = page.body([line])
+    assert "designtwin: stress and damage" in section
+    assert "pylife" in line["absent"]
