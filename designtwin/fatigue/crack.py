@@ -85,11 +85,9 @@ class ParisLaw(Plain):
         lowest, highest = np.broadcast_arrays(np.asarray(low, dtype=float), np.asarray(high, dtype=float))
         bottom = np.maximum(lowest, 0.0) if self.closure else lowest
         span = np.maximum(highest - bottom, 0.0)
-        ratio = np.divide(bottom, highest, out=np.zeros_like(span), where=(highest > 0.0) & (bottom > 0.0))
-        with np.errstate(divide="ignore"):
-            return np.asarray(
-                span * np.where(ratio > 0.0, (1.0 - np.minimum(ratio, 1.0)) ** (self.walker - 1.0), 1.0)
-            )
+        # 1 - R for R > 0; 1 of all others, and of what does not move
+        share = np.divide(span, highest, out=np.ones_like(span), where=(bottom > 0.0) & (span > 0.0))
+        return np.asarray(span * share ** (self.walker - 1.0))
 
     def growth(self, effective: Any) -> FloatArray:
         """Growth of one cycle of an effective range of K (Pa sqrt(m)), m."""
@@ -119,8 +117,8 @@ def paris_law(name: str, toughness: Any, **overrides: Any) -> ParisLaw:
     FatigueError
         If the name is another.
 
-    Source: IIW-2259-15 (Hobbacher 2016), table 3.5 (steel in air, aluminum; the threshold is that of welds);
-    BS 7910:2013, 8.2.3 (simplified law, sea water).
+    Source: IIW-2259-15 (Hobbacher 2016), sec. 3, resistance against crack propagation (steel in air,
+    aluminum; the threshold is that of welds).
     """
     if name not in _LAWS:
         raise FatigueError(
@@ -135,7 +133,7 @@ def paris_law(name: str, toughness: Any, **overrides: Any) -> ParisLaw:
         "toughness": toughness,
         "closure": False,  # welds hold tension
         "name": name,
-        "source": "IIW-2259-15 (Hobbacher 2016), table 3.5",
+        "source": "IIW-2259-15 (Hobbacher 2016), sec. 3, resistance against crack propagation",
         "grade": "standard",
     }
     return ParisLaw(**stated | overrides)
@@ -265,7 +263,14 @@ class Flaw(Plain):
             raise FatigueError(f"factor of the flaw is {self.factor:g}; it must be positive")
         if not 0.0 < self.aspect <= 1.0:
             raise FatigueError(f"aspect of the flaw is {self.aspect:g}; a / c lies between 0 and 1")
-        if self.factor is None and _SHAPES[self.shape][2]:
+        sized = self.factor is None and _SHAPES[self.shape][2]
+        if self.size is not None and not sized:
+            whose = "a factor of its own" if self.factor is not None else f"shape {self.shape!r}"
+            raise FatigueError(
+                f"a flaw of {whose} knows no size: leave size= out, or say which it is of: "
+                f"{', '.join(name for name, one in _SHAPES.items() if one[2])}"
+            )
+        if sized:
             if self.size is None or not self.size > 0.0:
                 raise FatigueError(
                     f"a flaw of shape {self.shape!r} needs size=, such as '50 mm' ({self.source})"
@@ -402,6 +407,11 @@ def crack_life(flaw: Flaw, law: ParisLaw, cycles: Cycles) -> CrackLife:
 
     Source: Dowling, Mechanical Behavior of Materials, 4th ed. (2013), sec. 11.7 to 11.8.
     """
+    if not isinstance(flaw, Flaw) or not isinstance(law, ParisLaw):
+        raise FatigueError(
+            f"a Flaw and a ParisLaw are wanted, in this order; got {type(flaw).__name__} and "
+            f"{type(law).__name__}"
+        )
     if not isinstance(cycles, Cycles):
         raise FatigueError(f"cycles are wanted, as rainflow gives them; got {type(cycles).__name__}")
     if not len(cycles) or not cycles.total > 0.0:

@@ -29,6 +29,15 @@ def number(value: Any, name: str, dimension: str = "dimensionless") -> float:
     return found
 
 
+def curve_of(curve: Any) -> SNCurve:
+    """A curve, or that of the library with such a name."""
+    if isinstance(curve, str):
+        return fatigue_curve(curve)
+    if not isinstance(curve, SNCurve):
+        raise FatigueError(f"curve={curve!r}: an SNCurve or the name of one is wanted")
+    return curve
+
+
 KINDS = {
     "base metal": "notch",
     "nominal": "nominal",

@@ -37,10 +37,13 @@ class Cycles(Plain):
     count: FloatArray
 
     def __post_init__(self) -> None:
-        values = [
-            np.atleast_1d(np.ascontiguousarray(v, dtype=np.float64))
-            for v in (self.range, self.mean, self.count)
-        ]
+        try:
+            values = [
+                np.atleast_1d(np.ascontiguousarray(v, dtype=np.float64))
+                for v in (self.range, self.mean, self.count)
+            ]
+        except (TypeError, ValueError) as error:
+            raise FatigueError(f"range, mean and count of Cycles are rows of numbers: {error}") from None
         for name, value in zip(("range", "mean", "count"), values):
             object.__setattr__(self, name, value)
             if value.ndim != 1 or value.shape != values[0].shape:

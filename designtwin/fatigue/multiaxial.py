@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from designtwin.errors import FatigueError, did_you_mean
-from designtwin.fatigue.curves import SNCurve
+from designtwin.fatigue.curves import SNCurve, curve_of
 from designtwin.fatigue.cycles import rainflow
 from designtwin.fatigue.mean_stress import MeanStress
 from designtwin.kernels import damage as damages
@@ -85,7 +85,7 @@ class CriticalPlane(Plain):
 
 def critical_plane(
     stress: Any,
-    curve: SNCurve,
+    curve: str | SNCurve,
     *,
     criterion: Literal["normal stress", "Findley"] = "normal stress",
     findley: float = 0.3,
@@ -98,7 +98,7 @@ def critical_plane(
     ----------
     stress : float64[n, 6]
         xx yy zz xy yz xz at a point in order of time, Pa.
-    curve : SNCurve
+    curve : str or SNCurve
         Of uniaxial tests.
     criterion : "normal stress" or "Findley"
         Rainflow cycles of the stress normal to each plane, for brittle metals and welds; or of the shear
@@ -132,6 +132,7 @@ def critical_plane(
             f"criterion is {criterion!r}{did_you_mean(str(criterion), ('normal stress', 'Findley'))}; it is "
             "'normal stress' or 'Findley'"
         )
+    curve = curve_of(curve)
     if criterion == "Findley":
         if mean_stress is not None:
             raise FatigueError(

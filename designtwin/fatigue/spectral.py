@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import erf, gammaincc, gammaln
 
 from designtwin.errors import FatigueError, did_you_mean
-from designtwin.fatigue.curves import SNCurve
+from designtwin.fatigue.curves import SNCurve, curve_of
 from designtwin.fatigue.mean_stress import MeanStress
 from designtwin.typing import FloatArray
 from designtwin.units import to_si
@@ -70,7 +70,7 @@ def spectral_moments(frequencies: Any, density: Any) -> FloatArray:
 
 def damage_rate(
     moments: Any,
-    curve: SNCurve,
+    curve: str | SNCurve,
     *,
     method: str = "Dirlik",
     mean: Any = 0.0,
@@ -83,7 +83,7 @@ def damage_rate(
     ----------
     moments : float64[..., 5]
         m_0 to m_4 of the one-sided spectral density of stress, Pa^2 Hz^n, as of `spectral_moments`.
-    curve : SNCurve
+    curve : str or SNCurve
         Of amplitudes, with all its slopes.
     method : "Dirlik", "narrow band", "Lalanne" or "Tovo-Benasciutti"
         Narrow band: amplitudes by Rayleigh at the rate of zero crossings, safe and often far so. Dirlik and
@@ -115,6 +115,7 @@ def damage_rate(
         raise FatigueError(
             f"method is {method!r}{did_you_mean(str(method), _METHODS)}; it is one of {', '.join(_METHODS)}"
         )
+    curve = curve_of(curve)
     correction = curve.correction(mean_stress, ultimate=ultimate)
     if correction.method not in ("none", "Goodman", "Gerber", "Morrow"):
         raise FatigueError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -141,7 +141,8 @@ def read_log(
         Those that are read; all with numbers unless given.
     clean : str or sequence of str
         What may be left out; nothing unless said. "gaps": rows in which a column that is read is empty or
-        nan; "time": rows whose time is not later than all before. The log's notes count what was.
+        nan; "time": rows whose time is not later than all before. The log's notes count what was, and name
+        the columns that were set aside.
 
     Returns
     -------
@@ -152,7 +153,7 @@ def read_log(
     ------
     ModelError
         If there is no such file or column, times do not increase, or rows cannot be read; names the lines. If
-        more than half of the rows would be left out.
+        more than half of the rows would be left out, no column has numbers, or `units` contradicts a name.
     UnitError
         If the unit of the times is none.
     """
@@ -161,8 +162,14 @@ def read_log(
     number, head = lines[0]
     separator = max(",;\t", key=head.count)
     names, stated = _names(head, separator, f"{path}, line {number}")
+    for name, unit in (units or {}).items():
+        if stated.get(name, unit) != unit:
+            raise ModelError(
+                f"{path}, line {number}: column {name!r} is in {stated[name]!r} by its name, units says "
+                f"{unit!r}; take one of them out"
+            )
     stated |= dict(units or {})
-    allowed = (clean,) if isinstance(clean, str) else tuple(clean)
+    allowed = (clean,) if isinstance(clean, str) or not isinstance(clean, Iterable) else tuple(clean)
     for word in allowed:
         if word not in _CLEAN:
             raise ModelError(
@@ -180,6 +187,7 @@ def read_log(
         raise ModelError(f"{path}: a log needs at least two rows below its names; it has {len(rows)}")
     table = _Table(path, [number for number, _ in lines[1:]], separator, gaps="gaps" in allowed)
     found: dict[str, FloatArray] = {}
+    aside: list[str] = []
     for i, name in enumerate(names):
         text = [row[i] for row in rows]
         if name == time:
@@ -188,12 +196,20 @@ def read_log(
             continue
         elif columns is not None or name in stated or _holds_numbers(text, separator):
             found[name] = table.column(text, name)
+        elif any(cell.strip() for cell in text):
+            aside.append(f"{name!r} ({next(cell.strip() for cell in text if cell.strip())[:20]!r})")
+    if not found:
+        other = f"; columns of text: {', '.join(aside[:_TOLD])}" if aside else ""
+        raise ModelError(f"{path}: no column of numbers but the times is read{other}")
     keep, notes = table.cleaned(times, [row[names.index(time)] for row in rows], late="time" in allowed)
     if notes:
         times = times[keep]
         found = {name: values[keep] for name, values in found.items()}
     for array in (times, *found.values()):
         array.setflags(write=False)
+    if aside:
+        more = f" and {len(aside) - _TOLD} more" if len(aside) > _TOLD else ""
+        notes = (*notes, f"{path}: columns of text set aside: {', '.join(aside[:_TOLD])}{more}")
     return SensorLog(str(path), times, found, {k: v for k, v in stated.items() if k in found}, notes)
 
 
@@ -209,8 +225,10 @@ def _lines(path: Path) -> list[tuple[int, str]]:
     except FileNotFoundError:
         beside = sorted(p.name for p in path.parent.glob("*.csv")) if path.parent.is_dir() else []
         raise ModelError(f"{path}: there is no such file{did_you_mean(path.name, beside)}") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise ModelError(f"{path}: cannot be read: {error}") from None
+    except UnicodeDecodeError as error:
+        raise ModelError(f"{path}: is no text in UTF-8 ({error}); save it as UTF-8") from None
     found = [
         (i, line) for i, line in enumerate(text.splitlines(), 1) if line.strip() and not line.startswith("#")
     ]
@@ -364,9 +382,8 @@ class _Table:
             rest = f" (and so {len(falls) - 1:,} times more)" if len(falls) > 1 else ""
             raise ModelError(
                 f"{self.path}, line {self.numbers[row]}: time must increase; {text[row]!r} follows "
-                f"{text[last]!r} of line {self.numbers[last]}{rest}; mend the log, or leave such rows out "
-                "with "
-                'clean="time", which counts them'
+                f"{text[last]!r} of line {self.numbers[last]}{rest}; mend the log, or leave such rows "
+                'out with clean="time", which counts them'
             )
         dropped["time"] = falls
         keep[falls] = False

@@ -25,7 +25,7 @@ from designtwin.requirements.lines import HotSpotStress
 from designtwin.results import StaticResult
 from designtwin.results.life import LifeCase, LifeResult, UnitStress
 from designtwin.typing import FloatArray
-from designtwin.units import show_time, to_si
+from designtwin.units import show, show_time, to_si, unit_of
 
 _PER = ("force", "moment", "pressure", "acceleration", "temperature_difference", "length", "dimensionless")
 """What a channel may measure, in the order in which a unit is tried."""
@@ -266,7 +266,7 @@ class LifeTest(PrototypeTest):
         ModelError
             If a column is missing, or the log has a single instant.
         UnitError
-            If a column is of another dimension than the unit case.
+            If a column is of another dimension than the unit case, or has no unit where that has one.
         SingularSystemError, ConvergenceError
             As `solve_static`.
         """
@@ -301,6 +301,13 @@ class LifeTest(PrototypeTest):
         out = np.empty((len(self.channels), len(log)))
         for i, (name, one) in enumerate(self.channels.items()):
             out[i] = log[name].si(one.dimension, name=f"channel {name!r}") / one.per
+            # A number without unit would be taken as SI: force in kN would count as a thousandth of itself.
+            if log[name].unit is None and one.dimension != "dimensionless":
+                raise UnitError(
+                    f"channel {name!r}: its column of {log.source or 'the log'} has no unit, its unit case "
+                    f"is per {show(one.per, one.dimension)}; say in which unit it is: "
+                    f"read_log(..., units={{{name!r}: {unit_of(one.dimension)!r}}})"
+                )
         return out
 
     def _solve(self) -> Any:
@@ -340,7 +347,8 @@ def _logged(log: SensorLog) -> tuple[float, tuple[str, ...]]:
     if not pauses.any():
         return span, ()
     lost = float((step[pauses] - usual).sum())
-    return span - lost, (
-        f"{log.source}: {int(pauses.sum()):,} pauses in the log, {show_time(lost)} in all, count as no time: "
-        f"life is counted in logged time ({show_time(span - lost)})",
-    )
+    found = f"{int(pauses.sum()):,} pauses in the log, {show_time(lost)} in all, count"
+    if pauses.sum() == 1:
+        found = f"a pause of {show_time(lost)} in the log counts"
+    used = show_time(span - lost)
+    return span - lost, (f"{log.source}: {found} as no time: life is counted in logged time ({used})",)

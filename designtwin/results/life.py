@@ -235,6 +235,16 @@ class LifeCase(CaseResult):
         assert kept is not None
         return kept
 
+    @cached_property
+    def _beyond(self) -> BoolArray:
+        """Where among `rows` stress passes the ultimate strength: what breaks at once counts no cycles."""
+        _, least, most = self._counted
+        strengths = [
+            np.inf if strength is None else strength
+            for strength in (self.ultimate[part] or curve.ultimate for part, curve in self.curves.items())
+        ]
+        return np.asarray(np.maximum(np.abs(least), np.abs(most)) > np.array(strengths)[self._parts])
+
     def counted(self) -> LifeCase:
         """The case with its damage counted, which it is when first asked for."""
         if self.answer is None:
@@ -300,7 +310,7 @@ class LifeCase(CaseResult):
         """Ends of the interval of damage at some of `rows`, float64[k] each.
 
         Damage is counted again with all stress larger and smaller by its relative error, that of the constant
-        either way.
+        either way. It has no upper end where stress passes the ultimate strength.
         """
         moving, still = self._relative_error
         moving, still = moving[some], still[some]
@@ -319,6 +329,7 @@ class LifeCase(CaseResult):
                 found = self.count(chosen, survival=survival, by=by)[0]
                 low[known] = np.minimum(low[known], found)
                 high[known] = np.maximum(high[known], found)
+        high[self._beyond[some]] = np.inf
         return low, high
 
     def worst(
@@ -346,7 +357,8 @@ class LifeCase(CaseResult):
         # Points without damage may have some if their stress is larger: those of largest range are looked at.
         order = np.argsort(-reach)[:_FEW]
         low, high, whose = -np.inf, -np.inf, best
-        queue = np.concatenate([[best], order, np.argsort(-could)])
+        broken = np.flatnonzero(self._beyond & counts)[:1]  # one is enough, its damage has no upper end
+        queue = np.concatenate([[best], broken, order, np.argsort(-could)])
         _, first = np.unique(queue, return_index=True)
         queue = queue[np.sort(first)]
         queue = queue[counts[queue]]
@@ -455,6 +467,8 @@ class LifeCase(CaseResult):
                     f"there is no channel {name!r}{hint} There are: {', '.join(self.unit.channels)}"
                 )
             if isinstance(factor, bool) or not isinstance(factor, int | float) or not np.isfinite(factor):
+        if not isinstance(factors, Mapping):
+            raise ModelError(f"{factors!r}: factors on channels are wanted, as {{'boom_force': 0.9}}")
                 raise ModelError(f"{name}={factor!r}: a factor is wanted, such as 0.9")
         by = np.array([float(factors.get(name, 1.0)) for name in self.unit.channels])
         said = ", ".join(f"{name} times {factor:g}" for name, factor in factors.items())
@@ -490,6 +504,11 @@ class LifeCase(CaseResult):
                 )
         return tuple(out)
 
+            if self._beyond[mine].any():
+                out.append(
+                    f"part {part!r}: stress passes the ultimate strength: it may break at the first load, "
+                    "and damage is not bounded there; test its strength first"
+                )
     def told(self) -> list[str]:
         """The history and the curves in a few lines."""
         lines = [

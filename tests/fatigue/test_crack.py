@@ -149,3 +149,20 @@ def test_a_crack_in_bending_that_comes_to_rest_is_told():
 def test_impossible_flaws_are_named(call, words):
     with pytest.raises(dtw.DesignTwinError, match=words):
         call()
+
+
+def test_a_size_that_the_shape_does_not_know_is_refused():
+    for options in ({}, {"shape": "penny"}, {"shape": "surface", "factor": 1.1}):
+        with pytest.raises(dtw.FatigueError, match="knows no size"):
+            dtw.Flaw(depth="1 mm", size="20 mm", **options)
+    assert dtw.Flaw(depth="1 mm", size="20 mm", shape="edge").limit > 0.0
+
+
+def test_flaw_and_law_in_the_wrong_order_are_told():
+    flaw, law = dtw.Flaw(depth="1 mm"), dtw.paris_law("steel in air", toughness="60 MPa*sqrt(m)")
+    cycles = dtw.Cycles(range=[1e8], mean=[5e7], count=[1.0])
+    for wrong in ((law, flaw), (None, law), (flaw, "steel in air")):
+        with pytest.raises(dtw.FatigueError, match="a Flaw and a ParisLaw are wanted, in this order"):
+            dtw.crack_life(*wrong, cycles)
+    with pytest.raises(dtw.FatigueError, match="rows of numbers"):
+        dtw.Cycles(range=["100 MPa"], mean=[0.0], count=[1.0])

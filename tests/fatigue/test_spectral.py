@@ -192,3 +192,14 @@ def test_a_static_stress_scales_the_amplitudes():
 def test_wrong_questions_are_answered_with_a_reason(call, words):
     with pytest.raises(dtw.FatigueError, match=words):
         call(dtw.spectral_moments(*spectrum("band")))
+
+
+def test_a_curve_may_be_named():
+    moments = np.array([9e14, 9e16, 9e18, 9e20, 9.1e22])
+    curve = dtw.fatigue_curve("S355 base metal")
+    assert dtw.damage_rate(moments, "S355 base metal") == dtw.damage_rate(moments, curve)
+    history = np.array([[1e8, 0, 0, 0, 0, 0], [-1e8, 0, 0, 0, 0, 0]] * 2, float)
+    assert dtw.critical_plane(history, "S355 base metal").damage == dtw.critical_plane(history, curve).damage
+    for call in (lambda: dtw.damage_rate(moments, None), lambda: dtw.critical_plane(history, 5)):
+        with pytest.raises(dtw.FatigueError, match="an SNCurve or the name of one is wanted"):
+            call()

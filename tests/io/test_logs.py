@@ -167,3 +167,30 @@ def test_no_text_breaks_the_reader(tmp_path_factory, text, clean):
         return
     assert (np.diff(log.times) > 0.0).all()
     assert all(np.isfinite(log[name].values).all() for name in log)
+
+
+def test_columns_set_aside_are_told_and_a_log_without_numbers_is_refused(tmp_path):
+    path = written(tmp_path, "t;a;state;blank\n0;1,5;up;\n1;2,5;down;\n")
+    log = dtw.read_log(path, time="t")
+    assert list(log) == ["a"]
+    assert log.notes == (f"{path}: columns of text set aside: 'state' ('up')",)
+    with pytest.raises(ModelError, match=r"no column of numbers .* columns of text: 'a' \('1.234,5'\)"):
+        dtw.read_log(written(tmp_path, "t;a\n0;1.234,5\n1;2.345,5\n"), time="t")
+    with pytest.raises(ModelError, match="no column of numbers but the times is read"):
+        dtw.read_log(path, time="t", columns=[])
+
+
+def test_a_unit_that_contradicts_the_name_is_refused(tmp_path):
+    path = written(tmp_path, "t [ms],a [kN]\n0,1\n1000,2\n")
+    with pytest.raises(ModelError, match="'a' is in 'kN' by its name, units says 'N'"):
+        dtw.read_log(path, time="t", units={"a": "N"})
+    assert dtw.read_log(path, time="t", units={"a": "kN"}).units["a"] == "kN"
+
+
+def test_a_wrong_encoding_and_a_wrong_type_are_told(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_bytes("t,Ger\xe4t\n0,1\n1,2\n".encode("latin1"))
+    with pytest.raises(ModelError, match="save it as UTF-8"):
+        dtw.read_log(path, time="t")
+    with pytest.raises(ModelError, match="clean=True"):
+        dtw.read_log(written(tmp_path, "t,p\n0,1\n1,2\n"), time="t", clean=True)

@@ -542,3 +542,30 @@ def test_lives_are_told_in_units_that_suit():
     assert show_life(90.0) == "90 s"
     assert show_life(3600.0) == "60 min"
     assert show_life(math.inf) == "∞"
+
+
+def test_a_channel_without_unit_is_no_force():
+    test = dtw.LifeTest(BAR, curve=CURVE, channels=FORCE)
+    with pytest.raises(UnitError, match=r"channel 'force': .* has no unit, its unit case is per 1000 N"):
+        test.damage(log(units={}))
+    plain = dtw.LifeTest(BAR, curve=CURVE, channels={"force": dtw.unit_case("pull", per=1.0)})
+    assert plain.damage(log(units={})).case.samples[0] == pytest.approx(log().columns["force"])
+
+
+def test_stress_beyond_the_ultimate_strength_never_passes():
+    beyond = bar(dead=[dtw.Force(on="xmax", value=("140 kN", "0 N", "0 N"))])
+    options = {"curve": CURVE, "channels": FORCE, "history": log()}
+    calm = dtw.LifeTest(BAR, [dtw.damage() <= 1.0], constant="dead", **options).run()
+    assert calm.status == "PASS"
+    verdict = dtw.LifeTest(
+        beyond, [dtw.damage() <= 1.0, dtw.life() >= "1 s"], constant="dead", **options
+    ).run()
+    assert [row.status for row in verdict.rows] == ["CANNOT TELL", "CANNOT TELL"]
+    assert any("may break at the first load" in note for note in verdict.notes)
+
+
+def test_remaining_life_of_a_wrong_usage_is_refused():
+    used = dtw.LifeTest(BAR, curve=CURVE, scatter=0.2, channels=FORCE).damage(log())
+    for wrong in (None, 0, 2.0, ["force"]):
+        with pytest.raises(ModelError, match="factors on channels are wanted"):
+            used.remaining(usage=wrong)
