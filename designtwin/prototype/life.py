@@ -300,7 +300,6 @@ class LifeTest(PrototypeTest):
             raise ModelError(f"the log {log.source or '(no file)'} has {len(log)} instants; {why}")
         out = np.empty((len(self.channels), len(log)))
         for i, (name, one) in enumerate(self.channels.items()):
-            out[i] = log[name].si(one.dimension, name=f"channel {name!r}") / one.per
             # A number without unit would be taken as SI: force in kN would count as a thousandth of itself.
             if log[name].unit is None and one.dimension != "dimensionless":
                 raise UnitError(
@@ -308,6 +307,7 @@ class LifeTest(PrototypeTest):
                     f"is per {show(one.per, one.dimension)}; say in which unit it is: "
                     f"read_log(..., units={{{name!r}: {unit_of(one.dimension)!r}}})"
                 )
+            out[i] = log[name].si(one.dimension, name=f"channel {name!r}") / one.per
         return out
 
     def _solve(self) -> Any:

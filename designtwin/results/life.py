@@ -16,6 +16,7 @@ from designtwin.fatigue.mean_stress import MeanStress
 from designtwin.fatigue.multiaxial import CriticalPlane, critical_plane
 from designtwin.kernels import damage as kernels
 from designtwin.mesh.landmarks import landmark
+from designtwin.model.materials import Orthotropic
 from designtwin.model.model import Model
 from designtwin.progress import track
 from designtwin.results.common import CaseResult, Field, Result, SolveInfo
@@ -235,14 +236,23 @@ class LifeCase(CaseResult):
         assert kept is not None
         return kept
 
+    @property
+    def _orthotropic(self) -> list[int]:
+        """Parts whose strength depends on direction."""
+        parts = self.model.parts
+        return [i for i in range(len(self.curves)) if isinstance(parts[i].section.material, Orthotropic)]
+
     @cached_property
     def _beyond(self) -> BoolArray:
-        """Where among `rows` stress passes the ultimate strength: what breaks at once counts no cycles."""
+        """Where among `rows` the count says nothing: stress passes the ultimate strength, and what breaks at
+        once counts no cycles, or the part is orthotropic, and von Mises stress does not rate it."""
         _, least, most = self._counted
         strengths = [
             np.inf if strength is None else strength
             for strength in (self.ultimate[part] or curve.ultimate for part, curve in self.curves.items())
         ]
+        for i in self._orthotropic:
+            strengths[i] = -np.inf
         return np.asarray(np.maximum(np.abs(least), np.abs(most)) > np.array(strengths)[self._parts])
 
     def counted(self) -> LifeCase:
@@ -310,7 +320,8 @@ class LifeCase(CaseResult):
         """Ends of the interval of damage at some of `rows`, float64[k] each.
 
         Damage is counted again with all stress larger and smaller by its relative error, that of the constant
-        either way. It has no upper end where stress passes the ultimate strength.
+        either way. It has no upper end where stress passes the ultimate strength or the part
+        is orthotropic.
         """
         moving, still = self._relative_error
         moving, still = moving[some], still[some]
@@ -331,6 +342,13 @@ class LifeCase(CaseResult):
                 high[known] = np.maximum(high[known], found)
         high[self._beyond[some]] = np.inf
         return low, high
+
+    def rough_bounds(self, survival: float | None = None) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Damage at `rows` and ends of its interval by the steepest slope of the curve, without counting."""
+        own = self.damage_of_rows(survival)
+        off, slopes = self._relative_error[0], self.tables()[:, 4::3].max(axis=1)[self._parts]
+        with np.errstate(over="ignore", invalid="ignore"):
+            return own, own * np.maximum(1.0 - off, 0.0) ** slopes, own * (1.0 + off) ** slopes
 
     def worst(
         self, among: BoolArray | None = None, survival: float | None = None
@@ -460,6 +478,8 @@ class LifeCase(CaseResult):
 
     def scaled(self, factors: Mapping[str, float]) -> LifeCase:
         """The same history with some channels times a factor."""
+        if not isinstance(factors, Mapping):
+            raise ModelError(f"{factors!r}: factors on channels are wanted, as {{'boom_force': 0.9}}")
         for name, factor in factors.items():
             if name not in self.unit.channels:
                 hint = did_you_mean(name, self.unit.channels) or "."
@@ -467,8 +487,6 @@ class LifeCase(CaseResult):
                     f"there is no channel {name!r}{hint} There are: {', '.join(self.unit.channels)}"
                 )
             if isinstance(factor, bool) or not isinstance(factor, int | float) or not np.isfinite(factor):
-        if not isinstance(factors, Mapping):
-            raise ModelError(f"{factors!r}: factors on channels are wanted, as {{'boom_force': 0.9}}")
                 raise ModelError(f"{name}={factor!r}: a factor is wanted, such as 0.9")
         by = np.array([float(factors.get(name, 1.0)) for name in self.unit.channels])
         said = ", ".join(f"{name} times {factor:g}" for name, factor in factors.items())
@@ -497,6 +515,16 @@ class LifeCase(CaseResult):
                         f"beyond yield at {show(strength, 'pressure')}: a linear model and an S-N curve do "
                         "not hold there; strain decides"
                     )
+            if i in self._orthotropic:
+                out.append(
+                    f"part {part!r} is orthotropic: von Mises stress and an S-N curve do not rate it, and "
+                    "damage is not bounded there; leave it out of the place"
+                )
+            elif self._beyond[mine].any():
+                out.append(
+                    f"part {part!r}: stress passes the ultimate strength: it may break at the first load, "
+                    "and damage is not bounded there; test its strength first"
+                )
             if (reach[mine] > curve.largest_amplitude).any():
                 out.append(
                     f"part {part!r}: amplitudes reach {show(float(reach[mine].max()), 'pressure')}, where "
@@ -504,11 +532,6 @@ class LifeCase(CaseResult):
                 )
         return tuple(out)
 
-            if self._beyond[mine].any():
-                out.append(
-                    f"part {part!r}: stress passes the ultimate strength: it may break at the first load, "
-                    "and damage is not bounded there; test its strength first"
-                )
     def told(self) -> list[str]:
         """The history and the curves in a few lines."""
         lines = [

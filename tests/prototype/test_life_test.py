@@ -569,3 +569,13 @@ def test_remaining_life_of_a_wrong_usage_is_refused():
     for wrong in (None, 0, 2.0, ["force"]):
         with pytest.raises(ModelError, match="factors on channels are wanted"):
             used.remaining(usage=wrong)
+
+
+def test_an_orthotropic_part_never_passes():
+    model = replace(BAR, materials={"body": dtw.material("CFRP AS4/3501-6")})
+    test = dtw.LifeTest(
+        model, [dtw.damage() <= 1.0], curve=CURVE, channels=FORCE, history=log(size=(0.1, 0.0))
+    )
+    verdict = test.run()
+    assert verdict.status == "CANNOT TELL"
+    assert any("is orthotropic" in note for note in verdict.notes)
