@@ -73,6 +73,21 @@ def suspicion(result: Any, case: Any, node: int, *, plain: bool = False) -> Susp
     return max(found, key=lambda one: (one.plain, one.exponent), default=None)
 
 
+def suspects(result: Any, case: Any) -> BoolArray:
+    """Mesh points at which something could leave stress without bound, bool[n_points]; see `suspicion`."""
+    model, mesh = result.model, result.model.mesh
+    every = np.ones(mesh.n_points, bool)
+    edges = _edges(mesh, every)
+    out = np.zeros(mesh.n_points, bool)
+    out[edges.nodes[edges.inside > math.pi + _SHARP]] = True
+    for one in (*_items(case, "loads"), *model.supports, *_items(case, "supports")):
+        out[_bare_nodes(model, one)] = True
+    for _, ends, clamps in _borders(model, case, every, edges):
+        sharp = 2.0 * edges.inside[ends] > math.pi + _SHARP
+        out[edges.nodes[ends[sharp | clamps]]] = True
+    return out | _bonded(model)
+
+
 def bend(result: Any, case: Any, node: int) -> float:
     """Largest angle, rad, at which pieces of a smooth face turn inwards at or beside a mesh point; 0 without.
 
@@ -153,8 +168,10 @@ def corner_exponent(angle: float) -> float:
 
 @dataclass(frozen=True, eq=False)
 class _Edges:
-    """Edges of the outside: codes of the facets on both sides, int64[k, 2], and the angle inside, rad."""
+    """Edges of the outside: their ends, codes of the facets on both sides, int64[k, 2] each, and the angle
+    inside, rad."""
 
+    nodes: IntArray
     facets: IntArray
     inside: FloatArray
 
@@ -179,7 +196,8 @@ def _edges(mesh: Mesh, near: BoolArray) -> _Edges:
         at.append(np.einsum("qn,fna->fqa", element.shape(xi), x).reshape(-1, 3))
         middle.append(np.repeat(x.mean(axis=1), len(edges), axis=0))
     if not keys:
-        return _Edges(np.empty((0, 2), np.int64), np.empty(0))
+        nothing = np.empty((0, 2), np.int64)
+        return _Edges(nothing, nothing, np.empty(0))
     key = np.concatenate(keys)
     order = np.lexsort(key.T)
     same = (key[order[1:]] == key[order[:-1]]).all(axis=1) & near[key[order[1:]]].all(axis=1)
@@ -188,7 +206,7 @@ def _edges(mesh: Mesh, near: BoolArray) -> _Edges:
     rises = np.einsum("ma,ma->m", center[b] - edge[b], normal[a]) > 0.0
     turn = np.arccos(np.clip(np.einsum("ma,ma->m", normal[a], normal[b]), -1.0, 1.0))
     code = np.concatenate(codes)
-    return _Edges(np.column_stack([code[a], code[b]]), math.pi + np.where(rises, turn, -turn))
+    return _Edges(key[a], np.column_stack([code[a], code[b]]), math.pi + np.where(rises, turn, -turn))
 
 
 def _code(facets: IntArray) -> IntArray:
@@ -235,16 +253,9 @@ def _concentrated(model: Any, nodes: IntArray) -> float:
 
 def _border(model: Any, case: Any, near: BoolArray, edges: _Edges) -> Iterator[Suspicion]:
     """Where a held face ends at a free one."""
-    for support in (*model.supports, *_items(case, "supports")):
-        region = _region(model, support)
-        if region is None or not len(region.facets) or not near[region.nodes].any():
-            continue
-        held = np.isin(edges.facets, _code(region.facets))
-        ends = held[:, 0] != held[:, 1]
-        if not ends.any():
-            continue
+    for support, ends, clamps in _borders(model, case, near, edges):
         remedy = "leave its surroundings out with excluding="
-        if _clamps(model, support, region, near):
+        if clamps:
             yield Suspicion(
                 cause=f"the border of {support.said}, where what is held ends at what is free",
                 remedy=f"let it yield as in reality (ElasticFoundation), or {remedy}",
@@ -264,6 +275,18 @@ def _border(model: Any, case: Any, near: BoolArray, edges: _Edges) -> Iterator[S
             )
 
 
+def _borders(model: Any, case: Any, near: BoolArray, edges: _Edges) -> Iterator[tuple[Any, IntArray, bool]]:
+    """Supports whose faces end at free ones: at which edges, and whether they hold along the face too."""
+    for support in (*model.supports, *_items(case, "supports")):
+        region = _region(model, support)
+        if region is None or not len(region.facets) or not near[region.nodes].any():
+            continue
+        held = np.isin(edges.facets, _code(region.facets))
+        ends = np.flatnonzero(held[:, 0] != held[:, 1])
+        if len(ends):
+            yield support, ends, _clamps(model, support, region, near)
+
+
 def _clamps(model: Any, support: Any, region: Any, near: BoolArray) -> bool:
     """Whether a support holds a face along itself, too, and not only square to it."""
     mesh = model.mesh
@@ -275,7 +298,7 @@ def _clamps(model: Any, support: Any, region: Any, near: BoolArray) -> bool:
             continue
         fixed = one.fixed[rows]
         axes = np.broadcast_to(np.eye(3), (len(rows), 3, 3)) if one.axes is None else one.axes[rows]
-        directions = axes[fixed]
+        directions = np.unique(axes[fixed].round(6), axis=0)
         along = np.abs(directions @ normals.T).max(axis=1, initial=0.0)
         # Square to some face of the place: what is held there slides along it.
         if (along < 0.98).any():
@@ -285,23 +308,25 @@ def _clamps(model: Any, support: Any, region: Any, near: BoolArray) -> bool:
 
 def _bond(model: Any, near: BoolArray) -> Iterator[Suspicion]:
     """Where the bond of two materials reaches the outside."""
-    if len(model.parts) < 2:
-        return
-    outside = np.zeros(model.mesh.n_points, bool)
-    outside[model.mesh.nodes_of_facets(model.mesh.exterior)] = True
-    touched: list[BoolArray] = []
-    for part in model.parts:
-        here = np.zeros(model.mesh.n_points, bool)
-        here[model.mesh.nodes_of_cells(part.cells)] = True
-        touched.append(here)
-    both = np.sum(touched, axis=0) > 1
-    if (both & near & outside).any():
+    if (_bonded(model) & near).any():
         yield Suspicion(
             cause="the edge where two materials meet the outside",
             remedy="model the edge as it is made, or leave its surroundings out with excluding=",
             exponent=_BONDED,
             plain=False,
         )
+
+
+def _bonded(model: Any) -> BoolArray:
+    """Mesh points on the outside where materials meet."""
+    n = model.mesh.n_points
+    if len(model.parts) < 2:
+        return np.zeros(n, bool)
+    outside, touched = np.zeros(n, bool), np.zeros(n, np.int64)
+    outside[model.mesh.nodes_of_facets(model.mesh.exterior)] = True
+    for part in model.parts:
+        touched[model.mesh.nodes_of_cells(part.cells)] += 1
+    return (touched > 1) & outside
 
 
 def _items(case: Any, name: str) -> Iterator[Any]:

@@ -203,7 +203,7 @@ def failure_zones(judged: Sequence[Requirement | Outcome], result: Any) -> tuple
     found: list[FailureZone] = []
     for one in judged:
         if isinstance(one, Outcome):
-            place = one.value.place if one.value.singular else None
+            place = None if one.without_bound is None else one.without_bound.place
             if place is None or place.node is None:
                 found += _zones(one.requirement, result)
                 continue

@@ -19,6 +19,7 @@ from designtwin.io.logs import SensorLog
 from designtwin.model.model import Model
 from designtwin.plain import Plain
 from designtwin.progress import track
+from designtwin.prototype.refine import error_by_cell
 from designtwin.prototype.tests import PrototypeTest
 from designtwin.requirements import Requirement
 from designtwin.requirements.lines import HotSpotStress
@@ -317,6 +318,19 @@ class LifeTest(PrototypeTest):
                 "result without a verdict"
             )
         return self.damage(self.history)
+
+    def _error_by_cell(self, result: Any, case: str) -> FloatArray | None:
+        """Of the unit cases, as their channels fluctuate and what is constant acts."""
+        _, static = self.unit
+        spread = result[case].samples.var(axis=1)
+        weights = [*zip(self._case_of.values(), spread, strict=True), *((one, 1.0) for one in self.constant)]
+        total = np.zeros(self.model.mesh.n_cells)
+        for name, weight in weights:
+            found = error_by_cell(static, name)
+            if found is None:
+                return None
+            total += weight * found
+        return total
 
     def run(self, **options: Any) -> Verdict:
         """Damage by the history, judged; see `PrototypeTest.run`.

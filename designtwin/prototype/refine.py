@@ -12,10 +12,17 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from designtwin.criteria.singular import Suspicion, bend, corner_exponent, grows, suspicion
+from designtwin.criteria.singular import (
+    Suspicion,
+    bend,
+    corner_exponent,
+    grows,
+    suspects,
+    suspicion,
+)
 from designtwin.criteria.verdict import Round, Verdict
 from designtwin.elements import ELEMENTS
-from designtwin.errors import DesignTwinError, ModelError, SelectionError
+from designtwin.errors import DesignTwinError, ModelError, RequirementError, SelectionError
 from designtwin.mesh import Group, Mesh
 from designtwin.mesh.refine import Refined, refine
 from designtwin.mesh.selections import Ids, Selection, ids, select
@@ -24,7 +31,7 @@ from designtwin.model.connections import CyclicSymmetry, Periodic
 from designtwin.model.magnitude import Magnitude
 from designtwin.model.model import Combination, Model
 from designtwin.plain import Plain
-from designtwin.requirements import CANNOT_TELL, FieldQuantity, Outcome, Requirement, Value
+from designtwin.requirements import CANNOT_TELL, FAIL, FieldQuantity, Outcome, Requirement, Value
 from designtwin.typing import BoolArray, FloatArray, IntArray
 from designtwin.units import show_time, to_si
 
@@ -34,6 +41,8 @@ if TYPE_CHECKING:
 WAYS = ("auto", "uniform")
 _BULK = 0.5
 """Share of the estimated error that the cells to be refined hold together (Dörfler 1996)."""
+_ELSEWHERE = 0.3
+"""Share of it that is refined in any case where a peak governs: a coarse mesh may not know yet where."""
 _FEWEST = 0.05
 """Share of all cells refined in a round at least: rounds of a few cells each cost a solve each."""
 _MOST = 0.5
@@ -43,6 +52,8 @@ _NARROW = 0.005
 _EXPLAINED = 0.75
 """Share of an estimate by which halving the cells may move a peak: an error that falls with the square of the
 size is three quarters gone then."""
+_CELLS_APART = 2
+"""Cells of the given mesh around what may be singular, in which nothing is judged beside it."""
 _ROUND = 1e-4
 """Share of a value below which bends of the given mesh are not worth a word."""
 _SAFETY = 2.0
@@ -146,14 +157,16 @@ def refined_until_told(test: PrototypeTest, how: str, budget: Budget) -> Verdict
     way, notes = "as given", list(_facets_told(test.model.mesh))
     given: Any = None
     while True:
-        began = time.perf_counter()
+        began, worked = time.perf_counter(), time.process_time()
         verdict = test.judged(test._solve(), hints=False)
         ways = [*(one.how for one in rounds), way]
         given = verdict.result if given is None else given
         rows = _rows(verdict, courses, ways, given)
-        rounds.append(_round(way, verdict, rows, time.perf_counter() - began))
+        took = time.perf_counter() - began
+        rounds.append(_round(way, verdict, rows, took))
         end = _ended(rows, courses, rounds, budget)
-        step = end or _next(test, verdict, rows, courses, how, budget, start, rounds)
+        worked = min(took, time.process_time() - worked)
+        step = end or _next(test, verdict, rows, courses, how, budget, start, rounds, worked)
         if isinstance(step, str):
             notes.append(step)
             break
@@ -179,7 +192,7 @@ def _round(way: str, verdict: Verdict, rows: Sequence[Outcome], seconds: float) 
 def _without_numbers(one: Round, courses: Sequence[_Course]) -> Round:
     """A round in which what turned out singular has no number either."""
     rows = tuple(
-        row if course.singular is None else row.requirement.outcome(course.singular)
+        row if course.singular is None or row.beside is not None else row.requirement.outcome(course.singular)
         for row, course in zip(one.rows, courses, strict=True)
     )
     return replace(one, rows=rows)
@@ -205,11 +218,63 @@ def _rows(verdict: Verdict, courses: Sequence[_Course], ways: Sequence[str], giv
         value = _as_round_as_given(value, row, given, len(ways) - 1)
         course.told.append(value)
         outcome = row.requirement.outcome(value)
+        if course.singular is not None:
+            outcome = _failing_elsewhere(outcome, verdict.result, given, len(ways) - 1) or outcome
         if outcome.status == CANNOT_TELL and course.pending:
             assert course.suspicion is not None
             outcome = replace(outcome, reason=f"{outcome.reason}; {_open_doubt(course)}")
         rows.append(outcome)
     return rows
+
+
+def _failing_elsewhere(row: Outcome, result: Any, given: Any, halvings: int) -> Outcome | None:
+    """A requirement whose peak has no bound, judged clear of what may have none; None unless that fails.
+
+    What meets the limit there proves nothing. The surroundings left out are cells of the given mesh: finer
+    ones would creep up to the corner, where any limit is passed at last.
+    """
+    quantity = row.requirement.quantity
+    if given.physics != "static" or not isinstance(quantity, FieldQuantity):
+        return None
+    left_out = ids(nodes=np.flatnonzero(_beside_suspects(quantity, result, given)))
+    excluding = left_out if quantity.excluding is None else quantity.excluding | left_out
+    try:
+        found = replace(row.requirement, quantity=replace(quantity, excluding=excluding)).judge(result)
+    except RequirementError:  # nothing is left
+        return None
+    value = _as_round_as_given(found.value, row, given, halvings)
+    if row.requirement.status(value) != FAIL:
+        return None
+    surroundings = f"within {_CELLS_APART} cells of what may be singular"
+    note = (
+        f"{row.value.note}. The rest fails, too: judged without what is {surroundings}, cells as on the "
+        "mesh as given"
+    )
+    return replace(
+        row.requirement.outcome(replace(value, note="; ".join(filter(None, (value.note, note))))),
+        excluded=", ".join(filter(None, (row.excluded, surroundings))),
+        beside=row.value,
+    )
+
+
+def _beside_suspects(quantity: FieldQuantity, result: Any, given: Any) -> BoolArray:
+    """Mesh points within a few cells of the given mesh of what may leave stress without bound there."""
+    mesh = given.model.mesh
+    flag = np.zeros(mesh.n_points, bool)
+    for case in quantity.cases_of(given):
+        flag |= suspects(given, case)
+    size = np.zeros(mesh.n_points)
+    for conn in mesh.cells.values():
+        across = np.linalg.norm(np.ptp(mesh.points[conn], axis=1), axis=1)
+        np.maximum.at(size, conn, across[:, None])
+    at = np.flatnonzero(flag)
+    points = result.model.mesh.points
+    if not len(at):
+        return np.zeros(len(points), bool)
+    from scipy.spatial import cKDTree
+
+    apart, nearest = cKDTree(mesh.points[at]).query(points)
+    return np.asarray(apart <= _CELLS_APART * size[at[nearest]] * (1.0 + 1e-9))
 
 
 def _as_round_as_given(value: Value, row: Outcome, given: Any, halvings: int) -> Value:
@@ -492,14 +557,17 @@ def _helps(row: Outcome) -> bool:
 
 def _next(
     test: PrototypeTest, verdict: Verdict, rows: Sequence[Outcome], courses: Sequence[_Course], how: str,
-    budget: Budget, start: float, rounds: Sequence[Round],
+    budget: Budget, start: float, rounds: Sequence[Round], worked: float,
 ) -> tuple[PrototypeTest, str] | str:  # fmt: skip
-    """The test on a finer mesh and how that came about, or why there is none."""
+    """The test on a finer mesh and how that came about, or why there is none.
+
+    `worked` is what the last round took, s, without what others took of the machine meanwhile.
+    """
     times = len(rounds) - 1
     how_often = {0: "not refined", 1: "refined once"}.get(times, f"refined {times} times")
-    cells = _where(test.model, verdict, rows, courses) if how == "auto" else None
+    cells = _where(test, verdict, rows, courses) if how == "auto" else None
     spent = time.perf_counter() - start
-    last, n_dof = rounds[-1].seconds, rounds[-1].n_dof
+    n_dof = rounds[-1].n_dof
     children = 2.0**test.model.mesh.dimension
     if cells is None and n_dof * children * 0.7 > budget.unknowns:
         why = f"the next mesh would have about {n_dof * children:,.0f} unknowns, and max_unknowns is"
@@ -513,39 +581,69 @@ def _next(
     if n_dof * growth > budget.unknowns:
         why = f"the next mesh would have about {n_dof * growth:,.0f} unknowns, and max_unknowns is"
         return _stopped(how_often, rows, courses, f"{why} {budget.unknowns:,}")
-    if spent + last * growth**1.2 > budget.seconds:
-        why = f"the next mesh would take about {show_time(last * growth**1.2)} more, and max_time is"
+    more = worked * growth**1.2
+    if spent + more > budget.seconds:
+        why = f"the next mesh would take about {show_time(more)} more, and max_time is"
         return _stopped(how_often, rows, courses, f"{why} {show_time(budget.seconds)}")
     return finer, fine.how
 
 
 def _where(
-    model: Model, verdict: Verdict, rows: Sequence[Outcome], courses: Sequence[_Course]
+    test: PrototypeTest, verdict: Verdict, rows: Sequence[Outcome], courses: Sequence[_Course]
 ) -> IntArray | None:
     """Cells to be refined for all that is open; None for all cells."""
-    mesh = model.mesh
+    model, mesh = test.model, test.model.mesh
     if any(ELEMENTS[name].linear not in ("line", "triangle", "tetra") for name in mesh.cells):
         return None
     if any(isinstance(one, Periodic | CyclicSymmetry) for one in model.connections):
         return None  # faces that belong together have to stay alike
     marked = np.zeros(mesh.n_cells, bool)
-    indicators: dict[str, FloatArray] = {}
+    estimated: dict[str, FloatArray | None] = {}
     for row, course in zip(rows, courses, strict=True):
         if not (_helps(row) or course.pending or not course.confirmed):
             continue
-        if row.value.place is not None:
-            marked |= _around(mesh, row.value)
-        case = row.value.case
+        case, place = row.value.case, row.value.place
         if case is None or case not in verdict.result.cases:
             return None  # it has no place and no case: everything counts
-        found = _estimated(verdict.result, case)
+        if case not in estimated:
+            estimated[case] = test._error_by_cell(verdict.result, case)
+        found = estimated[case]
         if found is None:
             return None
-        indicators[case] = found
-        marked |= _undecided(verdict.result, row)
-    for found in indicators.values():
-        marked |= _bulk(found)
+        if place is not None:
+            marked |= _around(mesh, row.value)
+            if _local(row):
+                marked |= _bulk(found, _ELSEWHERE, fewest=0.0)
+                found = felt_at(mesh, found, place.point)
+        marked |= _undecided(verdict.result, row) | _bulk(found)
     return None if marked.mean() > _MOST or not marked.any() else np.flatnonzero(marked)
+
+
+def _local(row: Outcome) -> bool:
+    """Whether a requirement is about a field of stress, point by point."""
+    quantity = row.requirement.quantity
+    local = isinstance(quantity, FieldQuantity) and quantity.location == "result_points"
+    return local and getattr(quantity, "over", "") != "mean"
+
+
+def felt_at(mesh: Mesh, energy: FloatArray, point: Sequence[float]) -> FloatArray:
+    """How much of the error in each cell is felt in the stress at a point, float64[n_cells], any scale.
+
+    Parameters
+    ----------
+    energy : float64[n_cells]
+        Share of each cell in the energy of the error.
+
+    Of a dual weighted residual: the displacement by a dipole of forces at the point falls with the distance r
+    to the power of 1 - d in d dimensions, and what cells of size h and degree p cannot follow of it, in the
+    norm of energy, is as h^(p + d/2) / r^(d + p).
+
+    Source: Becker and Rannacher, Acta Numerica 10 (2001); Demlow, Math. Comp. 73 (2004), for its decay.
+    """
+    d, p = mesh.dimension, min(ELEMENTS[name].degree for name in mesh.cells)
+    size = np.abs(mesh.cell_measures()) ** (1.0 / d)
+    apart = np.linalg.norm(mesh.cell_centers - np.asarray(point), axis=1) + size
+    return np.asarray(np.sqrt(energy) * size ** (p + 0.5 * d) / apart ** (d + p))
 
 
 def _around(mesh: Mesh, value: Value) -> BoolArray:
@@ -571,21 +669,20 @@ def _undecided(result: Any, row: Outcome) -> BoolArray:
     """Cells at which the interval of a local quantity holds the limit."""
     quantity, mesh = row.requirement.quantity, result.model.mesh
     nothing = np.zeros(mesh.n_cells, bool)
-    if not isinstance(quantity, FieldQuantity) or quantity.location != "result_points":
-        return nothing
-    if quantity.over == "mean" or getattr(quantity, "at", None) is not None:
+    if not _local(row) or getattr(quantity, "at", None) is not None:
         return nothing
     case = result[row.value.case]
     if len(case.frames) > 1:
         return nothing
-    band = quantity.band(result, case)
+    assert isinstance(quantity, FieldQuantity)
+    band = quantity.rough_band(result, case)
     limit = row.requirement.limit
     flag = np.zeros(mesh.n_points, bool)
     flag[result.points.node[band.rows[(band.low <= limit) & (band.high >= limit)]]] = True
     return _touching(mesh, flag)
 
 
-def _estimated(result: Any, name: str) -> FloatArray | None:
+def error_by_cell(result: Any, name: str) -> FloatArray | None:
     """Share of each cell in the energy of the error of a case; None where it is not known by cells."""
     try:
         found = result[name].error_by_cell()
@@ -598,13 +695,13 @@ def _estimated(result: Any, name: str) -> FloatArray | None:
     return np.asarray(found)
 
 
-def _bulk(indicator: FloatArray) -> BoolArray:
-    """The fewest cells that hold the bulk of the error, but no fewer than pays."""
+def _bulk(indicator: FloatArray, share: float = _BULK, fewest: float = _FEWEST) -> BoolArray:
+    """The fewest cells that hold a share of the error, but no fewer than pays."""
     order = np.argsort(-indicator, kind="stable")
     held = np.cumsum(indicator[order])
-    count = int(np.searchsorted(held, _BULK * held[-1])) + 1
+    count = int(np.searchsorted(held, share * held[-1])) + 1
     out = np.zeros(len(indicator), bool)
-    out[order[: max(count, math.ceil(_FEWEST * len(order)))]] = True
+    out[order[: max(count, math.ceil(fewest * len(order)))]] = True
     return out
 
 

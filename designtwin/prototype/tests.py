@@ -12,9 +12,10 @@ from designtwin.criteria.verdict import Verdict
 from designtwin.errors import ModelError, RequirementError
 from designtwin.model.model import Model
 from designtwin.progress import track
-from designtwin.prototype.refine import WAYS, Budget, hinted, refined_until_told
+from designtwin.prototype.refine import WAYS, Budget, error_by_cell, hinted, refined_until_told
 from designtwin.requirements import Quantity, Requirement, TimeTo
 from designtwin.results.transient import TransientCase
+from designtwin.typing import FloatArray
 from designtwin.units import show_time, to_si
 
 if TYPE_CHECKING:
@@ -167,6 +168,10 @@ class PrototypeTest:
     def _cannot_refine(self) -> str:
         """Why the test cannot be run on finer meshes, in words; "" where it can."""
         return ""
+
+    def _error_by_cell(self, result: Any, case: str) -> FloatArray | None:
+        """Share of each cell in the energy of the error of a case; None where it is not known by cells."""
+        return error_by_cell(result, case)
 
     def _run_once(self) -> Verdict:
         """Solve and judge on the given mesh."""

@@ -93,6 +93,10 @@ class FieldQuantity(Quantity):
         values, low, high = self._field(case, rows)
         return Band(rows=rows, values=values, low=low, high=high, location=self.location)
 
+    def rough_band(self, result: Any, case: Any) -> Band:
+        """A band that may be rough where the true one costs much: for where to refine, and no verdict."""
+        return self.band(result, case)
+
     def rows(self, result: Any) -> IntArray:
         """The rows of the place, what is excluded left out.
 

@@ -14,7 +14,7 @@ from designtwin.fatigue.curves import SNCurve, fatigue_curve
 from designtwin.fatigue.spectral import damage_rate
 from designtwin.mesh.selections import Selection
 from designtwin.requirements.base import ValuesAlone, one_of
-from designtwin.requirements.fields import FieldQuantity, MechanicalQuantity
+from designtwin.requirements.fields import Band, FieldQuantity, MechanicalQuantity
 from designtwin.requirements.values import Place, Value, place_of_node
 from designtwin.typing import FloatArray, IntArray
 
@@ -52,10 +52,27 @@ class DamageQuantity(FieldQuantity):
         if isinstance(case, ValuesAlone):
             nothing = np.full(len(rows), np.nan)
             return values, nothing, nothing
+        low, high = case.bounds(self._numbers(case, rows), self.survival)
+        return values, low, high
+
+    @staticmethod
+    def _numbers(case: Any, rows: IntArray) -> IntArray:
+        """Which of the points where damage is counted these rows are."""
         number = np.full(len(case.points), -1)
         number[case.rows] = np.arange(len(case.rows))
-        low, high = case.bounds(number[rows], self.survival)
-        return values, low, high
+        return np.asarray(number[rows])
+
+    def rough_band(self, result: Any, case: Any) -> Band:
+        rows = self.rows(result)
+        among = self._numbers(case, rows)
+        damage, low, high = (one[among] for one in case.rough_bounds(self.survival))
+        ends = self._of_damage(case, damage), self._of_damage(case, low), self._of_damage(case, high)
+        lowest, highest = np.minimum(ends[1], ends[2]), np.maximum(ends[1], ends[2])
+        return Band(rows=rows, values=ends[0], low=lowest, high=highest, location=self.location)
+
+    def _of_damage(self, case: Any, damage: FloatArray) -> FloatArray:
+        """What is asked for, of damage."""
+        return damage
 
     def rows(self, result: Any) -> IntArray:
         rows = super().rows(result)
@@ -106,6 +123,10 @@ class LifeQuantity(DamageQuantity):
         damage, low, high = super()._field(case, rows)
         with np.errstate(divide="ignore"):
             return case.duration / damage, case.duration / high, case.duration / low
+
+    def _of_damage(self, case: Any, damage: FloatArray) -> FloatArray:
+        with np.errstate(divide="ignore"):
+            return np.asarray(case.duration / damage)
 
     def _value(self, case: Any, damage: float, low: float, high: float, place: Place, note: str) -> Value:
         with np.errstate(divide="ignore"):

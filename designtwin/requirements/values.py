@@ -214,6 +214,8 @@ class Outcome:
         What was left out of the place, in words.
     reason : str
         Why nothing can be told, a sentence; "" otherwise.
+    beside : Value, optional
+        A peak without bound that was left out of a place that fails without it.
     """
 
     requirement: Requirement
@@ -222,6 +224,12 @@ class Outcome:
     status: str
     excluded: str = ""
     reason: str = ""
+    beside: Value | None = None
+
+    @property
+    def without_bound(self) -> Value | None:
+        """The peak that has no finite value, itself or beside it; None where there is none."""
+        return self.value if self.value.singular else self.beside
 
 
 def place_of_node(mesh: Mesh, node: int, *, prefer: str = "") -> Place:

@@ -426,11 +426,11 @@ def _without_bound(shown: Shown, verdict: Any) -> Shown:
     """The field with the surroundings of places marked at which the verdict found it to have no bound."""
     local = shown.dimension in GLOBAL
     nodes = [
-        row.value.place.node
+        row.without_bound.place.node
         for row in getattr(verdict, "rows", ())
-        if row.value.singular
-        and row.value.place is not None
-        and row.value.place.node is not None
+        if row.without_bound is not None
+        and row.without_bound.place is not None
+        and row.without_bound.place.node is not None
         and (row.requirement.quantity.dimension in GLOBAL) == local
     ]
     if not nodes:

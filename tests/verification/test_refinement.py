@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import cases
 import numpy as np
@@ -14,7 +15,7 @@ from surroundings import FULL
 import designtwin as dtw
 from designtwin.errors import ModelError, SelectionError
 from designtwin.mesh import Group, Mesh
-from designtwin.prototype.refine import _of_one_place, carried, extrapolated
+from designtwin.prototype.refine import _of_one_place, carried, extrapolated, felt_at
 from designtwin.requirements import CANNOT_TELL, FAIL, PASS, Value
 
 PLANE = dtw.PlaneStress(dtw.material("S355"), thickness="10 mm")
@@ -413,3 +414,80 @@ def test_what_converges_in_steps_has_a_narrower_interval_that_holds_the_limit():
     assert extrapolated(slow) is slow[-1], "who knows where this ends"
     apart = [Value(value=1.0 - 0.3 * 2.0**-k, error=1e-3) for k in range(3)]
     assert extrapolated(apart) is apart[-1], "two estimates that contradict each other narrow nothing"
+
+
+def test_a_place_that_fails_clear_of_a_singular_corner_fails():
+    """The corner has no number; the arm beside it is beyond the limit whatever becomes of the corner."""
+    model = hung(ell("triangle6", 8))
+    verdict = dtw.StrengthTest(model, [dtw.yield_margin() >= 100.0]).run(refine="auto")
+    row = verdict.rows[0]
+    assert row.status == FAIL
+    assert row.value.high < 100.0
+    assert row.beside is not None
+    assert row.beside.singular
+    # Two cells of the given mesh away, however fine the last one is.
+    assert np.linalg.norm(np.array(row.value.place.point) - [1.0, 1.0, 0.0]) > 2 * np.hypot(1, 1) / 8
+    assert "re-entrant corner" in row.value.note
+    assert "within 2 cells of what may be singular" in row.excluded
+    assert [one.rows[0].value.singular for one in verdict.rounds] == [True] * (len(verdict.rounds) - 1) + [
+        False
+    ]
+    # What is at the corner stays without a number, in zones too.
+    zones = verdict.failure_zones()
+    assert any(zone.singular for zone in zones)
+    for zone in zones:
+        assert zone.singular or np.linalg.norm(np.array(zone.place.point) - [1.0, 1.0, 0.0]) > 1e-3
+    # What the rest meets proves nothing of the corner.
+    met = dtw.StrengthTest(model, [dtw.yield_margin() >= 1.5]).run(refine="auto")
+    assert met.rows[0].status == CANNOT_TELL
+    assert met.rows[0].value.singular
+
+
+def test_what_others_take_of_the_machine_is_not_foreseen_as_time_of_the_next_round(monkeypatch):
+    """A clock that runs a minute between two looks: of the work itself the next round takes no time."""
+    from designtwin.prototype import refine
+
+    ticks = iter(range(0, 10**6, 60))
+    monkeypatch.setattr(
+        refine, "time", SimpleNamespace(perf_counter=lambda: float(next(ticks)), process_time=lambda: 0.0)
+    )
+    test = dtw.StrengthTest(hung(ell("triangle6")), [dtw.yield_margin() >= 1.5])
+    verdict = test.run(refine="auto", max_time="250 s")
+    assert len(verdict.rounds) == 2
+    assert "max_time" in verdict.notes[-1]
+
+
+def test_the_error_that_is_felt_at_a_point_is_that_of_cells_near_it():
+    mesh = box("tetra10", 6)
+    corner = np.array([1.0, 1.0, 1.0])
+    felt = felt_at(mesh, np.ones(mesh.n_cells), corner)
+    apart = np.linalg.norm(mesh.cell_centers - corner, axis=1)
+    near, far = felt[apart < 0.25].sum(), felt[apart > 0.5].sum()
+    assert near > 3.0 * far, "though the far ones are many more"
+    # The residual of a cell counts with the root of its energy.
+    assert felt_at(mesh, np.full(mesh.n_cells, 4.0), corner) == pytest.approx(2.0 * felt)
+
+
+def test_a_life_test_is_refined_where_its_life_is_shortest():
+    mesh = box("tetra10", (8, 2, 2), (0.4, 0.05, 0.05))
+    model = dtw.Model(
+        mesh,
+        materials={"body": dtw.material("S355")},
+        supports=[dtw.FixedSupport(on="xmin")],
+        load_cases={"pull": [dtw.Force(on="xmax", value=("0 N", "0 N", "1 kN"))]},
+    )
+    log = dtw.SensorLog("pulls.csv", np.arange(40.0), {"force": np.tile([0.0, 2.0], 20)}, {"force": "kN"})
+    root = dtw.box((None, None, None), ("30 mm", None, None))
+    life = dtw.LifeTest(
+        model, [dtw.damage(excluding=root) <= 1.0], curve="S355 base metal",
+        channels={"force": dtw.unit_case("pull", per="1 kN")}, history=log,
+    )  # fmt: skip
+    found = life.run().rows[0].value
+    assert 0.0 < found.low < found.value < found.high
+    open_ = replace(life, requirements=[dtw.damage(excluding=root) <= found.value])
+    verdict = open_.run(refine="auto", max_rounds=1)
+    assert verdict.rounds[-1].how == "local"
+    points = verdict.result.model.mesh.points
+    near = np.linalg.norm(points - np.array(found.place.point), axis=1) < 0.05
+    before = np.linalg.norm(mesh.points - np.array(found.place.point), axis=1) < 0.05
+    assert near.mean() > before.mean(), "denser where life is shortest"
