@@ -328,6 +328,24 @@ class Recovery:
         felt = reach @ np.bincount(box, strength * measure, len(reach))
         return self.largest_around(felt[box][:, None])[:, 0]
 
+    @cached_property
+    def stretch(self) -> FloatArray:
+        """How much longer than wide the longest cell at each row is, float64[k]; 1 for the reference element.
+
+        From the axes of the ellipsoid of the corners' second moments, so that it does not depend on how a
+        part lies in space; a flat cell counts less than a needle.
+        """
+        d, parts = self._dimension, []
+        for block, (_, _, rows) in self._with_rows():
+            element = block.element
+            if element.dimension < d:
+                parts.append(np.ones(len(rows)))
+                continue
+            corners = slice(element.corners)
+            own = _slenderness(self.points.xyz[rows[:, corners]], d)
+            parts.append(np.maximum(own / _slenderness(np.array([element.nodes[corners]]), d), 1.0))
+        return self.largest_around(np.concatenate(parts)[:, None])[:, 0]
+
     def over_cells(self, value: FloatArray) -> FloatArray:
         """Per cell in block order, float64[n_cells, 4], of values float64[k, 2]: the root mean square of both
         over its nodes, the largest of the first, and the cell's extent, m."""
@@ -391,6 +409,14 @@ class Recovery:
             parts.append(samples[at : at + size].reshape(len(block.conn), len(table.xi), -1))
             at += size
         return parts
+
+
+def _slenderness(xyz: FloatArray, dimension: int) -> FloatArray:
+    """Longest axis over the mean of the others of point clouds float64[n, p, 2 or 3], float64[n]."""
+    away = xyz - xyz.mean(axis=1, keepdims=True)
+    square = np.linalg.eigvalsh(np.swapaxes(away, 1, 2) @ away)[:, -dimension:]
+    others = np.maximum(square[:, :-1], 1e-12 * square[:, -1:])
+    return np.asarray(np.sqrt(square[:, -1]) / np.prod(others, axis=1) ** (0.5 / (dimension - 1)))
 
 
 def _frozen(array: A) -> A:

@@ -122,6 +122,16 @@ class Row:
     wrong: bool
     """Whether the truth lies outside the interval."""
 
+    @classmethod
+    def of(cls, case: str, element: str, n: int, known: Known, result: dtw.StaticResult) -> Row:
+        found = known.quantity.evaluate(result)
+        return cls(
+            case, element, n, known.quantity.label, 0.5 * (known.low + known.high), found.value,
+            found.low, found.high, known.off(found.value),
+            max(known.off(found.low), known.off(found.high)),
+            found.low > known.high or found.high < known.low,
+        )  # fmt: skip
+
     @property
     def half(self) -> float:
         return 0.5 * (self.high - self.low)
@@ -143,13 +153,7 @@ def rows(chosen: Callable[[str], bool] = lambda case: True) -> Iterator[Row]:
             for n in sizes(case, element):
                 result = dtw.solve_static(build(element, n))
                 for one in known:
-                    found = one.quantity.evaluate(result)
-                    yield Row(
-                        case, element, n, one.quantity.label, 0.5 * (one.low + one.high), found.value,
-                        found.low, found.high, one.off(found.value),
-                        max(one.off(found.low), one.off(found.high)),
-                        found.low > one.high or found.high < one.low,
-                    )  # fmt: skip
+                    yield Row.of(case, element, n, one, result)
 
 
 def ratio(some: list[Row]) -> float:
