@@ -52,6 +52,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
         "TransientResult",
     ),
     "results.buckling": ("BucklingCase", "BucklingMode", "BucklingResult"),
+    "results.life": ("Hotspot", "LifeCase", "LifeResult", "RemainingLife"),
     "results.dynamics": ("DynamicInstant", "DynamicsCase", "EnergyBalance"),
     "results.frequency": ("FrequencyResponse", "HarmonicCase"),
     "results.random": ("RandomCase", "ResponsePsd"),
@@ -86,7 +87,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     "io.logs": ("SensorLog", "read_log"),
     "fatigue": (
         "Cycles", "MeanStress", "Rainflow", "SNCurve", "base_metal_curve", "fatigue_curve",
-        "fatigue_curve_names", "rainflow",
+        "fatigue_curve_names", "mean_stress_sensitivity", "rainflow",
     ),
     "fatigue.strain_life": ("StrainLife", "strain_life", "strain_life_names"),
     "fatigue.crack": ("CrackLife", "Flaw", "ParisLaw", "crack_life", "critical_depth", "paris_law"),

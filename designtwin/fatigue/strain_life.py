@@ -176,9 +176,12 @@ class StrainLife(Plain):
                 f"the uniform material law is of 'steel' and 'aluminum' (and titanium), not {family!r}"
             )
         steel = family == "steel"
+        usual = "206 GPa" if steel else "70 GPa"
         modulus = float(
-            to_si(youngs_modulus or ("206 GPa" if steel else "70 GPa"), "modulus", name="youngs_modulus")
+            to_si(usual if youngs_modulus is None else youngs_modulus, "modulus", name="youngs_modulus")
         )
+        if not modulus > 0.0:
+            raise FatigueError(f"youngs_modulus is {show(modulus, 'modulus')}; it must be positive")
         strength = float(to_si(ultimate, "stress", name="ultimate"))
         if not strength > 0.0:
             raise FatigueError(f"ultimate strength is {show(strength, 'stress')}; it must be positive")

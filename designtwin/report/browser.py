@@ -93,10 +93,10 @@ def print_pdf(page: str) -> bytes:
             raise PictureError(f"{browser} did not print the report: {error}") from None
         pdf = target.read_bytes() if target.is_file() else b""
         if not pdf.startswith(b"%PDF-"):
-            said = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
+            last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
+            said = f": {last[0]}" if last else ""
             raise PictureError(
-                f"{browser} ended with {done.returncode} and printed no PDF"
-                f"{': ' + said[0] if said else ''}; "
-                "write the report as .html and print it by hand"
+                f"{browser} ended with {done.returncode} and printed no PDF{said}; write the report as .html "
+                "and print it by hand"
             )
     return pdf

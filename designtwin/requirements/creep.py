@@ -151,9 +151,8 @@ class CreepMargin(CreepQuantity):
 
     def _answer(self, curve: Any, stress: FloatArray, kelvin: FloatArray) -> gauges.Bounds:
         strength, low, high = curve.rupture_stress(self.duration, kelvin)
-        stress = np.maximum(
-            stress, 1e-300
-        )  # what is unstressed lasts, even where nothing is known of the strength
+        # what is unstressed lasts, even where nothing is known of the strength
+        stress = np.maximum(stress, 1e-300)
         return ratio(strength, stress), ratio(low, stress), ratio(high, stress)
 
 

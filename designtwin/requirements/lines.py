@@ -259,14 +259,16 @@ class HotSpotStress(SampledStress):
         named = isinstance(self.toe, str | Selection)
         object.__setattr__(self, "toe", select(self.toe) if named else point_of(self.toe, "toe"))
         object.__setattr__(self, "away", unit_vector(self.away, name="away"))
-        if METHODS[self.method].by_thickness != (self.thickness is not None):
+        by_thickness = METHODS[self.method].by_thickness
+        if by_thickness and self.thickness is None:
             raise RequirementError(
-                f"method={self.method!r} "
-                + ("reads at shares of the plate's thickness: give thickness='10 mm'" if self.thickness is
-                None
-                   else "reads at fixed distances on a plate's edge; leave thickness out")
-            )  # fmt: skip
+                f"method={self.method!r} reads at shares of the plate's thickness: give thickness='10 mm'"
+            )
         if self.thickness is not None:
+            if not by_thickness:
+                raise RequirementError(
+                    f"method={self.method!r} reads at fixed distances on a plate's edge; leave thickness out"
+                )
             t = units.to_si(self.thickness, "length", name="thickness")
             if not isinstance(t, float) or t <= 0.0:
                 raise RequirementError(f"thickness={self.thickness!r}: one length is wanted, such as '10 mm'")
@@ -287,8 +289,8 @@ class HotSpotStress(SampledStress):
         self.reading(model)
 
     def reading(self, model: Model) -> tuple[FloatArray, Any]:
-        """Toes float64[m, 3], m, and their reading points projected on the surface, m times the factors'
-        number.
+        """Toes float64[m, 3], m, and their reading points projected on the surface: all those of one toe
+        after the other, as many as the method has factors.
 
         Raises
         ------

@@ -58,10 +58,13 @@ class Field:
         """Half-width of the interval that holds the exact value, float64[n], SI; its larger side where it is
         lopsided, None where unknown."""
         if self._interval is not None:
-            low, high = self.interval or (self.values, self.values)
+            assert self.interval is not None
+            low, high = self.interval
             with np.errstate(invalid="ignore"):  # equal infinities lie no distance apart
-                off = np.maximum(high - self.values, self.values - low)
-            return np.where(np.isnan(off), 0.0, off)
+                above, below = (
+                    np.where(a == b, 0.0, a - b) for a, b in ((high, self.values), (self.values, low))
+                )
+            return np.maximum(above, below)
         return self._error() if callable(self._error) else self._error
 
     @cached_property

@@ -92,6 +92,7 @@ def test_the_load_ratio_counts_as_walker_says():
     assert law.effective(0.0, 100e6) == 100e6
     assert law.effective(-100e6, 100e6) == 100e6  # the tensile part
     assert law.effective(-100e6, -50e6) == 0.0
+    assert law.effective(50e6, 50e6) == 0.0  # at rest
     welded = dtw.paris_law("steel in air", toughness="60 MPa*sqrt(m)")
     assert welded.effective(-100e6, 100e6) == 200e6  # all of it: a weld holds tension
     # IIW: 5.21e-13 mm per cycle at 1 N/mm^1.5; at 1000 N/mm^1.5 5.21e-4 mm
