@@ -101,7 +101,9 @@ def rows_of(text, test="strength test"):
     """Status and first value of the table that a verdict prints, headline first."""
     table = re.search(test + r": (PASS|FAIL|CANNOT TELL)\n.*?─\n(.*?)\n *mesh ", text, re.DOTALL)
     assert table is not None, "there is no table of a verdict"
-    rows = re.findall(r"^.{20,34}? +([\d.e-]+) [±+%(].*?(PASS|FAIL|CANNOT TELL)", table.group(2), re.MULTILINE)
+    rows = re.findall(
+        r"^.{20,34}? +([\d.e-]+) [±+%(].*?(PASS|FAIL|CANNOT TELL)", table.group(2), re.MULTILINE
+    )
     return [(table.group(1), 0.0), *((status, float(value)) for value, status in rows)]
 
 
