@@ -531,7 +531,7 @@ def _stuck(values: Sequence[Value]) -> bool:
     if len(values) < 3:
         return False
     first, second, third = (value.high - value.low for value in values[-3:])
-    still = all(abs(b.value - a.value) < 0.25 * third for a, b in pairwise(values[-3:]))
+    still = all(abs(b.value - a.value) < 0.05 * third for a, b in pairwise(values[-3:]))
     return still and third > 0.98 * second and second > 0.98 * first
 
 

@@ -79,7 +79,7 @@ def test_the_inner_corner_of_an_l_bracket_ends_as_singular(element):
 
 
 def test_a_steep_smooth_notch_is_not_singular():
-    test = dtw.StrengthTest(notched("triangle6"), [dtw.stress("yy") <= "105 MPa"])
+    test = dtw.StrengthTest(notched("triangle6"), [dtw.stress("yy") <= "80 MPa"])
     verdict = test.run(refine="auto")
     row = verdict.rows[0]
     assert not any(one.rows[0].value.singular for one in verdict.rounds)
@@ -118,9 +118,11 @@ def notched(element: str) -> dtw.Model:
 
 
 def test_a_peak_that_the_given_mesh_misses_is_not_believed():
-    """41 MPa with an interval up to 64 MPa, where the truth is 116 MPa: one mesh alone would pass 80 MPa."""
+    """41 MPa where the truth is 116 MPa: one mesh says that it may be 127 MPa, finer ones fail 80 MPa."""
     test = dtw.StrengthTest(notched("triangle6"), [dtw.stress("yy") <= "80 MPa"])
-    assert test.run().status == PASS, "what one mesh says"
+    alone = test.run().rows[0]
+    assert alone.status == CANNOT_TELL, "what one mesh says"
+    assert alone.value.value < 50e6 < KT * 10e6 < alone.value.high
     verdict = test.run(refine="auto")
     assert verdict.status == FAIL
     assert len(verdict.rounds) > 2
