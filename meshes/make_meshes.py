@@ -1049,7 +1049,7 @@ def jib_arm(scale: float) -> None:
     corners = [e for e in inside(1, x=(-thick, 0)) if runs_along(e, 0)]
     arm = fillet(arm, corners, 16.0)
     occ.synchronize()
-    root = [e for e in inside(1, x=(0, 0), y=(-width / 2, width / 2), z=(-60, 60))]
+    root = inside(1, x=(0, 0), y=(-width / 2, width / 2), z=(-60, 60))
     arm = fillet(arm, root, 9.0)
     holes = [
         occ.addCylinder(-thick, y, z, thick, 0, 0, post)
@@ -1065,7 +1065,9 @@ def jib_arm(scale: float) -> None:
     pin = inside(2, x=(reach - eye[3], reach + eye[3]), z=(-eye[3], eye[3]), kind="Cylinder")
     rims = inside(2, x=(150, 210), z=(-27, 27), kind="Cylinder")
     rims += inside(2, x=(300, 360), z=(-21, 21), kind="Cylinder")
-    fillets = [f for f in inside(2, x=(0, 12), y=(-30, 30), z=(-75, 75)) if gmsh.model.getType(2, f) != "Plane"]
+    fillets = [
+        f for f in inside(2, x=(0, 12), y=(-30, 30), z=(-75, 75)) if gmsh.model.getType(2, f) != "Plane"
+    ]
     group(3, "arm", inside(3))
     group(2, "bolt_holes", bolts)
     group(2, "plate_back", inside(2, x=(-thick, -thick)))
