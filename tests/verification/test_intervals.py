@@ -61,8 +61,8 @@ def test_intervals_are_narrow_enough_to_decide(element):
 
 @pytest.mark.skipif(not FULL, reason="six sizes of everything take minutes; make verify")
 def test_half_widths_are_a_few_true_errors_and_shrink():
-    """Found are a median of 7.6 true errors and, in the plane on the finest mesh, undecided within 2.3 %: what
-    other problems than these ask for (`elsewhere.py`); factors fitted to these alone gave 4.6 and 1.4 %."""
+    """Found are a median of 7.6 true errors and, in the plane on the finest mesh, undecided within 2.3 %:
+    what others ask for (`elsewhere.py`); factors fitted to these alone gave 4.6 and 1.4 %."""
     found = list(rows())
     assert ratio(found) < 8.0
     for case, (_, elements, known) in KNOWN.items():
