@@ -290,7 +290,11 @@ class LifeTest(PrototypeTest):
             )  # fmt: skip
             case = case.counted()
         seconds = {**case.info.seconds, "count": time.perf_counter() - start}
-        notes = (*result.notes, *getattr(log, "notes", ()), *notes, *case.doubts())
+        still = (
+            f"channel {name!r} never changes in {log.source}: is its sensor alive?"
+            for name, series in zip(self.channels, samples, strict=True) if np.ptp(series) == 0.0
+        )  # fmt: skip
+        notes = (*result.notes, *getattr(log, "notes", ()), *notes, *still, *case.doubts())
         case = replace(case, info=replace(case.info, seconds=seconds), notes=notes)
         return LifeResult(self.model, {case.name: case}, notes)
 

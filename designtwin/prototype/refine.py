@@ -413,10 +413,8 @@ def _near(value: Value) -> str:
 
 
 def _moved(values: Sequence[Value]) -> bool:
-    """Whether the last two peaks lie apart by more than cells there can explain, or in other cases."""
-    if len(values) < 2 or values[-1].place is None or values[-2].place is None:
-        return False
-    return values[-1].case != values[-2].case
+    """Whether the last two peaks are of different load cases."""
+    return len(values) > 1 and values[-1].case != values[-2].case
 
 
 def _peak(requirement: Requirement, value: Value) -> float:

@@ -325,7 +325,8 @@ class Recovery:
         """What cells of given strength float64[n_cells] do at each row, float64[k]: the sum of strength times
         size over distance to the power of the dimension, as stress falls off from a pair of forces."""
         box, measure, reach = self._boxes
-        felt = reach @ np.bincount(box, strength * measure, len(reach))
+        # not by BLAS, whose digits depend on its threads
+        felt = np.einsum("ij,j->i", reach, np.bincount(box, strength * measure, len(reach)))
         return self.largest_around(felt[box][:, None])[:, 0]
 
     @cached_property

@@ -470,6 +470,17 @@ def test_logs_that_do_not_fit_are_named():
         dtw.LifeTest(BAR, curve=CURVE, channels=BOTH, history=short)
 
 
+def test_a_channel_that_never_changes_is_told():
+    whole = log()
+    dead = replace(whole, columns={**whole.columns, "tip": np.full(len(whole), 3.0)})
+    used = dtw.LifeTest(BAR, curve=CURVE, channels=BOTH).damage(dead)
+    (told,) = [note for note in used.notes if "never changes" in note]
+    assert "channel 'tip'" in told
+    assert not any(
+        "never changes" in n for n in dtw.LifeTest(BAR, curve=CURVE, channels=BOTH).damage(whole).notes
+    )
+
+
 def test_pauses_count_as_no_time_and_are_told():
     whole = log()
     times = whole.times.copy()
