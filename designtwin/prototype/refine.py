@@ -301,10 +301,8 @@ def _as_round_as_given(value: Value, row: Outcome, given: Any, halvings: int) ->
         f"faces meet at {math.degrees(turn):.2g}° there on the given mesh, and on finer ones of it: "
         f"{100.0 * share:.2g} % is added to the interval; a mesh that is finer along the curve adds less"
     )
-    return Value.between(
-        value.value, value.low - more, value.high + more, place=value.place, case=value.case,
-        note="; ".join(filter(None, (value.note, note))), instant=value.instant, frequency=value.frequency,
-    )  # fmt: skip
+    note = "; ".join(filter(None, (value.note, note)))
+    return value.within(value.low - more, value.high + more, note=note)
 
 
 def _nearest(mesh: Mesh, point: Sequence[float]) -> int:
@@ -446,11 +444,9 @@ def calibrated(value: Value, values: Sequence[Value]) -> Value:
     if not (math.isfinite(moved) and math.isfinite(value.error) and told > 0.0) or moved <= told:
         return value
     more = moved / told
-    return Value.between(
-        value.value, value.value - more * (value.value - value.low),
-        value.value + more * (value.high - value.value), place=value.place, case=value.case,
-        note=value.note, instant=value.instant, frequency=value.frequency,
-    )  # fmt: skip
+    return value.within(
+        value.value - more * (value.value - value.low), value.value + more * (value.high - value.value)
+    )
 
 
 def extrapolated(values: Sequence[Value]) -> Value:
@@ -489,10 +485,7 @@ def extrapolated(values: Sequence[Value]) -> Value:
     slow = max(ratio, least)
     half = max(_SAFETY * abs(now) * slow / (1.0 - slow), _STEP * abs(before))
     low, high = max(last.low, third - half), min(last.high, third + half)
-    narrowed = Value.between(
-        third, low, high, place=last.place, case=last.case, note=last.note, instant=last.instant,
-        frequency=last.frequency,
-    )  # fmt: skip
+    narrowed = last.within(low, high)
     return narrowed if high - low < last.high - last.low else last
 
 

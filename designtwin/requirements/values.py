@@ -126,6 +126,13 @@ class Value:
             instant=found.instant, frequency=found.frequency, singular=True,
         )  # fmt: skip
 
+    def within(self, low: float, high: float, *, note: str | None = None) -> Value:
+        """The same value with another interval, and another note where one is given."""
+        return Value.between(
+            self.value, low, high, place=self.place, case=self.case, note=self.note if note is None else note,
+            instant=self.instant, frequency=self.frequency,
+        )  # fmt: skip
+
     @property
     def case_text(self) -> str:
         """The load case, and the instant or the frequency where it has one: "full power at 9 min"."""
