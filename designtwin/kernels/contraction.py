@@ -1,0 +1,610 @@
+"""How integrals over cells change with the places of nodes, where stress or density at points is given.
+
+A node that moves by d moves a point of a cell by N d, and changes its volume and its gradients:
+
+    dV' = (grad N . d) dV        (grad f)' = -(grad N) (d . grad f)
+
+All that an eigenvalue, a step in time or a stress asks for follows from two integrals: of a density, and of
+the work of a stress on the strain of a displacement. Results are cell by cell, so that threads own cells;
+``add_up`` sums them at the nodes, in the order of cells.
+
+Tables, ``kind``, ``bbar`` and ``modes`` as in ``kernels.volume``. Strain order xx yy zz xy yz xz.
+
+Source: Choi and Kim, Structural Sensitivity Analysis and Optimization 1 (2005), sec. 6.2 (material
+derivative); Haftka and Gurdal, Elements of Structural Optimization, 3rd ed. (1992), ch. 7.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+
+@njit(cache=True, nogil=True)
+def _inverse(x, dn, inv):
+    """Inverse [d, 3] of the Jacobian of natural derivatives [n, d]; returns its determinant or, of lines,
+    length per natural length."""
+    n, d = dn.shape
+    jac = np.zeros((3, 3))
+    for a in range(n):
+        for i in range(3):
+            for j in range(d):
+                jac[i, j] += x[a, i] * dn[a, j]
+    if d == 1:
+        square = jac[0, 0] ** 2 + jac[1, 0] ** 2 + jac[2, 0] ** 2
+        for i in range(3):
+            inv[0, i] = jac[i, 0] / square
+        return math.sqrt(square)
+    if d == 2:  # plane cells lie in z = 0
+        jac[2, 2] = 1.0
+    for j in range(3):
+        for i in range(3):
+            p, q, r, s = (i + 1) % 3, (i + 2) % 3, (j + 1) % 3, (j + 2) % 3
+            inv[j, i] = jac[p, r] * jac[q, s] - jac[p, s] * jac[q, r]
+    det = jac[0, 0] * inv[0, 0] + jac[1, 0] * inv[0, 1] + jac[2, 0] * inv[0, 2]
+    for j in range(3):
+        for i in range(3):
+            inv[j, i] /= det
+    return det
+
+
+@njit(cache=True, nogil=True)
+def _spread(dn, inv, grad):
+    """Space gradients [n, 3] of natural ones [n, d]."""
+    for a in range(dn.shape[0]):
+        for i in range(3):
+            value = 0.0
+            for j in range(dn.shape[1]):
+                value += dn[a, j] * inv[j, i]
+            grad[a, i] = value
+
+
+@njit(cache=True, nogil=True)
+def _map_gradients(x, dn, inv, grad):
+    """Space gradients [n, 3] from natural ones [n, d]; returns the determinant."""
+    det = _inverse(x, dn, inv)
+    _spread(dn, inv, grad)
+    return det
+
+
+@njit(cache=True, nogil=True)
+def _gather(points, nodes, x):
+    for a in range(nodes.shape[0]):
+        for i in range(3):
+            x[a, i] = points[nodes[a], i]
+
+
+@njit(cache=True, nogil=True)
+def _at(values, weights):
+    """First component at a point, from that of the nodes [n, 3] and shape functions [n]."""
+    out = 0.0
+    for a in range(weights.shape[0]):
+        out += weights[a] * values[a, 0]
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _tensor(s, out):
+    """Stress [6] as a symmetric tensor [3, 3]."""
+    out[0, 0], out[1, 1], out[2, 2] = s[0], s[1], s[2]
+    out[0, 1] = out[1, 0] = s[3]
+    out[1, 2] = out[2, 1] = s[4]
+    out[0, 2] = out[2, 0] = s[5]
+
+
+@njit(cache=True, nogil=True)
+def volume_slope(start, stop, points, conn, shape, gradient, weight, kind, scale, density, out):
+    """Add how the integral of a density given at points changes with the nodes of each cell.
+
+    Parameters
+    ----------
+    points : float64[n_points, 3]
+        m.
+    conn : int64[n_cells, n]
+    shape, gradient, weight : float64[q, n], [q, n, d], [q]
+    kind : int
+        1 for axisymmetric cells, else 0.
+    scale : float64[n_cells]
+        Thickness, area or 1.
+    density : float64[n_cells, q]
+        Of anything, per volume.
+    out : float64[n_cells, n, 3]
+        Added to.
+    """
+    n = shape.shape[1]
+    x, grad, inv = np.empty((n, 3)), np.empty((n, 3)), np.empty((3, 3))
+    for c in range(start, stop):
+        _gather(points, conn[c], x)
+        for q in range(weight.shape[0]):
+            value = density[c, q] * weight[q] * scale[c] * _map_gradients(x, gradient[q], inv, grad)
+            if kind == 1:
+                for a in range(n):
+                    out[c, a, 0] += value * 2.0 * math.pi * shape[q, a]
+                value *= 2.0 * math.pi * _at(x, shape[q])
+            for a in range(n):
+                for i in range(3):
+                    out[c, a, i] += value * grad[a, i]
+
+
+@njit(cache=True, nogil=True)
+def strain_slope(
+    start, stop, points, conn, shape, gradient, weight, modes, center, kind, bbar,
+    at_shape, at_gradient, at_modes, stress, displacement, amplitude, out,
+):  # fmt: skip
+    """Add how the sum of stress : strain over points changes with the nodes of each cell, the stress fixed.
+
+    Parameters
+    ----------
+    points, conn, shape, gradient, weight, kind : as in ``volume_slope``
+        Of the integration rule, over which ``bbar`` takes the mean dilatation.
+    modes : float64[q, m, d]
+    center : float64[n, d]
+    bbar : bool
+    at_shape, at_gradient, at_modes : float64[p, n], [p, n, d], [p, m, d]
+        Points of the sum: those of the rule, or others.
+    stress : float64[n_cells, p, 6]
+        Anything that multiplies strain; weights of the sum are in it.
+    displacement : float64[n_points, 3]
+        m.
+    amplitude : float64[n_cells, m, 3]
+        Of the incompatible modes, m; fixed.
+    out : float64[n_cells, n, 3]
+        Added to.
+    """
+    n, m = shape.shape[1], modes.shape[1]
+    x, u, grad = np.empty((n, 3)), np.empty((n, 3)), np.empty((n, 3))
+    grad0, mode_grad, inv = np.empty((n, 3)), np.empty((m, 3)), np.empty((3, 3))
+    slope, s, pulled = np.empty((3, 3)), np.empty((3, 3)), np.empty((3, 3))
+    for c in range(start, stop):
+        _gather(points, conn[c], x)
+        _gather(displacement, conn[c], u)
+        mean = 0.0  # what multiplies the mean dilatation
+        for p in range(at_shape.shape[0]):
+            _tensor(stress[c, p], s)
+            if bbar:
+                third = (s[0, 0] + s[1, 1] + s[2, 2]) / 3.0
+                mean += third
+                for i in range(3):
+                    s[i, i] -= third
+            det = _map_gradients(x, at_gradient[p], inv, grad)
+            if kind == 1:
+                radius = _at(x, at_shape[p])
+                if radius > 0.0:
+                    hoop = s[2, 2] * _at(u, at_shape[p]) / (radius * radius)
+                    for a in range(n):
+                        out[c, a, 0] -= hoop * at_shape[p, a]
+                else:  # on the axis the hoop strain equals the radial one
+                    s[0, 0] += s[2, 2]
+            _pull(u, grad, s, slope, pulled)
+            for a in range(n):
+                for i in range(3):
+                    value = 0.0
+                    for k in range(3):
+                        value += pulled[i, k] * grad[a, k]
+                    out[c, a, i] -= value
+            if m > 0:
+                det0 = _map_gradients(x, center, inv, grad0)
+                _spread(at_modes[p], inv, mode_grad)
+                for b in range(m):
+                    for i in range(3):
+                        mode_grad[b, i] *= det0 / det
+                work = _pull(amplitude[c], mode_grad, s, slope, pulled)
+                for a in range(n):
+                    for i in range(3):
+                        value = work * (grad0[a, i] - grad[a, i])
+                        for k in range(3):
+                            value -= pulled[i, k] * grad0[a, k]
+                        out[c, a, i] += value
+        if bbar:
+            _mean_slope(x, u, shape, gradient, weight, kind, mean, inv, grad, slope, out[c])
+
+
+@njit(cache=True, nogil=True)
+def _pull(u, grad, s, slope, pulled):
+    """Displacement gradient, ``slope`` [i, k] = du_i/dx_k, and ``pulled`` [l, k] = sum_i slope[i, l] s[i, k];
+    returns s : slope."""
+    work = 0.0
+    for i in range(3):
+        for k in range(3):
+            value = 0.0
+            for a in range(grad.shape[0]):
+                value += u[a, i] * grad[a, k]
+            slope[i, k] = value
+            work += value * s[i, k]
+    for i in range(3):
+        for k in range(3):
+            pulled[i, k] = slope[0, i] * s[0, k] + slope[1, i] * s[1, k] + slope[2, i] * s[2, k]
+    return work
+
+
+@njit(cache=True, nogil=True)
+def _mean_slope(x, u, shape, gradient, weight, kind, times, inv, grad, slope, out):
+    """Add how the cell's mean dilatation, times a number, changes with its nodes."""
+    n = shape.shape[1]
+    volume = total = 0.0
+    for turn in range(2):
+        for q in range(weight.shape[0]):
+            dv = weight[q] * _map_gradients(x, gradient[q], inv, grad)
+            radius = 1.0
+            hoop = 0.0
+            if kind == 1:
+                radius = _at(x, shape[q])
+                hoop = _at(u, shape[q]) / radius
+                dv *= 2.0 * math.pi * radius
+            dilatation = hoop
+            for i in range(3):
+                for k in range(3):
+                    value = 0.0
+                    for a in range(n):
+                        value += u[a, i] * grad[a, k]
+                    slope[i, k] = value
+                dilatation += slope[i, i]
+            if turn == 0:
+                volume += dv
+                total += dv * dilatation
+                continue
+            above = dilatation - total / volume
+            share = times * dv / volume
+            for a in range(n):
+                for i in range(3):
+                    value = above * grad[a, i]
+                    for k in range(3):
+                        value -= slope[k, i] * grad[a, k]
+                    out[a, i] += share * value
+                if kind == 1:
+                    out[a, 0] += share * (above - hoop) / radius * shape[q, a]
+
+
+@njit(cache=True, nogil=True)
+def stress_stiffness_slope(
+    start, stop, points, conn, shape, gradient, weight, kind, scale, stress, one, other, out
+):
+    """Add how the integral of grad one . stress grad other changes with the nodes, the stress fixed at points
+    and the change of volume left out (``volume_slope`` has it).
+
+    Parameters
+    ----------
+    stress : float64[n_cells, q, 6]
+        Pa.
+    one, other : float64[n_points, 3]
+        Displacements, m.
+    out : float64[n_cells, n, 3]
+        Added to, N.
+
+    Other parameters as in ``volume_slope``. For rings the work of hoop stress on u_r / r is in it.
+    """
+    n = shape.shape[1]
+    x, a_, b_ = np.empty((n, 3)), np.empty((n, 3)), np.empty((n, 3))
+    grad, s, inv = np.empty((n, 3)), np.empty((3, 3)), np.empty((3, 3))
+    la, lb, both = np.empty((3, 3)), np.empty((3, 3)), np.empty((3, 3))
+    for c in range(start, stop):
+        _gather(points, conn[c], x)
+        _gather(one, conn[c], a_)
+        _gather(other, conn[c], b_)
+        for q in range(weight.shape[0]):
+            dv = weight[q] * scale[c] * _map_gradients(x, gradient[q], inv, grad)
+            _tensor(stress[c, q], s)
+            if kind == 1:
+                radius = _at(x, shape[q])
+                dv *= 2.0 * math.pi * radius
+                hoop = 2.0 * dv * s[2, 2] * _at(a_, shape[q]) * _at(b_, shape[q]) / radius**3
+                for a in range(n):
+                    out[c, a, 0] -= hoop * shape[q, a]
+            for i in range(3):
+                for k in range(3):
+                    la[i, k] = lb[i, k] = 0.0
+                    for a in range(n):
+                        la[i, k] += a_[a, i] * grad[a, k]
+                        lb[i, k] += b_[a, i] * grad[a, k]
+            # (la s)^T lb + (lb s)^T la: what multiplies minus the gradient of the nodes' motion
+            for k in range(3):
+                for j in range(3):
+                    value = 0.0
+                    for i in range(3):
+                        pa = pb = 0.0
+                        for h in range(3):
+                            pa += la[i, h] * s[h, k]
+                            pb += lb[i, h] * s[h, k]
+                        value += pa * lb[i, j] + pb * la[i, j]
+                    both[j, k] = value
+            for a in range(n):
+                for j in range(3):
+                    value = 0.0
+                    for k in range(3):
+                        value += both[j, k] * grad[a, k]
+                    out[c, a, j] -= dv * value
+
+
+@njit(cache=True, nogil=True)
+def stress_of_gradients(start, stop, points, conn, shape, gradient, kind, one, other, out):
+    """The strain that stress works on in stress stiffness: grad one . stress grad other = stress : out.
+
+    Parameters
+    ----------
+    one, other : float64[n_points, 3]
+        Displacements, m.
+    out : float64[n_cells, q, 6]
+        Overwritten; engineering shear; in the zz slot of rings one_r other_r / r^2.
+
+    Other parameters as in ``volume_slope``.
+    """
+    n = shape.shape[1]
+    x, a_, b_ = np.empty((n, 3)), np.empty((n, 3)), np.empty((n, 3))
+    grad, inv, h = np.empty((n, 3)), np.empty((3, 3)), np.empty((3, 3))
+    la, lb = np.empty((3, 3)), np.empty((3, 3))
+    for c in range(start, stop):
+        _gather(points, conn[c], x)
+        _gather(one, conn[c], a_)
+        _gather(other, conn[c], b_)
+        for q in range(shape.shape[0]):
+            _map_gradients(x, gradient[q], inv, grad)
+            for i in range(3):
+                for k in range(3):
+                    la[i, k] = lb[i, k] = 0.0
+                    for a in range(n):
+                        la[i, k] += a_[a, i] * grad[a, k]
+                        lb[i, k] += b_[a, i] * grad[a, k]
+            for j in range(3):
+                for k in range(3):
+                    h[j, k] = la[0, j] * lb[0, k] + la[1, j] * lb[1, k] + la[2, j] * lb[2, k]
+            out[c, q, 0], out[c, q, 1], out[c, q, 2] = h[0, 0], h[1, 1], h[2, 2]
+            out[c, q, 3] = h[0, 1] + h[1, 0]
+            out[c, q, 4] = h[1, 2] + h[2, 1]
+            out[c, q, 5] = h[0, 2] + h[2, 0]
+            if kind == 1:
+                radius = _at(x, shape[q])
+                out[c, q, 2] = _at(a_, shape[q]) * _at(b_, shape[q]) / (radius * radius)
+
+
+@njit(cache=True, nogil=True)
+def _mode_strains(x, center, dm, dn, inv, mode_grad, b):
+    """Fill b [6, m * nc] with the strain of each amplitude at a point; returns the determinant there."""
+    det0 = _inverse(x, center, inv)
+    _spread(dm, inv, mode_grad)
+    det = _inverse(x, dn, inv)
+    nc = dm.shape[1]
+    b[:] = 0.0
+    for a in range(dm.shape[0]):
+        gx, gy, gz = (
+            mode_grad[a, 0] * det0 / det,
+            mode_grad[a, 1] * det0 / det,
+            mode_grad[a, 2] * det0 / det,
+        )
+        i = a * nc
+        b[0, i] = b[3, i + 1] = gx
+        b[3, i] = b[1, i + 1] = gy
+        if nc == 3:
+            b[5, i] = b[4, i + 1] = b[2, i + 2] = gz
+            b[4, i + 2] = gy
+            b[5, i + 2] = gx
+    return det
+
+
+@njit(cache=True, nogil=True)
+def mode_amplitudes(
+    start, stop, points, conn, gradient, weight, modes, center, tangent, tangent_of, stress, out, strain
+):
+    """How far incompatible modes give way to a stress: tangent of the modes times amplitude + its load = 0.
+
+    Parameters
+    ----------
+    points, conn, gradient, weight, modes, center : as in ``strain_slope``
+    tangent : float64[k, 6, 6]
+        Pa.
+    tangent_of : int64[n_cells, q]
+    stress : float64[n_cells, q, 6]
+        Without that of the modes, Pa.
+    load : float64[n_cells, m, 3]
+        On the modes, N.
+    out : float64[n_cells, m, 3]
+        Overwritten, m.
+    strain : float64[n_cells, q, 6]
+        Overwritten: the strain of these modes.
+    """
+    n, m, nc = conn.shape[1], modes.shape[1], modes.shape[2]
+    size = m * nc
+    x, inv, mode_grad = np.empty((n, 3)), np.empty((3, 3)), np.empty((m, 3))
+    b, k, f = np.empty((6, size)), np.empty((size, size)), np.empty(size)
+    for c in range(start, stop):
+        _gather(points, conn[c], x)
+        k[:] = 0.0
+        f[:] = 0.0
+        for q in range(weight.shape[0]):
+            dv = weight[q] * _mode_strains(x, center, modes[q], gradient[q], inv, mode_grad, b)
+            d = tangent[tangent_of[c, q]]
+            for i in range(size):
+                for r in range(6):
+                    if b[r, i] == 0.0:
+                        continue
+                    f[i] -= dv * b[r, i] * stress[c, q, r]
+                    for s in range(6):
+                        value = dv * b[r, i] * d[r, s]
+                        if value != 0.0:
+                            for j in range(size):
+                                k[i, j] += value * b[s, j]
+        for i in range(size):  # positive definite: no pivots are sought
+            for j in range(i + 1, size):
+                ratio = k[j, i] / k[i, i]
+                for h in range(i, size):
+                    k[j, h] -= ratio * k[i, h]
+                f[j] -= ratio * f[i]
+        out[c] = 0.0
+        for i in range(size - 1, -1, -1):
+            for j in range(i + 1, size):
+                f[i] -= k[i, j] * f[j]
+            f[i] /= k[i, i]
+            out[c, i // nc, i % nc] = f[i]
+        for q in range(weight.shape[0]):
+            _mode_strains(x, center, modes[q], gradient[q], inv, mode_grad, b)
+            for r in range(6):
+                value = 0.0
+                for i in range(size):
+                    value += b[r, i] * f[i]
+                strain[c, q, r] = value
+
+
+@njit(cache=True, nogil=True)
+def strains(
+    start, stop, points, conn, shape, gradient, weight, modes, center, kind, bbar,
+    at_shape, at_gradient, at_modes, displacement, amplitude, out,
+):  # fmt: skip
+    """Strain of nodal displacements and amplitudes of incompatible modes at points of cells.
+
+    Parameters
+    ----------
+    out : float64[n_cells, p, 6]
+        Overwritten; engineering shear.
+
+    Other parameters as in ``strain_slope``.
+    """
+    n, m = shape.shape[1], modes.shape[1]
+    x, u, grad = np.empty((n, 3)), np.empty((n, 3)), np.empty((n, 3))
+    mode_grad, inv, slope = np.empty((m, 3)), np.empty((3, 3)), np.empty((3, 3))
+    for c in range(start, stop):
+        _gather(points, conn[c], x)
+        _gather(displacement, conn[c], u)
+        mean = 0.0
+        if bbar:
+            mean = _mean_dilatation(x, u, shape, gradient, weight, kind, inv, grad)
+        for p in range(at_shape.shape[0]):
+            det = _map_gradients(x, at_gradient[p], inv, grad)
+            _slope(u, grad, slope)
+            if kind == 1:
+                radius = _at(x, at_shape[p])
+                # on the axis the hoop strain equals the radial one
+                slope[2, 2] = _at(u, at_shape[p]) / radius if radius > 0.0 else slope[0, 0]
+            if bbar:
+                third = (mean - slope[0, 0] - slope[1, 1] - slope[2, 2]) / 3.0
+                for i in range(3):
+                    slope[i, i] += third
+            _add_strain(slope, out[c, p], True)
+            if m > 0:
+                det0 = _inverse(x, center, inv)
+                _spread(at_modes[p], inv, mode_grad)
+                for b in range(m):
+                    for i in range(3):
+                        mode_grad[b, i] *= det0 / det
+                _slope(amplitude[c], mode_grad, slope)
+                _add_strain(slope, out[c, p], False)
+
+
+@njit(cache=True, nogil=True)
+def strain_forces(
+    start, stop, points, conn, shape, gradient, weight, modes, center, kind, bbar,
+    at_shape, at_gradient, at_modes, stress, out, mode_out,
+):  # fmt: skip
+    """Forces that do the work of a stress on strains, sum over points: the transpose of ``strains``.
+
+    Parameters
+    ----------
+    stress : float64[n_cells, p, 6]
+        Weights of the sum are in it.
+    out, mode_out : float64[n_cells, n, 3], float64[n_cells, m, 3]
+        Overwritten; on the nodes and on the modes.
+
+    Other parameters as in ``strain_slope``.
+    """
+    n, m = shape.shape[1], modes.shape[1]
+    x, grad, mode_grad = np.empty((n, 3)), np.empty((n, 3)), np.empty((m, 3))
+    inv, s = np.empty((3, 3)), np.empty((3, 3))
+    for c in range(start, stop):
+        _gather(points, conn[c], x)
+        out[c] = 0.0
+        mode_out[c] = 0.0
+        mean = 0.0
+        for p in range(at_shape.shape[0]):
+            det = _map_gradients(x, at_gradient[p], inv, grad)
+            _tensor(stress[c, p], s)
+            if m > 0:
+                det0 = _inverse(x, center, inv)
+                _spread(at_modes[p], inv, mode_grad)
+                for b in range(m):
+                    for i in range(3):
+                        for k in range(3):
+                            mode_out[c, b, i] += s[i, k] * mode_grad[b, k] * det0 / det
+            if bbar:
+                third = (s[0, 0] + s[1, 1] + s[2, 2]) / 3.0
+                mean += third
+                for i in range(3):
+                    s[i, i] -= third
+            if kind == 1:
+                radius = _at(x, at_shape[p])
+                if radius > 0.0:
+                    for a in range(n):
+                        out[c, a, 0] += s[2, 2] * at_shape[p, a] / radius
+                else:
+                    s[0, 0] += s[2, 2]
+            for a in range(n):
+                for i in range(3):
+                    for k in range(3):
+                        out[c, a, i] += s[i, k] * grad[a, k]
+        if bbar:
+            volume = 0.0
+            for q in range(weight.shape[0]):
+                dv = weight[q] * _map_gradients(x, gradient[q], inv, grad)
+                if kind == 1:
+                    dv *= 2.0 * math.pi * _at(x, shape[q])
+                volume += dv
+            for q in range(weight.shape[0]):
+                dv = weight[q] * _map_gradients(x, gradient[q], inv, grad)
+                if kind == 1:
+                    radius = _at(x, shape[q])
+                    dv *= 2.0 * math.pi * radius
+                    for a in range(n):
+                        out[c, a, 0] += mean * dv / volume * shape[q, a] / radius
+                for a in range(n):
+                    for i in range(3):
+                        out[c, a, i] += mean * dv / volume * grad[a, i]
+
+
+@njit(cache=True, nogil=True)
+def _slope(u, grad, slope):
+    """Displacement gradient [i, k] = du_i/dx_k."""
+    for i in range(3):
+        for k in range(3):
+            value = 0.0
+            for a in range(grad.shape[0]):
+                value += u[a, i] * grad[a, k]
+            slope[i, k] = value
+
+
+@njit(cache=True, nogil=True)
+def _add_strain(slope, out, fresh):
+    """Strain of a displacement gradient, in place of what is there or added to it."""
+    if fresh:
+        out[:] = 0.0
+    for i in range(3):
+        out[i] += slope[i, i]
+    out[3] += slope[0, 1] + slope[1, 0]
+    out[4] += slope[1, 2] + slope[2, 1]
+    out[5] += slope[0, 2] + slope[2, 0]
+
+
+@njit(cache=True, nogil=True)
+def _mean_dilatation(x, u, shape, gradient, weight, kind, inv, grad):
+    """Mean volumetric strain of a cell."""
+    volume = total = 0.0
+    for q in range(weight.shape[0]):
+        dv = weight[q] * _map_gradients(x, gradient[q], inv, grad)
+        dilatation = 0.0
+        if kind == 1:
+            radius = _at(x, shape[q])
+            dv *= 2.0 * math.pi * radius
+            dilatation = _at(u, shape[q]) / radius
+        for a in range(shape.shape[1]):
+            for i in range(3):
+                dilatation += u[a, i] * grad[a, i]
+        volume += dv
+        total += dv * dilatation
+    return total / volume
+
+
+@njit(cache=True, nogil=True)
+def add_up(conn, values, out):
+    """Add values of cells at their nodes [n_cells, n, 3] to nodal ones [n_points, 3], in the order of cells."""
+    for c in range(conn.shape[0]):
+        for a in range(conn.shape[1]):
+            for i in range(3):
+                out[conn[c, a], i] += values[c, a, i]
