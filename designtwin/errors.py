@@ -93,8 +93,16 @@ class RequirementError(DesignTwinError):
     """A requirement that cannot be judged as written."""
 
 
+class NoAdjointError(RequirementError):
+    """A quantity, or an answer, of which no adjoint gradient is known; differences serve."""
+
+
 class StudyError(DesignTwinError):
     """A design study that cannot run or resume."""
+
+
+class TopologyError(StudyError):
+    """Neighboring designs that are not the same cells, parts, places and cases, so that no slope exists."""
 
 
 class FatigueError(DesignTwinError):
