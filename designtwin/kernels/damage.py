@@ -321,3 +321,125 @@ def damage_of_histories(
             total += closed
         damage[node] = total + close_residue(stack, depth, table, lines)
         least[node], most[node] = low, high
+
+
+# ---------------------------------------------------------------------------------------------------
+# How damage changes with the history
+# ---------------------------------------------------------------------------------------------------
+
+
+@njit(cache=True, nogil=True)
+def equivalent_slopes(amplitude: float, mean: float, table: FloatArray) -> tuple[float, float]:
+    """How `equivalent_amplitude` changes with amplitude and with mean; 0, 0 where it is 0 or infinite."""
+    code, p = table[0], table[1]
+    if code == 0.0 or amplitude <= 0.0:
+        return 1.0, 0.0
+    if code == 5.0 or code == 4.0:
+        highest = mean + amplitude
+        if highest <= 0.0:
+            return 0.0, 0.0
+        if code == 4.0:
+            p = 0.5
+        equivalent = highest ** (1.0 - p) * amplitude**p
+        of_mean = (1.0 - p) * equivalent / highest
+        return of_mean + p * equivalent / amplitude, of_mean
+    if code == 6.0:
+        if mean < -amplitude:
+            return 1.0 - p, 0.0
+        if mean <= amplitude:
+            return 1.0, p
+        flat = (1.0 + p) / (1.0 + p / 3.0)
+        if mean < 3.0 * amplitude:
+            return flat, p / 3.0 * flat
+        return (1.0 + p) * flat, 0.0
+    if mean <= 0.0 and code != 3.0:
+        return 1.0, 0.0
+    share, steep = mean / p, 1.0 / p
+    if code == 2.0:
+        share, steep = share * share, 2.0 * share / p
+    if share >= 1.0:
+        return 0.0, 0.0
+    return 1.0 / (1.0 - share), amplitude * steep / (1.0 - share) ** 2
+
+
+@njit(cache=True, nogil=True)
+def close_cycles_at(
+    stress: FloatArray, stack: IntArray, depth: int, table: FloatArray, lines: FloatArray, out: FloatArray
+) -> tuple[int, float]:
+    """`close_cycles` of samples that are known by their numbers; slopes of the damage are added to `out`."""
+    damage = 0.0
+    while depth >= 4:
+        b, c = stack[depth - 3], stack[depth - 2]
+        first, last = stress[stack[depth - 4]], stress[stack[depth - 1]]
+        inner = abs(stress[c] - stress[b])
+        if inner > min(abs(last - stress[c]), abs(stress[b] - first)):
+            break
+        amplitude, mean = 0.5 * inner, 0.5 * (stress[b] + stress[c])
+        equivalent = equivalent_amplitude(amplitude, mean, table)
+        for i in range(len(lines)):
+            if equivalent >= lines[i, 0]:
+                if equivalent > 0.0:
+                    one = power(lines[i, 2] * equivalent, lines[i, 1])
+                    damage += one
+                    if math.isfinite(one):
+                        of_amplitude, of_mean = equivalent_slopes(amplitude, mean, table)
+                        steep = 0.5 * lines[i, 1] * one / equivalent
+                        rises = 1.0 if stress[c] > stress[b] else -1.0
+                        out[c] += steep * (of_mean + rises * of_amplitude)
+                        out[b] += steep * (of_mean - rises * of_amplitude)
+                break
+        stack[depth - 3] = stack[depth - 1]
+        depth -= 2
+    return depth, damage
+
+
+@njit(cache=True, nogil=True)
+def damage_slopes(
+    start: int, stop: int, stress: FloatArray, table_of: IntArray, tables: FloatArray, damage: FloatArray,
+    out: FloatArray,
+) -> None:  # fmt: skip
+    """How damage changes with each sample, the cycles that were counted staying what they are.
+
+    Parameters
+    ----------
+    stress : float64[n, samples]
+        Histories, Pa, each of which repeats.
+    table_of : int64[n]
+        Row of ``tables`` of each.
+    tables : float64[c, ...]
+        See `cycle_damage`.
+    damage : float64[n]
+        Overwritten: as `damage_of_histories` counts it.
+    out : float64[n, samples]
+        Overwritten: its derivative, 1/Pa; not zero at turning points alone.
+    """
+    n_samples = stress.shape[1]
+    stack = np.empty(2 * n_samples + 4, np.int64)
+    for node in range(start, stop):
+        history, table = stress[node], tables[table_of[node]]
+        lines = lines_of(table)
+        out[node] = 0.0
+        depth, total, rises = 1, 0.0, True
+        stack[0] = 0
+        for t in range(1, n_samples):
+            step = history[t] - history[t - 1]
+            if step != 0.0 and (step > 0.0) != rises:
+                rises = step > 0.0
+                stack[depth] = t - 1
+                depth, closed = close_cycles_at(history, stack, depth + 1, table, lines, out[node])
+                total += closed
+        if history[n_samples - 1] != history[stack[depth - 1]]:
+            stack[depth] = n_samples - 1
+            depth, closed = close_cycles_at(history, stack, depth + 1, table, lines, out[node])
+            total += closed
+        again = stack[:depth].copy()
+        for point in again:
+            step = history[point] - history[stack[depth - 1]]
+            if step == 0.0:
+                continue
+            if depth > 1 and step * (history[stack[depth - 1]] - history[stack[depth - 2]]) > 0.0:
+                depth -= 1
+            stack[depth] = point
+            depth, closed = close_cycles_at(history, stack, depth + 1, table, lines, out[node])
+            total += closed
+        damage[node] = total
