@@ -12,7 +12,8 @@ import numpy as np
 
 from designtwin.errors import MeshReadError
 from designtwin.io._common import RawBlock, RawMesh, line_at, parse_numbers, read_bytes, text_of
-from designtwin.typing import FloatArray
+from designtwin.io.files import atomic
+from designtwin.typing import FloatArray, IntArray
 
 _FACET = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
 
@@ -113,3 +114,23 @@ def _ascii(data: bytes, file: str) -> tuple[FloatArray, list[tuple[str, int, int
         for i, match in enumerate(solids)
     ]
     return values.reshape(-1, 3, 3), groups
+
+
+def write(path: str | Path, points: FloatArray, triangles: IntArray) -> None:
+    """Write triangles as binary STL, whole or not at all; coordinates as they are.
+
+    Parameters
+    ----------
+    points : float64[n, 3]
+    triangles : int64[k, 3]
+        Counterclockwise seen from outside.
+    """
+    facets = np.zeros(len(triangles), _FACET)
+    facets["corners"] = points[triangles]
+    a, b, c = (points[triangles[:, i]] for i in range(3))
+    normal = np.cross(b - a, c - a)
+    size = np.linalg.norm(normal, axis=1)[:, None]
+    facets["normal"] = np.divide(normal, size, out=np.zeros_like(normal), where=size > 0.0)
+    header = b"designtwin".ljust(80, b" ") + len(facets).to_bytes(4, "little")
+    with atomic(Path(path)) as file:
+        file.write(header + facets.tobytes())

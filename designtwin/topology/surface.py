@@ -1,0 +1,331 @@
+"""The design as a closed smooth surface of the volume that was designed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from scipy.optimize import brentq
+from scipy.sparse.csgraph import connected_components
+
+from designtwin.elements import ELEMENTS
+from designtwin.errors import StudyError
+from designtwin.io import stl
+from designtwin.io._common import length_factor
+from designtwin.mesh.mesh import Mesh
+from designtwin.topology.simplices import Cut, Simplices, outline
+from designtwin.typing import BoolArray, FloatArray, IntArray
+
+PASSES = 20
+"""Passes of smoothing unless said otherwise: stairs of the cells vanish, members stay."""
+_SHRINK, _SWELL = 0.5, -0.53
+"""Taubin's pair: low waves pass, high ones vanish (pass band 0.1)."""
+_FLAT = 0.9999
+"""Cosine from which on two faces of the outside are one plane."""
+
+
+@dataclass(frozen=True, eq=False)
+class ClosedSurface:
+    """Triangles around a body, normals outward.
+
+    Parameters
+    ----------
+    points : float64[n, 3]
+        m.
+    triangles : int64[k, 3]
+    level : float
+        The density at which it was cut.
+    notes : tuple of str
+        What was left out, in words.
+    """
+
+    points: FloatArray
+    triangles: IntArray
+    level: float = 0.5
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def volume(self) -> float:
+        """Enclosed volume, m^3."""
+        return enclosed(self.points, self.triangles)
+
+    @cached_property
+    def area(self) -> float:
+        """Area, m^2."""
+        return float(0.5 * np.linalg.norm(self.vectors, axis=1).sum())
+
+    @cached_property
+    def vectors(self) -> FloatArray:
+        """Twice the area vector of every triangle, float64[k, 3], m^2."""
+        a, b, c = (self.points[self.triangles[:, i]] for i in range(3))
+        return np.cross(b - a, c - a)
+
+    @cached_property
+    def is_closed(self) -> bool:
+        """Whether every edge is passed once in each direction: watertight, and no edge of more than two."""
+        edges = self.triangles[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2)
+        ahead = edges[:, 0] * len(self.points) + edges[:, 1]
+        back = edges[:, 1] * len(self.points) + edges[:, 0]
+        once = len(np.unique(ahead)) == len(ahead)
+        return bool(once and len(ahead) and np.array_equal(np.sort(ahead), np.sort(back)))
+
+    @cached_property
+    def is_manifold(self) -> bool:
+        """Closed, and around every point one fan of triangles."""
+        if not self.is_closed:
+            return False
+        # Corners of triangles at one point are joined across the edges that leave it.
+        corner = np.arange(self.triangles.size).reshape(-1, 3)
+        n = len(self.points)
+        here = self.triangles.ravel()
+        ahead = here * n + np.roll(self.triangles, -1, axis=1).ravel()
+        behind = here * n + np.roll(self.triangles, 1, axis=1).ravel()
+        a, b = np.argsort(ahead), np.argsort(behind)
+        flat = corner.ravel()
+        graph = sparse.coo_array((np.ones(len(flat), bool), (flat[a], flat[b])), shape=(flat.size,) * 2)
+        fans, _ = connected_components(graph, directed=False)
+        return bool(fans == len(np.unique(here)))
+
+    @cached_property
+    def n_bodies(self) -> int:
+        """Separate shells."""
+        a, b = self.triangles[:, [0, 1, 2]].ravel(), self.triangles[:, [1, 2, 0]].ravel()
+        graph = sparse.coo_array((np.ones(len(a), bool), (a, b)), shape=(len(self.points),) * 2)
+        label = connected_components(graph, directed=False)[1]
+        return len(np.unique(label[self.triangles[:, 0]]))
+
+    def mesh(self) -> Mesh:
+        """The triangles as a mesh: for pictures, and to write."""
+        return Mesh(self.points, {"triangle": self.triangles}, source="topology surface")
+
+    def save(self, path: str | Path, *, length_unit: str = "mm") -> Path:
+        """Write as binary STL; folders on the way are made.
+
+        Parameters
+        ----------
+        path : path
+            Ending in .stl.
+        length_unit : str
+            Unit of the numbers in the file, which itself names none.
+
+        Raises
+        ------
+        StudyError
+            If the file is to be of another kind.
+        """
+        path = Path(path)
+        if path.suffix.lower() != ".stl":
+            raise StudyError(
+                f"{path}: a surface is saved as .stl; write_mesh(surface.mesh(), path) writes others"
+            )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        stl.write(path, self.points / length_factor(length_unit), self.triangles)
+        return path
+
+    def plot(self, **options: Any) -> Any:
+        """Picture of the surface; see `designtwin.viz.plot_mesh`."""
+        from designtwin import edge
+
+        return edge.plot_mesh(self.mesh(), **options)
+
+    def __str__(self) -> str:
+        state = "closed" if self.is_manifold else "NOT closed"
+        return (
+            f"{state} surface of {len(self.triangles):,} triangles, {self.volume * 1e9:.6g} mm3, "
+            f"{self.n_bodies} shell{'s' if self.n_bodies > 1 else ''}"
+        )
+
+
+def enclosed(points: FloatArray, triangles: IntArray) -> float:
+    """Volume inside closed triangles, m^3 (divergence theorem)."""
+    origin = points.mean(axis=0) if len(points) else np.zeros(3)
+    a, b, c = (points[triangles[:, i]] - origin for i in range(3))
+    return float((a * np.cross(b, c)).sum() / 6.0)
+
+
+def nodal(mesh: Mesh, density: FloatArray, keep: BoolArray, measure: FloatArray) -> FloatArray:
+    """Density at the nodes, float64[n]: mean of the cells around by volume; that of kept cells first.
+
+    Parameters
+    ----------
+    density, measure : float64[n_cells]
+    keep : bool[n_cells]
+        Cells whose every node is to be inside.
+    """
+    n = mesh.n_points
+    total, weight = np.zeros(n), np.zeros(n)
+    for name, ids, conn in mesh.blocks():
+        corners = conn[:, : ELEMENTS[name].corners]
+        w = np.repeat(measure[ids], corners.shape[1])
+        total += np.bincount(corners.ravel(), w * np.repeat(density[ids], corners.shape[1]), n)
+        weight += np.bincount(corners.ravel(), w, n)
+    out = np.divide(total, weight, out=np.zeros(n), where=weight > 0.0)
+    if keep.any():
+        out[mesh.nodes_of_cells(np.flatnonzero(keep))] = 1.0
+    return out
+
+
+def level_of_volume(
+    volume_at: Callable[[float], float], wanted: float, low: float, high: float, *, share: float = 1e-6
+) -> float:
+    """The level above which the wanted volume lies.
+
+    Raises
+    ------
+    StudyError
+        If no level between `low` and `high` encloses it.
+    """
+    most, least = volume_at(low), volume_at(high)
+    if not least <= wanted <= most:
+        raise StudyError(
+            f"no level of the density encloses the designed {wanted * 1e9:.6g} mm3: it may be "
+            f"{least * 1e9:.6g} to {most * 1e9:.6g} mm3"
+        )
+    scale = max(wanted, 1e-300)
+    found = brentq(lambda at: (volume_at(at) - wanted) / scale, low, high, xtol=1e-9, rtol=share)
+    return float(found)
+
+
+def anchored(body: Simplices, value: FloatArray, level: float, nodes: IntArray | None) -> FloatArray:
+    """The value with islands that hold none of the nodes put below the level; without nodes all but one."""
+    inside = value >= level
+    pairs = np.concatenate([body.conn[:, [i, j]] for i in range(body.dimension + 1) for j in range(i)])
+    pairs = pairs[inside[pairs].all(axis=1)]
+    n = len(value)
+    graph = sparse.coo_array((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), shape=(n, n))
+    label = connected_components(graph, directed=False)[1]
+    if nodes is None or not inside[nodes].any():
+        sizes = np.bincount(label[inside])
+        held = np.array([int(np.argmax(sizes))]) if len(sizes) else np.empty(0, np.int64)
+    else:
+        held = np.unique(label[nodes[inside[nodes]]])
+    out = value.copy()
+    lost = inside & ~np.isin(label, held)
+    out[lost] = min(float(value.min()), 0.0)
+    return out
+
+
+def closed_surface(
+    body: Simplices, value: FloatArray, volume: float, *, anchors: IntArray | None = None,
+    passes: int = PASSES,
+) -> ClosedSurface:  # fmt: skip
+    """The closed surface at the level that encloses a volume, smoothed without a change of that volume.
+
+    Parameters
+    ----------
+    body : Simplices
+    value : float64[n]
+        Density at the nodes.
+    volume : float
+        m^3.
+    anchors : int64[k], optional
+        Nodes of which one at least must be on every piece that is kept.
+    passes : int
+        Of smoothing; points on flat faces of the design space slide in them, its edges stay.
+
+    Raises
+    ------
+    StudyError
+        If no level encloses the volume.
+
+    Source: Taubin, A signal processing approach to fair surface design, SIGGRAPH (1995).
+    """
+    top = float(value.max())
+    low, high = 1e-3 * top, top * (1.0 - 1e-9)
+
+    def kept(level: float) -> FloatArray:
+        return anchored(body, value, level, anchors)
+
+    def inside(level: float) -> float:
+        cut = outline(body, kept(level), level)
+        return enclosed(cut.points, cut.facets)
+
+    level = level_of_volume(inside, volume, low, high)
+    cut = outline(body, kept(level), level)
+    free, normals = _freedom(cut)
+    points = _smoothed(cut, free, normals, passes)
+    points = _of_measure(replace(cut, points=points), free, normals, volume)
+    notes = []
+    lost = int(((value >= level) & (kept(level) < level))[body.nodes].sum())
+    if lost:
+        notes.append(f"islands of {lost:,} nodes that hold nothing were left out; the rest has their volume")
+    return ClosedSurface(points, cut.facets, level, tuple(notes))
+
+
+def _vectors(points: FloatArray, triangles: IntArray) -> FloatArray:
+    """Area vectors of triangles, float64[t, 3]."""
+    a, b, c = (points[triangles[:, i]] for i in range(3))
+    return np.asarray(0.5 * np.cross(b - a, c - a))
+
+
+def _freedom(cut: Cut) -> tuple[BoolArray, FloatArray]:
+    """Vertices that smoothing may move, and the normal [v, 3] of the plane each must stay in (0 for none).
+
+    Nodes of the mesh, and cuts of edges between faces of two directions, stay.
+    """
+    free = cut.ends[:, 0] != cut.ends[:, 1]
+    normals = np.zeros((len(cut.points), 3))
+    outer = cut.facets[~cut.on_level]
+    vectors = _vectors(cut.points, outer)
+    size = np.linalg.norm(vectors, axis=1)
+    # Slivers say nothing of the plane they lie in.
+    good = size > 1e-9 * max(float(size.max(initial=0.0)), 1e-300)
+    unit = vectors[good] / size[good][:, None]
+    corners = outer[good]
+    np.add.at(normals, corners.ravel(), np.repeat(vectors[good], 3, axis=0))
+    length = np.linalg.norm(normals, axis=1)
+    on = length > 0.0
+    normals[on] /= length[on][:, None]
+    bent = np.einsum("tia,ta->ti", normals[corners], unit) < _FLAT
+    free[np.unique(corners[bent])] = False
+    free[np.setdiff1d(outer, corners)] = False
+    return free, normals
+
+
+def _smoothed(cut: Cut, free: BoolArray, normals: FloatArray, passes: int) -> FloatArray:
+    """Points after Taubin's smoothing of the free ones."""
+    n, points = len(cut.points), cut.points.copy()
+    if not passes or not free.any():
+        return points
+    on_plane: BoolArray = np.any(normals != 0.0, axis=1)
+    pairs = cut.facets[cut.on_level][:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2)
+    pairs = np.unique(np.concatenate([pairs, pairs[:, ::-1]]), axis=0)
+    # Points of a plane follow their neighbors along the outline in it, not the surface that rises from it.
+    pairs = pairs[~on_plane[pairs[:, 0]] | on_plane[pairs[:, 1]]]
+    pairs = pairs[free[pairs[:, 0]]]
+    graph = sparse.csr_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(n, n))
+    degree = np.asarray(graph.sum(axis=1)).ravel()
+    moving = free & (degree > 0)
+    for _ in range(passes):
+        for factor in (_SHRINK, _SWELL):
+            step = np.zeros_like(points)
+            step[moving] = (graph @ points)[moving] / degree[moving, None] - points[moving]
+            step -= np.einsum("va,va->v", step, normals)[:, None] * normals
+            points = points + factor * step
+    return points
+
+
+def _of_measure(cut: Cut, free: BoolArray, normals: FloatArray, wanted: float) -> FloatArray:
+    """Points moved along their normals until the wanted volume (area) is enclosed."""
+    points = cut.points
+    for _ in range(20):
+        off = wanted - enclosed(points, cut.facets)
+        if abs(off) <= 1e-12 * wanted:
+            break
+        facets = cut.facets[cut.on_level]
+        along = np.zeros_like(points)
+        np.add.at(along, facets.ravel(), np.repeat(_vectors(points, facets), 3, axis=0) / 3.0)
+        along[~free] = 0.0
+        along -= np.einsum("va,va->v", along, normals)[:, None] * normals
+        size = np.linalg.norm(along, axis=1)
+        direction = np.divide(along, size[:, None], out=np.zeros_like(along), where=size[:, None] > 0.0)
+        slope = float(size.sum())
+        if slope <= 0.0:
+            break
+        points = points + (off / slope) * direction
+    return points
