@@ -17,6 +17,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
         "DesignTwinError", "UnitError", "MeshError", "MeshReadError", "SelectionError", "MaterialError",
         "ModelError", "SingularSystemError", "MissingPropertyError", "ConvergenceError", "ResourceError",
         "RequirementError", "StoreError", "StudyError", "FatigueError", "PictureError",
+        "OptimizationError", "EvaluationFailed",
     ),
     "units": ("display_units",),
     "model.coordinates": ("Cartesian", "Cylindrical"),

@@ -105,6 +105,14 @@ class TopologyError(StudyError):
     """Neighboring designs that are not the same cells, parts, places and cases, so that no slope exists."""
 
 
+class OptimizationError(DesignTwinError):
+    """A problem of optimization that is not stated soundly, or asks a method for what it cannot do."""
+
+
+class EvaluationFailed(DesignTwinError):
+    """A design whose objective or constraints cannot be computed; a search goes on around it."""
+
+
 class FatigueError(DesignTwinError):
     """A history that cannot be counted, a curve that is none, or one used on stress it was not made for."""
 

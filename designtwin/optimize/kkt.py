@@ -1,0 +1,82 @@
+"""First-order optimality (Karush-Kuhn-Tucker) of a point of the unit box."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from designtwin.typing import FloatArray
+
+_AT_BOUND = 1e-9
+
+
+def optimality(
+    t: FloatArray, f: float, df: FloatArray, g: FloatArray, dg: FloatArray, *, feasibility: float = 1e-6
+) -> tuple[float, FloatArray]:
+    """How far a point is from a stationary one, and the multipliers that tell it.
+
+    Multipliers are those of least squares, not negative, over constraints that are near to bind; they are found
+    from the gradients alone, so that every method is judged alike. The residual is the largest of
+
+    - max_j |t_j - clip(t_j - (df + lambda dg)_j, 0, 1)|, scaled by 1 + |df|, and
+    - max_i lambda_i |g_i| over the same scale, and max_i g_i.
+
+    Parameters
+    ----------
+    t : float64[n]
+        In the unit box.
+    f : float
+    df : float64[n]
+    g : float64[m]
+        Met where <= 0.
+    dg : float64[m, n]
+    feasibility : float
+        What g may exceed 0 by.
+
+    Returns
+    -------
+    residual : float
+    multipliers : float64[m]
+
+    Source: Nocedal & Wright, Numerical Optimization, 2nd ed. (2006), secs. 12.3 and 18.3.
+    """
+    multipliers = np.zeros(len(g))
+    scale = 1.0 + float(np.abs(df).max(initial=0.0))
+    # A constraint counts while the slack it still has is what a step of the box could use up.
+    reach = np.abs(dg).sum(axis=1) if len(g) else np.zeros(0)
+    near = np.flatnonzero(g >= -np.minimum(0.1, 0.1 * reach) - feasibility)
+    if len(near):
+        multipliers[near] = _least_squares(t, df, dg[near], np.minimum(g[near], 0.0))
+    slope = df + (multipliers @ dg if len(g) else 0.0)
+    projected = t - np.clip(t - slope / scale, 0.0, 1.0)
+    stationary = float(np.abs(projected).max(initial=0.0))
+    complementary = float((multipliers * np.abs(np.minimum(g, 0.0))).max(initial=0.0)) / scale
+    violated = float(g.max(initial=0.0))
+    return max(stationary, complementary, violated if violated > feasibility else 0.0), multipliers
+
+
+def _least_squares(t: FloatArray, df: FloatArray, dg: FloatArray, slack: FloatArray) -> FloatArray:
+    """Multipliers >= 0 for which df + lambda dg is least over variables that no bound holds.
+
+    Slack that is left makes a multiplier dear (a row of its own), so that only what binds gets one.
+    """
+    from scipy.optimize import nnls
+
+    free = (t > _AT_BOUND) & (t < 1.0 - _AT_BOUND)
+    best = np.zeros(len(dg))
+    for _ in range(20):
+        # nnls over the normal equations' root: as small as the number of constraints.
+        a = np.vstack([dg[:, free].T, np.diag(slack)])
+        b = np.concatenate([-df[free], np.zeros(len(dg))])
+        if a.shape[0] > 4 * a.shape[1]:
+            q, r = np.linalg.qr(a)
+            a, b = r, q.T @ b
+        best, _ = nnls(a, b, maxiter=30 * max(10, len(dg)))
+        slope = df + best @ dg
+        # A bound holds a variable only where the slope points out of the box there.
+        now = (t > _AT_BOUND) & (t < 1.0 - _AT_BOUND)
+        now |= (t <= _AT_BOUND) & (slope < 0.0)
+        now |= (t >= 1.0 - _AT_BOUND) & (slope > 0.0)
+        if np.array_equal(now, free):
+            break
+        free = now | free
+    return best

@@ -1,0 +1,204 @@
+"""One run of a method: evaluates, counts, remembers, and knows the best."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from designtwin.errors import EvaluationFailed, OptimizationError
+from designtwin.optimize.kkt import optimality
+from designtwin.optimize.problem import Iterate, Problem, Stop
+from designtwin.typing import FloatArray
+
+_REMEMBERED = 4_000_000
+"""Numbers of past designs kept in memory; asking again for one of them costs nothing."""
+
+
+@dataclass(eq=False)
+class Point:
+    """A design in the unit box, evaluated."""
+
+    t: FloatArray
+    x: FloatArray
+    f: float
+    g: FloatArray
+    slopes: tuple[FloatArray, FloatArray] | None = None
+    multipliers: FloatArray | None = None
+    kkt: float = float("nan")
+
+
+@dataclass(eq=False)
+class Run:
+    """A problem as methods see it: t in the unit box, fixed variables left out.
+
+    Parameters
+    ----------
+    problem : Problem
+    tolerance : float
+        First-order optimality, and relative change of f, at which a method may stop.
+    feasibility : float
+        A constraint up to here counts as met.
+    max_iterations, max_evaluations : int
+    callback : callable (Iterate) -> None, optional
+    """
+
+    problem: Problem
+    tolerance: float
+    feasibility: float
+    max_iterations: int
+    max_evaluations: int
+    callback: Callable[[Iterate], None] | None = None
+    evaluations: int = 0
+    gradients: int = 0
+    failures: int = 0
+    best: Point | None = None
+    history: list[Iterate] = field(default_factory=list)
+    last_failure: str = ""
+
+    def __post_init__(self) -> None:
+        problem = self.problem
+        self.free = np.flatnonzero(problem.high > problem.low)
+        self.low, self.range = problem.low[self.free], (problem.high - problem.low)[self.free]
+        self.start = (problem.x0[self.free] - self.low) / self.range
+        self.m = -1
+        self._known: OrderedDict[bytes, Point | EvaluationFailed] = OrderedDict()
+        self._room = max(8, _REMEMBERED // max(1, problem.n))
+
+    @property
+    def n(self) -> int:
+        """Number of variables that vary."""
+        return len(self.free)
+
+    def x_of(self, t: FloatArray) -> FloatArray:
+        """The design of a point of the unit box; the start is returned to the last bit."""
+        if np.array_equal(t, self.start):
+            return self.problem.x0.copy()
+        x = self.problem.x0.copy()
+        values = self.low + t * self.range
+        x[self.free] = np.clip(values, self.low, self.problem.high[self.free])
+        return x
+
+    def at(self, t: FloatArray) -> Point:
+        """Evaluate f and g; from memory where they are known.
+
+        Raises
+        ------
+        EvaluationFailed
+            If the design cannot be evaluated, or not to finite numbers.
+        Stop
+            If the evaluations are used up.
+        """
+        t = np.clip(t, 0.0, 1.0)
+        key = t.tobytes()
+        known = self._known.get(key)
+        if known is None:
+            if self.evaluations >= self.max_evaluations:
+                raise Stop(f"the {self.max_evaluations} evaluations allowed were used")
+            self.evaluations += 1
+            known = self._evaluated(t)
+            self.keep(key, known)
+        if isinstance(known, EvaluationFailed):
+            raise known
+        return known
+
+    def keep(self, key: bytes, outcome: Point | EvaluationFailed) -> None:
+        """Remember an evaluation, and the best one."""
+        self._known[key] = outcome
+        while len(self._known) > self._room:
+            self._known.popitem(last=False)
+        if isinstance(outcome, EvaluationFailed):
+            self.failures += 1
+            self.last_failure = str(outcome)
+        elif self.best is None or self.rank(outcome) < self.rank(self.best):
+            self.best = outcome
+
+    def _evaluated(self, t: FloatArray) -> Point | EvaluationFailed:
+        x = self.x_of(t)
+        try:
+            f, g = self.problem.functions(x)
+        except EvaluationFailed as failure:
+            return failure
+        return self.point(t, x, f, g)
+
+    def point(self, t: FloatArray, x: FloatArray, f: float, g: FloatArray) -> Point | EvaluationFailed:
+        """A point of values just computed; one that is not finite is a failure."""
+        g = np.array(g, dtype=np.float64).ravel()
+        if self.m < 0:
+            self.m = len(g)
+            if self.problem.constraints and len(self.problem.constraints) != self.m:
+                raise OptimizationError(f"{self.m} constraints have {len(self.problem.constraints)} names")
+        if len(g) != self.m:
+            raise OptimizationError(f"functions returned {len(g)} constraints, before {self.m}")
+        if not (np.isfinite(f) and np.isfinite(g).all()):
+            bad = "f" if not np.isfinite(f) else self.problem.constraint(int(np.argmax(~np.isfinite(g))))
+            return EvaluationFailed(f"{bad} is not a finite number")
+        return Point(t.copy(), x, float(f), g)
+
+    def slopes(self, point: Point) -> tuple[FloatArray, FloatArray]:
+        """Gradients over the unit box; optimality and multipliers of the point follow.
+
+        Raises
+        ------
+        EvaluationFailed
+            If they cannot be computed, or are not finite.
+        """
+        if point.slopes is None:
+            assert self.problem.gradients is not None
+            self.gradients += 1
+            df, dg = self.problem.gradients(point.x)
+            df = np.asarray(df, dtype=np.float64)
+            dg = np.asarray(dg, dtype=np.float64).reshape(self.m, -1) if self.m else np.zeros((0, len(df)))
+            if len(df) != self.problem.n or dg.shape[1] != self.problem.n:
+                raise OptimizationError(
+                    f"gradients returned df[{len(df)}] and dg{list(dg.shape)} for {self.problem.n} variables"
+                )
+            df, dg = df[self.free] * self.range, dg[:, self.free] * self.range
+            if not (np.isfinite(df).all() and np.isfinite(dg).all()):
+                self.failures += 1
+                raise EvaluationFailed("a gradient is not a finite number")
+            point.slopes = (df, dg)
+            point.kkt, point.multipliers = optimality(
+                point.t, point.f, df, point.g, dg, feasibility=self.feasibility
+            )
+        return point.slopes
+
+    def rank(self, point: Point) -> tuple[float, float]:
+        """Less is better: violation first, then f."""
+        worst = float(point.g.max(initial=-np.inf))
+        return (0.0 if worst <= self.feasibility else worst, point.f)
+
+    def feasible(self, point: Point) -> bool:
+        """True where every constraint is met."""
+        return self.rank(point)[0] == 0.0
+
+    def note(self, point: Point) -> Iterate:
+        """Write down a step of the method, and tell whoever listens."""
+        step = Iterate(len(self.history), point.x, point.f, point.g, point.kkt, self.evaluations)
+        self.history.append(step)
+        if self.callback is not None:
+            self.callback(step)
+        return step
+
+    def arrived(self, point: Point) -> str:
+        """Why this is an optimum, in words; "" if it is not (yet)."""
+        if not self.feasible(point):
+            return ""
+        if point.kkt <= self.tolerance:
+            return f"first-order optimality {point.kkt:.1e} is within {self.tolerance:.0e}"
+        return ""
+
+    def settled(self, steps: int = 3) -> str:
+        """Why going on is of no use, in words: f and x stand still over the last steps; "" if they do not."""
+        last = self.history[-steps - 1 :]
+        if len(last) <= steps or any(s.violation > max(self.feasibility, 0.1 * self.tolerance) for s in last):
+            return ""
+        values = np.array([s.f for s in last])
+        if np.ptp(values) > 0.1 * self.tolerance * max(abs(values[-1]), 1e-12):
+            return ""
+        return (
+            f"the objective changes by less than {0.1 * self.tolerance:.1g} of itself in {steps} steps "
+            f"(first-order optimality {last[-1].kkt:.1e})"
+        )
