@@ -137,22 +137,27 @@ def tables(block: CellBlock, rule: Quadrature | None = None) -> PointTables:
     )
 
 
-def storage_points(model: Model, block: CellBlock) -> tuple[FloatArray, FloatArray]:
-    """Points that integrate products of shape functions: these [q, n], and what volume each has [k, q]."""
+def storage_tables(block: CellBlock) -> PointTables:
+    """Tables of the rule that integrates products of shape functions."""
     rule = block.element.mass_quadrature
     if block.kind == 1 and block.element.linear == "triangle":  # the radius raises the degree by one
         rule = triangle_rule(2 * block.element.degree + 1)
-    shape, gradient, weight = block.element.tables(rule)
-    measure = np.empty((len(block.conn), len(weight)))
+    return tables(block, rule)
+
+
+def storage_points(model: Model, block: CellBlock) -> tuple[FloatArray, FloatArray]:
+    """Points that integrate products of shape functions: these [q, n], and what volume each has [k, q]."""
+    at = storage_tables(block)
+    measure = np.empty((len(block.conn), len(at.weight)))
 
     def cells(start: int, stop: int) -> None:
         volume.measures(
-            model.mesh.points, block.conn[start:stop], shape, gradient, weight, block.kind,
+            model.mesh.points, block.conn[start:stop], at.shape, at.gradient, at.weight, block.kind,
             block.scale[start:stop], measure[start:stop],
         )  # fmt: skip
 
     parallel.run(cells, len(block.conn), grain=1024)
-    return shape, measure
+    return at.shape, measure
 
 
 def _along(block: CellBlock, points: FloatArray) -> FloatArray:
