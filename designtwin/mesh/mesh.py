@@ -526,6 +526,7 @@ class Mesh:
         slide: bool = True,
         method: str = "distance",
         radius: float | str | None = None,
+        symmetric: str | Mapping[str, Any] = "",
     ) -> Mesh:
         """A new design on the same cells and groups: all points follow the moves.
 
@@ -545,6 +546,9 @@ class Mesh:
             basis functions (smoother, exact for affine moves).
         radius : length, optional
             Support of the radial basis functions; they reach everywhere where left out.
+        symmetric : "x", "xy", ... or mapping of axis to position, optional
+            Planes of symmetry (at 0 unless told) that mirror ``move``, ``offset`` and ``controls``, of a
+            whole part or of the half that is modeled.
 
         Raises
         ------
@@ -553,7 +557,10 @@ class Mesh:
         """
         from designtwin.mesh.morphing import morph
 
-        return morph(self, *moves, controls=controls, fixed=fixed, slide=slide, method=method, radius=radius)
+        return morph(
+            self, *moves, controls=controls, fixed=fixed, slide=slide, method=method, radius=radius,
+            symmetric=symmetric,
+        )  # fmt: skip
 
     def refined(self, on: Any = None) -> Mesh:
         """A finer mesh of the same body: every cell halved along each edge; groups follow.

@@ -207,12 +207,22 @@ class Lattice(Move):
         Control points along each axis, two or more.
     moved : mapping of (i, j, k) to [3] lengths, optional
         Displacement of control points; the others stay.
+    symmetric : str, optional
+        Such as "x" or "xy": the middle planes of the box that mirror what is moved. State one side; points
+        on the plane stay in it. For half a part, let the box reach as far beyond the plane.
+    fixed : selection or group name, or a list of these, optional
+        What stays where it is.
+    fade : length, optional
+        From what distance of it on the lattice acts in full; needed with ``fixed``.
     """
 
     low: tuple[float, float, float]
     high: tuple[float, float, float]
     shape: tuple[int, int, int]
     moved: Mapping[Any, Any] = field(default_factory=dict)
+    symmetric: str = ""
+    fixed: Any = None
+    fade: Any = None
 
     def __post_init__(self) -> None:
         low, high = _vector(self.low, "low"), _vector(self.high, "high")
@@ -228,8 +238,57 @@ class Lattice(Move):
                 raise MeshError(f"lattice: there is no control point {key} in a lattice of {shape}")
             # Text keys, as plain data has no others.
             moved[",".join(map(str, index))] = _vector(by, f"lattice control point {key}")
-        for name, value in (("low", low), ("high", high), ("shape", shape), ("moved", moved)):
+        if (self.fixed is None) != (self.fade is None):
+            raise MeshError("lattice: fixed= and fade= go together: what stays, and how far around it")
+        fixed = None if self.fixed is None else select(self.fixed)
+        fade = None if self.fade is None else above_zero(self.fade, "fade")
+        for name, value in (
+            ("low", low), ("high", high), ("shape", shape), ("moved", moved), ("fixed", fixed),
+            ("fade", fade),
+        ):  # fmt: skip
             object.__setattr__(self, name, value)
+        object.__setattr__(self, "moved", self._mirrored())
+
+    def _mirrored(self) -> dict[str, tuple[float, float, float]]:
+        """What is moved and its mirror images."""
+        moved: dict[str, tuple[float, float, float]] = dict(self.moved)
+        for axis in planes_of(self.symmetric):
+            for key, by in list(moved.items()):
+                index = [int(i) for i in key.split(",")]
+                index[axis] = self.shape[axis] - 1 - index[axis]
+                other = ",".join(map(str, index))
+                image = [-v if a == axis else v for a, v in enumerate(by)]
+                if np.abs(np.subtract(moved.get(other, image), image)).max() > 1e-12 * max(map(abs, by)):
+                    raise MeshError(
+                        f"lattice: control point ({key}) lies on the plane of symmetry {'xyz'[axis]}, which "
+                        "it may not leave"
+                        if other == key
+                        else f"lattice: control points ({key}) and ({other}) are mirror images and do not "
+                        "move so; state one of them"
+                    )
+                moved[other] = (float(image[0]), float(image[1]), float(image[2]))
+        return moved
+
+    def units(self, axes: str = "xyz") -> dict[tuple[tuple[int, int, int], str], Lattice]:
+        """Lattices with one control point moved by 1 m along one of the axes, by (control point, axis).
+
+        What a free form is made of: a displacement is the sum of these times lengths. Mirror images move
+        along and are not listed again.
+        """
+        names = [name for name in axes if 0 <= axis_of(name) < 3]
+        planes = planes_of(self.symmetric)
+        out = {}
+        for index in np.ndindex(*self.shape):
+            # Twice the distance from the middle: above zero on the side that is left to its image.
+            side = [2 * index[a] - self.shape[a] + 1 for a in range(3)]
+            if any(side[a] > 0 for a in planes):
+                continue
+            for name in names:
+                if axis_of(name) in planes and side[axis_of(name)] == 0:
+                    continue
+                by = [1.0 if a == axis_of(name) else 0.0 for a in range(3)]
+                out[(index, name)] = replace(self, moved={index: by})
+        return out
 
     def displaced(self, moved: Mapping[tuple[int, int, int], Sequence[Length]]) -> Lattice:
         """The same lattice with these control points displaced, {(i, j, k): (dx, dy, dz)}."""
@@ -244,28 +303,41 @@ class Lattice(Move):
         low, high = np.array(self.low), np.array(self.high)
         t = (x - low) / (high - low)
         inside = ((t >= -1e-9) & (t <= 1 + 1e-9)).all(axis=1)
-        self._check_tear(t, inside)
+        self._check_tear(x)
         control = np.zeros((*self.shape, 3))
         for key, by in self.moved.items():
             control[tuple(int(i) for i in key.split(","))] = by
         out = np.zeros_like(x)
         b = [_bernstein(n - 1, np.clip(t[inside, axis], 0.0, 1.0)) for axis, n in enumerate(self.shape)]
         out[inside] = np.einsum("pi,pj,pk,ijkd->pd", b[0], b[1], b[2], control, optimize=True)
+        if self.fixed is not None:
+            out *= faded(x, mesh.points[self.fixed.resolve(mesh).nodes], self.fade)[:, None]
         return out
 
-    def _check_tear(self, t: FloatArray, inside: BoolArray) -> None:
-        """Control points on a side may move only where the part ends within the box."""
+    def crossed(self, x: FloatArray) -> list[tuple[int, int]]:
+        """Sides of the box that a part with points x [n, 3] passes through, as (axis, index of the control
+        points): these must stay where they are."""
+        low, high = np.array(self.low), np.array(self.high)
+        t = (x - low) / (high - low)
+        found = []
         for axis, n in enumerate(self.shape):
+            others = [a for a in range(3) if a != axis]
+            within = ((t[:, others] >= 0) & (t[:, others] <= 1)).all(axis=1)
             for side, beyond in ((0, t[:, axis] < -1e-9), (n - 1, t[:, axis] > 1 + 1e-9)):
-                others = [a for a in range(3) if a != axis]
-                across = beyond & ((t[:, others] >= 0) & (t[:, others] <= 1)).all(axis=1)
-                on_side = [k for k, by in self.moved.items() if int(k.split(",")[axis]) == side and any(by)]
-                if across.any() and on_side:
-                    raise MeshError(
-                        f"lattice: control point ({on_side[0]}) lies on a side that the part passes "
-                        "through, so it would tear; a larger box, or one more layer of control points that "
-                        "stay, is wanted"
-                    )
+                if (beyond & within).any():
+                    found.append((axis, side))
+        return found
+
+    def _check_tear(self, x: FloatArray) -> None:
+        """Control points on a side may move only where the part ends within the box."""
+        for axis, side in self.crossed(x):
+            on_side = [k for k, by in self.moved.items() if int(k.split(",")[axis]) == side and any(by)]
+            if on_side:
+                raise MeshError(
+                    f"lattice: control point ({on_side[0]}) lies on a side that the part passes "
+                    "through, so it would tear; a larger box, or one more layer of control points that "
+                    "stay, is wanted"
+                )
 
 
 # --- moves of places --------------------------------------------------------------------------------------
@@ -348,16 +420,16 @@ def stretch(
     blend : length, optional
         How far beyond those limits it fades out; needed with ``only``.
     """
-    number = _axis(axis)
+    number = axis_of(axis)
     items = positions.items() if isinstance(positions, Mapping) else positions
     rows = sorted((_one(a, "old position"), _one(b, "new position")) for a, b in items)
     limits = []
     for name, (low, high) in (only or {}).items():
-        if _axis(name) == number:
+        if axis_of(name) == number:
             raise MeshError("stretch: only= limits the other axes; along its own, say where things go")
         limits.append(
             (
-                _axis(name),
+                axis_of(name),
                 -math.inf if low is None else _one(low, f"only {name}"),
                 math.inf if high is None else _one(high, f"only {name}"),
             )
@@ -369,7 +441,7 @@ def stretch(
         tuple(a for a, _ in rows),
         tuple(b for _, b in rows),
         tuple(limits),
-        math.inf if blend is None else _above_zero(blend, "blend"),
+        math.inf if blend is None else above_zero(blend, "blend"),
     )
 
 
@@ -385,7 +457,7 @@ def fillet(on: Place, radius: Length, *, reach: Length | None = None) -> Move:
         How far beyond the old lines of contact the faces give way; 1.75 times its leg where left out.
     """
     return Fillet(
-        select(on), _above_zero(radius, "radius"), None if reach is None else _above_zero(reach, "reach")
+        select(on), above_zero(radius, "radius"), None if reach is None else above_zero(reach, "reach")
     )
 
 
@@ -401,7 +473,7 @@ def bore(on: Place, diameter: Length, *, reach: Length | None = None) -> Move:
         How far around the old surface the material gives way; the old radius where left out.
     """
     return Bore(
-        select(on), _above_zero(diameter, "diameter"), None if reach is None else _above_zero(reach, "reach")
+        select(on), above_zero(diameter, "diameter"), None if reach is None else above_zero(reach, "reach")
     )
 
 
@@ -423,11 +495,13 @@ def morph(
     slide: bool = True,
     method: str = "distance",
     radius: Length | None = None,
+    symmetric: str | Mapping[str, Length] = "",
 ) -> Mesh:
     """The same cells and groups on moved points; see ``Mesh.morphed``."""
     by = displacements(
-        mesh, *moves, controls=controls, fixed=fixed, slide=slide, method=method, radius=radius
-    )
+        mesh, *moves, controls=controls, fixed=fixed, slide=slide, method=method, radius=radius,
+        symmetric=symmetric,
+    )  # fmt: skip
     if mesh.is_plane and np.any(by[:, 2]):
         raise MeshError("morphed: a plane mesh stays in z = 0, a move takes it out of its plane")
     by = unfolded(mesh, by)
@@ -443,6 +517,7 @@ def displacements(
     slide: bool = True,
     method: str = "distance",
     radius: Length | None = None,
+    symmetric: str | Mapping[str, Length] = "",
 ) -> FloatArray:
     """How far every point moves, float64[n_points, 3], m; arguments as of ``Mesh.morphed``.
 
@@ -463,7 +538,11 @@ def displacements(
             by += one.displacement(mesh, x)
     placed = [one for one in moves if isinstance(one, PlaceMove)]
     if placed or controls:
-        by += _follow(mesh, x, placed, controls, fixed, slide, method, radius)
+        by += _follow(mesh, x, placed, controls, fixed, slide, method, radius, planes_of(symmetric))
+    elif symmetric:
+        raise MeshError(
+            "morphed: symmetric= mirrors moves of places and controls; maps of space are stated whole"
+        )
     return rule.straightened(by)
 
 
@@ -668,14 +747,15 @@ def _follow(
     slide: bool,
     method: str,
     radius: Length | None,
+    planes: Mapping[int, float],
 ) -> FloatArray:
     if method not in ("distance", "rbf"):
         raise MeshError(f"morphed: method is 'distance' or 'rbf', not {method!r}")
     if radius is not None and method != "rbf":
         raise MeshError("morphed: radius= is the support of method='rbf'")
-    support = None if radius is None else _above_zero(radius, "radius")
+    support = None if radius is None else above_zero(radius, "radius")
     stated = [one.controls(mesh) for one in moves]
-    points = []  # control points in space
+    points: list[tuple[FloatArray, FloatArray]] = []  # control points in space
     for where, by in controls:
         if isinstance(where, Selection | str):
             nodes = select(where).resolve(mesh).nodes
@@ -683,10 +763,15 @@ def _follow(
         else:
             at = np.atleast_2d(np.asarray(to_si(where, "length", name="control points"), np.float64))
             points.append((at, _values(by, at)))
+    for mirror, position in planes.items():
+        _mirror(mesh, stated, points, mirror, position)
     value = _agreed(mesh, stated)
     held = _held(mesh, fixed, slide)
     # What is moved is not held; what is held is held still.
     value = np.where(np.isnan(value) & held, 0.0, value)
+    # Asked at mirror images too: what is symmetric is so to the last digit, whatever the mesh.
+    for mirror, position in planes.items():
+        x = np.concatenate([x, _image(x, mirror, position)])
     out = np.zeros_like(x)
     for axis in range(3):
         nodes = np.flatnonzero(~np.isnan(value[:, axis]))
@@ -702,6 +787,46 @@ def _follow(
             groups = [s[0][~np.isnan(s[1][:, axis])] for s in stated]
             out[:, axis] = _by_distance(mesh.points, x, value[:, axis], groups, nodes, points, axis)
         out[nodes, axis] = value[nodes, axis]
+    for mirror in reversed(list(planes)):
+        here, image = np.split(out, 2)
+        out = 0.5 * (here + _image(image, mirror, 0.0))
+    if planes:
+        told = ~np.isnan(value)
+        out[: mesh.n_points][told] = value[told]
+    return out
+
+
+def _mirror(
+    mesh: Mesh,
+    stated: list[tuple[IntArray, FloatArray]],
+    points: list[tuple[FloatArray, FloatArray]],
+    axis: int,
+    at: float,
+) -> None:
+    """Add the mirror image of what is stated: at nodes where the mesh has some, else at points in space."""
+    from scipy.spatial import cKDTree
+
+    tree, given = cKDTree(mesh.points), list(points)
+    for nodes, by in list(stated):
+        off = (np.abs(mesh.points[nodes, axis] - at) < 1e-9 * mesh.size) & (np.nan_to_num(by[:, axis]) != 0.0)
+        if off.any():
+            first = int(np.argmax(off))
+            raise MeshError(
+                f"morphed: node {nodes[first]} lies on the plane of symmetry {'xyz'[axis]} = "
+                f"{show(at, 'length')} and is told to leave it by {show(float(by[first, axis]), 'length')}"
+            )
+        image, of = _image(mesh.points[nodes], axis, at), _image(by, axis, 0.0)
+        distance, node = tree.query(image)
+        met = distance < 1e-7 * mesh.size
+        stated.append((node[met], of[met]))
+        points.append((image[~met], of[~met]))
+    points += [(_image(p, axis, at), _image(u, axis, 0.0)) for p, u in given]
+
+
+def _image(x: FloatArray, axis: int, at: float) -> FloatArray:
+    """Points or vectors mirrored at a plane across an axis."""
+    out = np.array(x, np.float64)
+    out[:, axis] = 2.0 * at - out[:, axis]
     return out
 
 
@@ -850,6 +975,16 @@ def _thinned(x: FloatArray, most: int) -> IntArray:
 # --- helpers ----------------------------------------------------------------------------------------------
 
 
+def faded(x: FloatArray, still: FloatArray, radius: float) -> FloatArray:
+    """0 at points that stay, 1 from a radius around them on, smooth between, float64[n]."""
+    from scipy.spatial import cKDTree
+
+    if not len(still):
+        return np.ones(len(x))
+    t = np.minimum(cKDTree(still).query(x)[0] / radius, 1.0)
+    return np.asarray(t * t * (3.0 - 2.0 * t))
+
+
 def _cylinders(mesh: Mesh, on: Selection, what: str) -> tuple[CylinderFace, ...]:
     outside = surface_of(mesh)
     facets = on.resolve(mesh).facets
@@ -911,7 +1046,7 @@ def _one(value: Any, name: str) -> float:
     return si
 
 
-def _above_zero(value: Any, name: str) -> float:
+def above_zero(value: Any, name: str) -> float:
     si = _one(value, name)
     if si <= 0:
         raise MeshError(f"{name}: a length above zero is wanted, got {show(si, 'length')}")
@@ -925,6 +1060,21 @@ def _vector(value: Any, name: str) -> tuple[float, float, float]:
     return float(si[0]), float(si[1]), float(si[2])
 
 
-def _axis(name: str) -> int:
+def axis_of(name: str) -> int:
+    """0, 1 or 2 of "x", "y" or "z"."""
     vector = direction(name, "axis")
     return int(np.argmax(np.abs(vector)))
+
+
+def planes_of(symmetric: str | Mapping[str, Length]) -> dict[int, float]:
+    """Planes of symmetry, axis to position, from "x", "xy" or {"x": "12 mm"}.
+
+    Raises
+    ------
+    MeshError
+        If it is something else.
+    """
+    if not isinstance(symmetric, str | Mapping):
+        raise MeshError(f"symmetric is 'x', 'xy' or {{'x': '12 mm'}}, got {symmetric!r}")
+    items = symmetric.items() if isinstance(symmetric, Mapping) else ((name, 0.0) for name in symmetric)
+    return {axis_of(name): _one(at, f"symmetric {name}") for name, at in items}

@@ -354,7 +354,7 @@ def _regular(name: str) -> FloatArray:
 
 
 @lru_cache
-def _corner_edges(name: str) -> list[tuple[int, tuple[int, ...], float]]:
+def corner_edges(name: str) -> list[tuple[int, tuple[int, ...], float]]:
     """Each corner with its neighbors, right-handed, and the measure of its edges in the regular cell."""
     element = ELEMENTS[ELEMENTS[name].linear]
     x = _regular(name)
@@ -373,7 +373,7 @@ def _corner_edges(name: str) -> list[tuple[int, tuple[int, ...], float]]:
 def _scaled_jacobian(name: str, x: FloatArray) -> FloatArray:
     """Least determinant of unit edges at the corners, 1 for the regular cell, float64[c]."""
     worst = np.full(len(x), np.inf)
-    for corner, others, regular in _corner_edges(name):
+    for corner, others, regular in corner_edges(name):
         e = [x[:, other] - x[:, corner] for other in others]
         length = np.prod([np.sqrt(np.einsum("ca,ca->c", v, v)) for v in e], axis=0)
         normal = np.stack(
