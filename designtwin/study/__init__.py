@@ -1,7 +1,8 @@
 """Design studies: variables, the search, what it found."""
 
-from designtwin.study.optimize import Best, History, Study, Verification
-from designtwin.study.store import Evaluation
+from designtwin.study.found import Best, History, Verification
+from designtwin.study.store import Evaluation, Gradient
+from designtwin.study.study import Study
 from designtwin.study.variables import Variable, variable
 
-__all__ = ["Best", "Evaluation", "History", "Study", "Variable", "Verification", "variable"]
+__all__ = ["Best", "Evaluation", "Gradient", "History", "Study", "Variable", "Verification", "variable"]

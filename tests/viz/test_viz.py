@@ -537,7 +537,7 @@ def test_two_designs_share_scale_and_camera(verdict, lighter):
 
 def test_a_study_shows_its_course():
     from designtwin.requirements import mass
-    from designtwin.study.optimize import History
+    from designtwin.study.found import History
     from designtwin.study.store import Evaluation
     from designtwin.study.variables import variable
 

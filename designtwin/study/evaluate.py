@@ -1,0 +1,202 @@
+"""One design: built, tested, read; what the optimizer sees of it and what its gradients are taken from."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import numpy as np
+
+from designtwin.criteria.verdict import Verdict
+from designtwin.errors import DesignTwinError, StudyError
+from designtwin.model.model import Model
+from designtwin.prototype.tests import PrototypeTest
+from designtwin.requirements import Quantity, Requirement, Value
+from designtwin.requirements.base import worst
+from designtwin.study.store import Evaluation
+
+if TYPE_CHECKING:
+    from designtwin.study.study import Study
+
+FAR = 10.0
+"""A slack beyond this is no number to steer by; as bad, or as good, as this."""
+TRIES = 2
+"""How often a design is analysed before it counts as failed: a license, a full disk, a lost file pass."""
+FAILURES = (DesignTwinError, FloatingPointError, np.linalg.LinAlgError)
+"""What a design may fail with; all else is a mistake in code and raised."""
+T = TypeVar("T")
+
+
+class Test(Protocol):
+    """A prototype test: ``StrengthTest``, ``ThermalTest``, ..."""
+
+    __test__: bool = False  # not one of pytest's
+
+    @property
+    def requirements(self) -> Sequence[Requirement]:
+        """What it judges."""
+        ...
+
+    def run(self) -> Verdict:
+        """Analyse and judge."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Constraint:
+    """A requirement in one load case of a tested design.
+
+    Parameters
+    ----------
+    label : str
+        "requirement | case".
+    test : int
+        Which of the study's tests asks for it.
+    requirement : Requirement
+    value : Value
+        In this case.
+    """
+
+    label: str
+    test: int
+    requirement: Requirement
+    value: Value
+
+    @property
+    def slack(self) -> float:
+        """Scaled margin of the bad end of the interval, at least 0 when met for sure."""
+        slack = self.requirement.slack(self.requirement.bad_end(self.value))
+        return -FAR if np.isnan(slack) else float(np.clip(slack, -FAR, FAR))
+
+
+@dataclass(frozen=True, eq=False)
+class Tested:
+    """A design with its results, from which gradients and verdicts follow without another analysis.
+
+    Parameters
+    ----------
+    values : mapping of variable to SI value
+    model : Model
+    tests : tuple of Test
+    results : tuple
+        Of each test.
+    constraints : tuple of Constraint
+        One of each label, the worst where several values answer to it.
+    evaluation : Evaluation
+    """
+
+    values: Mapping[str, float]
+    model: Model
+    tests: tuple[Test, ...]
+    results: tuple[Any, ...]
+    constraints: tuple[Constraint, ...]
+    evaluation: Evaluation
+
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """The judgment of each test; nothing is solved."""
+        return tuple(
+            test.judged(result) if isinstance(test, PrototypeTest) else test.run()
+            for test, result in zip(self.tests, self.results, strict=True)
+        )
+
+
+def tested(study: Study, values: Mapping[str, float], purpose: str, *, keep: bool) -> Tested | Evaluation:
+    """Build and test one design; where it fails, an evaluation that says why.
+
+    Parameters
+    ----------
+    keep : bool
+        Whether results hold on to what adjoints need.
+    """
+    start = time.perf_counter()
+    for tries in range(1, TRIES + 1):
+        try:
+            found = _tested(study, values, keep)
+        except StudyError:
+            raise  # the study itself is wrong, not this design
+        except FAILURES as error:
+            failure = f"{type(error).__name__}: {error}"
+            continue
+        seconds = time.perf_counter() - start
+        evaluation = replace(found.evaluation, purpose=purpose, seconds=seconds, tries=tries)
+        return replace(found, evaluation=evaluation)
+    return Evaluation(
+        0, dict(values), None, failure=failure, seconds=time.perf_counter() - start, purpose=purpose,
+        tries=TRIES,
+    )  # fmt: skip
+
+
+def patiently(act: Callable[[], T]) -> T:
+    """Try once more what may fail by chance."""
+    for _ in range(TRIES - 1):
+        try:
+            return act()
+        except StudyError:
+            raise
+        except FAILURES:
+            continue
+    return act()
+
+
+def _tested(study: Study, values: Mapping[str, float], keep: bool) -> Tested:
+    model = study.model_of(values)
+    tests = study.tests_of(model)
+    results = tuple(_result(test, keep) for test in tests)
+    constraints: dict[str, Constraint] = {}
+    status: dict[str, str] = {}
+    readings: dict[str, float] = {}
+    instants: dict[str, float] = {}
+    for number, (test, result) in enumerate(zip(tests, results, strict=True)):
+        for requirement in test.requirements:
+            found = requirement.by_case(result)
+            outcome = requirement.outcome(worst(found, largest=requirement.is_upper))
+            status[str(requirement)] = outcome.status
+            readings[str(requirement)] = outcome.value.value
+            for value in found:
+                label = label_of(requirement, value.case, result)
+                one = Constraint(label, number, requirement, value)
+                if label in constraints and constraints[label].slack <= one.slack:
+                    continue
+                constraints[label] = one
+                if value.instant is not None:
+                    instants[label] = value.instant
+    evaluation = Evaluation(
+        0, dict(values), read(study.minimize, model, results, "minimize"),
+        slacks={label: one.slack for label, one in constraints.items()}, status=status, readings=readings,
+        instants=instants, goals={q.label: read(q, model, results, "goal") for q in study.goals},
+    )  # fmt: skip
+    return Tested(dict(values), model, tuple(tests), results, tuple(constraints.values()), evaluation)
+
+
+def _result(test: Test, keep: bool) -> Any:
+    if isinstance(test, PrototypeTest):
+        return test.solve(keep=keep) if hasattr(test, "solve") else test._solve()
+    return test.run().result
+
+
+def label_of(requirement: Requirement, case: str | None, result: Any) -> str:
+    """The name of a constraint: a mode may change from design to design, a load case may not."""
+    return str(requirement) + (f" | {case}" if case is not None and case in result.cases else "")
+
+
+def read(quantity: Quantity, model: Model, results: Sequence[Any], what: str) -> float:
+    """A quantity of a tested model, SI.
+
+    Raises
+    ------
+    StudyError
+        If no test makes the analysis it is read from.
+    """
+    return float(quantity.evaluate(source_of(quantity, model, results, what)).value)
+
+
+def source_of(quantity: Quantity, model: Model, results: Sequence[Any], what: str) -> Any:
+    """What a quantity is read from: the model, or the first result of its physics."""
+    if quantity.needs == "model":
+        return model
+    for result in results:
+        if result.physics in quantity.read_from:
+            return result
+    raise StudyError(f"{what}={quantity.label} needs a {quantity.needs} analysis, which no test makes")

@@ -1,0 +1,312 @@
+"""One run of an optimizer over a study: evaluates, remembers, replays what the store holds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from designtwin.errors import EvaluationFailed, StudyError
+from designtwin.optimize.problem import Problem, Stop
+from designtwin.progress import track
+from designtwin.study.evaluate import Tested, tested
+from designtwin.study.gradients import CLIPPED, OBJECTIVE, Stuck, gradient
+from designtwin.study.store import Evaluation, Gradient, Store
+from designtwin.typing import FloatArray
+
+if TYPE_CHECKING:
+    from designtwin.study.study import Study
+
+AIM, MISSED = 1.0, 0.5
+"""Slack the optimizer aims for, and what of it may be missed, in tolerances."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a run may cost.
+
+    Parameters
+    ----------
+    analyses : int
+        Evaluations in all, those in the store included.
+    seconds : float
+        Of this run.
+    """
+
+    analyses: int
+    seconds: float
+
+
+class Search:
+    """Evaluations and gradients of a study by scaled variables.
+
+    Parameters
+    ----------
+    study : Study
+    store : Store
+        Looked up first; keeps what is new.
+    budget : Budget
+    gradients : "auto", "adjoint" or "differences"
+    workers : int, optional
+        Processes that analyse differences side by side; in this process unless given.
+    """
+
+    def __init__(
+        self, study: Study, store: Store, budget: Budget, *, gradients: str = "auto",
+        workers: int | None = None,
+    ) -> None:  # fmt: skip
+        self.study, self.store, self.budget = study, store, budget
+        self.way, self.workers = gradients, workers
+        self.names = list(study.variables)
+        self.deadline = time.monotonic() + budget.seconds
+        self.seen: list[Evaluation] = []
+        self.gradients: list[Gradient] = []
+        self._by_key: dict[tuple[float, ...], Evaluation] = {}
+        self._gradient_by_key: dict[tuple[float, ...], Gradient] = {}
+        self._latest: Tested | None = None
+        self.progress: Any = None
+
+    def values(self, x: FloatArray) -> dict[str, float]:
+        """SI values of scaled variables."""
+        return {n: self.study.variables[n].value(float(s)) for n, s in zip(self.names, x, strict=True)}
+
+    def evaluate(
+        self, values: Mapping[str, float], purpose: str = "design", *, again: bool = False
+    ) -> Evaluation:
+        """The evaluation of a design, from memory or store if it is known; `again` where that has failed.
+
+        Raises
+        ------
+        Stop
+            If the budget is used up.
+        """
+        key = tuple(values.values())
+        if key in self._by_key and not (again and self._by_key[key].failure):
+            return self._by_key[key]
+        known = self.store.find(values)
+        if known is None or (again and known.failure):
+            self._check_budget()
+            self._latest = None  # room for the next before it is made
+            found = tested(
+                self.study, values, purpose, keep=purpose == "design" and self.way != "differences"
+            )
+            if isinstance(found, Tested):
+                if purpose == "design":
+                    self._latest = found
+                known = found.evaluation
+            else:
+                known = found
+            self.store.add(known)
+        return self._remember(known)
+
+    def evaluate_all(self, designs: Sequence[Mapping[str, float]], purpose: str) -> list[Evaluation]:
+        """Evaluations of many designs, in their order; by several processes where there are."""
+        if (self.workers or 1) > 1:
+            from designtwin.study.variants import evaluate_many
+
+            missing = [d for d in designs if tuple(d.values()) not in self._by_key and not self.store.find(d)]
+            if len(missing) > 1:
+                self._check_budget()
+                missing = missing[: self.budget.analyses - len(self.seen)]
+                self._latest = None
+                evaluate_many(self.study, missing, workers=self.workers, store=self.store, purpose=purpose)
+        return [self.evaluate(d, purpose) for d in designs]
+
+    def gradient(self, values: Mapping[str, float]) -> Gradient:
+        """The gradient at a design that was evaluated, from memory or store if it is known.
+
+        Raises
+        ------
+        Stop
+            If no design beside it can be evaluated, or the budget is used up.
+        """
+        key = tuple(values.values())
+        if key in self._gradient_by_key:
+            return self._gradient_by_key[key]
+        known = self.store.gradient(values)
+        if known is None or known.asked != self.way:
+            known = self._gradient(values)
+            self.store.add(known)
+        else:
+            # What it was made of is replayed too: it counts against the budget as it did the first time.
+            self.evaluate_all([{n: one[n] for n in self.names} for one in known.beside], "gradient")
+        self._gradient_by_key[key] = known
+        self.gradients.append(known)
+        return known
+
+    def _gradient(self, values: Mapping[str, float]) -> Gradient:
+        if time.monotonic() > self.deadline:
+            raise self._late()
+        try:
+            one = self.tested(values)
+        except StudyError as error:
+            raise EvaluationFailed(str(error)) from error
+        try:
+            return gradient(self.study, one, self.way, lambda designs: self.evaluate_all(designs, "gradient"))
+        except Stuck as error:
+            raise Stop(str(error)) from error
+
+    def at(self, values: Mapping[str, float]) -> Gradient:
+        """The gradient at any design.
+
+        Raises
+        ------
+        StudyError
+            If it cannot be evaluated, or nothing beside it.
+        """
+        try:
+            e = self.evaluate(values)
+            if e.failure:
+                e = self.evaluate(values, again=True)
+            if e.failure:
+                raise StudyError(f"the design cannot be evaluated: {e.failure}")
+            return self.gradient(values)
+        except (Stop, EvaluationFailed) as error:
+            raise StudyError(f"no gradient at this design: {error}") from error
+
+    def tested(self, values: Mapping[str, float]) -> Tested:
+        """A design with its results; analysed again only where they are not at hand.
+
+        Raises
+        ------
+        StudyError
+            If it cannot be analysed any more.
+        """
+        if self._latest is None or dict(self._latest.values) != dict(values):
+            self._latest = None
+            found = tested(self.study, values, "design", keep=self.way != "differences")
+            if not isinstance(found, Tested):
+                raise StudyError(f"the design failed when it was analysed again: {found.failure}")
+            self._latest = found
+        return self._latest
+
+    def _remember(self, known: Evaluation) -> Evaluation:
+        known = replace(known, number=len(self.seen) + 1)
+        self.seen.append(known)
+        self._by_key[tuple(known.values.values())] = known
+        if self.progress is not None:
+            words = ", ".join(f"{n} {self.study.variables[n].text(v)}" for n, v in known.values.items())
+            self.progress.step(f"{known.purpose} {len(self.seen)}: {words}")
+        return known
+
+    def _check_budget(self) -> None:
+        if len(self.seen) >= self.budget.analyses:
+            raise Stop(f"the budget of {self.budget.analyses} analyses was used")
+        if time.monotonic() > self.deadline:
+            raise self._late()
+
+    def _late(self) -> Stop:
+        return Stop(f"the time of {self.budget.seconds:.0f} s was used")
+
+
+class Formulation:
+    """What an optimizer sees of evaluations and gradients: f of order one, g that is met at or below zero.
+
+    Parameters
+    ----------
+    variables : mapping of name to Variable
+    first : Evaluation
+        Of the start: its objective is the unit, its constraints are those of all.
+    tolerance : float
+    """
+
+    def __init__(self, study: Study, first: Evaluation, tolerance: float) -> None:
+        self.variables, self.tolerance = study.variables, tolerance
+        self.names = tuple(first.slacks)
+        self.scale = abs(first.objective or 0.0) or 1.0
+        self.span = np.array([v.high - v.low for v in study.variables.values()])
+
+    def functions(self, e: Evaluation) -> tuple[float, FloatArray]:
+        """f and g float64[m]."""
+        assert e.objective is not None
+        slacks = np.array([e.slacks.get(name, -CLIPPED) for name in self.names])
+        return e.objective / self.scale, AIM * self.tolerance - np.minimum(slacks, CLIPPED)
+
+    def gradients(self, e: Evaluation, found: Gradient) -> tuple[FloatArray, FloatArray]:
+        """df float64[n] and dg float64[m, n], over scaled variables."""
+        df = self._slopes(found, OBJECTIVE) / self.scale
+        dg = -np.array([self._slopes(found, name) for name in self.names]).reshape(-1, len(self.span))
+        return df, dg
+
+    def _slopes(self, found: Gradient, label: str) -> FloatArray:
+        slopes = found.slopes.get(label)
+        if slopes is None:  # clipped: far from any limit
+            return np.zeros(len(self.span))
+        return np.array([slopes[name] for name in self.variables]) * self.span
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a search went, in words.
+
+    Parameters
+    ----------
+    stopped, method : str
+    conflict : tuple of str
+        Constraints that cannot be met together.
+    """
+
+    stopped: str
+    method: str = ""
+    conflict: tuple[str, ...] = ()
+
+
+def optimize(
+    search: Search, start: Mapping[str, float], make: Callable[[Evaluation], Formulation], *, method: str,
+    tolerance: float,
+) -> Outcome:  # fmt: skip
+    """Run an optimizer from a start; what it found is what the search has seen.
+
+    Parameters
+    ----------
+    make : callable
+        The formulation, from the evaluation of the start.
+
+    Raises
+    ------
+    StudyError
+        If the start cannot be evaluated.
+    """
+    from designtwin.optimize import minimize
+
+    variables = search.study.variables
+    with track(search.study.name, total=search.budget.analyses) as search.progress:
+        try:
+            first = search.evaluate(start)
+            if first.failure:  # by chance, or in a run before this one
+                first = search.evaluate(start, again=True)
+        except Stop as reason:
+            return Outcome(str(reason))
+        if first.failure:
+            raise StudyError(f"the starting design cannot be evaluated: {first.failure}")
+        form = make(first)
+
+        def functions(x: FloatArray) -> tuple[float, FloatArray]:
+            return form.functions(_good(search.evaluate(search.values(x))))
+
+        def gradients(x: FloatArray) -> tuple[FloatArray, FloatArray]:
+            values = search.values(x)
+            return form.gradients(search.evaluate(values), search.gradient(values))
+
+        def many(points: FloatArray) -> list[Any]:
+            found = search.evaluate_all([search.values(x) for x in points], "design")
+            return [EvaluationFailed(e.failure) if e.failure else form.functions(e) for e in found]
+
+        problem = Problem(
+            x0=np.array([v.scaled(start[name]) for name, v in variables.items()]),
+            low=np.zeros(len(variables)), high=np.ones(len(variables)), functions=functions,
+            gradients=gradients, many=many, constraints=form.names, variables=search.names,
+            allowed=[v.allowed for v in variables.values()],
+        )  # fmt: skip
+        found = minimize(problem, method=method, tolerance=tolerance, feasibility=MISSED * tolerance)
+    how = f"{found.method}: {found.why}" if found.why else found.method
+    return Outcome(found.stopped, how, () if found.conflict is None else tuple(found.conflict.constraints))
+
+
+def _good(e: Evaluation) -> Evaluation:
+    if e.failure:
+        raise EvaluationFailed(e.failure)
+    return e

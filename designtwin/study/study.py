@@ -1,0 +1,449 @@
+"""The design loop: tune variables of a built model against its own requirements."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import inspect
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from designtwin.criteria.verdict import Verdict
+from designtwin.errors import DesignTwinError, ModelError, StudyError
+from designtwin.mesh import Mesh
+from designtwin.model.model import Model
+from designtwin.plain import Plain
+from designtwin.prototype.cache import content
+from designtwin.requirements import Quantity
+from designtwin.study.evaluate import Test, Tested, patiently, read, tested
+from designtwin.study.found import Best, History
+from designtwin.study.gradients import WAYS
+from designtwin.study.search import Budget, Formulation, Search, optimize
+from designtwin.study.store import Evaluation, Gradient, Store
+from designtwin.study.variables import Variable
+from designtwin.units import show_time, to_si
+
+if TYPE_CHECKING:
+    from designtwin.study.front import Front
+    from designtwin.study.tables import GradientCheck, StudySensitivity
+
+_ACTIVE = 0.02
+"""A requirement with less slack than this holds the optimum back."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Study:
+    """Tune the variables of a built model so that a quantity is least and every requirement is met.
+
+    Parameters
+    ----------
+    build : callable (values, mesh) -> Model
+        Plain function; values are SI floats by variable name. It must not depend on anything else.
+    mesh : Mesh
+    variables : mapping of name to Variable
+        See ``variable``.
+    tests : callable (model) -> list of prototype tests
+        Their requirements are the constraints.
+    minimize : Quantity
+        Such as ``mass()``.
+    store : path, optional
+        Folder that keeps every evaluation and gradient; the same study resumes from it.
+    name : str
+        For titles.
+    goals : sequence of Quantity
+        What else is read from every design, and has gradients, beside what is minimized and required.
+
+    Raises
+    ------
+    StudyError
+        If there is nothing to vary, or ``build`` or ``tests`` do not answer with what they should.
+    """
+
+    build: Callable[[dict[str, float], Mesh], Model]
+    mesh: Mesh
+    variables: Mapping[str, Variable]
+    tests: Callable[[Model], Sequence[Test]]
+    minimize: Quantity
+    store: str | Path | None = None
+    name: str = "design study"
+    goals: Sequence[Quantity] = ()
+
+    def __post_init__(self) -> None:
+        if not self.variables:
+            raise StudyError("a study needs variables={'thickness': dtw.variable('3 mm', '8 mm'), ...}")
+        for name, one in self.variables.items():
+            if not isinstance(one, Variable):
+                raise StudyError(f"variable {name!r} is {one!r}; write dtw.variable(low, high, start=...)")
+        for name in ("build", "tests"):
+            if not callable(getattr(self, name)):
+                raise StudyError(f"{name} must be a function, got {getattr(self, name)!r}")
+        if not isinstance(self.minimize, Quantity):
+            raise StudyError(f"minimize wants a quantity such as dtw.mass(), got {self.minimize!r}")
+        for one in self.goals:
+            if not isinstance(one, Quantity):
+                raise StudyError(f"goals wants quantities such as dtw.mass(), got {one!r}")
+
+    # The search
+
+    def run(
+        self, *, max_analyses: int = 80, max_time: Any = "30 min", tolerance: float = 1e-3,
+        method: str = "auto", gradients: str = "auto", workers: int | None = None,
+    ) -> Best:  # fmt: skip
+        """Search for the best design; resume what the store holds.
+
+        Parameters
+        ----------
+        max_analyses : int
+            Evaluations in all, those in the store included. A gradient by adjoint is none.
+        max_time : number or string
+            Wall time of this call, s.
+        tolerance : float
+            Relative change of the objective at which the search ends.
+        method : str
+            "auto" or one of ``optimize.METHODS``; what was chosen, and why, is said by the answer.
+        gradients : "auto", "adjoint" or "differences"
+            "auto" takes the adjoint of every response that has one, and says which have not.
+        workers : int, optional
+            Processes that analyse designs side by side where several are wanted at once.
+
+        Raises
+        ------
+        StudyError
+            If the store holds another study, the very first design cannot be evaluated, or adjoints are
+            demanded of a response that has none.
+        """
+        budget = self._budget(max_analyses, max_time)
+        _check_tolerance(tolerance)
+        self._check_way(gradients)
+        store = self.open_store()  # misuse is told before the first analysis
+        try:
+            search = Search(self, store, budget, gradients=gradients, workers=workers)
+            start = {name: v.start for name, v in self.variables.items()}
+            outcome = optimize(
+                search, start, lambda first: Formulation(self, first, tolerance), method=method,
+                tolerance=tolerance,
+            )  # fmt: skip
+            return self._best(search, outcome)
+        finally:
+            store.close()
+
+    @staticmethod
+    def _budget(max_analyses: int, max_time: Any) -> Budget:
+        if isinstance(max_analyses, bool) or not isinstance(max_analyses, int) or max_analyses < 1:
+            raise StudyError(f"max_analyses={max_analyses!r}: a whole number of at least 1 is wanted")
+        return Budget(max_analyses, float(to_si(max_time, "time", name="max_time")))
+
+    @staticmethod
+    def _check_way(gradients: str) -> None:
+        if gradients not in WAYS:
+            raise StudyError(f"gradients={gradients!r}; it may be {', '.join(map(repr, WAYS))}")
+
+    # One design
+
+    def model_of(self, values: Mapping[str, float], mesh: Mesh | None = None) -> Model:
+        """The model of a design, on the study's own mesh unless another is given."""
+        mesh = self.mesh if mesh is None else mesh
+        if not isinstance(mesh, Mesh):
+            raise StudyError(f"a mesh is wanted, as read_mesh returns it; got {type(mesh).__name__} {mesh!r}")
+        try:
+            model = self.build(dict(values), mesh)
+        except DesignTwinError:
+            raise
+        except Exception as error:
+            # Not this package's words, but its failure: the search goes on around such a design.
+            raise ModelError(
+                f"build({dict(values)}, mesh) failed: {type(error).__name__}: {error}"
+            ) from error
+        if not isinstance(model, Model):
+            raise StudyError(f"build must return a Model, got {type(model).__name__}")
+        return model
+
+    def tests_of(self, model: Model) -> list[Test]:
+        """The tests of a model, not run.
+
+        Raises
+        ------
+        StudyError
+            If ``tests`` does not answer with a list of them.
+        """
+        tests = self.tests(model)
+        if not isinstance(tests, list | tuple) or not tests:
+            raise StudyError(
+                "tests must return a list of a prototype test at least: [dtw.StrengthTest(model, ...)]"
+            )
+        for one in tests:
+            if not hasattr(one, "requirements") or not hasattr(one, "run"):
+                raise StudyError(
+                    f"tests returned a {type(one).__name__} among its tests; return them as they are, "
+                    "not run: [dtw.StrengthTest(model, ...)]"
+                )
+            if getattr(one, "store", None) is not None:
+                raise StudyError(
+                    f"a {type(one).__name__} of a study keeps its instants in store={str(one.store)!r}: a "
+                    "design would find those of another there; leave it out, Study(store=) keeps the findings"
+                )
+        return list(tests)
+
+    def run_tests(self, model: Model) -> tuple[Verdict, ...]:
+        """All verdicts of a model."""
+        return tuple(test.run() for test in self.tests_of(model))
+
+    def objective_of(self, model: Model, verdicts: Sequence[Verdict]) -> float:
+        """The minimized quantity of a tested model, SI."""
+        return read(self.minimize, model, [v.result for v in verdicts], "minimize")
+
+    def analyse(self, values: Mapping[str, float], *, purpose: str = "design") -> Evaluation:
+        """Build, test and read one design; nothing is kept.
+
+        Parameters
+        ----------
+        values : mapping of variable to SI value
+        purpose : str
+            What it is for, as histories tell it.
+
+        Returns
+        -------
+        Evaluation
+            Of a design that fails, ``failure`` says why.
+
+        Raises
+        ------
+        StudyError
+            If the study itself is wrong, and not this design.
+        """
+        found = tested(self, self._all(values), purpose, keep=False)
+        return found.evaluation if isinstance(found, Tested) else found
+
+    def gradients(self, values: Mapping[str, float] | None = None, *, gradients: str = "auto") -> Gradient:
+        """Derivatives of objective, goals and constraints with respect to every variable, SI per SI.
+
+        Parameters
+        ----------
+        values : mapping of variable to SI value, optional
+            The start unless given.
+        gradients : "auto", "adjoint" or "differences"
+
+        Raises
+        ------
+        StudyError
+            If the design cannot be evaluated, or designs beside it where differences are needed.
+        """
+        self._check_way(gradients)
+        store = self.open_store()
+        try:
+            search = Search(self, store, Budget(10**9, float("inf")), gradients=gradients)
+            return search.at(self._all(values))
+        finally:
+            store.close()
+
+    def _all(self, values: Mapping[str, float] | None) -> dict[str, float]:
+        """Values of all variables in their order; those not given are at their start."""
+        given = dict(values or {})
+        for name in given:
+            if name not in self.variables:
+                raise StudyError(f"values names {name!r}, and the variables are {', '.join(self.variables)}")
+        return {
+            name: float(to_si(given.get(name, v.start), v.dimension, name=name))
+            for name, v in self.variables.items()
+        }
+
+    # Tables and fronts
+
+    def check_gradients(
+        self, values: Mapping[str, float] | None = None, *, step: float = 1e-2
+    ) -> GradientCheck:
+        """Compare every adjoint with differences: a table of responses and variables.
+
+        Parameters
+        ----------
+        values : mapping of variable to SI value, optional
+            The start unless given.
+        step : float
+            Of the central differences, share of a variable's range; the same over two steps sharpens them
+            (Richardson 1911). Four analyses a variable.
+
+        Raises
+        ------
+        StudyError
+            If a design cannot be evaluated.
+        """
+        from designtwin.study.tables import check_gradients
+
+        return check_gradients(self, self._all(values), step)
+
+    def sensitivity(self, values: Mapping[str, float] | None = None) -> StudySensitivity:
+        """How every response moves with every variable: scaled derivatives, to look at or to plot.
+
+        Parameters
+        ----------
+        values : mapping of variable to SI value, optional
+            The best design in the store unless given; the start where there is none.
+        """
+        from designtwin.study.tables import sensitivity
+
+        return sensitivity(self, self._best_kept() if values is None else self._all(values))
+
+    def pareto(
+        self, one: Quantity, other: Quantity, *, points: int = 9, max_analyses: int = 200,
+        max_time: Any = "1 h", tolerance: float = 1e-3, method: str = "auto", gradients: str = "auto",
+        workers: int | None = None,
+    ) -> Front:  # fmt: skip
+        """The front between two quantities, no point of which is worse in both than another.
+
+        Quantities whose smallest value governs, as a margin or a frequency, are wanted large, others small;
+        all requirements hold at every point.
+
+        Parameters
+        ----------
+        one, other : Quantity
+            Such as ``mass()`` and ``yield_margin()``.
+        points : int
+            Of the front, the two ends included; evenly spread by normalized normal constraints.
+        max_analyses : int
+            Evaluations in all, those in the store included.
+        max_time, tolerance, method, gradients, workers
+            As of ``run``.
+
+        Raises
+        ------
+        StudyError
+            If an end of the front cannot be found.
+
+        Source: Messac, Ismail-Yahaya & Mattson, Struct. Multidisc. Optim. 25 (2003) 86.
+        """
+        from designtwin.study.front import pareto
+
+        budget = self._budget(max_analyses, max_time)
+        _check_tolerance(tolerance)
+        self._check_way(gradients)
+        return pareto(
+            self, one, other, points=points, budget=budget, tolerance=tolerance, method=method,
+            gradients=gradients, workers=workers,
+        )  # fmt: skip
+
+    # What is kept
+
+    def open_store(self) -> Store:
+        """The store of this study, checked to be its own.
+
+        Raises
+        ------
+        StudyError
+            If the folder holds another study, or the study cannot be known again.
+        """
+        start = patiently(lambda: self.model_of({name: v.start for name, v in self.variables.items()}))
+        tests = self.tests_of(start)
+        # What is kept in memory alone cannot meet another study.
+        return Store(self.store, {} if self.store is None else self._fingerprint(start, tests))
+
+    def _fingerprint(self, model: Model, tests: Sequence[Test]) -> dict[str, str]:
+        """What the evaluations depend on, by the word an error uses for it."""
+        try:
+            content = model.content_hash()[:16]
+        except DesignTwinError as error:
+            raise StudyError(
+                f"a study with store= must know its model again, and cannot: {error}; or leave store= out"
+            ) from error
+        asked = [[[r.content_hash() for r in t.requirements], _settings(t)] for t in tests]
+        goals = [one.content_hash() for one in self.goals]
+        return {
+            "build function": _source_hash(self.build) + content,
+            "tests": _source_hash(self.tests) + _hash(json.dumps(asked)),
+            "mesh": self.mesh.content_hash(),
+            "variables": _hash(json.dumps([[n, v.to_dict()] for n, v in sorted(self.variables.items())])),
+            "objective": self.minimize.content_hash() + (_hash(json.dumps(goals)) if goals else ""),
+        }
+
+    def _best_kept(self) -> dict[str, float]:
+        store = self.open_store()
+        try:
+            kept = [e for e in store.all() if not e.failure and set(e.values) == set(self.variables)]
+        finally:
+            store.close()
+        best = best_of(kept)
+        return self._all(None if best is None else best.values)
+
+    def _best(self, search: Search, outcome: Any) -> Best:
+        best = best_of(search.seen)
+        stopped = outcome.stopped
+        if best is None:
+            reason = search.seen[0].failure if search.seen else "no analysis was allowed"
+            raise StudyError(f"no design could be evaluated; the first one failed: {reason}")
+        feasible = best.worst_slack >= 0.0
+        if not feasible:
+            broken = sorted(k for k, s in best.slacks.items() if s < 0.0)
+            stopped += f"; no design met all requirements, the nearest one misses {', '.join(broken)}"
+        when = {key: f" at {show_time(time)}" for key, time in best.instants.items()}
+        active = [key + when.get(key, "") for key, slack in best.slacks.items() if slack < _ACTIVE]
+        for name, v in self.variables.items():
+            at = v.scaled(best.values[name])
+            if at < 1e-6 or at > 1 - 1e-6:
+                active.append(f"{name} at its {'lower' if at < 0.5 else 'upper'} bound")
+        one = search.tested(best.values)
+        return Best(
+            values=dict(best.values), objective=float(best.objective or 0.0), feasible=feasible,
+            active=tuple(active), stopped=stopped, model=one.model, study=self, verdicts=one.verdicts(),
+            method=outcome.method, conflict=() if feasible else outcome.conflict,
+            history=History(
+                tuple(search.seen), dict(self.variables), self.minimize, tuple(search.gradients)
+            ),
+        )  # fmt: skip
+
+
+def best_of(evaluations: Sequence[Evaluation]) -> Evaluation | None:
+    """The least of those that meet all; where none does, the nearest to it; None where all failed."""
+    done = [e for e in evaluations if not e.failure and e.objective is not None]
+    feasible = [e for e in done if e.worst_slack >= 0.0]
+    # A point of a difference is a design too, but one the history does not show.
+    feasible = [e for e in feasible if e.purpose == "design"] or feasible
+    if feasible:
+        return min(feasible, key=lambda e: (e.objective, e.number))
+    return max(done, key=lambda e: (e.worst_slack, -e.number), default=None)
+
+
+def _check_tolerance(tolerance: float) -> None:
+    if not 0.0 < tolerance < 1.0:
+        raise StudyError(f"tolerance is a relative change between 0 and 1, such as 1e-3; got {tolerance!r}")
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _settings(test: Any) -> dict[str, str]:
+    """What a test is told besides model and requirements: duration, initial temperature, solver."""
+    if not dataclasses.is_dataclass(test):
+        return {"type": type(test).__qualname__}
+    told = {
+        field.name: _setting(getattr(test, field.name))
+        for field in dataclasses.fields(test)
+        if field.name not in ("model", "requirements", "name")
+    }
+    return {"type": type(test).__qualname__} | told
+
+
+def _setting(value: Any) -> str:
+    """One setting by its content."""
+    value = getattr(value, "temperature", value)  # a thermal case at the start
+    if isinstance(value, Plain):
+        return value.content_hash()
+    if isinstance(value, Mapping):
+        return json.dumps({str(key): _setting(one) for key, one in sorted(value.items())})
+    if isinstance(value, np.ndarray):
+        return hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return json.dumps(content(value, "a setting"))  # a solver, a log: not by how it prints
+    return _source_hash(value) if callable(value) and not dataclasses.is_dataclass(value) else repr(value)
+
+
+def _source_hash(function: Callable[..., Any]) -> str:
+    try:
+        return _hash(inspect.getsource(function))
+    except (OSError, TypeError):
+        code = getattr(function, "__code__", None)
+        return _hash(repr((code.co_code, code.co_consts)) if code is not None else repr(type(function)))
