@@ -19,6 +19,7 @@ from designtwin.assembly import (
     thermal_stress_force,
 )
 from designtwin.assembly.reduced import ReducedModel
+from designtwin.assembly.systems import SetUp
 from designtwin.errors import ConvergenceError, ModelError, SingularSystemError
 from designtwin.memory import Peak
 from designtwin.model.checks import check_static
@@ -52,7 +53,9 @@ def check_arguments(model: object, solver: object) -> None:
         raise ModelError(f"solver is {solver!r}; say Direct() or MultigridCG(), or leave it out")
 
 
-def solve_static(model: Model | ReducedModel, *, solver: LinearSolver | None = None) -> StaticResult:
+def solve_static(
+    model: Model | ReducedModel, *, solver: LinearSolver | None = None, keep: bool = False
+) -> StaticResult:
     """Solve static equilibrium, K u = f, for every load case.
 
     Cases whose supports and stiffness are equal share one set-up; combinations are superposed.
@@ -64,6 +67,8 @@ def solve_static(model: Model | ReducedModel, *, solver: LinearSolver | None = N
         equations of the whole model.
     solver : LinearSolver, optional
         ``Direct()``, ``MultigridCG()``; chosen from the system when left out.
+    keep : bool
+        Whether the result holds on to factors or levels, so that `sensitivities` costs no set-up.
 
     Returns
     -------
@@ -93,7 +98,7 @@ def solve_static(model: Model | ReducedModel, *, solver: LinearSolver | None = N
             'prescribed displacements act: load_cases={"moved": []}'
         )
     notes = [note for case in cases for note in check_static(model, case)]
-    work = _Work(model, solver)
+    work = _Work(model, solver, keep)
     groups = _equal_setups(cases)
     courses = {case.name: _Course(case) for case in cases if len(case.times)}
     answers: dict[str, StaticCase | StaticHistory] = {}
@@ -114,7 +119,7 @@ def solve_static(model: Model | ReducedModel, *, solver: LinearSolver | None = N
             answers[name] = _superposed(model, name, [(f, answers[part]) for part, f in factors.items()])
     ordered = {name: answers[name] for name in (*model.cases, *model.combinations) if name in answers}
     notes += [note for case in ordered.values() for note in _doubtful_motion(case)]
-    return StaticResult(model, ordered, tuple(dict.fromkeys(notes)))
+    return StaticResult(model, ordered, tuple(dict.fromkeys(notes)), work.kept)
 
 
 def _reduced(reduced: ReducedModel) -> StaticResult:
@@ -174,8 +179,9 @@ def _reduced(reduced: ReducedModel) -> StaticResult:
 class _Work:
     """What all cases of one analysis share."""
 
-    def __init__(self, model: Model, solver: LinearSolver | None) -> None:
-        self.model, self.solver = model, solver
+    def __init__(self, model: Model, solver: LinearSolver | None, keep: bool = False) -> None:
+        self.model, self.solver, self.keep = model, solver, keep
+        self.kept: dict[str, SetUp] = {}
         self.blocks = cell_blocks(model)
         self.recovery = Recovery(model.mesh, self.blocks)
         self.peak = Peak()
@@ -211,10 +217,13 @@ class _Work:
             factorization: Factorization = chosen.factorize(assembled.system)
             if group.is_course and not isinstance(chosen, Direct):
                 factorization = Spanned(factorization, ~assembled.map.fixed)
+            setup = SetUp(assembled, factorization)
+            if self.keep and group.instant is None:
+                self.kept.update({case.name: setup for case in group.cases if not len(case.times)})
             for some in group.batches(isinstance(chosen, Direct)):
                 step(f"solve load case {some[0].name!r}", len(some))
                 yield from _solve(
-                    self.model, some, self.blocks, assembled, factorization, self.recovery, seconds, self.peak
+                    self.model, some, self.blocks, setup, self.recovery, seconds, self.peak, self.keep
                 )
         except SingularSystemError as error:
             raise named(self.model, assembled.dofs, error) from error
@@ -367,13 +376,14 @@ def _solve(
     model: Model,
     cases: Sequence[LoadCase],
     blocks: Sequence[CellBlock],
-    assembled: Assembled,
-    factorization: Factorization,
+    setup: SetUp,
     recovery: Recovery,
     seconds: Mapping[str, float],
     peak: Peak,
+    keep_unknowns: bool,
 ) -> Iterator[tuple[LoadCase, StaticCase]]:
     """Solve some cases of one set-up at once."""
+    assembled = setup.assembled
     dofs = assembled.dofs
     right = np.empty((dofs.n_dof, len(cases)))
     # Loads made again for the answer take less time than memory at a million unknowns; those of heat do not.
@@ -386,7 +396,7 @@ def _solve(
         )
         kept.append((loads, thermal) if keep and thermal is not None else None)
         del loads, thermal
-    solution = factorization.solve(right)
+    solution = setup.factorization.solve(right)
     del right
     info = SolveInfo(
         solver=solution.solver, n_dof=dofs.n_dof, iterations=int(solution.iterations.max(initial=0)),
@@ -394,6 +404,8 @@ def _solve(
         residual=float(solution.residual.max(initial=0.0)), peak_bytes=peak.bytes,
     )  # fmt: skip
     for column, case in enumerate(cases):
+        if keep_unknowns:
+            setup.unknowns[case.name] = solution.x[:, column].copy()
         loads_of, kept[column] = kept[column] or _load_vector(model, case, blocks), None
         yield case, _answer(model, case, assembled, recovery, info, loads_of, solution.x[:, column])
 

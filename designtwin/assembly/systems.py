@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from designtwin.assembly.topology import Topology
 from designtwin.assembly.unknowns import AffineMap, DofMap, rigid_modes, static_map
 from designtwin.model.connections import linked_nodes
 from designtwin.model.model import LoadCase, Model
+from designtwin.solvers.solution import Factorization
 from designtwin.solvers.system import Coarsening, MatrixTerm, SparseMatrix, System, Term
 from designtwin.typing import BoolArray, FloatArray
 
@@ -73,6 +75,26 @@ class Assembled:
         """Unknowns at nodes of which some direction is prescribed, bool[n_dof]."""
         nodes = self.map.fixed.reshape(self.dofs.n_points, self.dofs.components).any(axis=1)
         return np.repeat(nodes, self.dofs.components)
+
+
+@dataclass(frozen=True, eq=False)
+class SetUp:
+    """What an analysis leaves for adjoints: the system of some cases, its factors or levels, the unknowns.
+
+    Parameters
+    ----------
+    assembled : Assembled
+    factorization : Factorization
+    unknowns : dict of case name to float64[n_dof]
+        Of each case, as the solver gave them.
+    memory : dict
+        Strains and the like of a case, kept between quantities.
+    """
+
+    assembled: Assembled
+    factorization: Factorization
+    unknowns: dict[str, FloatArray] = field(default_factory=dict)
+    memory: dict[Any, Any] = field(default_factory=dict, repr=False)
 
 
 def turned(terms: Sequence[Term], map_: AffineMap, components: int) -> tuple[Term, ...]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
 
+from designtwin.assembly.systems import SetUp
 from designtwin.model.model import LoadCase, Model
 from designtwin.results.common import Field, Result, SolveInfo
 from designtwin.results.frames import Frames
@@ -229,7 +230,15 @@ class StaticHistory(Course):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class StaticResult(Result["StaticCase | StaticHistory"]):
-    """Answers of a static analysis, case by case; cases with a course in temperature are histories."""
+    """Answers of a static analysis, case by case; cases with a course in temperature are histories.
+
+    Parameters
+    ----------
+    kept : mapping of case name to SetUp
+        What adjoints take up again, where the analysis was told to keep it.
+    """
+
+    kept: Mapping[str, SetUp] = field(default_factory=dict, repr=False)
 
     physics: ClassVar[str] = "static"
 

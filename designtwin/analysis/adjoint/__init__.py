@@ -1,0 +1,73 @@
+"""Adjoint gradients: a result and a quantity in, the slope over all that the model is made of out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from designtwin.analysis.adjoint.static import static_sensitivities
+from designtwin.analysis.adjoint.totals import mass_sensitivity
+from designtwin.errors import NoAdjointError
+from designtwin.requirements.base import Quantity
+from designtwin.requirements.responses import Response, response_of
+from designtwin.requirements.totals import MassQuantity
+from designtwin.results.sensitivity import Sensitivity
+
+__all__ = ["sensitivities", "smooth_values"]
+
+
+def sensitivities(
+    result: Any, quantity: Quantity, *, aggregate: str = "ks", largest: bool | None = None
+) -> list[Sensitivity]:
+    """Slope of a quantity over everything the model is made of, in each load case asked for.
+
+    One adjoint solve per case, with the factors or levels of the analysis where it was told to keep them
+    (``solve_static(model, keep=True)``); its cost does not depend on how many variables follow.
+
+    Parameters
+    ----------
+    result : Result
+        Of `solve_static`, and the like.
+    quantity : Quantity
+        An extreme over a place has the slope of its aggregate, and both are told: ``value`` and ``true``.
+    aggregate : "ks" or "p-norm"
+        See `designtwin.requirements.responses`.
+    largest : bool, optional
+        Whether the largest value over the place is asked for; as the quantity governs unless given.
+
+    Returns
+    -------
+    list of Sensitivity
+        ``s.points`` float64[n_points, 3] and the like; ``s.along(directions)`` float64[k].
+
+    Raises
+    ------
+    NoAdjointError
+        If the quantity has no adjoint in this result; differences of whole analyses then serve.
+    RequirementError
+        If the quantity does not fit the result.
+
+    Source: Haftka and Gurdal, Elements of Structural Optimization, 3rd ed. (1992), ch. 7.
+    """
+    if isinstance(quantity, MassQuantity):
+        return [mass_sensitivity(getattr(result, "model", result), quantity)]
+    responses = _responses(result, quantity, aggregate, largest)
+    if result.physics == "static":
+        return static_sensitivities(result, quantity, responses)
+    raise NoAdjointError(f"no adjoint gradient is known of {quantity.label} of a {result.physics} result")
+
+
+def smooth_values(
+    result: Any, quantity: Quantity, *, aggregate: str = "ks", largest: bool | None = None
+) -> list[tuple[str, float]]:
+    """The smooth number of a quantity in each load case, without its slope; arguments as `sensitivities`."""
+    if isinstance(quantity, MassQuantity):
+        return [(one.case or "", one.value) for one in quantity.by_case(result)]
+    return [(one.case, one.value) for one in _responses(result, quantity, aggregate, largest)]
+
+
+def _responses(result: Any, quantity: Quantity, aggregate: str, largest: bool | None) -> list[Response]:
+    wanted = quantity.largest_governs if largest is None else largest
+    return [
+        response_of(quantity, result, case, aggregate=aggregate, largest=wanted)
+        for case in quantity.cases_of(result)
+    ]

@@ -1,0 +1,373 @@
+"""Adjoints of static equilibrium: one solve with the forward factors per response.
+
+With K u = f on u = T q + u0, the adjoint psi = T lam solves T^T K T lam = T^T dg/du, and over any parameter
+
+    dg = g_p + (dT q + du0) . (g_u - K psi) - psi . (dK u - df) - (dT lam) . (K u - f)
+
+Source: Haftka and Gurdal, Elements of Structural Optimization, 3rd ed. (1992), sec. 7.2.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from designtwin.assembly import PointTables, applied, assemble_static, cell_blocks
+from designtwin.assembly.gradients import CaseCells, Strained
+from designtwin.assembly.systems import SetUp
+from designtwin.errors import NoAdjointError, SingularSystemError
+from designtwin.model.model import LoadCase, Model
+from designtwin.requirements.base import Quantity
+from designtwin.requirements.responses import Response
+from designtwin.results import SolveInfo
+from designtwin.results.sensitivity import (
+    Action,
+    LawAction,
+    Partials,
+    Sensitivity,
+    SpringAction,
+    SupportAction,
+    stiffness_partials,
+)
+from designtwin.solvers.choice import choose_solver
+from designtwin.typing import FloatArray
+
+_AGAIN = "the analysis kept nothing (keep=True), so that the adjoint set up anew"
+
+
+def static_sensitivities(result: Any, quantity: Quantity, responses: Sequence[Response]) -> list[Sensitivity]:
+    """Sensitivities of responses of a static result, one each; all of one set-up are solved at once."""
+    jobs: list[_Job] = []
+    for number, response in enumerate(responses):
+        case = result[response.case]
+        for factor, part in case.parts or ((1.0, case),):
+            state = state_of(result, part)
+            jobs.append(_Job(number, factor, state, response))
+    solutions = _solved(jobs)
+    out = []
+    for number, response in enumerate(responses):
+        total = Sensitivity(
+            model=result.model, response=quantity.label, case=response.case, dimension=quantity.dimension,
+            value=response.value, true=response.true, actions=response.actions,
+            info=next(info for job, (_, info) in zip(jobs, solutions, strict=True) if job.number == number),
+        )  # fmt: skip
+        for job, (adjoint, _) in zip(jobs, solutions, strict=True):
+            if job.number == number:
+                total = total + job.partials(adjoint)
+        out.append(total)
+    return out
+
+
+def state_of(result: Any, case: Any) -> StaticState:
+    """A solved static case as adjoints take it up, with what the analysis kept or a set-up of its own.
+
+    Parameters
+    ----------
+    result : StaticResult
+    case : StaticCase
+        No combination.
+    """
+    setup = result.kept.get(case.name)
+    kept = setup is not None
+    if setup is None:
+        setup = _set_up(result.model, case)
+    key = ("state", case.name)
+    if key not in setup.memory:
+        setup.memory[key] = StaticState(result.model, case, setup, kept)
+    found: StaticState = setup.memory[key]
+    return found
+
+
+_ANEW: dict[int, tuple[Any, SetUp]] = {}
+
+
+def _set_up(model: Model, case: Any) -> SetUp:
+    """The system of a case assembled and factorized again."""
+    known = getattr(case, "_adjoint_setup", None)
+    if known is not None:
+        return known  # type: ignore[no-any-return]
+    blocks = cell_blocks(model)
+    assembled = assemble_static(model, case.case, blocks)
+    factorization = choose_solver(assembled.system, 1).factorize(assembled.system)
+    setup = SetUp(assembled, factorization)
+    object.__setattr__(case, "_adjoint_setup", setup)
+    return setup
+
+
+@dataclass(frozen=True, eq=False)
+class StaticState:
+    """One solved load case, with what its adjoints need of it.
+
+    Parameters
+    ----------
+    model : Model
+    answer : StaticCase
+    setup : SetUp
+    kept : bool
+        Whether the set-up is that of the analysis.
+    """
+
+    model: Model
+    answer: Any
+    setup: SetUp
+    kept: bool
+
+    @property
+    def case(self) -> LoadCase:
+        found: LoadCase = self.answer.case
+        return found
+
+    @property
+    def u(self) -> FloatArray:
+        """Displacement float64[n_points, 3], m."""
+        found: FloatArray = self.answer.displacement
+        return found
+
+    @cached_property
+    def cells(self) -> tuple[CaseCells, ...]:
+        """Cells of each block in this case."""
+        return tuple(CaseCells(self.model, self.case, block) for block in self.answer.recovery.blocks)
+
+    @cached_property
+    def strained(self) -> tuple[Strained, ...]:
+        """The displacement in each block, with its modes."""
+        return tuple(cells.displaced(self.u, warmed=True) for cells in self.cells)
+
+    @cached_property
+    def sampled(self) -> tuple[tuple[PointTables, FloatArray], ...]:
+        """Sampling points of each block, and the strain there."""
+        return tuple(
+            (at, cells.strain(at, strained))
+            for cells, strained, at in zip(
+                self.cells, self.strained, self.answer.recovery.tables, strict=True
+            )
+        )
+
+    @cached_property
+    def rest(self) -> FloatArray:
+        """K u - f at all nodes, float64[n_points, 3], N: what supports and links take."""
+        out = -sum(load.nodal_forces(self.model) for load in self.case.loads)
+        out = out if isinstance(out, np.ndarray) else np.zeros_like(self.u)
+        for cells, strained in zip(self.cells, self.strained, strict=True):
+            cells.add_up(internal_forces(cells, strained, warmed=True), out)
+        return np.asarray(out - self.grounded(self.u))
+
+    def grounded(self, u: FloatArray) -> FloatArray:
+        """Forces of springs and foundations at displacements, float64[n_points, 3], N."""
+        assembled = self.setup.assembled
+        if not assembled.extra:
+            return np.zeros_like(u)
+        x = assembled.dofs.gather(u)
+        return assembled.dofs.scatter(-np.asarray(sum(term.apply(x) for term in assembled.extra)))
+
+    @cached_property
+    def has_springs(self) -> bool:
+        return bool(self.setup.assembled.extra)
+
+    @cached_property
+    def unknowns(self) -> FloatArray:
+        """The unknowns q in the mesh's order of nodes, float64[n_dof]."""
+        known = self.setup.unknowns.get(self.case.name)
+        assembled = self.setup.assembled
+        if known is None:
+            assert assembled.map is not None
+            blocks = [cells.block for cells in self.cells]
+            known = _solved_again(self.model, self.case, blocks, self.setup)
+        return mesh_order(self.setup, known)
+
+
+def _solved_again(model: Model, case: LoadCase, blocks: Sequence[Any], setup: SetUp) -> FloatArray:
+    from designtwin.assembly import thermal_stress_force
+
+    external = np.zeros((model.mesh.n_points, 3))
+    for load in case.loads:
+        external += load.nodal_forces(model)
+    thermal = thermal_stress_force(model, case, blocks)
+    f = external if thermal is None else external + thermal
+    right = setup.assembled.right_hand_side(setup.assembled.dofs.gather(f))
+    return setup.factorization.solve(right).x
+
+
+def mesh_order(setup: SetUp, x: FloatArray) -> FloatArray:
+    """Values of unknowns [n_dof] in the mesh's order of nodes."""
+    dofs = setup.assembled.dofs
+    nodal = dofs.scatter(x)
+    return np.ascontiguousarray(nodal[:, : dofs.components]).ravel()
+
+
+def internal_forces(cells: CaseCells, of: Strained, *, warmed: bool = False) -> FloatArray:
+    """Forces of the cells of a block on their nodes at a displacement whose modes balance, [n_cells, n, 3]."""
+    tensor, which, free = cells.law(cells.rule)
+    strain = cells.strain(cells.rule, of)
+    stress = applied(tensor, which, strain - free if warmed and free is not None else strain)
+    return cells.forces(cells.rule, stress * cells.measure[..., None])[0]
+
+
+@dataclass(frozen=True, eq=False)
+class Adjoint:
+    """The adjoint displacement of one response and case.
+
+    Parameters
+    ----------
+    psi : float64[n_points, 3]
+    unknowns : float64[n_dof]
+        lam, as the solver gave them.
+    """
+
+    psi: FloatArray
+    unknowns: FloatArray
+
+
+def adjoint_displacements(setup: SetUp, sources: Sequence[FloatArray]) -> tuple[list[Adjoint], SolveInfo]:
+    """Solve for the adjoints of slopes dg/du, each float64[n_points, 3], with kept factors or levels.
+
+    Raises
+    ------
+    ConvergenceError
+        If an iterative solver does not reach its tolerance.
+    """
+    assembled, start = setup.assembled, time.perf_counter()
+    dofs, map_ = assembled.dofs, assembled.map
+    right = np.stack([map_.at_free(dofs.gather(source)) for source in sources], axis=1)
+    solution = setup.factorization.solve(right)
+    out = []
+    for column in range(len(sources)):
+        lam = np.ascontiguousarray(solution.x[:, column])
+        out.append(Adjoint(dofs.scatter(np.asarray(map_.change(lam))), lam))
+    info = SolveInfo(
+        solver=solution.solver, n_dof=dofs.n_dof, iterations=int(solution.iterations.max(initial=0)),
+        seconds={"adjoint solve": time.perf_counter() - start}, notes=solution.notes,
+        residual=float(solution.residual.max(initial=0.0)),
+    )  # fmt: skip
+    return out, info
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    """One response in one case that was solved: itself, or a part of its combination."""
+
+    number: int
+    factor: float
+    state: StaticState
+    response: Response
+
+    @cached_property
+    def _lefts(self) -> tuple[FloatArray, ...] | None:
+        """Slope over stress at the samples of each block, [n_cells, s, 6]."""
+        if self.response.samples is None:
+            return None
+        return tuple(self.state.answer.recovery.split(self.response.samples))
+
+    @cached_property
+    def _mode_loads(self) -> tuple[FloatArray | None, ...]:
+        return tuple(modes for _, modes in self._by_stress)
+
+    @cached_property
+    def _by_stress(self) -> tuple[tuple[FloatArray, FloatArray], ...]:
+        """Of each block: slope of the response, through stress, over nodal displacement and modes."""
+        out = []
+        assert self._lefts is not None
+        for cells, (at, _), left in zip(self.state.cells, self.state.sampled, self._lefts, strict=True):
+            tensor, which, _free = cells.law(at)
+            out.append(cells.forces(at, applied(np.swapaxes(tensor, 1, 2), which, left)))
+        return tuple(out)
+
+    @cached_property
+    def source(self) -> FloatArray:
+        """dg/du float64[n_points, 3], modes eliminated."""
+        out = np.zeros_like(self.state.u)
+        if self.response.displacement is not None:
+            out += self.response.displacement
+        if self._lefts is not None:
+            for cells, (forces, modes) in zip(self.state.cells, self._by_stress, strict=True):
+                cells.add_up(cells.condensed(forces, modes), out)
+        return out
+
+    def partials(self, adjoint: Adjoint) -> Partials:
+        """Slope over everything, for the part's share of the response."""
+        state, psi, case = self.state, adjoint.psi, self.state.case
+        total = Partials(model=state.model, forces={case.name: psi + self._by_loads})
+        for i, (cells, strained) in enumerate(zip(state.cells, state.strained, strict=True)):
+            load = None if self._lefts is None else self._mode_loads[i]
+            of_psi = cells.displaced(psi, mode_load=load)
+            total = total + stiffness_partials(state.model, case, cells, of_psi, strained)
+            if self._lefts is not None:
+                total = total + self._explicit(i, self._lefts[i])
+        actions: list[tuple[float, Action]] = [(1.0, _Support(self, adjoint))]
+        if state.has_springs:
+            actions.append((1.0, SpringAction(case.name, psi, state.u)))
+        return self.factor * (total + Partials(model=state.model, actions=tuple(actions)))
+
+    @property
+    def _by_loads(self) -> FloatArray:
+        loads = self.response.loads
+        return np.zeros_like(self.state.u) if loads is None else loads
+
+    def _explicit(self, i: int, left: FloatArray) -> Partials:
+        """What stress changes by where u stays."""
+        state = self.state
+        cells, (at, strain) = state.cells[i], state.sampled[i]
+        tensor, which, _ = cells.law(at)
+        weighed = applied(np.swapaxes(tensor, 1, 2), which, left)
+        points = np.zeros_like(state.u)
+        cells.add_up(cells.strain_slope(at, weighed, state.strained[i]), points)
+        return Partials(
+            model=state.model, points=points, actions=((1.0, LawAction(cells, at, strain, left)),)
+        )
+
+
+class _Support:
+    """`SupportAction`, made when a variable moves supports or links: it takes two products."""
+
+    def __init__(self, job: _Job, adjoint: Adjoint) -> None:
+        self._job, self._adjoint = job, adjoint
+
+    def along(self, directions: Any) -> FloatArray:
+        state = self._job.state
+        moves = directions.supports(state.case.name)
+        if all(change is None and offset is None for change, offset in moves):
+            return np.zeros(len(directions))
+        return self.action.along(directions)
+
+    @cached_property
+    def action(self) -> SupportAction:
+        job, state = self._job, self._job.state
+        c = state.model.dimension
+        pulled = np.zeros_like(state.u)
+        for cells in state.cells:
+            cells.add_up(internal_forces(cells, cells.displaced(self._adjoint.psi)), pulled)
+        pull = job.source - pulled + state.grounded(self._adjoint.psi)
+        return SupportAction(
+            state.case.name, state.unknowns, mesh_order(state.setup, self._adjoint.unknowns),
+            pull[:, :c].ravel(), state.rest[:, :c].ravel(),
+        )  # fmt: skip
+
+
+def _solved(jobs: Sequence[_Job]) -> list[tuple[Adjoint, SolveInfo]]:
+    """Adjoints of all jobs, those of one set-up at once; a response that is its own adjoint costs no solve."""
+    out: list[tuple[Adjoint, SolveInfo] | None] = [None] * len(jobs)
+    groups: dict[int, list[int]] = {}
+    for i, job in enumerate(jobs):
+        groups.setdefault(id(job.state.setup), []).append(i)
+    for members in groups.values():
+        state = jobs[members[0]].state
+        try:
+            found, info = adjoint_displacements(state.setup, [jobs[i].source for i in members])
+        except SingularSystemError as error:
+            raise NoAdjointError(f"the adjoint of {jobs[members[0]].response.case!r}: {error}") from error
+        if not state.kept:
+            info = _noted(info, _AGAIN)
+        for i, adjoint in zip(members, found, strict=True):
+            out[i] = adjoint, info
+    return [one for one in out if one is not None]
+
+
+def _noted(info: SolveInfo, note: str) -> SolveInfo:
+    from dataclasses import replace
+
+    return replace(info, notes=(*info.notes, note))

@@ -1,0 +1,435 @@
+"""How the arrays of a model move with design variables: the model's side of a gradient.
+
+A user's function builds a model from variables. Differenced once, on one topology, it says how nodal
+coordinates, thicknesses, densities, loads and supports move with each variable; what answers to them is in
+``results.sensitivity``. Places are linear or nearly so in the variables, so that central differences leave a
+share of the step squared.
+
+Source: Haftka and Gurdal, Elements of Structural Optimization, 3rd ed. (1992), sec. 7.2 (semi-analytical).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from designtwin.assembly.cells import CellBlock, PointTables, axes_at, elastic_tensors, thermal_strain
+from designtwin.assembly.constraints import connected
+from designtwin.assembly.unknowns import AffineMap, DofMap, static_map
+from designtwin.errors import ModelError, TopologyError
+from designtwin.model.connections import linked_nodes
+from designtwin.model.domains import said
+from designtwin.model.model import LoadCase, Model
+from designtwin.model.sections import Truss
+from designtwin.typing import FloatArray, SparseMatrix
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """Two designs beside the one looked at, that differ from it in one variable alone.
+
+    Parameters
+    ----------
+    plus, minus : Model
+    step : float
+        From minus to plus, in the unit of the variable; at a bound one of them is the design itself.
+    """
+
+    plus: Model
+    minus: Model
+    step: float
+
+
+@dataclass(frozen=True, eq=False)
+class Directions:
+    """How a model moves with each of k variables.
+
+    Made by `Directions.of` from neighboring models, or by `Directions.given` from arrays.
+
+    Parameters
+    ----------
+    model : Model
+        The design looked at.
+    names : tuple of str
+        Of the variables.
+    points : CSR [k, 3 n_points]
+        Coordinates, m per unit of the variable.
+    scale : CSR [k, n_cells]
+        Thickness of plane cells (m), area of bars (m^2).
+    density : CSR [k, n_cells]
+        kg/m^3; nothing where the model states none.
+    stiffness, conductivity : CSR [k, n_cells]
+        A factor on the elastic tensor, or the conductivity, of each cell; 1 is the model's own.
+    given_forces, given_motions : mapping of load case to CSR [k, 3 n_points]
+        Nodal forces, N, and prescribed displacements, m, that were given as arrays.
+    pairs : tuple of Pair
+        Empty for given arrays.
+    """
+
+    model: Model
+    names: tuple[str, ...]
+    points: SparseMatrix
+    scale: SparseMatrix
+    density: SparseMatrix
+    stiffness: SparseMatrix
+    conductivity: SparseMatrix
+    given_forces: Mapping[str, SparseMatrix] = field(default_factory=dict)
+    given_motions: Mapping[str, SparseMatrix] = field(default_factory=dict)
+    pairs: tuple[Pair, ...] = ()
+    _kept: dict[Hashable, list[Any]] = field(default_factory=dict, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @classmethod
+    def of(
+        cls,
+        model: Model,
+        neighbors: Sequence[tuple[Model, Model, float]],
+        *,
+        names: Sequence[str] | None = None,
+    ) -> Directions:
+        """From two neighbors per variable on the same topology.
+
+        Parameters
+        ----------
+        model : Model
+        neighbors : sequence of (model plus, model minus, step between the two)
+            One for each variable.
+        names : sequence of str, optional
+            For messages.
+
+        Raises
+        ------
+        TopologyError
+            If a neighbor has other cells, parts, places or cases; says which variable, and what differs.
+        """
+        names = (
+            tuple(names) if names is not None else tuple(f"variable {i + 1}" for i in range(len(neighbors)))
+        )
+        pairs = tuple(Pair(*one) for one in neighbors)
+        for name, pair in zip(names, pairs, strict=True):
+            if not pair.step > 0.0:
+                raise ModelError(
+                    f"{name}: the step between its two neighbors is {pair.step}; above zero is wanted"
+                )
+            for other in (pair.plus, pair.minus):
+                if other is not model:
+                    _same_topology(model, other, name)
+        has_density = all(part.section.material.magnitude("density") is not None for part in model.parts)
+
+        def rows(of: Callable[[Model], FloatArray]) -> SparseMatrix:
+            return _stacked([(of(p.plus) - of(p.minus)).ravel() / p.step for p in pairs], of(model).size)
+
+        n = model.mesh.n_cells
+        nothing = sparse.csr_array((len(pairs), n))
+        return cls(
+            model, names, rows(lambda m: m.mesh.points), rows(lambda m: m.cell_scale()),
+            rows(lambda m: m.cell_density(needed_by="a gradient")) if has_density else nothing,
+            nothing, nothing, pairs=pairs,
+        )  # fmt: skip
+
+    @classmethod
+    def given(
+        cls,
+        model: Model,
+        *,
+        points: Any = None,
+        scale: Any = None,
+        density: Any = None,
+        stiffness: Any = None,
+        conductivity: Any = None,
+        forces: Mapping[str, Any] | None = None,
+        motions: Mapping[str, Any] | None = None,
+        names: Sequence[str] | None = None,
+    ) -> Directions:
+        """From arrays, each with one row for each of k variables; any of them may be left out.
+
+        Sparse ones cost what they hold, so that ten thousand variables that touch a node each are no burden.
+
+        Parameters
+        ----------
+        points : float64[k, n_points, 3], or sparse [k, 3 n_points]
+            Coordinates per variable.
+        scale, density, stiffness, conductivity : float64[k, n_cells] or sparse
+            See `Directions`.
+        forces, motions : mapping of load case to float64[k, n_points, 3] or sparse [k, 3 n_points]
+            Nodal forces; prescribed displacements.
+
+        Raises
+        ------
+        ModelError
+            If shapes do not fit the model or each other.
+        """
+        n_points, n_cells = model.mesh.n_points, model.mesh.n_cells
+        fields = {
+            "points": (points, 3 * n_points), "scale": (scale, n_cells), "density": (density, n_cells),
+            "stiffness": (stiffness, n_cells), "conductivity": (conductivity, n_cells),
+        }  # fmt: skip
+        found = {name: _rows(name, one, size) for name, (one, size) in fields.items() if one is not None}
+        of_case = {}
+        for what, by_case in (("forces", forces or {}), ("motions", motions or {})):
+            unknown = [case for case in by_case if case not in model.cases]
+            if unknown:
+                raise ModelError(
+                    f"{what} are given for a load case {unknown[0]!r}; the model has {', '.join(model.cases)}"
+                )
+            of_case[what] = {case: _rows(what, one, 3 * n_points) for case, one in by_case.items()}
+        every = [*found.values(), *of_case["forces"].values(), *of_case["motions"].values()]
+        if not every:
+            raise ModelError("Directions.given wants at least one array, such as scale=np.eye(n_cells)")
+        sizes = {one.shape[0] for one in every}
+        if len(sizes) > 1:
+            raise ModelError(f"arrays have {sorted(sizes)} rows; each has one row for each variable")
+        k = sizes.pop()
+        for name, (_, size) in fields.items():
+            found.setdefault(name, sparse.csr_array((k, size)))
+        names = tuple(names) if names is not None else tuple(f"variable {i + 1}" for i in range(k))
+        return cls(
+            model, names, found["points"], found["scale"], found["density"], found["stiffness"],
+            found["conductivity"], of_case["forces"], of_case["motions"],
+        )  # fmt: skip
+
+    def difference(self, of: Callable[[Model], float]) -> FloatArray:
+        """Slope of a number of the model over each variable, float64[k]; 0 where arrays alone were given."""
+        if not self.pairs:
+            return np.zeros(len(self))
+        return np.array([(of(pair.plus) - of(pair.minus)) / pair.step for pair in self.pairs])
+
+    def forces(self, case: str) -> SparseMatrix:
+        """Nodal forces of the loads of a case, CSR [k, 3 n_points], N per unit of the variable."""
+        if not self.pairs:
+            none = sparse.csr_array(self.points.shape)
+            return self.given_forces.get(case, none)
+
+        def of(model: Model) -> FloatArray:
+            out = np.zeros((model.mesh.n_points, 3))
+            for load in model.cases[case].loads:
+                out += load.nodal_forces(model)
+            return out
+
+        def rows() -> list[SparseMatrix]:
+            slopes = [(of(pair.plus) - of(pair.minus)).ravel() / pair.step for pair in self.pairs]
+            return [_stacked(slopes, self.points.shape[1])]
+
+        return self._once(("forces", case), rows)[0]
+
+    def supports(self, case: str) -> list[tuple[SparseMatrix | None, FloatArray | None]]:
+        """How the map u = T q + u0 of supports and connections moves, in the mesh's order of nodes.
+
+        Returns
+        -------
+        list of (CSR [n_dof, n_dof] or None, float64[n_dof] or None)
+            dT and du0 per variable; None where nothing moves.
+
+        Raises
+        ------
+        TopologyError
+            If a neighbor holds other unknowns.
+        """
+        if not self.pairs:
+            c = self.model.dimension
+            moves = self.given_motions.get(case)
+            if moves is None:
+                return [(None, None)] * len(self)
+            dense = [moves[[i]].toarray().reshape(-1, 3)[:, :c].ravel() for i in range(len(self))]
+            return [(None, row if row.any() else None) for row in dense]
+
+        def moved() -> list[Any]:
+            own = map_of(self.model, self.model.cases[case])
+            return [self._map_slope(name, pair, case, own) for name, pair in zip(self.names, self.pairs)]
+
+        return self._once(("supports", case), moved)
+
+    def _map_slope(
+        self, name: str, pair: Pair, case: str, own: AffineMap
+    ) -> tuple[SparseMatrix | None, FloatArray | None]:
+        maps = [
+            own if model is self.model else map_of(model, model.cases[case])
+            for model in (pair.plus, pair.minus)
+        ]
+        for one in maps:
+            if not np.array_equal(one.fixed, own.fixed):
+                raise TopologyError(
+                    f"{name}: the neighboring design holds other unknowns than this one in case {case!r}; "
+                    "supports that name a place by its position catch other nodes there: name a group"
+                )
+        plus, minus = maps
+        zero = np.zeros(len(own.fixed))
+        offset = (plus.expand(zero) - minus.expand(zero)) / pair.step
+        change = None
+        if plus.transform is not None and minus.transform is not None:
+            change = ((plus.transform - minus.transform) / pair.step).tocsr()
+            change.data[np.abs(change.data) < 1e-12] = 0.0
+            change.eliminate_zeros()
+        return (change if change is not None and change.nnz else None), (offset if offset.any() else None)
+
+    def stress(
+        self, case: LoadCase, block: CellBlock, at: PointTables, strain: FloatArray, left: FloatArray
+    ) -> FloatArray:
+        """How the stress at points of a block's cells moves with material, temperature and axes, summed.
+
+        The strain stays: the slope of the sum of left . stress, float64[k].
+
+        Parameters
+        ----------
+        strain, left : float64[n_cells, p, 6]
+        """
+        out = np.zeros(len(self))
+        total: FloatArray | None = None
+        for i, pair in enumerate(self.pairs):
+            if not _law_moves(self.model, pair, case, block):
+                continue
+            ends = []
+            for model in (pair.plus, pair.minus):
+                own = replace(block, section=model.parts[block.part].section)
+                of = model.cases[case.name]
+                warm = None if case.temperature is None else _warm(model, case, of)
+                tensor, which = elastic_tensors(model, own, at, warm)
+                free = thermal_strain(model, own, at, _at_instant(case, of))
+                if len(tensor) == 1 and free is None:
+                    if total is None:
+                        total = _contracted(left, strain)
+                    ends.append(float((tensor[0] * total).sum()))
+                else:
+                    elastic = strain if free is None else strain - free
+                    ends.append(_work(left, tensor, which, elastic))
+            out[i] = (ends[0] - ends[1]) / pair.step
+        return out
+
+    def _once(self, key: Hashable, make: Callable[[], list[Any]]) -> list[Any]:
+        if key not in self._kept:
+            self._kept[key] = make()
+        return self._kept[key]
+
+
+def map_of(model: Model, case: LoadCase) -> AffineMap:
+    """Supports and connections of a static case as a map, in the mesh's own order of nodes."""
+    dofs = DofMap(model.mesh.n_points, model.dimension)
+    return connected(model, dofs, static_map(model, case, dofs, linked_nodes(model)))
+
+
+def _contracted(left: FloatArray, right: FloatArray) -> FloatArray:
+    """The sum of left x right over all points, float64[6, 6]; not by BLAS, whose digits depend on threads."""
+    a, b = left.reshape(-1, left.shape[-1]), right.reshape(-1, right.shape[-1])
+    return np.array(
+        [[float((a[:, i] * b[:, j]).sum()) for j in range(b.shape[1])] for i in range(a.shape[1])]
+    )
+
+
+def _work(left: FloatArray, tensor: FloatArray, which: Any, right: FloatArray) -> float:
+    """The sum of left . tensor right over all points."""
+    if len(tensor) == 1:
+        return float((tensor[0] * _contracted(left, right)).sum())
+    return float(np.einsum("cqi,cqij,cqj->c", left, tensor[which], right).sum())
+
+
+def _at_instant(case: LoadCase, other: LoadCase) -> LoadCase:
+    """The neighbor's case at the instant of a case that is one of a history."""
+    return other.at(float(getattr(case, "instant", 0.0))) if len(other.times) else other
+
+
+def _warm(model: Model, case: LoadCase, other: LoadCase) -> FloatArray:
+    state = _at_instant(case, other).temperature
+    if state is None:
+        raise TopologyError(
+            f"case {case.name!r} of the neighboring design states no temperature; this one does"
+        )
+    return state.at_nodes(model)
+
+
+def _law_moves(model: Model, pair: Pair, case: LoadCase, block: CellBlock) -> bool:
+    """Whether the stress at given strain may differ between two neighbors."""
+    if case.temperature is not None:
+        return True
+    plus, minus = (one.parts[block.part].section for one in (pair.plus, pair.minus))
+    if plus is not minus and plus.content_key() != minus.content_key():
+        return True
+    turns = isinstance(block.section, Truss) or (
+        axes_at(model, block.take(np.arange(1)), _one_point(block)) is not None
+    )
+    return turns and not np.array_equal(pair.plus.mesh.points, pair.minus.mesh.points)
+
+
+def _one_point(block: CellBlock) -> PointTables:
+    center = block.element.center
+    shape, gradient = block.element.shape(center), block.element.gradient(center)
+    return PointTables(center, shape, gradient, block.modes(center), np.ones(1))
+
+
+def _stacked(rows: Sequence[FloatArray], size: int) -> SparseMatrix:
+    """Dense rows as CSR [k, size]."""
+    if not rows:
+        return sparse.csr_array((0, size))
+    return sparse.vstack([sparse.csr_array(row[None]) for row in rows], format="csr")
+
+
+def _rows(name: str, given: Any, size: int) -> SparseMatrix:
+    """An array with one row per variable as CSR [k, size]."""
+    if sparse.issparse(given):
+        out = sparse.csr_array(given, dtype=np.float64)
+    else:
+        dense = np.asarray(given, np.float64)
+        out = sparse.csr_array(dense.reshape(len(dense), -1) if dense.ndim > 1 else dense[None])
+    if out.shape[1] != size:
+        raise ModelError(f"{name} has {out.shape[1]:,} numbers per variable; the model has {size:,}")
+    if not np.isfinite(out.data).all():
+        raise ModelError(f"{name} holds numbers that are not finite")
+    return out
+
+
+def _same_topology(model: Model, other: Model, name: str) -> None:
+    """Raise TopologyError unless two models are the same cells, parts, places and cases."""
+    mesh, near = model.mesh, other.mesh
+    if mesh is not near:
+        if mesh.n_points != near.n_points:
+            raise _differs(name, f"{near.n_points:,} nodes; this one has {mesh.n_points:,}")
+        if list(mesh.cells) != list(near.cells) or not all(
+            one is near.cells[kind] or np.array_equal(one, near.cells[kind])
+            for kind, one in mesh.cells.items()
+        ):
+            raise _differs(name, "other cells")
+    if len(model.parts) != len(other.parts) or not np.array_equal(model.part_of_cell, other.part_of_cell):
+        raise _differs(name, "its materials on other cells")
+    if list(model.cases) != list(other.cases):
+        raise _differs(name, f"the load cases {list(other.cases)}; this one has {list(model.cases)}")
+    if model.combinations != other.combinations:
+        raise _differs(name, "other factors in its combinations of load cases")
+    if len(model.supports) != len(other.supports) or len(model.connections) != len(other.connections):
+        raise _differs(name, "another number of supports or connections")
+    for case, there in zip(model.cases.values(), other.cases.values(), strict=True):
+        if len(case.items) != len(there.items):
+            raise _differs(
+                name, f"{len(there.items)} loads and supports in case {case.name!r}, not {len(case.items)}"
+            )
+    if mesh is near or np.array_equal(mesh.points, near.points):
+        return
+    every = [(model.supports, other.supports)]
+    every += [(model.cases[case].items, other.cases[case].items) for case in model.cases]
+    for ours, theirs in every:
+        for one, same in zip(ours, theirs, strict=True):
+            _same_place(model, other, one, same, name)
+
+
+def _same_place(model: Model, other: Model, one: Any, same: Any, name: str) -> None:
+    on, there = getattr(one, "on", None), getattr(same, "on", None)
+    if on is None or there is None:
+        return
+    region, beside = model.region(on), other.region(there)
+    if not (np.array_equal(region.nodes, beside.nodes) and np.array_equal(region.facets, beside.facets)):
+        raise _differs(
+            name,
+            f"{said(on)}, where {type(one).__name__} acts, on other nodes: a place given by its position "
+            "catches others as the part changes; name a group",
+        )
+
+
+def _differs(name: str, what: str) -> TopologyError:
+    return TopologyError(
+        f"{name}: the neighboring design has {what}; a gradient needs both on one mesh, moved and not made "
+        "anew: differences of whole analyses will do (gradients='differences')"
+    )

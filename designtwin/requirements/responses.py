@@ -1,0 +1,351 @@
+"""Smooth responses: a quantity as a number that has a slope, and its slope over the answer.
+
+An extreme over a place has kinks where another point takes over. Its aggregate has none: Kreisselmeier-
+Steinhauser (`ks`) or the norm of order `_NORM` (`p-norm`) over the same points. Stress is that of the cells at
+their nodes, averaged over the cells of a part there, which depends on the samples in the cells alone; the
+recovered stress of the verdict is a little sharper, and the quantity's own extreme stands beside the aggregate.
+
+A quantity of your own joins by ``response_of.register(MyQuantity)``.
+
+Sources: Kreisselmeier and Steinhauser, IFAC Proceedings 12 (1979) 113-117; Kennedy and Hicken, CMAME 289
+(2015) 332-351; Le, Norato, Bruns, Ha and Tortorelli, SMO 41 (2010) 605-620.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import singledispatch
+from typing import Any
+
+import numpy as np
+
+from designtwin.elements import sampling
+from designtwin.errors import NoAdjointError, RequirementError
+from designtwin.requirements.base import Quantity, frames_of
+from designtwin.requirements.compliance import ComplianceQuantity, loads_of
+from designtwin.requirements.fields import (
+    DisplacementQuantity,
+    FieldQuantity,
+    StressQuantity,
+    TemperatureQuantity,
+)
+from designtwin.requirements.strength import YieldMargin, strength_at
+from designtwin.results import stress as tensor
+from designtwin.results.places import mean_weights
+from designtwin.results.sensitivity import Action, DifferenceAction
+from designtwin.typing import FloatArray, IntArray
+
+AGGREGATES = ("ks", "p-norm")
+_SHARPNESS = 50.0
+"""Of the Kreisselmeier-Steinhauser function, over the spread of the values."""
+_NORM = 12
+_SPREAD = 8
+"""Order of the mean that measures the spread."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Response:
+    """A smooth number of one case, and its slope over the answer.
+
+    Parameters
+    ----------
+    case : str
+    value, true : float
+        The smooth number; what the quantity says.
+    displacement : float64[n_points, 3], optional
+        Slope over displacement, per m.
+    samples : float64[s, 6], optional
+        Slope over stress at the sampling points of ``Recovery``, per Pa.
+    temperature : float64[n_points], optional
+        Slope over the temperature that a thermal analysis solves for, per K.
+    loads : float64[n_points, 3], optional
+        Slope over nodal forces of the case's loads, the answer fixed, per N.
+    actions : tuple of (factor, Action)
+        What depends on the model itself, the answer fixed.
+    """
+
+    case: str
+    value: float
+    true: float
+    displacement: FloatArray | None = None
+    samples: FloatArray | None = None
+    temperature: FloatArray | None = None
+    loads: FloatArray | None = None
+    actions: tuple[tuple[float, Action], ...] = field(default=())
+
+
+@singledispatch
+def response_of(quantity: Any, result: Any, case: Any, *, aggregate: str, largest: bool) -> Response:
+    """The smooth response of a quantity in one case.
+
+    Parameters
+    ----------
+    quantity : Quantity
+    result : Result
+    case : a case of it
+    aggregate : "ks" or "p-norm"
+    largest : bool
+        Whether the largest value is asked for, or the smallest.
+
+    Raises
+    ------
+    NoAdjointError
+        If the quantity has none.
+    """
+    label = quantity.label if isinstance(quantity, Quantity) else repr(quantity)
+    raise NoAdjointError(f"no adjoint gradient is known of {label}; differences of whole analyses will do")
+
+
+def steady(quantity: Quantity, case: Any) -> None:
+    """Raise NoAdjointError for a case with a course in time."""
+    if len(frames_of(case)) > 1:
+        raise NoAdjointError(
+            f"{quantity.label}: case {case.name!r} has a course in time, of which there is no adjoint here"
+        )
+
+
+def true_value(quantity: Quantity, result: Any, case: Any) -> float:
+    """What a quantity says of one case."""
+    one = replace(result, by_case={case.name: case})
+    own = replace(quantity, case=None) if getattr(quantity, "case", None) is not None else quantity
+    return own._number(one, case)
+
+
+# Aggregates
+
+
+def aggregated(values: FloatArray, how: str, *, largest: bool, who: str) -> tuple[float, FloatArray]:
+    """A smooth number near the extreme of values float64[k], and its slope over each, float64[k].
+
+    ``ks`` follows any values: m + R / rho ln(sum exp(rho (v - m) / R)), with m their mean and R the mean of
+    order 8 of |v - m|, so that it shifts and scales with the values. ``p-norm`` wants positive values and the
+    largest. Both lie beyond the extreme.
+
+    Raises
+    ------
+    RequirementError
+        If the aggregate is unknown, or a p-norm is asked of what is negative.
+    """
+    if how not in AGGREGATES:
+        raise RequirementError(f"aggregate={how!r} is unknown (known: {', '.join(AGGREGATES)})")
+    if not largest:
+        value, slope = aggregated(-values, "ks", largest=True, who=who)
+        return -value, slope
+    n = len(values)
+    if n == 1:
+        return float(values[0]), np.ones(1)
+    if how == "p-norm":
+        if values.min() < 0.0:
+            raise RequirementError(f"{who}: a p-norm is of what is never negative; say aggregate='ks'")
+        most = float(values.max())
+        if most == 0.0:
+            return 0.0, np.zeros(n)
+        share = values / most
+        total = float((share**_NORM).sum())
+        return most * total ** (1.0 / _NORM), share ** (_NORM - 1) * total ** (1.0 / _NORM - 1.0)
+    mean = float(values.mean())
+    off = values - mean
+    largest_off = float(np.abs(off).max())
+    if largest_off <= 1e-14 * max(abs(mean), 1e-300):
+        return mean, np.full(n, 1.0 / n)
+    scaled = off / largest_off
+    order = float((np.abs(scaled) ** _SPREAD).mean())
+    spread = largest_off * order ** (1.0 / _SPREAD)
+    exponent = _SHARPNESS * off / spread
+    top = float(exponent.max())
+    weight = np.exp(exponent - top)
+    total = float(weight.sum())
+    above = spread / _SHARPNESS * (top + float(np.log(total)))
+    weight /= total
+    # over the deviations: directly, and through the spread
+    by_spread = (above - float((weight * off).sum())) / spread
+    of_spread = np.sign(scaled) * np.abs(scaled) ** (_SPREAD - 1) * order ** (1.0 / _SPREAD - 1.0) / n
+    slope = weight + by_spread * of_spread
+    return mean + above, slope + (1.0 - float(slope.sum())) / n
+
+
+# Static
+
+
+@response_of.register
+def _(quantity: ComplianceQuantity, result: Any, case: Any, *, aggregate: str, largest: bool) -> Response:
+    steady(quantity, case)
+    loads = loads_of(case)
+    value = float((loads * case.displacement).sum())
+    return Response(
+        case=case.name, value=value, true=value, displacement=loads, loads=np.asarray(case.displacement)
+    )
+
+
+def _over_place(
+    quantity: FieldQuantity, result: Any, case: Any, rows: IntArray, values: FloatArray, *,
+    aggregate: str, largest: bool,
+) -> tuple[float, FloatArray, tuple[tuple[float, Action], ...]]:  # fmt: skip
+    """The smooth number of values on rows, its slope over them, and what depends on the model itself."""
+    over = quantity.over
+    if over == "mean":
+        nodes = rows if quantity.location == "points" else result.points.node[rows]
+        weight = mean_weights(result.model, quantity.on, nodes)
+
+        def of(model: Any) -> float:
+            return float((mean_weights(model, quantity.on, nodes) * values).sum())
+
+        return float((weight * values).sum()), weight, ((1.0, DifferenceAction(of)),)
+    if over == "max_abs":
+        value, slope = aggregated(np.abs(values), aggregate, largest=largest, who=quantity.label)
+        return value, slope * np.sign(values), ()
+    value, slope = aggregated(values, aggregate, largest=over == "max", who=quantity.label)
+    return value, slope, ()
+
+
+@response_of.register
+def _(quantity: DisplacementQuantity, result: Any, case: Any, *, aggregate: str, largest: bool) -> Response:
+    _only_static(quantity, result)
+    steady(quantity, case)
+    rows = quantity.rows(result)
+    vectors = case.displacement[rows]
+    if quantity.component == "magnitude":
+        values = np.linalg.norm(vectors, axis=1)
+        size = np.where(values > 0.0, values, 1.0)
+        by_vector = vectors / size[:, None]
+    else:
+        by_vector = np.zeros_like(vectors)
+        by_vector[:, "xyz".index(quantity.component)] = 1.0
+        values = (vectors * by_vector).sum(axis=1)
+    value, slope, actions = _over_place(
+        quantity, result, case, rows, values, aggregate=aggregate, largest=largest
+    )
+    out = np.zeros((result.model.mesh.n_points, 3))
+    np.add.at(out, rows, slope[:, None] * by_vector)
+    true = true_value(quantity, result, case)
+    return Response(case=case.name, value=value, true=true, displacement=out, actions=actions)
+
+
+def _only_static(quantity: Quantity, result: Any) -> None:
+    if result.physics != "static":
+        raise NoAdjointError(f"no adjoint gradient is known of {quantity.label} of a {result.physics} result")
+
+
+@response_of.register
+def _(quantity: StressQuantity, result: Any, case: Any, *, aggregate: str, largest: bool) -> Response:
+    _only_static(quantity, result)
+    steady(quantity, case)
+    if quantity.at is not None:
+        raise NoAdjointError(
+            f"{quantity.label}: a point stays in space as the part moves under it; name a place, on='...'"
+        )
+    rows = quantity.rows(result)
+    stress = case.stress("averaged")[rows]
+    values, by_stress = STRESS[quantity.component](stress)
+    value, slope, actions = _over_place(
+        quantity, result, case, rows, values, aggregate=aggregate, largest=largest
+    )
+    samples = to_samples(case.recovery, rows, slope[:, None] * by_stress)
+    true = true_value(quantity, result, case)
+    return Response(case=case.name, value=value, true=true, samples=samples, actions=actions)
+
+
+@response_of.register
+def _(quantity: YieldMargin, result: Any, case: Any, *, aggregate: str, largest: bool) -> Response:
+    _only_static(quantity, result)
+    steady(quantity, case)
+    rows = quantity.rows(result)
+    strength = strength_at(case, rows, "yield_strength", quantity.label)
+    values, by_stress = STRESS[quantity.criterion](case.stress("averaged")[rows])
+    used, slope = aggregated(values / strength, aggregate, largest=not largest, who=quantity.label)
+    if used == 0.0:
+        raise NoAdjointError(f"{quantity.label}: nothing is stressed in case {case.name!r}")
+    slope = -slope / used**2  # the margin is one over what is used of the strength
+    samples = to_samples(case.recovery, rows, (slope / strength)[:, None] * by_stress)
+    by_strength = -slope * values / strength**2
+
+    def of(model: Any) -> float:
+        there = replace(case, model=model, case=None if case.case is None else model.cases[case.name])
+        return float((strength_at(there, rows, "yield_strength", quantity.label) * by_strength).sum())
+
+    actions = () if case.parts else ((1.0, DifferenceAction(of)),)
+    true = true_value(quantity, result, case)
+    return Response(case=case.name, value=1.0 / used, true=true, samples=samples, actions=actions)
+
+
+@response_of.register
+def _(quantity: TemperatureQuantity, result: Any, case: Any, *, aggregate: str, largest: bool) -> Response:
+    steady(quantity, case)
+    rows = quantity.rows(result)
+    value, slope, actions = _over_place(
+        quantity, result, case, rows, case.temperature[rows], aggregate=aggregate, largest=largest
+    )
+    out = np.zeros(result.model.mesh.n_points)
+    np.add.at(out, rows, slope)
+    true = true_value(quantity, result, case)
+    return Response(case=case.name, value=value, true=true, temperature=out, actions=actions)
+
+
+# Stress
+
+
+def to_samples(recovery: Any, rows: IntArray, slope: FloatArray) -> FloatArray:
+    """Slope over stress at sampling points float64[s, 6], from that over the averaged stress at rows [k, 6].
+
+    The transpose of ``Recovery.mean``.
+    """
+    count = np.zeros(len(recovery.points))
+    for _, _, conn in recovery.points.cells:
+        count += np.bincount(conn.ravel(), minlength=len(count))
+    at_rows = np.zeros((len(recovery.points), 6))
+    at_rows[rows] = slope / np.maximum(count[rows], 1.0)[:, None]
+    parts = [
+        np.einsum("ns,cnk->csk", sampling(block.element.name)[1], at_rows[conn]).reshape(-1, 6)
+        for block, (_, _, conn) in zip(recovery.blocks, recovery.points.cells, strict=True)
+    ]
+    return np.concatenate(parts)
+
+
+def von_mises_slope(stress: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Von Mises stress float64[k] and its slope over the components, float64[k, 6]; 0 where nothing is."""
+    value = tensor.von_mises(stress)
+    mean = stress[:, :3].mean(axis=1, keepdims=True)
+    slope = np.concatenate([1.5 * (stress[:, :3] - mean), 3.0 * stress[:, 3:]], axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        slope = np.where(value[:, None] > 0.0, slope / value[:, None], 0.0)
+    return value, slope
+
+
+def principal_slope(stress: FloatArray, number: int) -> tuple[FloatArray, FloatArray]:
+    """A principal stress float64[k] (0 the largest) and its slope; where two are equal, that of one of them."""
+    values, vectors = np.linalg.eigh(tensor.tensors(stress))
+    n = vectors[..., 2 - number]
+    square = n * n
+    both = 2.0 * np.stack([n[:, 0] * n[:, 1], n[:, 1] * n[:, 2], n[:, 0] * n[:, 2]], axis=1)
+    return np.asarray(values[:, 2 - number]), np.concatenate([square, both], axis=1)
+
+
+def tresca_slope(stress: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Tresca stress float64[k] and its slope, float64[k, 6]."""
+    first, by_first = principal_slope(stress, 0)
+    third, by_third = principal_slope(stress, 2)
+    return first - third, by_first - by_third
+
+
+def _component(number: int) -> Callable[[FloatArray], tuple[FloatArray, FloatArray]]:
+    def slope(stress: FloatArray) -> tuple[FloatArray, FloatArray]:
+        out = np.zeros_like(stress)
+        out[:, number] = 1.0
+        return stress[:, number], out
+
+    return slope
+
+
+def _principal(number: int) -> Callable[[FloatArray], tuple[FloatArray, FloatArray]]:
+    return lambda stress: principal_slope(stress, number)
+
+
+STRESS: dict[str, Callable[[FloatArray], tuple[FloatArray, FloatArray]]] = {
+    "von_mises": von_mises_slope,
+    "tresca": tresca_slope,
+    "max_principal": _principal(0),
+    **{f"principal_{i + 1}": _principal(i) for i in range(3)},
+    **{name: _component(i) for i, name in enumerate(tensor.COMPONENTS)},
+}
+"""Numbers of a stress tensor float64[k, 6] with their slopes."""
