@@ -384,13 +384,13 @@ def _mode_strains(x, center, dm, dn, inv, mode_grad, b):
 
 @njit(cache=True, nogil=True)
 def mode_amplitudes(
-    start, stop, points, conn, gradient, weight, modes, center, tangent, tangent_of, stress, out, strain
-):
-    """How far incompatible modes give way to a stress: tangent of the modes times amplitude + its load = 0.
+    start, stop, points, conn, gradient, weight, modes, center, scale, tangent, tangent_of, stress, load, out
+):  # fmt: skip
+    """How far incompatible modes give way: their stiffness times amplitude = load less that of a stress.
 
     Parameters
     ----------
-    points, conn, gradient, weight, modes, center : as in ``strain_slope``
+    points, conn, gradient, weight, modes, center, scale : as in ``strain_slope``, ``volume_slope``
     tangent : float64[k, 6, 6]
         Pa.
     tangent_of : int64[n_cells, q]
@@ -400,8 +400,6 @@ def mode_amplitudes(
         On the modes, N.
     out : float64[n_cells, m, 3]
         Overwritten, m.
-    strain : float64[n_cells, q, 6]
-        Overwritten: the strain of these modes.
     """
     n, m, nc = conn.shape[1], modes.shape[1], modes.shape[2]
     size = m * nc
@@ -410,9 +408,10 @@ def mode_amplitudes(
     for c in range(start, stop):
         _gather(points, conn[c], x)
         k[:] = 0.0
-        f[:] = 0.0
+        for i in range(size):
+            f[i] = load[c, i // nc, i % nc]
         for q in range(weight.shape[0]):
-            dv = weight[q] * _mode_strains(x, center, modes[q], gradient[q], inv, mode_grad, b)
+            dv = weight[q] * scale[c] * _mode_strains(x, center, modes[q], gradient[q], inv, mode_grad, b)
             d = tangent[tangent_of[c, q]]
             for i in range(size):
                 for r in range(6):
@@ -436,13 +435,6 @@ def mode_amplitudes(
                 f[i] -= k[i, j] * f[j]
             f[i] /= k[i, i]
             out[c, i // nc, i % nc] = f[i]
-        for q in range(weight.shape[0]):
-            _mode_strains(x, center, modes[q], gradient[q], inv, mode_grad, b)
-            for r in range(6):
-                value = 0.0
-                for i in range(size):
-                    value += b[r, i] * f[i]
-                strain[c, q, r] = value
 
 
 @njit(cache=True, nogil=True)
