@@ -46,6 +46,9 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     "model.contact": ("ContactConductance", "HeatPipe", "ThermalInterface"),
     "model.model": ("Model", "Temperature", "combine"),
     "assembly.reduced": ("ReducedModel",),
+    "assembly.directions": ("Directions",),
+    "analysis.adjoint": ("sensitivities",),
+    "results.sensitivity": ("Sensitivity",),
     "solvers": ("AutomaticSolver", "Direct", "MultigridCG"),
     "results": (
         "Frames", "ModalCase", "ModalResult", "Mode", "Peak", "StaticCase", "StaticHistory", "StaticResult",
@@ -67,6 +70,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
         "reaction", "strain", "stress", "temperature", "time_to", "yield_margin",
     ),
     "requirements.life": ("damage", "life"),
+    "requirements.compliance": ("compliance",),
     "prototype.life": ("LifeTest", "unit_case"),
     "criteria": ("Envelope", "FailureZone", "Verdict", "envelope", "failure_zones", "utilization"),
     "prototype": (
@@ -85,6 +89,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
         "plot_shock_spectrum", "plot_times", "plot_zones", "write_report",
     ),
     "io": ("read_mesh", "write_mesh"),
+    "io.cad": ("Cad",),
     "io.logs": ("SensorLog", "read_log"),
     "fatigue": (
         "Cycles", "MeanStress", "Rainflow", "SNCurve", "base_metal_curve", "fatigue_curve",

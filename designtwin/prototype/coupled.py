@@ -81,7 +81,7 @@ class ThermalStressTest(StrengthTest):
             return analysis.solve_thermal(self.model, solver=self.solver)
         return analysis.solve_transient(self.model, solver=self.solver, **self.heat)
 
-    def _solve(self) -> Any:
+    def _solve(self, *, keep: bool = False) -> Any:
         from designtwin import analysis
 
         thermal, model, notes = self._thermal(), self.model, list[str]()
@@ -96,7 +96,7 @@ class ThermalStressTest(StrengthTest):
                 f"case {name}: as warm as thermal case {of}{at}; the error of these temperatures{most} is "
                 "not in the intervals of what it strains"
             )
-        result = analysis.solve_static(model, solver=self.solver)
+        result = analysis.solve_static(model, solver=self.solver, keep=keep)
         return replace(result, notes=(*result.notes, *notes))
 
 

@@ -315,7 +315,7 @@ class LifeTest(PrototypeTest):
             out[i] = log[name].si(one.dimension, name=f"channel {name!r}") / one.per
         return out
 
-    def _solve(self) -> Any:
+    def _solve(self, *, keep: bool = False) -> Any:
         if self.history is None:
             raise ModelError(
                 "a life test is run on a history: LifeTest(..., history=log), or call damage(log) for a "

@@ -119,8 +119,18 @@ class PrototypeTest:
         """Names of cases that requirements may ask for."""
         return list(dict.fromkeys([*self.model.cases, *self.model.combinations]))
 
-    def _solve(self) -> Any:
+    def _solve(self, *, keep: bool = False) -> Any:
         raise NotImplementedError
+
+    def solve(self, *, keep: bool = False) -> Any:
+        """The result of the analysis, not judged yet; see `judged`.
+
+        Parameters
+        ----------
+        keep : bool
+            Whether it holds on to factors or levels, so that `designtwin.sensitivities` costs no set-up.
+        """
+        return self._solve(keep=keep)
 
     def run(
         self, *, refine: str | None = None, max_unknowns: int = 500_000, max_time: Any = "5 min",
@@ -215,10 +225,10 @@ class StrengthTest(PrototypeTest):
     def _cases(self) -> list[str]:
         return [name for name, case in self.model.cases.items() if case.is_static]
 
-    def _solve(self) -> Any:
+    def _solve(self, *, keep: bool = False) -> Any:
         from designtwin.analysis import solve_static
 
-        return solve_static(self.model, solver=self.solver)
+        return solve_static(self.model, solver=self.solver, keep=keep)
 
 
 @dataclass(frozen=True, eq=False)
@@ -309,7 +319,7 @@ class ThermalTest(PrototypeTest):
     def _cannot_refine(self) -> str:
         return "" if self.duration is None else "a test over time runs on one mesh; refine a steady one"
 
-    def _solve(self) -> Any:
+    def _solve(self, *, keep: bool = False) -> Any:
         from designtwin import analysis
 
         if self.duration is None:

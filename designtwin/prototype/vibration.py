@@ -204,7 +204,7 @@ class VibrationTest(PrototypeTest):
         single = [r.quantity for r in self.requirements if isinstance(r.quantity, FrequencyQuantity)]
         return max([1, *(one.number for one in single if one.direction is None)])
 
-    def _solve(self) -> VibrationResult:
+    def _solve(self, *, keep: bool = False) -> VibrationResult:
         from designtwin import analysis
 
         def solve(band: dict[str, Any]) -> ModalResult:
@@ -365,7 +365,7 @@ class BucklingTest(PrototypeTest):
             "which": "positive" if stated else "both", "case": None if every else list(dict.fromkeys(named)),
         }  # fmt: skip
 
-    def _solve(self) -> Any:
+    def _solve(self, *, keep: bool = False) -> Any:
         from designtwin.analysis.buckling import solve_buckling
 
         return solve_buckling(
