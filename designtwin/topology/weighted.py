@@ -15,7 +15,13 @@ import numpy as np
 
 from designtwin.analysis.static import named
 from designtwin.assembly import Assembled, CellBlock, HeatEquations, Topology, cell_blocks, static_map
-from designtwin.assembly.cells import applied, elastic_tensors, tables, thermal_stress_force
+from designtwin.assembly.cells import (
+    applied,
+    elastic_tensors,
+    tables,
+    thermal_strain,
+    thermal_stress_force,
+)
 from designtwin.assembly.constraints import connected
 from designtwin.assembly.inertia import mass_of
 from designtwin.assembly.matrices import (
@@ -45,7 +51,6 @@ _KEPT = 1 << 30
 """Bytes of cell matrices that are kept; where they need more they are made anew at every design."""
 _BATCH = 1 << 25
 """Bytes of cell matrices looked at in one go."""
-_BODY = (Gravity, Acceleration, Centrifugal)
 
 
 class Cells:
@@ -186,7 +191,7 @@ class State:
     u : float64[n_points, 3] or [n_points]
         Displacement, or temperature.
     force : float64[n_points, 3] or [n_points]
-        What acts on the nodes.
+        Loads on the nodes, without what free strain does.
     adjoint : function
         From slopes by u to psi with K psi = slope, 0 where u is given.
     slope : function
@@ -271,8 +276,11 @@ class Statics:
             try:
                 solver = self.solver or choose_solver(assembled.system, 2 * len(group))
                 made = solver.factorize(assembled.system)
-                forces = [self._force(case, weight, mass) for case in group]
-                loads = [assembled.right_hand_side(assembled.dofs.gather(force)) for force in forces]
+                forces = [self._force(case, mass) for case in group]
+                loads = [
+                    assembled.right_hand_side(assembled.dofs.gather(force + self._free_strain(case, weight)))
+                    for case, force in zip(group, forces, strict=True)
+                ]
                 found = made.solve(np.stack(loads, axis=1))
             except SingularSystemError as error:
                 raise named(self.model, assembled.dofs, error) from error
@@ -284,13 +292,20 @@ class Statics:
                 )
         return [states[case.name] for case in self.cases]
 
-    def _force(self, case: LoadCase, weight: FloatArray, mass: FloatArray) -> FloatArray:
+    def _force(self, case: LoadCase, mass: FloatArray) -> FloatArray:
+        """Loads on the nodes."""
         forces, apart = self._forces[case.name], self.apart
-        out = forces.fixed
-        for local, share in ((forces.body, mass), (forces.thermal, weight)):
-            if local is not None:
-                out = out + apart.summed(local * apart.weights(share)[:, None], len(out))
-        return out
+        if forces.body is None:
+            return forces.fixed
+        local = forces.body * apart.weights(mass)[:, None]
+        return forces.fixed + apart.summed(local, len(forces.fixed))
+
+    def _free_strain(self, case: LoadCase, weight: FloatArray) -> FloatArray | float:
+        """What free strain pushes the nodes with."""
+        thermal, apart = self._forces[case.name].thermal, self.apart
+        if thermal is None:
+            return 0.0
+        return apart.summed(thermal * apart.weights(weight)[:, None], self.model.mesh.n_points)
 
     def _assembled(self, case: LoadCase, weight: FloatArray) -> Assembled:
         model, topology, of = self.model, self.cells.topology, self.cells.weighted(weight)
@@ -323,6 +338,20 @@ class Statics:
             return by_weight, by_mass
 
         return slope
+
+    def follows(self, case: str) -> tuple[bool, bool]:
+        """Whether free strain acts in a case, and whether its loads go with the mass."""
+        forces = self._forces[case]
+        return forces.thermal is not None, forces.body is not None
+
+    def free_stress(self, case: str, block: CellBlock) -> FloatArray | None:
+        """What the free strain of a warm case takes off the stress at the centers, float64[k, 6], Pa."""
+        at = tables(block, (block.element.center, np.ones(1)))
+        free = thermal_strain(self.model, block, at, self.model.cases[case])
+        if free is None:
+            return None
+        tensor, of = elastic_tensors(self.model, block, at, None)
+        return applied(tensor, of, free)[:, 0]
 
     @cached_property
     def stress_of(self) -> tuple[FloatArray, ...]:
