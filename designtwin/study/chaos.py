@@ -1,7 +1,7 @@
 """Polynomial chaos: a response as orthogonal polynomials of independent inputs, and what follows from it.
 
-Source: Sudret, Reliability Engineering & System Safety 93 (2008) 964, indices from coefficients; Blatman & Sudret,
-J. Comput. Phys. 230 (2011) 2345, hyperbolic sets and the leave-one-out error.
+Source: Sudret, Reliability Engineering & System Safety 93 (2008) 964, indices from coefficients; Blatman &
+Sudret, J. Comput. Phys. 230 (2011) 2345, hyperbolic sets and the leave-one-out error.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def fit(x: FloatArray, y: FloatArray, families: Sequence[str]) -> Chaos:
 
 
 def _exponents(k: int, degree: int, share: float, most: int) -> IntArray | None:
-    """Exponents of which the norm (sum e^share)^(1/share) is at most degree; None where there are too many."""
+    """Exponents whose norm (sum e^share)^(1/share) is at most degree; None where there are too many."""
     limit = degree**share * (1.0 + 1e-12)
     rows: list[tuple[int, ...]] = [()]
     for _ in range(k):

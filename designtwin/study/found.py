@@ -62,7 +62,7 @@ class History:
                 if label not in ways.setdefault(way, []):
                     ways[way].append(label)
         reasons = {label: reason for one in self.gradients for label, reason in one.why.items()}
-        words = {"adjoint": "by adjoint", "build": "of the model alone", "differences": "by differences"}
+        words = {"adjoint": "by adjoint", "build": "of build alone", "differences": "by differences"}
         told = []
         for way in (way for way in words if way in ways):
             labels = ways[way]
@@ -191,7 +191,8 @@ class Best:
     def __str__(self) -> str:
         variables, goal = self.history.variables, self.history.objective
         start = next((e for e in self.history.designs if not e.failure), None)
-        lines = [f"best design: {'meets' if self.feasible else 'does NOT meet'} all requirements"]
+        at = f" at {self.study.sigma:g} sigma" if self.study.scatter else ""
+        lines = [f"best design: {'meets' if self.feasible else 'does NOT meet'} all requirements{at}"]
         for name, value in self.values.items():
             v = variables[name]
             range_ = f"between {v.text(v.low)} and {v.text(v.high)}"

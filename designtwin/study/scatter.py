@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,8 +15,11 @@ from designtwin.study.variables import Variable, _dimension_of
 from designtwin.typing import FloatArray
 from designtwin.units import show, to_si
 
+if TYPE_CHECKING:
+    from designtwin.study.study import Study
+
 KINDS = ("normal", "lognormal", "uniform")
-_REACH = 4.0
+REACH = 4.0
 """Standard deviations within which a scattered parameter is varied as if it were designed."""
 
 
@@ -84,7 +87,7 @@ class Scatter(Plain):
     @property
     def variable(self) -> Variable:
         """The same as a number that may be chosen, over what it is likely to be."""
-        low, high = (float(v) for v in self.of_normal(np.array([-_REACH, _REACH])))
+        low, high = (float(v) for v in self.of_normal(np.array([-REACH, REACH])))
         return Variable(low, high, min(max(self.mean, low), high), self.dimension)
 
     def __str__(self) -> str:
@@ -177,6 +180,26 @@ def _difference(dimension: str) -> str:
     return "temperature_difference" if dimension == "temperature" else dimension
 
 
+def completed(scatter: Mapping[str, Scatter], values: Mapping[str, float]) -> dict[str, float]:
+    """Values with the means of what scatters without being designed, where these are not given."""
+    means = {name: one.mean for name, one in scatter.items() if not one.deviates}
+    return dict(values) | (means | dict(values))
+
+
+def extended(study: Study) -> Study:
+    """The same study with all that scatters among its variables; itself where nothing does."""
+    if not study.scatter:
+        return study
+    variables = dict(study.variables)
+    for name, one in study.scatter.items():
+        if one.deviates:
+            v, more = variables[name], REACH * one.std
+            variables[name] = replace(v, low=v.low - more, high=v.high + more, choices=())
+        else:
+            variables[name] = one.variable
+    return replace(study, variables=variables, scatter={})
+
+
 class Joint:
     """All that scatters in a study, together.
 
@@ -203,7 +226,7 @@ class Joint:
         for name, one in scatter.items():
             if not isinstance(one, Scatter):
                 raise StudyError(
-                    f"scatter {name!r} is {one!r}; write dtw.scatter(mean, std=...) or dtw.tolerance('±0.1 mm')"
+                    f"scatter {name!r} is {one!r}; write dtw.scatter(mean, std=...) or dtw.tolerance(...)"
                 )
             if one.deviates and name not in variables:
                 hint = did_you_mean(name, variables)
@@ -266,7 +289,7 @@ class Joint:
 
 
 def sobol_points(n: int, dimensions: int, seed: int) -> FloatArray:
-    """Scrambled Sobol points float64[n, dimensions] inside the unit cube (Owen 1998); powers of two are best."""
+    """Scrambled Sobol points inside the unit cube, float64[n, dimensions] (Owen 1998); 2^m are best."""
     from scipy.stats import qmc
 
     power = max(math.ceil(math.log2(n)), 0)

@@ -14,6 +14,7 @@ from designtwin.optimize.problem import Problem, Stop
 from designtwin.progress import track
 from designtwin.study.evaluate import Tested, tested
 from designtwin.study.gradients import CLIPPED, OBJECTIVE, Stuck, gradient
+from designtwin.study.scatter import completed, extended
 from designtwin.study.store import Evaluation, Gradient, Store
 from designtwin.typing import FloatArray
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 AIM, MISSED = 1.0, 0.5
 """Slack the optimizer aims for, and what of it may be missed, in tolerances."""
+
+KEPT = ("design", "scatter")
+"""Purposes of evaluations whose results are held for the gradient that will be asked next."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,7 @@ class Search:
         self.study, self.store, self.budget = study, store, budget
         self.way, self.workers = gradients, workers
         self.names = list(study.variables)
+        self.wide = extended(study)
         self.deadline = time.monotonic() + budget.seconds
         self.seen: list[Evaluation] = []
         self.gradients: list[Gradient] = []
@@ -68,6 +73,7 @@ class Search:
         self._gradient_by_key: dict[tuple[float, ...], Gradient] = {}
         self._latest: Tested | None = None
         self.progress: Any = None
+        self.spent = False
 
     def values(self, x: FloatArray) -> dict[str, float]:
         """SI values of scaled variables."""
@@ -90,11 +96,9 @@ class Search:
         if known is None or (again and known.failure):
             self._check_budget()
             self._latest = None  # room for the next before it is made
-            found = tested(
-                self.study, values, purpose, keep=purpose == "design" and self.way != "differences"
-            )
+            found = tested(self.study, values, purpose, keep=purpose in KEPT and self.way != "differences")
             if isinstance(found, Tested):
-                if purpose == "design":
+                if purpose in KEPT:
                     self._latest = found
                 known = found.evaluation
             else:
@@ -112,7 +116,7 @@ class Search:
                 self._check_budget()
                 missing = missing[: self.budget.analyses - len(self.seen)]
                 self._latest = None
-                evaluate_many(self.study, missing, workers=self.workers, store=self.store, purpose=purpose)
+                evaluate_many(self.wide, missing, workers=self.workers, store=self.store, purpose=purpose)
         return [self.evaluate(d, purpose) for d in designs]
 
     def gradient(self, values: Mapping[str, float]) -> Gradient:
@@ -127,12 +131,12 @@ class Search:
         if key in self._gradient_by_key:
             return self._gradient_by_key[key]
         known = self.store.gradient(values)
-        if known is None or known.asked != self.way:
+        if known is None or known.asked != self.way or not self._is_of_all(known):
             known = self._gradient(values)
             self.store.add(known)
         else:
             # What it was made of is replayed too: it counts against the budget as it did the first time.
-            self.evaluate_all([{n: one[n] for n in self.names} for one in known.beside], "gradient")
+            self.evaluate_all([{n: one[n] for n in self.wide.variables} for one in known.beside], "gradient")
         self._gradient_by_key[key] = known
         self.gradients.append(known)
         return known
@@ -145,9 +149,20 @@ class Search:
         except StudyError as error:
             raise EvaluationFailed(str(error)) from error
         try:
-            return gradient(self.study, one, self.way, lambda designs: self.evaluate_all(designs, "gradient"))
+            whole = replace(one, values=completed(self.study.scatter, one.values))
+            found = gradient(
+                self.wide, whole, self.way, lambda designs: self.evaluate_all(designs, "gradient")
+            )
+            return replace(found, values=dict(values))
         except Stuck as error:
             raise Stop(str(error)) from error
+
+    def known_gradient(self, values: Mapping[str, float]) -> Gradient | None:
+        """The gradient at a design where this search has asked for it."""
+        return self._gradient_by_key.get(tuple(values.values()))
+
+    def _is_of_all(self, known: Gradient) -> bool:
+        return all(slopes.keys() >= self.wide.variables.keys() for slopes in known.slopes.values())
 
     def at(self, values: Mapping[str, float]) -> Gradient:
         """The gradient at any design.
@@ -188,17 +203,19 @@ class Search:
         self.seen.append(known)
         self._by_key[tuple(known.values.values())] = known
         if self.progress is not None:
-            words = ", ".join(f"{n} {self.study.variables[n].text(v)}" for n, v in known.values.items())
+            words = ", ".join(f"{n} {self.wide.variables[n].text(v)}" for n, v in known.values.items())
             self.progress.step(f"{known.purpose} {len(self.seen)}: {words}")
         return known
 
     def _check_budget(self) -> None:
         if len(self.seen) >= self.budget.analyses:
+            self.spent = True
             raise Stop(f"the budget of {self.budget.analyses} analyses was used")
         if time.monotonic() > self.deadline:
             raise self._late()
 
     def _late(self) -> Stop:
+        self.spent = True
         return Stop(f"the time of {self.budget.seconds:.0f} s was used")
 
 
@@ -215,21 +232,26 @@ class Formulation:
 
     def __init__(self, study: Study, first: Evaluation, tolerance: float) -> None:
         self.variables, self.tolerance = study.variables, tolerance
-        self.names = tuple(first.slacks)
+        self.kept = self.names = tuple(first.slacks)
         self.scale = abs(first.objective or 0.0) or 1.0
         self.span = np.array([v.high - v.low for v in study.variables.values()])
 
     def functions(self, e: Evaluation) -> tuple[float, FloatArray]:
         """f and g float64[m]."""
         assert e.objective is not None
-        slacks = np.array([e.slacks.get(name, -CLIPPED) for name in self.names])
-        return e.objective / self.scale, AIM * self.tolerance - np.minimum(slacks, CLIPPED)
+        return e.objective / self.scale, self._slacks(e)
 
     def gradients(self, e: Evaluation, found: Gradient) -> tuple[FloatArray, FloatArray]:
         """df float64[n] and dg float64[m, n], over scaled variables."""
-        df = self._slopes(found, OBJECTIVE) / self.scale
-        dg = -np.array([self._slopes(found, name) for name in self.names]).reshape(-1, len(self.span))
-        return df, dg
+        return self._slopes(found, OBJECTIVE) / self.scale, self._slack_slopes(found)
+
+    def _slacks(self, e: Evaluation) -> FloatArray:
+        slacks = np.array([e.slacks.get(name, -CLIPPED) for name in self.kept])
+        return AIM * self.tolerance - np.minimum(slacks, CLIPPED)
+
+    def _slack_slopes(self, found: Gradient) -> FloatArray:
+        slopes = [self._slopes(found, name) for name in self.kept]
+        return -np.array(slopes).reshape(-1, len(self.span))
 
     def _slopes(self, found: Gradient, label: str) -> FloatArray:
         slopes = found.slopes.get(label)

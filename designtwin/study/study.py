@@ -7,7 +7,7 @@ import hashlib
 import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,14 +23,18 @@ from designtwin.requirements import Quantity
 from designtwin.study.evaluate import Test, Tested, patiently, read, tested
 from designtwin.study.found import Best, History
 from designtwin.study.gradients import WAYS
+from designtwin.study.scatter import Joint, Scatter, completed
 from designtwin.study.search import Budget, Formulation, Search, optimize
 from designtwin.study.store import Evaluation, Gradient, Store
 from designtwin.study.variables import Variable
 from designtwin.units import show_time, to_si
 
 if TYPE_CHECKING:
+    from designtwin.study.doe import Variants
     from designtwin.study.front import Front
+    from designtwin.study.indices import Indices, Screening
     from designtwin.study.tables import GradientCheck, StudySensitivity
+    from designtwin.study.uncertainty import Reliability, Robustness
 
 _ACTIVE = 0.02
 """A requirement with less slack than this holds the optimum back."""
@@ -57,6 +61,12 @@ class Study:
         For titles.
     goals : sequence of Quantity
         What else is read from every design, and has gradients, beside what is minimized and required.
+    scatter : mapping of name to Scatter
+        What ``build`` reads and nobody chooses (``scatter("2.5 kN", std="4 %")``), and tolerances of
+        variables (``tolerance("±0.1 mm")``). Requirements must hold then at so many standard deviations, to
+        first order.
+    sigma : float
+        How many.
 
     Raises
     ------
@@ -72,6 +82,8 @@ class Study:
     store: str | Path | None = None
     name: str = "design study"
     goals: Sequence[Quantity] = ()
+    scatter: Mapping[str, Scatter] = field(default_factory=dict)
+    sigma: float = 3.0
 
     def __post_init__(self) -> None:
         if not self.variables:
@@ -87,6 +99,8 @@ class Study:
         for one in self.goals:
             if not isinstance(one, Quantity):
                 raise StudyError(f"goals wants quantities such as dtw.mass(), got {one!r}")
+        Joint(self.scatter, list(self.variables))
+        _check_sigma(self.sigma)
 
     # The search
 
@@ -125,12 +139,19 @@ class Study:
             search = Search(self, store, budget, gradients=gradients, workers=workers)
             start = {name: v.start for name, v in self.variables.items()}
             outcome = optimize(
-                search, start, lambda first: Formulation(self, first, tolerance), method=method,
+                search, start, lambda first: self._formulation(search, first, tolerance), method=method,
                 tolerance=tolerance,
             )  # fmt: skip
             return self._best(search, outcome)
         finally:
             store.close()
+
+    def _formulation(self, search: Search, first: Evaluation, tolerance: float) -> Formulation:
+        if not self.scatter:
+            return Formulation(self, first, tolerance)
+        from designtwin.study.uncertainty import RobustFormulation
+
+        return RobustFormulation(search, first, tolerance)
 
     @staticmethod
     def _budget(max_analyses: int, max_time: Any) -> Budget:
@@ -151,7 +172,7 @@ class Study:
         if not isinstance(mesh, Mesh):
             raise StudyError(f"a mesh is wanted, as read_mesh returns it; got {type(mesh).__name__} {mesh!r}")
         try:
-            model = self.build(dict(values), mesh)
+            model = self.build(completed(self.scatter, values), mesh)
         except DesignTwinError:
             raise
         except Exception as error:
@@ -326,6 +347,150 @@ class Study:
             gradients=gradients, workers=workers,
         )  # fmt: skip
 
+    # Many designs, and what scatters
+
+    def variants(
+        self, designs: Sequence[Mapping[str, Any]], *, workers: int | None = None, cluster: Any = None
+    ) -> Variants:
+        """Analyse many designs at once: what the store knows is read, what failed is tried again.
+
+        Parameters
+        ----------
+        designs : list of {variable: number or string}
+        workers : int, optional
+            Processes on this machine, which share its threads; as many as there are threads unless told.
+        cluster : str, Client or Cluster of Dask, optional
+            Where to analyse instead (extra ``cluster``), such as ``"tcp://head:8786"``.
+
+        Raises
+        ------
+        StudyError
+            If a design is not one of this study, or no worker can start.
+        """
+        from designtwin.study.doe import variants
+
+        return variants(self, designs, workers=workers, cluster=cluster)
+
+    def sample(
+        self, n: int, *, method: str = "sobol", seed: int = 0, workers: int | None = None,
+        cluster: Any = None,
+    ) -> Variants:  # fmt: skip
+        """Analyse designs spread over the ranges of the variables.
+
+        Parameters
+        ----------
+        n : int
+            Designs; of "factorial" the levels of each variable.
+        method : str
+            "sobol" (powers of two are best), "halton", "lhs", "random" or "factorial".
+        seed : int
+        workers, cluster
+            As of ``variants``.
+        """
+        from designtwin.study.doe import sample
+
+        return sample(self, n, method=method, seed=seed, workers=workers, cluster=cluster)
+
+    def sobol(
+        self, n: int = 128, *, over: str = "variables", values: Mapping[str, Any] | None = None,
+        method: str = "chaos", seed: int = 0, workers: int | None = None, cluster: Any = None,
+    ) -> Indices:  # fmt: skip
+        """Sobol indices: which variable makes what share of the variance of every response.
+
+        Parameters
+        ----------
+        n : int
+            Designs analysed; with method "saltelli" n (k + 2) of them.
+        over : "variables" or "scatter"
+            Uniform over the ranges of the variables; or over what scatters about a design.
+        values : mapping of variable to value, optional
+            That design; the start unless given.
+        method : "chaos" or "saltelli"
+            From a polynomial expansion, whose leave-one-out error is told; or by direct sampling (extra
+            ``uq``).
+        seed : int
+        workers, cluster
+            As of ``variants``.
+
+        Source: Sudret, Reliability Engineering & System Safety 93 (2008) 964; Saltelli et al., Comput. Phys.
+        Commun. 181 (2010) 259.
+        """
+        from designtwin.study.indices import sobol
+
+        return sobol(
+            self, n, over=over, values=self._all(values), method=method, seed=seed, workers=workers,
+            cluster=cluster,
+        )  # fmt: skip
+
+    def morris(
+        self, trajectories: int = 10, *, seed: int = 0, workers: int | None = None, cluster: Any = None
+    ) -> Screening:
+        """Elementary effects of many variables with few analyses, trajectories (k + 1) (extra ``uq``).
+
+        Source: Morris, Technometrics 33 (1991) 161; Campolongo, Cariboni & Saltelli, Environ. Model. Softw.
+        22 (2007) 1509.
+        """
+        from designtwin.study.indices import morris
+
+        return morris(self, trajectories, seed=seed, workers=workers, cluster=cluster)
+
+    def robustness(
+        self, values: Mapping[str, Any] | None = None, *, sigma: float | None = None, n: int = 64,
+        seed: int = 0, gradients: str = "auto", workers: int | None = None, cluster: Any = None,
+    ) -> Robustness:  # fmt: skip
+        """How a design stands what scatters: to first order by gradients, checked by sampling.
+
+        Parameters
+        ----------
+        values : mapping of variable to value, optional
+            The best design in the store unless given, the start where there is none.
+        sigma : float, optional
+            Standard deviations each requirement must hold at; the study's unless given.
+        n : int
+            Samples of the check (scrambled Sobol); 0 for none.
+        gradients, workers, cluster
+            As of ``run`` and ``variants``.
+
+        Raises
+        ------
+        StudyError
+            If nothing scatters, or the design cannot be evaluated.
+        """
+        from designtwin.study.uncertainty import robustness
+
+        self._check_way(gradients)
+        sigma = self.sigma if sigma is None else _check_sigma(sigma)
+        at = self._best_kept() if values is None else self._all(values)
+        return robustness(
+            self, at, sigma=sigma, n=n, seed=seed, gradients=gradients, workers=workers, cluster=cluster
+        )
+
+    def reliability(
+        self, requirement: Any, values: Mapping[str, Any] | None = None, *, gradients: str = "auto"
+    ) -> Reliability:
+        """First-order reliability of one requirement: the most probable way to miss it (FORM).
+
+        Parameters
+        ----------
+        requirement : Requirement or str
+            One of the tests', or its words.
+        values : mapping of variable to value, optional
+            The best design in the store unless given, the start where there is none.
+        gradients : "auto", "adjoint" or "differences"
+
+        Raises
+        ------
+        StudyError
+            If nothing scatters, or there is no such requirement.
+        ConvergenceError
+            If what scatters cannot make it fail.
+        """
+        from designtwin.study.uncertainty import reliability
+
+        self._check_way(gradients)
+        at = self._best_kept() if values is None else self._all(values)
+        return reliability(self, at, str(requirement), gradients=gradients)
+
     # What is kept
 
     def open_store(self) -> Store:
@@ -369,7 +534,12 @@ class Study:
         return self._all(None if best is None else best.values)
 
     def _best(self, search: Search, outcome: Any) -> Best:
-        best = best_of(search.seen)
+        seen = search.seen
+        if self.scatter:
+            from designtwin.study.uncertainty import at_sigma
+
+            seen = at_sigma(search)
+        best = best_of(seen)
         stopped = outcome.stopped
         if best is None:
             reason = search.seen[0].failure if search.seen else "no analysis was allowed"
@@ -390,7 +560,7 @@ class Study:
             active=tuple(active), stopped=stopped, model=one.model, study=self, verdicts=one.verdicts(),
             method=outcome.method, conflict=() if feasible else outcome.conflict,
             history=History(
-                tuple(search.seen), dict(self.variables), self.minimize, tuple(search.gradients)
+                tuple(seen), dict(self.variables), self.minimize, tuple(search.gradients)
             ),
         )  # fmt: skip
 
@@ -404,6 +574,12 @@ def best_of(evaluations: Sequence[Evaluation]) -> Evaluation | None:
     if feasible:
         return min(feasible, key=lambda e: (e.objective, e.number))
     return max(done, key=lambda e: (e.worst_slack, -e.number), default=None)
+
+
+def _check_sigma(sigma: float) -> float:
+    if isinstance(sigma, bool) or not isinstance(sigma, int | float) or not 0.0 < sigma < 40.0:
+        raise StudyError(f"sigma={sigma!r}: a number of standard deviations above 0 is wanted, such as 3")
+    return float(sigma)
 
 
 def _check_tolerance(tolerance: float) -> None:

@@ -1,9 +1,9 @@
 """Many designs at once: processes of this machine, each with its share of the threads, or a Dask cluster.
 
-Workers are processes of their own that begin empty and are sent the study, so that scripts need no guard around
-their main part and a crash in one analysis ends one worker, not the study. What a worker has analysed it writes
-into the store of the study itself before it says so: neither its own end nor that of the process that asked
-loses a finished design.
+Workers are processes of their own that begin empty and are sent the study, so that scripts need no guard
+around their main part and a crash in one analysis ends one worker, not the study. What a worker has analysed
+it writes into the store of the study itself before it says so: neither its own end nor that of the process
+that asked loses a finished design.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 _ATTEMPTS = 3
 """A design that ends this many workers is a failed design."""
+_WORTH = 10.0
+"""Seconds of analyses from which workers pay, which take some to start."""
 _LENGTH = struct.Struct("<Q")
 _LIBRARY_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 Design = Mapping[str, float]
@@ -234,14 +236,13 @@ class _Worker:
 
     def __init__(self, hello: tuple[bytes, Any], threads: int) -> None:
         self._hello, self._threads = hello, threads
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Any = None  # a Popen while it runs
         self._stopped = False
 
     def ask(self, question: Any) -> Any:
         """The answer; EOFError where the process ended instead."""
         if self._process is None:
             self._start()
-        assert self._process is not None and self._process.stdin and self._process.stdout
         try:
             _send(self._process.stdin, question)
             return _receive(self._process.stdout)
@@ -265,7 +266,6 @@ class _Worker:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment,
         )  # fmt: skip
         self._process = process
-        assert process.stdin and process.stdout
         try:
             _send(process.stdin, self._hello)
             answer = _receive(process.stdout)
@@ -462,18 +462,33 @@ def run_variants(
             if found is None or found.failure:
                 first.setdefault(tuple(sorted(values.items())), i)
         todo = list(first.values())
-        if todo:
-            with (
-                track(f"{study.name}: {len(designs)} variants", total=len(designs)) as progress,
-                Workers(study, workers=workers, cluster=cluster, store=store, at_most=len(todo)) as pool,
-            ):
-                progress.advance(len(designs) - len(todo))
-                for _, evaluation in pool.map([designs[i] for i in todo], purpose=purpose):
-                    progress.advance(1.0, _words(study, evaluation))
+        with track(f"{study.name}: {len(designs)} variants", total=len(designs)) as progress:
+            progress.advance(len(designs) - len(todo))
+            for evaluation in _analysed(study, [designs[i] for i in todo], store, workers, cluster, purpose):
+                progress.advance(1.0, _words(study, evaluation))
         # Read back, so that what is told is what the store holds.
         return [_found(store, values) for values in designs]
     finally:
         store.close()
+
+
+def _analysed(
+    study: Study, designs: Sequence[Design], store: Store, workers: int | None, cluster: Any, purpose: str
+) -> Iterator[Evaluation]:  # fmt: skip
+    """Evaluations as they are finished, kept in the store; here first, as long as workers would not pay."""
+    done = 0
+    if workers is None and cluster is None:
+        here = Workers(study, workers=1, store=store)
+        for _, evaluation in here.map(designs, purpose=purpose):
+            yield evaluation
+            done += 1
+            if evaluation.seconds * (len(designs) - done) > _WORTH:
+                break
+    if done < len(designs):
+        left = designs[done:]
+        with Workers(study, workers=workers, cluster=cluster, store=store, at_most=len(left)) as pool:
+            for _, evaluation in pool.map(left, purpose=purpose):
+                yield evaluation
 
 
 def _found(store: Store, values: Design) -> Evaluation:
