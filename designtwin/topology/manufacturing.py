@@ -48,7 +48,7 @@ def axis_of(given: Any, name: str) -> FloatArray:
         If it is none.
     """
     if isinstance(given, str) and given in AXES:
-        return AXES[given]
+        return np.asarray(AXES[given], np.float64)
     vector = np.asarray(given, np.float64) if isinstance(given, Sequence | np.ndarray) else np.zeros(0)
     if isinstance(given, str) or vector.shape != (3,) or not 0.0 < np.linalg.norm(vector) < np.inf:
         raise StudyError(f"{name} is {given!r}; a direction is wanted: 'x', '-z', or three numbers")
@@ -87,8 +87,8 @@ def mirrored(mesh: Mesh, planes: Any) -> tuple[MatrixFilter, tuple[str, ...]]:
         there = off < h
         if there.mean() < 0.5:
             raise StudyError(
-                f"symmetry about {normal} at {show(where, 'length')}: {1.0 - there.mean():.0%} of the cells have "
-                "nothing on the other side; is that where the plane of symmetry is?"
+                f"symmetry about {normal} at {show(where, 'length')}: {1.0 - there.mean():.0%} of the cells "
+                "have nothing on the other side; is that where the plane of symmetry is?"
             )
         if off.max() > _SAME * h:
             notes.append(
@@ -127,18 +127,23 @@ def extruded(mesh: Mesh, direction: FloatArray) -> MatrixFilter:
     return MatrixFilter(sparse.csr_array(member @ share))
 
 
-def _reaching(mesh: Mesh, direction: FloatArray, tangent: float) -> tuple[IntArray, IntArray, FloatArray]:
-    """Cells from which each is reached in one step along a direction within a cone: start, cells, heights."""
+def _reaching(
+    mesh: Mesh, direction: FloatArray, tangent: float, slack: float = _SAME
+) -> tuple[IntArray, IntArray, FloatArray]:
+    """Cells from which each is reached in one step along a direction, within a cone and slack (in cells).
+
+    Returns where the list of each begins, the cells, and the heights of all.
+    """
     centers, h = mesh.cell_centers, cell_size(mesh)
     height = centers @ direction
     reach = 1.5 * h
-    far = reach * math.hypot(1.0, max(tangent, 0.3))
+    far = math.hypot(reach, reach * tangent + slack * h)
     pairs = cKDTree(centers).query_pairs(far, output_type="ndarray")
     pairs = np.concatenate([pairs, pairs[:, ::-1]])
     step = centers[pairs[:, 0]] - centers[pairs[:, 1]]
     along = step @ direction
     aside = np.sqrt(np.maximum((step**2).sum(axis=1) - along**2, 0.0))
-    ok = (along > 0.3 * h) & (along <= reach) & (aside <= tangent * along * (1.0 + 1e-6) + _SAME * h)
+    ok = (along > 0.3 * h) & (along <= reach) & (aside <= tangent * along * (1.0 + 1e-6) + slack * h)
     pairs = pairs[ok]
     pairs = pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
     start = np.concatenate([[0], np.cumsum(np.bincount(pairs[:, 0], minlength=mesh.n_cells))])
@@ -214,7 +219,7 @@ class Draw:
     @classmethod
     def of(cls, mesh: Mesh, out: FloatArray) -> Draw:
         """For a die that is drawn towards `out`."""
-        start, above, height = _reaching(mesh, -out, 0.3)
+        start, above, height = _reaching(mesh, -out, 0.0, 0.5)
         return cls(np.argsort(height, kind="stable"), start, above)
 
     def __call__(self, density: FloatArray) -> FloatArray:
@@ -256,8 +261,8 @@ def check_overhang(
 ) -> OverhangCheck:
     """Look at every solid cell for another below it, by geometry alone: knows nothing of the optimizer.
 
-    A cell is held where the point a cell's size below it, or one at that depth as far aside as the angle
-    allows, comes nearest to the center of a solid cell; or where it stands on the plate.
+    A cell is held where it stands on the plate, or where the line to the center of a solid cell one step below
+    it rises no less than the angle.
 
     Parameters
     ----------
@@ -275,9 +280,8 @@ def check_overhang(
     tree = cKDTree(centers[solid])
     held = np.zeros(len(ids), bool)
     reach = 1.5 * h
-    for row, near in enumerate(
-        tree.query_ball_point(centers[ids], reach * math.hypot(1.0, 1.0 / math.tan(angle)))
-    ):
+    around = tree.query_ball_point(centers[ids], reach * math.hypot(1.0, 1.0 / math.tan(angle)))
+    for row, near in enumerate(around):
         step = centers[ids[row]] - centers[solid][near]
         along = step @ up
         lean = np.arctan2(along, np.linalg.norm(step - along[:, None] * up, axis=1))
