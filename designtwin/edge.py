@@ -18,9 +18,26 @@ if TYPE_CHECKING:
     from designtwin.viz.picture import Picture
 
 __all__ = [
-    "animate", "compare", "plot", "plot_campbell", "plot_check", "plot_envelope", "plot_heat_balance",
-    "plot_history", "plot_mesh", "plot_model", "plot_modes", "plot_psd", "plot_response",
-    "plot_shock_spectrum", "plot_times", "plot_verdict", "plot_zones", "report", "write_report",
+    "animate",
+    "compare",
+    "plot",
+    "plot_campbell",
+    "plot_check",
+    "plot_envelope",
+    "plot_front",
+    "plot_heat_balance",
+    "plot_history",
+    "plot_mesh",
+    "plot_model",
+    "plot_modes",
+    "plot_psd",
+    "plot_response",
+    "plot_shock_spectrum",
+    "plot_times",
+    "plot_verdict",
+    "plot_zones",
+    "report",
+    "write_report",
 ]  # fmt: skip
 
 
@@ -136,6 +153,20 @@ def plot_history(history: Any, **options: Any) -> Picture:
     from designtwin.viz import plot_history as draw
 
     return draw(history, **options)
+
+
+def plot_study_sensitivity(table: Any, **options: Any) -> Picture:
+    """Draw how responses move with variables; see `designtwin.viz.plot_study_sensitivity`."""
+    from designtwin.viz import plot_study_sensitivity as draw
+
+    return draw(table, **options)
+
+
+def plot_front(front: Any, **options: Any) -> Picture:
+    """Draw the front between two quantities; see `designtwin.viz.plot_front`."""
+    from designtwin.viz import plot_front as draw
+
+    return draw(front, **options)
 
 
 def compare(before: Any, after: Any, name: str | Quantity = "von_mises", **options: Any) -> Picture:

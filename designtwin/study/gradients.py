@@ -224,12 +224,7 @@ class Chain:
 
     @staticmethod
     def _adjoints(response: Response) -> list[Any]:
-        try:
-            from designtwin.analysis import sensitivities
-        except ImportError:  # TEMPORARY
-            from designtwin.errors import NoAdjointError
-
-            raise NoAdjointError("adjoints are not there yet")
+        from designtwin.analysis.adjoint import sensitivities
 
         return sensitivities(response.source, response.quantity, largest=response.largest)
 
@@ -348,22 +343,22 @@ def _differences(
     for k in range(2):  # the other side where the first failed
         open_ = [i for i in range(len(names)) if found[i] is None and len(sides[i]) > k]
         beside = evaluate([{**values, names[i]: sides[i][k]} for i in open_])
-        for i, e in zip(open_, beside, strict=True):
-            if e.failure:
-                failures.append(e.failure)
+        for i, tried in zip(open_, beside, strict=True):
+            if tried.failure:
+                failures.append(tried.failure)
             else:
-                found[i] = e
+                found[i] = tried
     # Slopes of zero would look like an optimum.
     for name, e in zip(names, found, strict=True):
         if e is None:
             raise Stuck(f"no design beside this one could be evaluated: {failures[0]} (in {name})")
     out = {r.label: np.zeros(len(names)) for r in wanted}
-    for i, e in enumerate(found):
-        assert e is not None
+    for i, side in enumerate(found):
+        assert side is not None
         for r in wanted:
-            there = _reading(e, r.label)
+            there = _reading(side, r.label)
             if there is not None:
-                out[r.label][i] = (there - r.value) / (e.values[names[i]] - values[names[i]])
+                out[r.label][i] = (there - r.value) / (side.values[names[i]] - values[names[i]])
     return out
 
 

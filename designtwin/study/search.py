@@ -247,7 +247,7 @@ class Formulation:
 
     def _slacks(self, e: Evaluation) -> FloatArray:
         slacks = np.array([e.slacks.get(name, -CLIPPED) for name in self.kept])
-        return AIM * self.tolerance - np.minimum(slacks, CLIPPED)
+        return np.asarray(AIM * self.tolerance - np.minimum(slacks, CLIPPED))
 
     def _slack_slopes(self, found: Gradient) -> FloatArray:
         slopes = [self._slopes(found, name) for name in self.kept]
@@ -257,7 +257,7 @@ class Formulation:
         slopes = found.slopes.get(label)
         if slopes is None:  # clipped: far from any limit
             return np.zeros(len(self.span))
-        return np.array([slopes[name] for name in self.variables]) * self.span
+        return np.asarray(np.array([slopes[name] for name in self.variables]) * self.span)
 
 
 @dataclass(frozen=True)

@@ -96,9 +96,9 @@ class Study:
                 raise StudyError(f"{name} must be a function, got {getattr(self, name)!r}")
         if not isinstance(self.minimize, Quantity):
             raise StudyError(f"minimize wants a quantity such as dtw.mass(), got {self.minimize!r}")
-        for one in self.goals:
-            if not isinstance(one, Quantity):
-                raise StudyError(f"goals wants quantities such as dtw.mass(), got {one!r}")
+        for goal in self.goals:
+            if not isinstance(goal, Quantity):
+                raise StudyError(f"goals wants quantities such as dtw.mass(), got {goal!r}")
         Joint(self.scatter, list(self.variables))
         _check_sigma(self.sigma)
 

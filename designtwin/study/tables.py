@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from designtwin.errors import DesignTwinError, StudyError
-from designtwin.requirements import Quantity
 from designtwin.study.evaluate import FAILURES, Tested, tested
 from designtwin.study.gradients import OBJECTIVE, Chain, Response, responses_of
 from designtwin.study.store import Evaluation
@@ -39,8 +38,8 @@ class Agreement:
         SI per SI; nan where there is none.
     difference : float
         By central differences over two steps, extrapolated.
-    uncertainty : float
-        What the two steps leave open of the difference.
+    steps_apart : float
+        How far the differences of the two steps lie apart; what is extrapolated from them is much closer.
     apart : float
         |adjoint - difference| over the largest slope of this response, each slope times its variable's range.
     how : str
@@ -51,7 +50,7 @@ class Agreement:
     variable: str
     adjoint: float
     difference: float
-    uncertainty: float
+    steps_apart: float
     apart: float
     how: str
 
@@ -114,22 +113,17 @@ class GradientCheck:
         lines += [Text(f"no adjoint of {response}: {why}") for response, why in reasons]
         if any(np.isfinite(row.apart) for row in self.rows):
             worst = self.worst
-            open_ = _share(worst.uncertainty, worst)
-            lines.append(
-                Text(
-                    f"farthest apart: {worst.response} over {worst.variable}, {worst.apart:.1e}; "
-                    f"the difference itself is good to {open_:.0e} there"
+            words = f"farthest apart: {worst.response} over {worst.variable}, {worst.apart:.1e}"
+            if worst.difference != 0.0:
+                steps = worst.steps_apart / abs(worst.difference)
+                words += (
+                    f"; there the two steps of the difference, before extrapolation, lie {steps:.0e} apart"
                 )
-            )
+            lines.append(Text(words))
         return Group(lines[0], table, *lines[1:])
 
     def __str__(self) -> str:
         return printed(self)
-
-
-def _share(uncertainty: float, row: Agreement) -> float:
-    gap = abs(row.adjoint - row.difference)
-    return uncertainty * (row.apart / gap) if gap > 0.0 else 0.0
 
 
 def printed(what: Any) -> str:
@@ -164,13 +158,13 @@ def check_gradients(study: Study, values: dict[str, float], step: float) -> Grad
     names = list(study.variables)
     span = np.array([v.high - v.low for v in study.variables.values()])
     rows = []
-    for (k, case), (difference, uncertainty) in found.items():
+    for (k, case), (difference, steps_apart) in found.items():
         slope = adjoints.get((k, case), np.full(len(names), np.nan))
         scale = float(np.nanmax(np.abs(np.stack([slope, difference])) * span, initial=0.0)) or 1.0
         label = asked[k].quantity.label + (f" | {case}" if case is not None else "")
         rows += [
             Agreement(
-                label, name, float(slope[i]), float(difference[i]), float(uncertainty[i]),
+                label, name, float(slope[i]), float(difference[i]), float(steps_apart[i]),
                 float(abs(slope[i] - difference[i]) * span[i] / scale), how[k],
             )
             for i, name in enumerate(names)
@@ -189,7 +183,7 @@ def _distinct(responses: Sequence[Response]) -> list[Response]:
     """One of each quantity and source: a call answers for all its load cases."""
     out: dict[tuple[str, int, bool], Response] = {}
     for one in responses:
-        out.setdefault((one.quantity.content_key(), one.test, one.largest), one)
+        out.setdefault((one.quantity.content_key(), id(one.source), one.largest), one)
     return list(out.values())
 
 
@@ -215,7 +209,7 @@ def _differences(
     base = _smooth(study, here, asked)
     out = {}
     for key, numbers in read.items():
-        difference, uncertainty = np.empty(len(names)), np.empty(len(names))
+        difference, steps_apart = np.empty(len(names)), np.empty(len(names))
         for i, name in enumerate(names):
             variable = study.variables[name]
             at = variable.scaled(here.values[name])
@@ -224,11 +218,11 @@ def _differences(
             a, b, c, d = numbers[i]
             if min(at, 1.0 - at) >= h:
                 coarse, fine = (a - b) / (2.0 * span), (c - d) / span
-                difference[i], uncertainty[i] = (4.0 * fine - coarse) / 3.0, abs(fine - coarse) / 3.0
+                difference[i], steps_apart[i] = (4.0 * fine - coarse) / 3.0, abs(fine - coarse)
             else:
                 sign = 1.0 if at < 0.5 else -1.0
-                difference[i], uncertainty[i] = _from_one_side(base[key], a, b, c, d, sign * span)
-        out[key] = (difference, uncertainty)
+                difference[i], steps_apart[i] = _from_one_side(base[key], a, b, c, d, sign * span)
+        out[key] = (difference, steps_apart)
     return out
 
 
@@ -237,11 +231,11 @@ def _one_sided(h: float) -> tuple[float, float, float, float]:
 
 
 def _from_one_side(y0: float, a: float, b: float, c: float, d: float, h: float) -> tuple[float, float]:
-    """Slope at 0 of the polynomial through values at 0, h/4, h/2, 3h/4 and h; against that of three points."""
+    """Slope at 0 of the polynomial through values at 0, h/4, h/2, 3h/4 and h; of three, how far apart."""
     q = h / 4.0
     full = (-25.0 * y0 + 48.0 * a - 36.0 * b + 16.0 * c - 3.0 * d) / (12.0 * q)
     three = (-3.0 * y0 + 4.0 * a - b) / (2.0 * q)
-    return full, abs(full - three) / 8.0
+    return full, abs(full - three)
 
 
 def _smooth(study: Study, one: Tested, asked: Sequence[Response]) -> dict[tuple[int, str | None], float]:
@@ -257,7 +251,7 @@ def _smooth(study: Study, one: Tested, asked: Sequence[Response]) -> dict[tuple[
             continue
         result = one.results[response.test]
         try:
-            values = smooth_values(result, quantity, largest=response.largest)
+            values: list[tuple[Any, float]] = [*smooth_values(result, quantity, largest=response.largest)]
         except DesignTwinError:  # no adjoint, so nothing smooth: the values themselves
             values = [(v.case, v.value) for v in quantity.extremes(result, largest=response.largest)]
         for case, value in values:
@@ -283,7 +277,8 @@ class StudySensitivity:
         goals, of the limit for constraints (for a temperature, of 100 K; for what spans decades, in decades).
     how : mapping of response to str
         Where its slopes come from.
-    objective : Quantity
+    better : tuple of float
+        Of each response the sign of a change for the better: -1 for less, 1 for more.
     """
 
     values: Mapping[str, float]
@@ -292,7 +287,7 @@ class StudySensitivity:
     slopes: FloatArray
     scaled: FloatArray
     how: Mapping[str, str]
-    objective: Quantity
+    better: tuple[float, ...]
 
     @property
     def steps(self) -> dict[str, str]:
@@ -337,9 +332,10 @@ def sensitivity(study: Study, values: dict[str, float]) -> StudySensitivity:
     slopes = np.array([[found.slopes[label][name] for name in names] for label in labels])
     sizes = [abs(e.objective or 1.0) if one == OBJECTIVE else abs(e.goals.get(one, 1.0)) for one in labels]
     scaled = slopes * step / np.array([[size or 1.0] for size in sizes])
+    smaller = {OBJECTIVE, *(q.label for q in study.goals if q.largest_governs)}
     told = {OBJECTIVE: study.minimize.label}
     return StudySensitivity(
         values=values, variables=dict(study.variables), responses=tuple(told.get(x, x) for x in labels),
         slopes=slopes, scaled=scaled, how={told.get(x, x): way for x, way in found.how.items()},
-        objective=study.minimize,
+        better=tuple(-1.0 if x in smaller else 1.0 for x in labels),
     )  # fmt: skip

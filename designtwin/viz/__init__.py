@@ -13,6 +13,7 @@ from designtwin.viz.picture import Picture
 from designtwin.viz.screen import graphics, has_screen
 from designtwin.viz.shapes import plot_modes
 from designtwin.viz.spectra import plot_campbell, plot_psd, plot_response, plot_shock_spectrum
+from designtwin.viz.study import plot_front, plot_study_sensitivity
 from designtwin.viz.web import web_view
 from designtwin.viz.zones import plot_zones
 
@@ -30,6 +31,7 @@ __all__ = [
     "plot_check",
     "plot_envelope",
     "plot_field",
+    "plot_front",
     "plot_heat_balance",
     "plot_history",
     "plot_mesh",
@@ -38,6 +40,7 @@ __all__ = [
     "plot_psd",
     "plot_response",
     "plot_shock_spectrum",
+    "plot_study_sensitivity",
     "plot_times",
     "plot_zones",
     "web_view",
