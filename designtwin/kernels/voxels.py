@@ -1,17 +1,18 @@
 """Products with the stiffness of a grid of equal bricks, each with a modulus of its own, without a matrix.
 
-A brick looks the same in its mirrors. So sums and differences of its corners' values over each axis (a Hadamard
-transform) turn the matrix of the brick, 24 x 24, into eight blocks of 3 x 3, one for each way of being even or
-odd along x, y, z; half of their entries are zero too. A component of a displacement along an axis changes its
-sign in the mirror across it: in block (p_x, p_y, p_z) component x has parity (1 - p_x, p_y, p_z), and so on.
-The same holds in the plane (four blocks of 2 x 2) and for heat (blocks of one entry).
+A brick looks the same in its mirrors. So sums and differences of its corners' values over each axis (a
+Hadamard transform) turn the matrix of the brick, 24 x 24, into eight blocks of 3 x 3, one for each way of
+being even or odd along x, y, z; half of their entries are zero too. A component of a displacement along an
+axis changes its sign in the mirror across it: in block (p_x, p_y, p_z) component x has parity
+(1 - p_x, p_y, p_z), and so on. The same holds in the plane (four blocks of 2 x 2) and for heat (blocks of
+one entry).
 
-Fields lie in *planes* of nodes across the last axis: flat arrays of [planes, components, rows, row], `row` being
-the nodes along x, padded with zeros to a multiple of 16; a field ends with 16 zeros more, for loads run over.
-Moduli lie in [layers, rows, row], zero in the padding. In the plane a layer has one row of cells.
+Fields lie in *planes* of nodes across the last axis: flat arrays of [planes, components, rows, row], `row`
+being the nodes along x, padded with zeros to a multiple of 16; a field ends with 16 zeros more, for loads run
+over. Moduli lie in [layers, rows, row], zero in the padding. In the plane a layer has one row of cells.
 Kernels that take `start, stop` write planes start to stop - 1 alone, with the same digits wherever the cut.
 
-A *spring* to ground is a diagonal term. `inverse` is one over the diagonal; zero says that an unknown is held.
+A *spring* to ground is a diagonal term. `inverse` is one over the diagonal; zero: the unknown is held.
 """
 
 from __future__ import annotations
@@ -222,7 +223,7 @@ class _Row:
 
 @intrinsic
 def _add_row(typing, blocks, n, component, row, modulus, m, x, i, low, k, high, above):
-    """Add what a row of n cells gives to its rows of nodes: below the cells to low[k:], above to high[above:].
+    """Add what a row of n cells gives to its rows of nodes: below them to low[k:], above to high[above:].
 
     component and row are strides; modulus[m:], x[i:] is where the row begins.
     """
@@ -274,7 +275,7 @@ def _add_row(typing, blocks, n, component, row, modulus, m, x, i, low, k, high, 
 
 @intrinsic
 def _energy_row(typing, blocks, n, component, row, x, y, i, out, m):
-    """out[m:] = what x and y, from i on, have of energy in common in each of a row of n cells of modulus 1."""
+    """out[m:] = what x and y, from i on, have of energy in common in each of n cells of modulus 1."""
 
     def generate(target, builder, signature, arguments):
         kinds = signature.args

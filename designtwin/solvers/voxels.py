@@ -1,11 +1,11 @@
-"""Grids of equal bricks, each with a modulus of its own: conjugate gradients with geometric multigrid, no matrix.
+"""Grids of equal bricks, each with a modulus of its own: conjugate gradients, geometric multigrid, no matrix.
 
 Coarse levels are grids of bricks twice as large with the mean modulus of their parts. The iteration runs in
-float64, the preconditioner in float32. Smoothing needs no estimate: the matrix is at most the diagonal times
+float64, the preconditioner in float32. Smoothing needs no estimate: the matrix is at most its diagonal times
 the largest eigenvalue of D_e^-1 K_e of a single brick, whatever the moduli.
 
-Sources: Briggs, Henson & McCormick, A Multigrid Tutorial, 2nd ed. (2000); Amir, Aage & Lazarov, Structural and
-Multidisciplinary Optimization 49 (2014), 815-829; Lottes, Numer. Linear Algebra Appl. 30 (2023), e2518.
+Sources: Briggs, Henson & McCormick, A Multigrid Tutorial, 2nd ed. (2000); Amir, Aage & Lazarov, Structural
+and Multidisciplinary Optimization 49 (2014), 815-829; Lottes, Numer. Linear Algebra Appl. 30 (2023), e2518.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 _LANE = 16  # kernels.voxels.LANE
 _DENSE = 700  # unknowns of a level that is inverted
 _SPRING = 2.0  # stiffness of a support on coarse levels over the diagonal where it acts
+_INNER = 2  # steps of conjugate gradients at a coarse level
 _STALLED = 80  # iterations without progress
 
 
@@ -42,8 +43,8 @@ def cell_matrix(tensor: FloatArray, spacing: Sequence[float]) -> FloatArray:
     Parameters
     ----------
     tensor : float64[6, 6], float64[3, 3] or float64[d]
-        Elasticity in space (xx yy zz xy yz xz), in the plane (xx yy xy, times thickness), or conductivity along
-        the axes. Axes of a brick are axes of symmetry.
+        Elasticity in space (xx yy zz xy yz xz), in the plane (xx yy xy, times thickness), or conductivity
+        along the axes. Axes of a brick are axes of symmetry.
     spacing : sequence of float
         Edges.
     """
@@ -51,7 +52,7 @@ def cell_matrix(tensor: FloatArray, spacing: Sequence[float]) -> FloatArray:
     dimension = len(edges)
     corners = np.array(list(every((-1.0, 1.0), repeat=dimension)))
     components = 1 if tensor.ndim == 1 else dimension
-    total = np.zeros((len(corners) * components,) * 2)
+    total: Any = np.zeros((len(corners) * components,) * 2)
     for point in every((-1 / math.sqrt(3.0), 1 / math.sqrt(3.0)), repeat=dimension):
         factors = 0.5 * (1.0 + corners * np.array(point))
         slope = np.empty((len(corners), dimension))
@@ -74,7 +75,7 @@ def cell_matrix(tensor: FloatArray, spacing: Sequence[float]) -> FloatArray:
 
 def _blocks_of(matrix: FloatArray, dimension: int, components: int) -> FloatArray:
     """Blocks of a brick's matrix by parity (see `kernels.voxels`), float64[2, ..., 2(, c, c)]."""
-    transform = np.eye(1)
+    transform: Any = np.eye(1)
     for _ in range(dimension):
         transform = np.kron(transform, [[1.0, 1.0], [-1.0, 1.0]])
     transform = np.kron(transform, np.eye(components))
@@ -175,8 +176,8 @@ class VoxelSystem:
     spacing : sequence of float
         Edges of a cell, m.
     tensor : float64[6, 6], float64[3, 3] or float64[d]
-        What a modulus of 1 is worth: elasticity in space (xx yy zz xy yz xz) or in the plane (xx yy xy; times the
-        thickness), or conductivity along the axes. Isotropic, or orthotropic along the axes.
+        What a modulus of 1 is worth: elasticity in space (xx yy zz xy yz xz) or in the plane (xx yy xy; times
+        the thickness), or conductivity along the axes. Isotropic, or orthotropic along the axes.
     held : bool[n_nodes, components]
         Unknowns that are zero.
 
@@ -320,7 +321,11 @@ class VoxelCG:
             raise ModelError(
                 f"the modulus of {bad.size} cells is negative or not finite, first cell {bad[0]}"
             )
-        levels, index, inverse = _levels(system, values)
+        # the preconditioner sees moduli of 1 at most: float32 has no room for pascals squared
+        largest = float(values.max()) * float(system.grid.entries.max())
+        if largest == 0.0:
+            raise SingularSystemError("every voxel has a modulus of 0")
+        levels, index, inverse = _levels(system, values / largest)
         fine = np.zeros_like(levels[0].modulus, np.float64)
         levels[0].grid.cells(fine)[:] = values.reshape(levels[0].grid.cells(fine).shape)
         return VoxelFactorization(self, system, fine, levels, index, inverse, time.perf_counter() - started)
@@ -343,7 +348,7 @@ class _Level:
 
 
 def _run(kernel: Any, n: int, *arguments: Any) -> None:
-    """Over planes or layers: each piece computes the layer before its first plane once more, so few pieces."""
+    """Over planes or layers, in few pieces: each computes the layer before its first plane once more."""
     parallel.run(kernel, n, *arguments, grain=max(1, -(-n // (2 * parallel.threads()))))
 
 
@@ -354,7 +359,7 @@ def _levels(system: VoxelSystem, values: FloatArray) -> tuple[list[_Level], IntA
     grid: _Grid = system.grid
     modulus = grid.empty_cells()
     grid.cells(modulus)[:] = values.reshape(grid.cells(modulus).shape)
-    spacing, none, spring = list(system.spacing), np.zeros(0), np.zeros(0)
+    spacing, spring = list(system.spacing), np.zeros(0)
     held = grid.pack(system.held)
     levels: list[_Level] = []
     while True:
@@ -426,7 +431,13 @@ def _dense(grid: _Grid, modulus: Array, spring: Array, diagonal: Array) -> tuple
 
 
 class _Cycle:
-    """A symmetric multigrid cycle in float32: `run` turns the residual in `f` into a correction."""
+    """Multigrid in float32: `run` turns the residual in `f` into a correction.
+
+    Coarse levels are solved by a few steps of conjugate gradients preconditioned by what is below (K-cycle):
+    where thin members cross voids, one coarse correction a level would leave much of the error.
+
+    Source: Notay & Vassilevski, Numer. Linear Algebra Appl. 15 (2008), 473-487.
+    """
 
     def __init__(self, owner: VoxelFactorization) -> None:
         from designtwin.kernels import voxels as kernels
@@ -437,21 +448,45 @@ class _Cycle:
         self._f, self._x, self._other, self._d = (
             [np.zeros(size, np.float32) for size in sizes] for _ in range(4)
         )
+        self._p, self._q, self._y = ([np.zeros(size, np.float32) for size in sizes[1:-1]] for _ in range(3))
+        self._sums = [np.zeros(level.grid.shape.layers + 1) for level in self._levels]
         self.f = self._f[0]
 
     def run(self) -> Array:
-        self._descend(0)
-        return self._x[0]
+        return self._cycle(0)
 
-    def _descend(self, depth: int) -> None:
+    def _solve(self, depth: int) -> Array:
+        """About A^-1 f at a coarse level; f changes."""
+        if depth == len(self._levels) - 1:
+            return self._cycle(depth)
+        kernels, level, f = self._kernels, self._levels[depth], self._f[depth]
+        p, q, y = self._p[depth - 1], self._q[depth - 1], self._y[depth - 1]
+        shape, sums, keep, pq = level.grid.shape, self._sums[depth], 0.0, math.inf
+        planes = shape.layers + 1
+        y[:] = 0.0
+        for step in range(_INNER):
+            z = self._cycle(depth)
+            if step:
+                parallel.run(kernels.dots, planes, shape, z, q, sums)
+                keep = -float(sums.sum()) / pq
+            _run(kernels.next_direction, planes, shape, keep, z, p)
+            _run(kernels.product, planes, *level.operator, p, q, sums)
+            pq = float(sums.sum())
+            parallel.run(kernels.dots, planes, shape, p, f, sums)
+            along = float(sums.sum())
+            if not (pq > 0.0 and along > 0.0):
+                break
+            _run(kernels.advance, planes, shape, along / pq, p, q, y, f, f, sums)
+        return y
+
+    def _cycle(self, depth: int) -> Array:
         kernels, level = self._kernels, self._levels[depth]
         shape, f = level.grid.shape, self._f[depth]
         planes = shape.layers + 1
         if depth == len(self._levels) - 1:
-            parallel.run(
-                kernels.direct, self._index.size, self._index, self._inverse, f, self._x[depth], grain=256
-            )
-            return
+            x, n = self._x[depth], self._index.size
+            parallel.run(kernels.direct, n, self._index, self._inverse, f, x, grain=256)
+            return x
         below = self._levels[depth + 1].grid.shape
         gain = 4.0 / (3.0 * level.grid.largest)
         _run(kernels.begin, planes, shape, level.inverse, gain, f, self._d[depth], self._x[depth])
@@ -459,10 +494,10 @@ class _Cycle:
         r = self._other[depth]
         _run(kernels.residual, planes, *level.operator, f, self._x[depth], r)
         _run(kernels.restrict, below.layers + 1, shape, below, level.steps, r, self._f[depth + 1])
-        self._descend(depth + 1)
-        coarse = self._x[depth + 1]
+        coarse = self._solve(depth + 1)
         _run(kernels.prolong, planes, shape, below, level.steps, level.inverse, coarse, self._x[depth])
         self._smooth(depth, 0)
+        return self._x[depth]
 
     def _smooth(self, depth: int, first: int) -> None:
         """Steps of the Chebyshev polynomial of the fourth kind (Lottes 2023, algorithm 1) from `first` on."""
@@ -561,38 +596,38 @@ class VoxelFactorization:
         size = math.sqrt(total(f, f))
         if size == 0.0:
             return f, 0, 0.0
+        f /= size  # float32 is far from its ends then
         r = f.copy()
         if x is None:
             x = np.zeros_like(f)
         else:
+            x /= size
             x[inverse == 0.0] = 0.0
             _run(kernels.residual, planes, *self._operator, f, x, r)
-        norm = math.sqrt(total(r, r)) / size
+        norm = math.sqrt(total(r, r))
         p, q = np.zeros_like(f), np.zeros_like(f)
-        cycle.f[:] = r / (norm * size or 1.0)
-        scale, before = norm * size or 1.0, math.inf
-        best, best_at = math.inf, 0
+        cycle.f[:] = r
+        pq, best, best_at, count = math.inf, math.inf, 0, 0
         for count in range(self.solver.max_iterations + 1):
             if norm <= rtol:
                 _run(kernels.residual, planes, *self._operator, f, x, r)
-                true = math.sqrt(total(r, r)) / size
-                if true <= rtol or count == 0:
-                    return x, count, true
-                norm, before = true, math.inf  # the recursion drifted from the truth: start over from here
-                cycle.f[:] = r
+                norm = math.sqrt(total(r, r))
+                if norm <= rtol:
+                    x *= size
+                    return x, count, norm
+                cycle.f[:], pq = r, math.inf  # the recursion drifted from the truth: start over from here
             z = cycle.run()
-            rz = total(r, z)
-            if not 0.0 < rz < math.inf:
-                break
-            _run(kernels.next_direction, planes, shape, rz / before, z, p)
+            keep = -total(z, q) / pq  # flexible: the preconditioner is not the same map each time
+            _run(kernels.next_direction, planes, shape, keep, z, p)
             _run(kernels.product, planes, *self._operator, p, q, sums)
-            pq = float(sums.sum())
-            if not 0.0 < pq < math.inf:
+            pq, along = float(sums.sum()), total(p, r)
+            if not (0.0 < pq < math.inf and 0.0 < along < math.inf):
                 break
-            _run(kernels.advance, planes, shape, rz / pq, p, q, x, r, cycle.f, sums)
-            norm, before = math.sqrt(float(sums.sum())) / size, rz
-            if rz < 0.9 * best:
-                best, best_at = rz, count
+            _run(kernels.advance, planes, shape, along / pq, p, q, x, r, cycle.f, sums)
+            norm = math.sqrt(float(sums.sum()))
+            energy = along * along / pq  # by which this step brought the error down
+            if energy < 0.9 * best:
+                best, best_at = energy, count
             if count - best_at > _STALLED:
                 break
         raise ConvergenceError(
