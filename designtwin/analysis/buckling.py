@@ -52,6 +52,7 @@ def solve_buckling(
     dead: str | None = None,
     which: Which = "both",
     solver: LinearSolver | None = None,
+    keep: bool = False,
 ) -> BucklingResult:
     """Buckling factors and shapes, (K + Kg(dead) + factor Kg(case)) shape = 0, for static load cases.
 
@@ -73,6 +74,8 @@ def solve_buckling(
         factor too, in addition to `count` others if need be.
     solver : LinearSolver, optional
         ``Direct()``, ``MultigridCG()``; chosen from the system when left out.
+    keep : bool
+        Whether the result holds on to factors or levels, so that `sensitivities` costs no set-up.
 
     Returns
     -------
@@ -106,7 +109,7 @@ def solve_buckling(
     names = _cases_of(model, case, dead)
     _refuse(model, (*names, *(() if dead is None else (dead,))))
     some = _only(model, (*names, *(() if dead is None else (dead,))))
-    static = solve_static(some, solver=solver)
+    static = solve_static(some, solver=solver, keep=keep)
     work = _Work(model, static, None if dead is None else _steady(static, dead), solver)
     answers = {}
     with track("buckling", total=2 * len(names)) as progress:
@@ -115,7 +118,7 @@ def solve_buckling(
             answers[name] = work.solve(name, int(count), which, progress)
     notes = [*static.notes, *_scope(model, names, case, work)]
     notes += [note for one in answers.values() for note in one.notes]
-    return BucklingResult(model, answers, tuple(dict.fromkeys(notes)))
+    return BucklingResult(model, answers, tuple(dict.fromkeys(notes)), static)
 
 
 class _Work:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -354,12 +353,12 @@ class BucklingFactor(Quantity):
     def by_case(self, result: Any) -> list[Value]:
         return [self._of(case) for case in self.cases_of(result)]
 
+    def counts(self, factor: float) -> bool:
+        """Whether a factor is of loads that act the way that is asked about."""
+        return {"as stated": factor > 0.0, "reversed": factor < 0.0, "either way": True}[self.loads]
+
     def _of(self, case: Any) -> Value:
-        wanted: Callable[[float], bool] = {
-            "as stated": lambda factor: factor > 0.0, "reversed": lambda factor: factor < 0.0,
-            "either way": lambda factor: True,
-        }[self.loads]  # fmt: skip
-        modes = [mode for mode in case if wanted(mode.factor)]
+        modes = [mode for mode in case if self.counts(mode.factor)]
         if modes:
             mode = min(modes, key=lambda mode: abs(mode.factor))
             value, half = abs(mode.factor), float(mode.factor_error)

@@ -12,6 +12,7 @@ import numpy as np
 from designtwin.errors import DesignTwinError
 from designtwin.model.model import Model
 from designtwin.results.common import CaseResult, Field, Result, SolveInfo
+from designtwin.results.history import StaticResult
 from designtwin.results.places import part_of_nodes
 from designtwin.results.recovery import Recovery
 from designtwin.results.shapes import Shape
@@ -217,7 +218,15 @@ class BucklingCase(CaseResult):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class BucklingResult(Result[BucklingCase]):
-    """Answers of a buckling analysis, case by case."""
+    """Answers of a buckling analysis, case by case.
+
+    Parameters
+    ----------
+    static : StaticResult, optional
+        The states that are multiplied; what gradients take up again.
+    """
+
+    static: StaticResult | None = None
 
     physics: ClassVar[str] = "buckling"
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from designtwin.analysis.adjoint import buckling, modal
 from designtwin.analysis.adjoint.static import static_sensitivities
 from designtwin.analysis.adjoint.totals import mass_sensitivity
 from designtwin.errors import NoAdjointError
 from designtwin.requirements.base import Quantity
 from designtwin.requirements.responses import Response, response_of
 from designtwin.requirements.totals import MassQuantity
+from designtwin.requirements.vibration import BucklingFactor, ModeQuantity
 from designtwin.results.sensitivity import Sensitivity
 
 __all__ = ["sensitivities", "smooth_values"]
@@ -50,6 +52,10 @@ def sensitivities(
     """
     if isinstance(quantity, MassQuantity):
         return [mass_sensitivity(getattr(result, "model", result), quantity)]
+    if isinstance(quantity, ModeQuantity):
+        return modal.sensitivities(result, quantity)
+    if isinstance(quantity, BucklingFactor):
+        return buckling.sensitivities(result, quantity)
     responses = _responses(result, quantity, aggregate, largest)
     if result.physics == "static":
         return static_sensitivities(result, quantity, responses)
@@ -62,6 +68,10 @@ def smooth_values(
     """The smooth number of a quantity in each load case, without its slope; arguments as `sensitivities`."""
     if isinstance(quantity, MassQuantity):
         return [(one.case or "", one.value) for one in quantity.by_case(result)]
+    if isinstance(quantity, ModeQuantity):
+        return modal.smooth_values(result, quantity)
+    if isinstance(quantity, BucklingFactor):
+        return buckling.smooth_values(result, quantity)
     return [(one.case, one.value) for one in _responses(result, quantity, aggregate, largest)]
 
 
