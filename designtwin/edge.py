@@ -7,7 +7,7 @@ neither VTK nor matplotlib.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -27,13 +27,17 @@ __all__ = [
     "plot_front",
     "plot_heat_balance",
     "plot_history",
+    "plot_indices",
     "plot_mesh",
     "plot_model",
     "plot_modes",
     "plot_psd",
     "plot_response",
+    "plot_robustness",
     "plot_shock_spectrum",
     "plot_times",
+    "plot_topology",
+    "plot_variants",
     "plot_verdict",
     "plot_zones",
     "report",
@@ -167,6 +171,45 @@ def plot_front(front: Any, **options: Any) -> Picture:
     from designtwin.viz import plot_front as draw
 
     return draw(front, **options)
+
+
+def plot_topology(optimum: Any, what: str = "density", **options: Any) -> Picture:
+    """Draw a design of densities beside its design space; see `designtwin.viz.plot_topology`."""
+    from designtwin.viz import plot_topology as draw
+
+    return draw(optimum, what, **options)
+
+
+def follow_topology(live: bool | None) -> Callable[[Any], None] | None:
+    """A picture that follows a run, in a notebook unless said otherwise; None where nobody looks."""
+    from designtwin.progress import watcher
+
+    if not (watcher() == "notebook" if live is None else live):
+        return None
+    from designtwin.viz import TopologyFilm
+
+    return TopologyFilm()
+
+
+def plot_variants(variants: Any, kind: str = "scatter", **options: Any) -> Picture:
+    """Draw a table of designs; see `designtwin.viz.plot_variants`."""
+    from designtwin.viz import plot_variants as draw
+
+    return draw(variants, kind, **options)
+
+
+def plot_indices(indices: Any, **options: Any) -> Picture:
+    """Draw Sobol indices; see `designtwin.viz.plot_indices`."""
+    from designtwin.viz import plot_indices as draw
+
+    return draw(indices, **options)
+
+
+def plot_robustness(robustness: Any, **options: Any) -> Picture:
+    """Draw what scatter does to a design; see `designtwin.viz.plot_robustness`."""
+    from designtwin.viz import plot_robustness as draw
+
+    return draw(robustness, **options)
 
 
 def compare(before: Any, after: Any, name: str | Quantity = "von_mises", **options: Any) -> Picture:

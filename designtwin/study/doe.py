@@ -172,7 +172,7 @@ class Variants:
             If the file cannot be written.
         """
         variables, responses = self.variables, self.responses
-        dimensions = self._dimensions()
+        dimensions = self.dimensions()
         head = [_titled(name, v.dimension) for name, v in variables.items()]
         head += [_titled(label, dimensions.get(label, "dimensionless")) for label in responses]
         text = io.StringIO(newline="")
@@ -187,8 +187,8 @@ class Variants:
         with atomic(path, error=StudyError) as file:
             file.write(text.getvalue().encode())
 
-    def _dimensions(self) -> dict[str, str]:
-        """Of the responses, by name."""
+    def dimensions(self) -> dict[str, str]:
+        """Dimensions of the responses, by name."""
         out = {q.label: q.dimension for q in (self.objective, *self.study.goals)}
         start = self.study.model_of({name: v.start for name, v in self.variables.items()})
         for test in self.study.tests_of(start):

@@ -184,6 +184,12 @@ class Spread:
         return not self.missed > LINEAR
 
 
+def _told(shares: Mapping[str, float], most: int = 3) -> str:
+    """The largest shares in words; those that round to nothing are left out."""
+    worth = [(name, share) for name, share in shares.items() if abs(share) >= 0.005]
+    return ", ".join(f"{n} {100 * v:.0f} %" for n, v in sorted(worth, key=lambda pair: -pair[1])[:most])
+
+
 @dataclass(frozen=True, eq=False)
 class Robustness:
     """How a design stands the scatter.
@@ -246,9 +252,7 @@ class Robustness:
         wide = max((len(s.label) for s in self.requirements), default=0)
         for s in self.requirements:
             level = f"{s.level:.2f} sigma" if math.isfinite(s.level) else "does not scatter"
-            top = ", ".join(
-                f"{n} {100 * v:.0f} %" for n, v in sorted(s.shares.items(), key=lambda p: -p[1])[:3]
-            )
+            top = _told(s.shares)
             text = f"  {s.label:<{wide}}  margin {s.value:+.1%} ± {s.std:.2%}, {level}"
             if self.samples is not None:
                 text += f"; sampled {s.sampled_mean:+.1%} ± {s.sampled_std:.2%}, {s.failing:.1%} miss it"

@@ -14,6 +14,7 @@ from designtwin.viz.screen import graphics, has_screen
 from designtwin.viz.shapes import plot_modes
 from designtwin.viz.spectra import plot_campbell, plot_psd, plot_response, plot_shock_spectrum
 from designtwin.viz.study import plot_front, plot_study_sensitivity
+from designtwin.viz.variants import plot_indices, plot_robustness, plot_variants
 from designtwin.viz.web import web_view
 from designtwin.viz.zones import plot_zones
 
@@ -34,14 +35,17 @@ __all__ = [
     "plot_front",
     "plot_heat_balance",
     "plot_history",
+    "plot_indices",
     "plot_mesh",
     "plot_model",
     "plot_modes",
     "plot_psd",
     "plot_response",
+    "plot_robustness",
     "plot_shock_spectrum",
     "plot_study_sensitivity",
     "plot_times",
+    "plot_variants",
     "plot_zones",
     "web_view",
 ]
