@@ -13,7 +13,7 @@ from designtwin.optimize.problem import Found, Iterate, Problem, Stop
 from designtwin.optimize.run import Run
 
 FEW = 200
-"""Variables up to which the dense matrices of SLSQP cost nothing beside an analysis."""
+"""Variables up to which the dense matrices of SQP cost nothing beside an analysis."""
 
 
 class Choice(NamedTuple):
@@ -70,7 +70,7 @@ def minimize(
     ----------
     problem : Problem
     method : str
-        "auto", "slsqp", "trust-constr", "mma", "gcmma" or "oc".
+        "auto", "sqp", "slsqp", "trust-constr", "mma", "gcmma" or "oc".
     tolerance : float
         First-order optimality at which the search ends, over variables scaled to their ranges; a search also ends
         where f stands still, to a tenth of it, over three steps.
@@ -108,7 +108,7 @@ def minimize(
         stopped = str(stop)
     if run.best is None:
         raise EvaluationFailed(f"no design could be evaluated: {run.last_failure or stopped}")
-    best = run.best
+    best = run.result(converged)
     return Found(
         x=best.x, f=best.f, g=best.g,
         multipliers=best.multipliers if best.multipliers is not None else np.full(max(run.m, 0), np.nan),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -10,6 +11,7 @@ from designtwin.errors import EvaluationFailed, OptimizationError
 from designtwin.optimize.mma import GCMMA, MMA
 from designtwin.optimize.oc import OC
 from designtwin.optimize.run import Point, Run
+from designtwin.optimize.sqp import sqp
 from designtwin.typing import FloatArray
 
 _RETREATS = 30
@@ -94,55 +96,77 @@ def slsqp(run: Run) -> tuple[str, bool]:
             bounds=np.column_stack([stage.low, stage.high]), callback=stage.step,
             constraints={"type": "ineq", "fun": lambda t: -stage.g(t), "jac": lambda t: -stage.dg(t)}
             if run.m else (),
-            options={"ftol": 0.01 * run.tolerance, "maxiter": run.max_iterations},
+            options={"ftol": 1e-3 * run.tolerance, "maxiter": run.max_iterations},
         )  # fmt: skip
-        return str(out.message).lower()
+        return f"SLSQP: {str(out.message).lower()}"
 
-    return _stages(run, inner)
+    return _stages(run, inner, backs_off=True)
 
 
 def trust_constr(run: Run) -> tuple[str, bool]:
     """Trust-region interior point method (Byrd, Hribar & Nocedal 1999), as scipy has it."""
 
     def inner(stage: _Stage) -> str:
-        from scipy.optimize import Bounds, NonlinearConstraint, minimize
+        from scipy.optimize import BFGS, Bounds, NonlinearConstraint, minimize
 
-        out = minimize(
-            stage.f, stage.center.t, jac=stage.df, method="trust-constr",
-            bounds=Bounds(stage.low, stage.high, keep_feasible=True),
-            callback=lambda t, _state: stage.step(t),
-            constraints=NonlinearConstraint(stage.g, -np.inf, 0.0, jac=stage.dg) if run.m else (),
-            options={"gtol": 0.1 * run.tolerance, "xtol": 1e-9, "maxiter": 10 * run.max_iterations},
-        )  # fmt: skip
-        return str(out.message).lower()
+        with warnings.catch_warnings():
+            # A gradient that did not change is no news: the update is skipped.
+            warnings.filterwarnings("ignore", message="delta_grad == 0.0", category=UserWarning)
+            out = minimize(
+                stage.f, stage.center.t, jac=stage.df, hess=BFGS(), method="trust-constr",
+                bounds=Bounds(stage.low, stage.high, keep_feasible=True),
+                callback=lambda t, _state: stage.step(t),
+                constraints=NonlinearConstraint(stage.g, -np.inf, 0.0, jac=stage.dg) if run.m else (),
+                options={"gtol": 0.1 * run.tolerance, "xtol": 1e-9, "maxiter": 10 * run.max_iterations},
+            )  # fmt: skip
+        return f"trust-constr: {str(out.message).lower()}"
 
     return _stages(run, inner)
 
 
-class _Arrived(Exception):
-    """Ends scipy's loop where our own test is met."""
+class _Ended(Exception):
+    """Ends scipy's loop from inside: our own test of an optimum is met, or the steps are used up."""
+
+    def __init__(self, why: str, converged: bool) -> None:
+        self.converged = converged
+        super().__init__(why)
 
 
 class _Stage:
-    """A part of scipy's search inside a region around the last good design, as functions of t."""
+    """A part of scipy's search inside a region around the last good design, as functions of t.
 
-    def __init__(self, run: Run, center: Point, radius: float) -> None:
-        self.run, self.center, self.radius = run, center, radius
+    Where `backs_off`, a failed design is infinitely bad to the line search, which then shortens the step and keeps
+    its curvature; elsewhere, and for gradients, the failure ends the stage.
+    """
+
+    def __init__(self, run: Run, center: Point, radius: float, backs_off: bool) -> None:
+        self.run, self.center, self.backs_off = run, center, backs_off
         self.low, self.high = np.maximum(center.t - radius, 0.0), np.minimum(center.t + radius, 1.0)
-        self.failed_at: FloatArray | None = None
+        self.failed_at = center.t
 
     def at(self, t: FloatArray) -> Point:
+        t = np.clip(t, self.low, self.high)
         try:
-            return self.run.at(np.clip(t, self.low, self.high))
+            return self.run.at(t)
         except EvaluationFailed:
-            self.failed_at = np.clip(t, self.low, self.high)
+            self.failed_at = t.copy()
             raise
 
     def f(self, t: FloatArray) -> float:
-        return self.at(t).f
+        try:
+            return self.at(t).f
+        except EvaluationFailed:
+            if not self.backs_off:
+                raise
+            return float("inf")
 
     def g(self, t: FloatArray) -> FloatArray:
-        return self.at(t).g
+        try:
+            return self.at(t).g
+        except EvaluationFailed:
+            if not self.backs_off:
+                raise
+            return self.center.g
 
     def df(self, t: FloatArray) -> FloatArray:
         return self.slopes(t)[0]
@@ -166,13 +190,13 @@ class _Stage:
         self.center = point
         self.run.note(point)
         if why := self.run.arrived(point) or self.run.settled():
-            raise _Arrived(why)
+            raise _Ended(why, True)
         if len(self.run.history) > self.run.max_iterations:
-            raise _Arrived("")
+            raise _Ended(f"the {self.run.max_iterations} steps allowed were made", False)
 
 
-def _stages(run: Run, inner: Callable[[_Stage], str]) -> tuple[str, bool]:
-    """scipy's search; where a design fails, it begins again nearer to the last good one, in a smaller region."""
+def _stages(run: Run, inner: Callable[[_Stage], str], *, backs_off: bool = False) -> tuple[str, bool]:
+    """scipy's search, begun again where a design fails: from the last good one, in a smaller region."""
     point = run.at(run.start)
     run.slopes(point)
     run.note(point)
@@ -180,28 +204,26 @@ def _stages(run: Run, inner: Callable[[_Stage], str]) -> tuple[str, bool]:
         return why, True
     radius = 1.0
     while True:
-        stage = _Stage(run, point, radius)
+        stage = _Stage(run, point, radius, backs_off)
         try:
             why = inner(stage)
-        except _Arrived as arrived:
-            if str(arrived):
-                return str(arrived), True
-            return f"the {run.max_iterations} steps allowed were made", False
+        except _Ended as ended:
+            return str(ended), ended.converged
         except EvaluationFailed as failure:
-            assert stage.failed_at is not None
             point = stage.center
             radius = 0.5 * min(radius, float(np.abs(stage.failed_at - point.t).max()))
             if radius < _SMALLEST:
                 return f"no design near the last one could be evaluated: {failure}", False
             continue
         moved, point = float(np.abs(stage.center.t - point.t).max()), stage.center
-        if radius < 1.0 and moved >= 0.5 * radius:
-            radius = min(1.0, 4.0 * radius)
-            continue
-        return why, bool(run.arrived(point))
+        if moved < _SMALLEST and radius == 1.0:
+            return f"{why} (first-order optimality {point.kkt:.1e})", bool(run.arrived(point))
+        # Where it ends short of an optimum, old curvature or a small region may be to blame.
+        radius = min(1.0, 4.0 * radius)
 
 
 METHODS: dict[str, Callable[[Run], tuple[str, bool]]] = {
+    "sqp": sqp,
     "slsqp": slsqp,
     "trust-constr": trust_constr,
     "mma": mma,

@@ -6,7 +6,7 @@ import numpy as np
 
 from designtwin.typing import FloatArray
 
-_AT_BOUND = 1e-9
+_AT_BOUND = 1e-6
 
 
 def optimality(

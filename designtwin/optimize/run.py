@@ -55,6 +55,7 @@ class Run:
     gradients: int = 0
     failures: int = 0
     best: Point | None = None
+    last: Point | None = None
     history: list[Iterate] = field(default_factory=list)
     last_failure: str = ""
 
@@ -64,6 +65,7 @@ class Run:
         self.low, self.range = problem.low[self.free], (problem.high - problem.low)[self.free]
         self.start = (problem.x0[self.free] - self.low) / self.range
         self.m = -1
+        self._failures_told, self._unspoiled = 0, 0
         self._known: OrderedDict[bytes, Point | EvaluationFailed] = OrderedDict()
         self._room = max(8, _REMEMBERED // max(1, problem.n))
 
@@ -174,8 +176,21 @@ class Run:
         """True where every constraint is met."""
         return self.rank(point)[0] == 0.0
 
+    def result(self, converged: bool) -> Point:
+        """The best design; the last one where the method ended there and none is better by more than tolerance."""
+        assert self.best is not None
+        if converged and self.last is not None and self.feasible(self.last):
+            least = self.last.f - self.tolerance * abs(self.last.f)
+            if not self.feasible(self.best) or self.best.f >= least:
+                return self.last
+        return self.best
+
     def note(self, point: Point) -> Iterate:
         """Write down a step of the method, and tell whoever listens."""
+        self.last = point
+        if self.failures > self._failures_told:  # a step cut short by failures says nothing about f
+            self._failures_told, self._unspoiled = self.failures, 0
+        self._unspoiled += 1
         step = Iterate(len(self.history), point.x, point.f, point.g, point.kkt, self.evaluations)
         self.history.append(step)
         if self.callback is not None:
@@ -193,7 +208,7 @@ class Run:
     def settled(self, steps: int = 3) -> str:
         """Why going on is of no use, in words: f and x stand still over the last steps; "" if they do not."""
         last = self.history[-steps - 1 :]
-        if len(last) <= steps or any(s.violation > max(self.feasibility, 0.1 * self.tolerance) for s in last):
+        if min(len(last), self._unspoiled) <= steps or any(s.violation > max(self.feasibility, 0.1 * self.tolerance) for s in last):
             return ""
         values = np.array([s.f for s in last])
         if np.ptp(values) > 0.1 * self.tolerance * max(abs(values[-1]), 1e-12):
