@@ -15,7 +15,7 @@ from designtwin.assembly import HeatEquations
 from designtwin.errors import ConvergenceError, ModelError, ResourceError
 from designtwin.solvers.direct import Direct
 from designtwin.solvers.krylov import Found, Preconditioner, conjugate_gradients, dot, gmres
-from designtwin.solvers.solution import LinearSolver
+from designtwin.solvers.solution import Factorization, LinearSolver
 from designtwin.solvers.system import System
 from designtwin.typing import FloatArray
 
@@ -37,6 +37,16 @@ class SetUp:
     rate: float
     time: float | None
     u: FloatArray
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A solver that was at work already."""
+
+    factorization: Factorization
+
+    def factorize(self, system: System) -> Factorization:
+        return self.factorization
 
 
 @dataclass(eq=False)
@@ -86,6 +96,16 @@ class HeatSolver:
         self._set_up(self.system(made.u, made.time, made.rate), made)
         assert self._preconditioner is not None
         self._preconditioner.ended, self._preconditioner.spared = expectation
+
+    def take(self, system: System, factorization: Factorization) -> None:
+        """Keep factors or levels that were made of a system elsewhere."""
+        self._preconditioner = Preconditioner(system, _Made(factorization))
+
+    def preconditioner(self, system: System) -> Preconditioner:
+        """What there is of an earlier solve; else of this system."""
+        if self._preconditioner is None:
+            self._preconditioner = Preconditioner(system, self.solver)
+        return self._preconditioner
 
     def fall_back(self) -> None:
         """Factors from now on."""

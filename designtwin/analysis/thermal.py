@@ -27,8 +27,13 @@ _NEWTON = 1e-9
 """Unbalanced over moved heat at which Newton's method ends."""
 
 
-def solve_thermal(model: Model, *, solver: LinearSolver | None = None) -> ThermalResult:
+def solve_thermal(model: Model, *, solver: LinearSolver | None = None, keep: bool = False) -> ThermalResult:
     """Solve steady conduction, K(T) T = Q(T), for every load case; by Newton's method where it is not linear.
+
+    Parameters
+    ----------
+    keep : bool
+        Whether the result holds on to factors or levels, so that `sensitivities` costs no set-up.
 
     Returns
     -------
@@ -53,7 +58,7 @@ def solve_thermal(model: Model, *, solver: LinearSolver | None = None) -> Therma
     notes = [note for case in cases for note in check_thermal(model, case)]
     blocks = cell_blocks(model)
     recovery = Recovery(model.mesh, blocks)
-    answers = {}
+    answers, kept = {}, {}
     with track("thermal analysis", total=2 * len(cases)) as progress:
         start, peak = time.perf_counter(), Peak()
         cells = heat_cells(model, blocks)
@@ -64,9 +69,12 @@ def solve_thermal(model: Model, *, solver: LinearSolver | None = None) -> Therma
             equations = HeatEquations(model, case, cells)
             assembly = {"assemble": common + time.perf_counter() - start}
             progress.step(f"solve {equations.dofs.n_dof:,} unknowns")
-            u, info = (_linear if equations.linear else _nonlinear)(equations, solver, assembly, peak)
+            inner = HeatSolver(equations, solver)
+            u, info = (_linear if equations.linear else _nonlinear)(inner, assembly, peak)
+            if keep:
+                kept[case.name] = inner
             answers[case.name] = _answer(equations, recovery, u, info)
-    return ThermalResult(model, answers, tuple(dict.fromkeys(notes)))
+    return ThermalResult(model, answers, tuple(dict.fromkeys(notes)), kept)
 
 
 def thermal_cases(model: Model, *, transient: bool = False) -> list[LoadCase]:
@@ -111,14 +119,14 @@ def heat_moved(held: FloatArray, given: Given, conductance: float, u: FloatArray
     return max(exchanged, float(np.abs(given.applied).sum()), rounding, 1e-300)
 
 
-def _linear(
-    equations: HeatEquations, solver: LinearSolver | None, seconds: dict[str, float], peak: Peak
-) -> tuple[FloatArray, SolveInfo]:
+def _linear(inner: HeatSolver, seconds: dict[str, float], peak: Peak) -> tuple[FloatArray, SolveInfo]:
+    equations = inner.equations
     map_ = equations.map()
     u0 = map_.expand(np.zeros(equations.dofs.n_dof))
     missing = equations.given(u0).total - equations.conducted(u0)
-    system = equations.system(u0)
-    factorization = (solver or choose_solver(system)).factorize(system)
+    system = inner.system(u0, None, 0.0)
+    factorization = (inner.solver or choose_solver(system)).factorize(system)
+    inner.take(system, factorization)
     solution = factorization.solve(map_.at_free(missing))
     return map_.expand(solution.x), SolveInfo(
         solver=solution.solver, n_dof=equations.dofs.n_dof,
@@ -128,11 +136,9 @@ def _linear(
     )  # fmt: skip
 
 
-def _nonlinear(
-    equations: HeatEquations, solver: LinearSolver | None, seconds: dict[str, float], peak: Peak
-) -> tuple[FloatArray, SolveInfo]:
+def _nonlinear(inner: HeatSolver, seconds: dict[str, float], peak: Peak) -> tuple[FloatArray, SolveInfo]:
+    equations = inner.equations
     map_ = equations.map()
-    inner = HeatSolver(equations, solver)
     level = start_temperature(equations)
     u = map_.expand(np.where(map_.fixed, 0.0, level))
     conductance = inner.system(u, None, 0.0).largest

@@ -17,8 +17,17 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from designtwin.assembly.cells import CellBlock, PointTables, axes_at, elastic_tensors, thermal_strain
+from designtwin.assembly.cells import (
+    CellBlock,
+    PointTables,
+    axes_at,
+    conductivity_tensors,
+    elastic_tensors,
+    thermal_strain,
+)
 from designtwin.assembly.constraints import connected
+from designtwin.assembly.heat import heat_map, heat_put_in
+from designtwin.assembly.topology import Topology
 from designtwin.assembly.unknowns import AffineMap, DofMap, static_map
 from designtwin.errors import ModelError, TopologyError
 from designtwin.model.connections import linked_nodes
@@ -208,7 +217,7 @@ class Directions:
 
         def of(model: Model) -> FloatArray:
             out = np.zeros((model.mesh.n_points, 3))
-            for load in model.cases[case].loads:
+            for load in self._case_of(model, case).loads:
                 out += load.nodal_forces(model)
             return out
 
@@ -239,38 +248,15 @@ class Directions:
             dense = [moves[[i]].toarray().reshape(-1, 3)[:, :c].ravel() for i in range(len(self))]
             return [(None, row if row.any() else None) for row in dense]
 
-        def moved() -> list[Any]:
-            own = map_of(self.model, self.model.cases[case])
-            return [self._map_slope(name, pair, case, own) for name, pair in zip(self.names, self.pairs)]
+        return self._maps(("supports", case), case, lambda model: map_of(model, self._case_of(model, case)))
 
-        return self._once(("supports", case), moved)
-
-    def _map_slope(
-        self, name: str, pair: Pair, case: str, own: AffineMap
-    ) -> tuple[SparseMatrix | None, FloatArray | None]:
-        maps = [
-            own if model is self.model else map_of(model, model.cases[case])
-            for model in (pair.plus, pair.minus)
-        ]
-        for one in maps:
-            if not np.array_equal(one.fixed, own.fixed):
-                raise TopologyError(
-                    f"{name}: the neighboring design holds other unknowns than this one in case {case!r}; "
-                    "supports that name a place by its position catch other nodes there: name a group"
-                )
-        plus, minus = maps
-        zero = np.zeros(len(own.fixed))
-        offset = (plus.expand(zero) - minus.expand(zero)) / pair.step
-        change = None
-        if plus.transform is not None and minus.transform is not None:
-            change = ((plus.transform - minus.transform) / pair.step).tocsr()
-            change.data[np.abs(change.data) < 1e-12] = 0.0
-            change.eliminate_zeros()
-        return (change if change is not None and change.nnz else None), (offset if offset.any() else None)
+    def _case_of(self, model: Model, name: str) -> LoadCase:
+        return model.cases.get(name, LoadCase(name))
 
     def stress(
-        self, case: LoadCase, block: CellBlock, at: PointTables, strain: FloatArray, left: FloatArray
-    ) -> FloatArray:
+        self, case: LoadCase, block: CellBlock, at: PointTables, strain: FloatArray, left: FloatArray,
+        *, solved: bool = False,
+    ) -> FloatArray:  # fmt: skip
         """How the stress at points of a block's cells moves with material, temperature and axes, summed.
 
         The strain stays: the slope of the sum of left . stress, float64[k].
@@ -278,6 +264,8 @@ class Directions:
         Parameters
         ----------
         strain, left : float64[n_cells, p, 6]
+        solved : bool
+            Whether the temperature of the case is an answer, which does not move with the model by itself.
         """
         out = np.zeros(len(self))
         total: FloatArray | None = None
@@ -287,10 +275,10 @@ class Directions:
             ends = []
             for model in (pair.plus, pair.minus):
                 own = replace(block, section=model.parts[block.part].section)
-                of = model.cases[case.name]
-                warm = None if case.temperature is None else _warm(model, case, of)
+                of = _beside(case, model.cases.get(case.name, case), solved=solved)
+                warm = None if of.temperature is None else of.temperature.at_nodes(model)
                 tensor, which = elastic_tensors(model, own, at, warm)
-                free = thermal_strain(model, own, at, _at_instant(case, of))
+                free = thermal_strain(model, own, at, of)
                 if len(tensor) == 1 and free is None:
                     if total is None:
                         total = _contracted(left, strain)
@@ -301,10 +289,106 @@ class Directions:
             out[i] = (ends[0] - ends[1]) / pair.step
         return out
 
+    def flux(
+        self,
+        block: CellBlock,
+        at: PointTables,
+        temperature: FloatArray,
+        gradient: FloatArray,
+        left: FloatArray,
+    ) -> FloatArray:
+        """How conduction at points of a block's cells moves with material and axes, summed, float64[k].
+
+        Parameters
+        ----------
+        temperature : float64[n_points]
+            K; it stays.
+        gradient, left : float64[n_cells, p, 3]
+            Of the temperature, which stays; the slope is that of the sum of left . k gradient.
+        """
+        out = np.zeros(len(self))
+        for i, pair in enumerate(self.pairs):
+            if not _section_moves(self.model, pair, block):
+                continue
+            ends = []
+            for model in (pair.plus, pair.minus):
+                own = replace(block, section=model.parts[block.part].section)
+                ends.append(_work(left, *conductivity_tensors(model, own, at, temperature), gradient))
+            out[i] = (ends[0] - ends[1]) / pair.step
+        return out
+
+    def heat(
+        self, case: LoadCase, topology: Topology, u: FloatArray, time: float | None = None
+    ) -> FloatArray:
+        """How the heat that loads and joints put into the nodes moves at a temperature, float64[k, n_dof], W.
+
+        Parameters
+        ----------
+        topology, u : as in `heat_put_in`
+        """
+
+        def rows() -> list[Any]:
+            def of(model: Model) -> FloatArray:
+                return heat_put_in(model, model.cases.get(case.name, case), topology, u, time)
+
+            return [(of(pair.plus) - of(pair.minus)) / pair.step for pair in self.pairs]
+
+        kept = self._kept.get(("heat", case.name))
+        if kept is None or kept[0] is not u or kept[1] != time:
+            self._kept["heat", case.name] = kept = [u, time, rows()]
+        return (
+            np.array(kept[2]).reshape(len(self.pairs), len(u))
+            if self.pairs
+            else np.zeros((len(self), len(u)))
+        )
+
+    def heat_supports(
+        self, case: LoadCase, time: float | None = None
+    ) -> list[tuple[SparseMatrix | None, FloatArray | None]]:
+        """How the map of prescribed temperatures moves; as `supports`."""
+        if not self.pairs:
+            return [(None, None)] * len(self)
+
+        def of(model: Model) -> AffineMap:
+            return heat_map(model, model.cases.get(case.name, case), DofMap(model.mesh.n_points, 1), time)
+
+        return self._maps(("heat supports", case.name, time), case.name, of)
+
+    def _maps(
+        self, key: Hashable, case: str, of: Callable[[Model], AffineMap]
+    ) -> list[tuple[SparseMatrix | None, FloatArray | None]]:
+        def moved() -> list[Any]:
+            own = of(self.model)
+            return [
+                _map_slope(f"{name}, case {case!r}", pair, own, of(pair.plus), of(pair.minus))
+                for name, pair in zip(self.names, self.pairs, strict=True)
+            ]
+
+        return self._once(key, moved)
+
     def _once(self, key: Hashable, make: Callable[[], list[Any]]) -> list[Any]:
         if key not in self._kept:
             self._kept[key] = make()
         return self._kept[key]
+
+
+def _map_slope(
+    who: str, pair: Pair, own: AffineMap, plus: AffineMap, minus: AffineMap
+) -> tuple[SparseMatrix | None, FloatArray | None]:
+    for one in (plus, minus):
+        if not np.array_equal(one.fixed, own.fixed):
+            raise TopologyError(
+                f"{who}: the neighboring design holds other unknowns than this one; supports that name a "
+                "place by its position catch other nodes there: name a group"
+            )
+    zero = np.zeros(len(own.fixed))
+    offset = (plus.expand(zero) - minus.expand(zero)) / pair.step
+    change = None
+    if plus.transform is not None and minus.transform is not None:
+        change = ((plus.transform - minus.transform) / pair.step).tocsr()
+        change.data[np.abs(change.data) < 1e-12] = 0.0
+        change.eliminate_zeros()
+    return (change if change is not None and change.nnz else None), (offset if offset.any() else None)
 
 
 def map_of(model: Model, case: LoadCase) -> AffineMap:
@@ -328,24 +412,26 @@ def _work(left: FloatArray, tensor: FloatArray, which: Any, right: FloatArray) -
     return float(np.einsum("cqi,cqij,cqj->c", left, tensor[which], right).sum())
 
 
-def _at_instant(case: LoadCase, other: LoadCase) -> LoadCase:
-    """The neighbor's case at the instant of a case that is one of a history."""
-    return other.at(float(getattr(case, "instant", 0.0))) if len(other.times) else other
-
-
-def _warm(model: Model, case: LoadCase, other: LoadCase) -> FloatArray:
-    state = _at_instant(case, other).temperature
-    if state is None:
+def _beside(case: LoadCase, other: LoadCase, *, solved: bool) -> LoadCase:
+    """The neighbor's case as warm as it is; as warm as this one where the temperature is an answer."""
+    if (case.temperature is None) != (other.temperature is None):
         raise TopologyError(
-            f"case {case.name!r} of the neighboring design states no temperature; this one does"
+            f"case {case.name!r} states a temperature in one of two neighboring designs and none in the other"
         )
-    return state.at_nodes(model)
+    if not solved or case.temperature is None:
+        return other
+    assert other.temperature is not None
+    return replace(other, temperature=replace(other.temperature, value=case.temperature.value))
 
 
 def _law_moves(model: Model, pair: Pair, case: LoadCase, block: CellBlock) -> bool:
     """Whether the stress at given strain may differ between two neighbors."""
     if case.temperature is not None:
         return True
+    return _section_moves(model, pair, block)
+
+
+def _section_moves(model: Model, pair: Pair, block: CellBlock) -> bool:
     plus, minus = (one.parts[block.part].section for one in (pair.plus, pair.minus))
     if plus is not minus and plus.content_key() != minus.content_key():
         return True
@@ -408,7 +494,7 @@ def _same_topology(model: Model, other: Model, name: str) -> None:
             )
     if mesh is near or np.array_equal(mesh.points, near.points):
         return
-    every = [(model.supports, other.supports)]
+    every: list[tuple[Sequence[Any], Sequence[Any]]] = [(model.supports, other.supports)]
     every += [(model.cases[case].items, other.cases[case].items) for case in model.cases]
     for ours, theirs in every:
         for one, same in zip(ours, theirs, strict=True):

@@ -1,8 +1,9 @@
 """Cells of one load case, and how what they do changes with the places of their nodes.
 
 The work of internal forces on an adjoint displacement psi, W = psi . (K u - f_thermal), is the integral
-of strain(psi) : stress(u). Its slope over nodal coordinates follows from three integrals (``kernels.contraction``):
-the stress of u on the strain of psi, that of psi on the strain of u, and the work over the volume.
+of strain(psi) : stress(u). Its slope over nodal coordinates follows from three integrals, which are in
+``kernels.contraction``: the stress of u on the strain of psi, that of psi on the strain of u, and the work over
+the volume.
 Incompatible modes count as unknowns of their cell: with their amplitudes in psi too, nothing else is needed.
 
 Source: Choi and Kim, Structural Sensitivity Analysis and Optimization 1 (2005), ch. 6.
@@ -62,11 +63,14 @@ class CaseCells:
     case : LoadCase
         At one instant; its temperature counts.
     block : CellBlock
+    solved : bool
+        Whether that temperature is the answer of a thermal analysis.
     """
 
     model: Model
     case: LoadCase
     block: CellBlock
+    solved: bool = False
 
     @cached_property
     def rule(self) -> PointTables:
@@ -83,14 +87,15 @@ class CaseCells:
         return tensor, which, thermal_strain(self.model, self.block, at, self.case)
 
     def stress_over_temperature(self, at: PointTables, strain: FloatArray) -> FloatArray:
-        """How the stress at points changes with the temperature there, the strain fixed, float64[n_cells, p, 6].
+        """How stress changes with the temperature at points, strain fixed, float64[n_cells, p, 6], Pa/K.
 
         By differences: tables are linear between their knots, and constants have none.
         """
         assert self._temperature is not None
         ends = []
         for by in (_KELVIN, -_KELVIN):
-            state = replace(self.case.temperature, value=nodal_field(self._temperature + by))  # type: ignore[type-var]
+            assert self.case.temperature is not None
+            state = replace(self.case.temperature, value=nodal_field(self._temperature + by))
             beside = replace(self, case=replace(self.case, temperature=state))
             tensor, which, free = beside.law(at)
             assert free is not None
@@ -121,7 +126,7 @@ class CaseCells:
 
     @cached_property
     def _center(self) -> FloatArray:
-        return self.block.element.gradient(self.block.element.center)[0]
+        return np.asarray(self.block.element.gradient(self.block.element.center)[0])
 
     @cached_property
     def _direction(self) -> FloatArray:
@@ -207,8 +212,8 @@ class CaseCells:
         """Strain at points, float64[n_cells, p, 6]; of bars what is along them alone."""
         out = np.empty((len(self.block.conn), len(at.xi), 6))
         parallel.run(
-            contraction.strains, len(out), *self._arguments, *self._tables(at), _c(of.nodal), of.amplitude, out,
-            grain=_GRAIN,
+            contraction.strains, len(out), *self._arguments, *self._tables(at), _c(of.nodal), of.amplitude,
+            out, grain=_GRAIN,
         )  # fmt: skip
         if self._is_bar:
             axial = np.einsum("cqi,ci->cq", out, self._direction)
@@ -216,8 +221,10 @@ class CaseCells:
         return out
 
     def forces(self, at: PointTables, stress: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Forces of a stress (weights in it) on nodes [n_cells, n, 3] and modes [n_cells, m, 3]: the transpose
-        of ``strain``."""
+        """Forces of a stress (weights in it) on nodes [n_cells, n, 3] and modes [n_cells, m, 3].
+
+        The transpose of ``strain``.
+        """
         if self._is_bar:
             axial = np.einsum("cqi,ci->cq", stress, self._direction * _DOUBLE_SHEAR)
             stress = axial[..., None] * self._direction[:, None]
@@ -241,7 +248,7 @@ class CaseCells:
         return out
 
     def _bar_slope(self, at: PointTables, axial: FloatArray, of: Strained, out: FloatArray) -> None:
-        """Of bars: strain = (e . du)(e . t) / t^2 with e along the chord and t, du over the natural length."""
+        """Of bars: strain = (e . du)(e . t) / t^2, e along the chord, t and du over natural length."""
         x, u = self.model.mesh.points[self.block.conn], of.nodal[self.block.conn]
         chord = x[:, 1] - x[:, 0]
         length = np.linalg.norm(chord, axis=1)[:, None]
@@ -268,9 +275,49 @@ class CaseCells:
         )  # fmt: skip
         return out
 
+    # Heat
+
+    def gradient(self, at: PointTables, nodal: FloatArray) -> FloatArray:
+        """Gradient of a nodal scalar at points, float64[n_cells, p, 3]."""
+        out, block = np.empty((len(self.block.conn), len(at.xi), 3)), self.block
+
+        def cells(start: int, stop: int) -> None:
+            volume.scalar_gradient(
+                self.model.mesh.points, block.conn[start:stop], at.gradient, nodal, out[start:stop]
+            )
+
+        parallel.run(cells, len(out), grain=_GRAIN)
+        return out
+
+    def flux_slope(self, at: PointTables, flux: FloatArray, nodal: FloatArray) -> FloatArray:
+        """How the sum of flux . gradient over points changes with coordinates, float64[n_cells, n, 3]."""
+        out, none = np.zeros((*self.block.conn.shape, 3)), np.zeros((len(self.block.conn), 0, 3))
+        block, d = self.block, self.block.element.dimension
+        no_modes = np.zeros((len(at.xi), 0, d))
+        parallel.run(
+            contraction.strain_slope, len(out), self.model.mesh.points, block.conn, at.shape, at.gradient,
+            at.weight, no_modes, self._center, 0, False, at.shape, at.gradient, no_modes,
+            _c(flux_as_stress(flux)), scalar(nodal), none, out, grain=_GRAIN,
+        )  # fmt: skip
+        return out
+
     def add_up(self, values: FloatArray, out: FloatArray) -> None:
         """Add values at the nodes of cells [n_cells, n, 3] to nodal ones [n_points, 3]."""
         contraction.add_up(self.block.conn, values, out)
+
+
+def scalar(nodal: FloatArray) -> FloatArray:
+    """A nodal scalar as the first component of a vector, so that its gradient is a row of a tensor."""
+    out = np.zeros((len(nodal), 3))
+    out[:, 0] = nodal
+    return out
+
+
+def flux_as_stress(flux: FloatArray) -> FloatArray:
+    """A flux [..., 3] as the stress that does its work on the gradient of a `scalar`, [..., 6]."""
+    out = np.zeros((*flux.shape[:-1], 6))
+    out[..., [0, 3, 5]] = flux
+    return out
 
 
 def _c(array: FloatArray) -> FloatArray:

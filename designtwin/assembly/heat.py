@@ -456,12 +456,12 @@ class _Loads:
             found += enclosure.matrices(warm, time)
         return (*film, *extra_terms(found, self._topology, 1))
 
-    def far(self, u: FloatArray, time: float | None) -> Spread | None:
+    def far(self, u: FloatArray, time: float | None, *, transposed: bool = False) -> Spread | None:
         """The rest of -dQ/dT: what enclosures carry from face to face, as a product of unknowns."""
         if not self._enclosures:
             return None
         warm = self._dofs.scatter(u)
-        whole = [enclosure.tangent(warm, time) for enclosure in self._enclosures]
+        whole = [enclosure.tangent(warm, time, transposed=transposed) for enclosure in self._enclosures]
         near = [m for enclosure in self._enclosures for m in enclosure.matrices(warm, time)]
         local = extra_terms(near, self._topology, 1)
 
@@ -527,16 +527,7 @@ class HeatEquations:
         return self._maps[key]
 
     def _map(self, time: float | None) -> AffineMap:
-        model, dofs = self.model, self.dofs
-        fixed = np.ones(dofs.n_points, bool)
-        fixed[model.mesh.used_nodes] = False
-        fixed[linked_nodes(model, heat=True)] = False
-        value = np.zeros(dofs.n_points)
-        for support in (*model.heat_supports, *self.case.heat_supports):
-            for held in (support if time is None else support.at(time)).prescribed(model):
-                fixed[held.nodes] = True
-                value[held.nodes] = held.value
-        return connected(model, dofs, AffineMap(dofs.gather(fixed), dofs.gather(value)))
+        return heat_map(self.model, self.case, self.dofs, time)
 
     # What is conserved
 
@@ -583,21 +574,27 @@ class HeatEquations:
         coarse = coarsening_of(self.model, self.topology, cells, terms, extra, map_)
         return system_of(self.model, self.topology, self.dofs, terms, map_, coarse)
 
-    def product(self, u: FloatArray, time: float | None, rate: float, system: Callable[[], System]) -> Spread:
+    def product(
+        self, u: FloatArray, time: float | None, rate: float, system: Callable[[], System], *,
+        transposed: bool = False,
+    ) -> Spread:  # fmt: skip
         """The whole tangent at u times x of the unknowns of `map`; fixed rows and columns left out.
 
         Parameters
         ----------
         system : function
             Returns what `system` does for the same state; not called where the tangent is not symmetric.
+        transposed : bool
+            The transpose instead, for adjoints.
         """
-        map_, far = self.map(time), self._loads.far(u, time)
+        map_, far = self.map(time), self._loads.far(u, time, transposed=transposed)
         if not self._cells.skewed:
             symmetric = system().apply
             if far is None:
                 return symmetric
         else:
-            parts = [self._cells.tangent(u, rate)]
+            tangent = self._cells.tangent(u, rate)
+            parts = [tangent.T.tocsr() if transposed else tangent]
             parts += [t.matrix().tocsr() for t in (*self.joints, *self._loads.film(u, time))]
 
         def product(x: FloatArray) -> FloatArray:
@@ -610,6 +607,47 @@ class HeatEquations:
             return map_.at_free(more)
 
         return product
+
+    def pulled(self, u: FloatArray, psi: FloatArray, time: float | None = None) -> FloatArray:
+        """The transposed steady tangent at u times any psi, fixed rows and columns too; float64[n_dof]."""
+        if self._cells.skewed:
+            out = self._cells.tangent(u, 0.0).T @ psi
+        else:
+            out = np.asarray(sum(term.apply(psi) for term in self._cells.terms(u, 0.0)))
+        for term in (*self.joints, *self._loads.film(u, time)):
+            out = out + term.apply(psi)
+        far = self._loads.far(u, time, transposed=True)
+        return np.asarray(out if far is None else out + far(psi))
+
+
+def heat_map(model: Model, case: LoadCase, dofs: DofMap, time: float | None = None) -> AffineMap:
+    """Prescribed temperatures of a case at a time, s, and what connections make follow."""
+    fixed = np.ones(dofs.n_points, bool)
+    fixed[model.mesh.used_nodes] = False
+    fixed[linked_nodes(model, heat=True)] = False
+    value = np.zeros(dofs.n_points)
+    for support in (*model.heat_supports, *case.heat_supports):
+        for held in (support if time is None else support.at(time)).prescribed(model):
+            fixed[held.nodes] = True
+            value[held.nodes] = held.value
+    return connected(model, dofs, AffineMap(dofs.gather(fixed), dofs.gather(value)))
+
+
+def heat_put_in(
+    model: Model, case: LoadCase, topology: Topology, u: FloatArray, time: float | None = None
+) -> FloatArray:
+    """Heat into the nodes by loads and across joints at temperatures u, float64[n_dof], W.
+
+    Parameters
+    ----------
+    topology : Topology
+        Of this model, or of another on the same cells.
+    """
+    out = _Loads(model, case, topology).given(u, time).total
+    inner = [m for one in model.connections for m in one.heat_matrices(model)]
+    for term in extra_terms(inner, topology, 1):
+        out = out - term.apply(u)
+    return out
 
 
 def _changes(block: CellBlock, *, storing: bool) -> bool:

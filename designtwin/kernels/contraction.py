@@ -595,7 +595,7 @@ def _mean_dilatation(x, u, shape, gradient, weight, kind, inv, grad):
 
 @njit(cache=True, nogil=True)
 def add_up(conn, values, out):
-    """Add values of cells at their nodes [n_cells, n, 3] to nodal ones [n_points, 3], in the order of cells."""
+    """Add values of cells at their nodes [n_cells, n, 3] to nodal ones [n_points, 3], cell by cell."""
     for c in range(conn.shape[0]):
         for a in range(conn.shape[1]):
             for i in range(3):

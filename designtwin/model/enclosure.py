@@ -360,14 +360,21 @@ class BoundEnclosure:
         return out
 
     def tangent(
-        self, temperature: FloatArray, time: float | None = None
+        self, temperature: FloatArray, time: float | None = None, *, transposed: bool = False
     ) -> Callable[[FloatArray], FloatArray]:
-        """All of -d(heat)/dT at given temperatures, as a product: float64[n_points] (K) to the same (W)."""
+        """All of -d(heat)/dT at given temperatures, as a product: float64[n_points] (K) to the same (W).
+
+        Transposed for adjoints: exchange between facets is symmetric, so that the slope of emission moves
+        from the facets that emit to those that receive.
+        """
         slopes = self._slopes(temperature)
 
         def apply(v: FloatArray) -> FloatArray:
-            change = [slope * one for slope, one in zip(slopes, self._at_points(v), strict=True)]
-            return -self._spread(self.irradiation(self._mean(change), 0.0), change)
+            change = self._at_points(v)
+            if not transposed:
+                change = [slope * one for slope, one in zip(slopes, change, strict=True)]
+            times = slopes if transposed else None
+            return -self._spread(self.irradiation(self._mean(change), 0.0), change, times)
 
         return apply
 
@@ -443,12 +450,16 @@ class BoundEnclosure:
             out[rows] = np.einsum("fq,fq->f", value, patch.measure)
         return out / self.area
 
-    def _spread(self, irradiation: FloatArray, emitted: list[FloatArray]) -> FloatArray:
-        """Nodal heat of what facets absorb less what their points emit, float64[n_points], W."""
+    def _spread(
+        self, irradiation: FloatArray, emitted: list[FloatArray], times: list[FloatArray] | None = None
+    ) -> FloatArray:
+        """Nodal heat of what facets absorb less what points emit, times so much, float64[n_points], W."""
         density = {
             id(patch): self.emissivity[rows][:, None] * (irradiation[rows][:, None] - value)
             for patch, rows, value in zip(self.domain.patches, self.rows, emitted, strict=True)
         }
+        for patch, factor in zip(self.domain.patches, times or (), strict=times is not None):
+            density[id(patch)] = density[id(patch)] * factor
 
         def of(patch: Patch) -> FloatArray:
             return density[id(patch)][..., None]

@@ -70,7 +70,7 @@ class ThermalStressTest(StrengthTest):
             told[name] = (of, time)
         object.__setattr__(self, "warmed", told)
 
-    def _thermal(self) -> Any:
+    def _thermal(self, keep: bool) -> Any:
         """The thermal result of this very model."""
         from designtwin import analysis
 
@@ -78,13 +78,13 @@ class ThermalStressTest(StrengthTest):
         if known is not None and known.model is self.model:
             return known
         if not self.heat:
-            return analysis.solve_thermal(self.model, solver=self.solver)
+            return analysis.solve_thermal(self.model, solver=self.solver, keep=keep)
         return analysis.solve_transient(self.model, solver=self.solver, **self.heat)
 
     def _solve(self, *, keep: bool = False) -> Any:
         from designtwin import analysis
 
-        thermal, model, notes = self._thermal(), self.model, list[str]()
+        thermal, model, notes = self._thermal(keep), self.model, list[str]()
         for name, source in self.warmed.items():
             of, time = _source(source)
             case = thermal[of] if time is None else thermal[of].at(time)
@@ -97,7 +97,8 @@ class ThermalStressTest(StrengthTest):
                 "not in the intervals of what it strains"
             )
         result = analysis.solve_static(model, solver=self.solver, keep=keep)
-        return replace(result, notes=(*result.notes, *notes))
+        warmed = {name: (thermal, *_source(source)) for name, source in self.warmed.items()}
+        return replace(result, notes=(*result.notes, *notes), warmed=warmed)
 
 
 def _source(given: str | tuple[str, Any]) -> tuple[str, Any]:

@@ -323,7 +323,7 @@ class ThermalTest(PrototypeTest):
         from designtwin import analysis
 
         if self.duration is None:
-            return analysis.solve_thermal(self.model, solver=self.solver)
+            return analysis.solve_thermal(self.model, solver=self.solver, keep=keep)
         return analysis.solve_transient(
             self.model, duration=self.duration, initial=self.initial, method=self.method,
             tolerance=self.tolerance, step=self.step, max_step=self.max_step, times=self.times,

@@ -1,9 +1,9 @@
 """Smooth responses: a quantity as a number that has a slope, and its slope over the answer.
 
 An extreme over a place has kinks where another point takes over. Its aggregate has none: Kreisselmeier-
-Steinhauser (`ks`) or the norm of order `_NORM` (`p-norm`) over the same points. Stress is that of the cells at
-their nodes, averaged over the cells of a part there, which depends on the samples in the cells alone; the
-recovered stress of the verdict is a little sharper, and the quantity's own extreme stands beside the aggregate.
+Steinhauser (`ks`) or the norm of order `_NORM` (`p-norm`) over the same points. Stress is that of the cells
+at their nodes, averaged over the cells of a part there, which depends on the samples in the cells alone; the
+recovered stress of the verdict is a little sharper, and the quantity's own extreme stands beside it.
 
 A quantity of your own joins by ``response_of.register(MyQuantity)``.
 
@@ -20,8 +20,11 @@ from typing import Any
 
 import numpy as np
 
+from designtwin.assembly.directions import Directions
 from designtwin.elements import sampling
 from designtwin.errors import NoAdjointError, RequirementError
+from designtwin.model.magnitude import nodal
+from designtwin.model.model import Model
 from designtwin.requirements.base import Quantity, frames_of
 from designtwin.requirements.compliance import ComplianceQuantity, loads_of
 from designtwin.requirements.fields import (
@@ -40,6 +43,7 @@ AGGREGATES = ("ks", "p-norm")
 _SHARPNESS = 50.0
 """Of the Kreisselmeier-Steinhauser function, over the spread of the values."""
 _NORM = 12
+_KELVIN = 1e-3
 _SPREAD = 8
 """Order of the mean that measures the spread."""
 
@@ -108,8 +112,10 @@ def steady(quantity: Quantity, case: Any) -> None:
 def true_value(quantity: Quantity, result: Any, case: Any) -> float:
     """What a quantity says of one case."""
     one = replace(result, by_case={case.name: case})
-    own = replace(quantity, case=None) if getattr(quantity, "case", None) is not None else quantity
-    return own._number(one, case)
+    own: Any = quantity
+    if getattr(quantity, "case", None) is not None:
+        own = replace(own, case=None)
+    return float(own._number(one, case))
 
 
 # Aggregates
@@ -259,14 +265,61 @@ def _(quantity: YieldMargin, result: Any, case: Any, *, aggregate: str, largest:
     slope = -slope / used**2  # the margin is one over what is used of the strength
     samples = to_samples(case.recovery, rows, (slope / strength)[:, None] * by_stress)
     by_strength = -slope * values / strength**2
-
-    def of(model: Any) -> float:
-        there = replace(case, model=model, case=None if case.case is None else model.cases[case.name])
-        return float((strength_at(there, rows, "yield_strength", quantity.label) * by_strength).sum())
-
-    actions = () if case.parts else ((1.0, DifferenceAction(of)),)
+    solved = case.name in getattr(result, "warmed", {})
+    actions: tuple[tuple[float, Action], ...] = ()
+    if not case.parts:
+        actions = ((1.0, StrengthAction(quantity, case, rows, by_strength, solved)),)
     true = true_value(quantity, result, case)
     return Response(case=case.name, value=1.0 / used, true=true, samples=samples, actions=actions)
+
+
+@dataclass(frozen=True, eq=False)
+class StrengthAction:
+    """What a strength does to a margin: the sum of left . strength, which may depend on temperature.
+
+    Parameters
+    ----------
+    quantity : YieldMargin
+    case : StaticCase
+    rows : int64[k]
+    left : float64[k]
+    solved : bool
+        Whether the temperature of the case is an answer.
+    """
+
+    quantity: YieldMargin
+    case: Any
+    rows: IntArray
+    left: FloatArray
+    solved: bool
+
+    @property
+    def case_name(self) -> str:
+        return str(self.case.name)
+
+    def along(self, directions: Directions) -> FloatArray:
+        return directions.difference(self._of)
+
+    def _of(self, model: Model) -> float:
+        own = self.case.case
+        there = own if self.solved else model.cases.get(own.name, own)
+        return float((self._strength(replace(self.case, model=model, case=there)) * self.left).sum())
+
+    def _strength(self, case: Any) -> FloatArray:
+        return strength_at(case, self.rows, "yield_strength", self.quantity.label)
+
+    def by_temperature(self) -> FloatArray:
+        """Slope over nodal temperature, float64[n_points]; tables are linear between their knots."""
+        case, state = self.case, self.case.case.temperature
+        out = np.zeros(case.mesh.n_points)
+        if state is None:
+            return out
+        kelvin, ends = state.at_nodes(case.model), []
+        for by in (_KELVIN, -_KELVIN):
+            warm = replace(case.case, temperature=replace(state, value=nodal(kelvin + by)))
+            ends.append(self._strength(replace(case, case=warm)))
+        np.add.at(out, case.points.node[self.rows], self.left * (ends[0] - ends[1]) / (2.0 * _KELVIN))
+        return out
 
 
 @response_of.register
@@ -313,7 +366,7 @@ def von_mises_slope(stress: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 def principal_slope(stress: FloatArray, number: int) -> tuple[FloatArray, FloatArray]:
-    """A principal stress float64[k] (0 the largest) and its slope; where two are equal, that of one of them."""
+    """A principal stress float64[k] (0 the largest) and its slope; of one of them where two are equal."""
     values, vectors = np.linalg.eigh(tensor.tensors(stress))
     n = vectors[..., 2 - number]
     square = n * n

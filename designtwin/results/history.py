@@ -236,9 +236,12 @@ class StaticResult(Result["StaticCase | StaticHistory"]):
     ----------
     kept : mapping of case name to SetUp
         What adjoints take up again, where the analysis was told to keep it.
+    warmed : mapping of case name to (thermal result, its case, time or None)
+        Cases whose temperature is the answer of a thermal analysis of the same part.
     """
 
     kept: Mapping[str, SetUp] = field(default_factory=dict, repr=False)
+    warmed: Mapping[str, tuple[Any, str, Any]] = field(default_factory=dict, repr=False)
 
     physics: ClassVar[str] = "static"
 

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
-from designtwin.assembly.cells import PointTables, applied
+from designtwin.assembly.cells import PointTables, applied, conductivity_tensors
 from designtwin.assembly.directions import Directions
 from designtwin.assembly.gradients import CaseCells, Strained
+from designtwin.assembly.topology import Topology
 from designtwin.model.model import LoadCase, Model
 from designtwin.results.common import SolveInfo
 from designtwin.typing import FloatArray
@@ -180,8 +181,8 @@ class Sensitivity(Partials):
     def factor(self) -> float:
         """The quantity itself over its smooth number, 1 where that says nothing.
 
-        Times this, the slope is that of the quantity as long as the two stay in proportion (Le, Norato, Bruns,
-        Ha and Tortorelli, SMO 41 (2010) 605-620).
+        Times this, the slope is that of the quantity as long as the two stay in proportion (Le, Norato,
+        Bruns, Ha and Tortorelli, SMO 41 (2010) 605-620).
         """
         ratio = self.true / self.value if self.value != 0.0 else 1.0
         return ratio if np.isfinite(ratio) and ratio > 0.0 else 1.0
@@ -190,8 +191,8 @@ class Sensitivity(Partials):
         from designtwin.units import show
 
         return (
-            f"sensitivity of {self.response} in case {self.case!r}: {show(self.true, self.dimension)}, smooth "
-            f"{show(self.value, self.dimension)}"
+            f"sensitivity of {self.response} in case {self.case!r}: {show(self.true, self.dimension)}, "
+            f"smooth {show(self.value, self.dimension)}"
         )
 
     def __repr__(self) -> str:
@@ -225,7 +226,8 @@ class LawAction:
         return self.cells.case.name
 
     def along(self, directions: Directions) -> FloatArray:
-        out = directions.stress(self.cells.case, self.cells.block, self.at, self.strain, self.left)
+        cells = self.cells
+        out = directions.stress(cells.case, cells.block, self.at, self.strain, self.left, solved=cells.solved)
         if directions.stiffness.nnz:
             out = out + directions.stiffness[:, self.cells.block.cells] @ self.by_stiffness
         return out
@@ -255,6 +257,49 @@ class LawAction:
         at_points = (self.left * slope).sum(axis=2)
         np.add.at(out, cells.block.conn, np.einsum("cp,pa->ca", at_points, self.at.shape))
         return out
+
+
+@dataclass(frozen=True, eq=False)
+class ConductionAction:
+    """What the law of conduction at points of cells does to a response: the sum of left . k(T) gradient.
+
+    Parameters
+    ----------
+    cells : CaseCells
+    temperature : float64[n_points]
+    gradient, left : float64[n_cells, p, 3]
+    """
+
+    cells: CaseCells
+    temperature: FloatArray
+    gradient: FloatArray
+    left: FloatArray
+
+    def along(self, directions: Directions) -> FloatArray:
+        cells = self.cells
+        return directions.flux(cells.block, cells.rule, self.temperature, self.gradient, self.left)
+
+
+@dataclass(frozen=True, eq=False)
+class HeatAction:
+    """What heat by loads and across joints does: psi . Q(T) with the temperature fixed.
+
+    Parameters
+    ----------
+    case : LoadCase
+    topology : Topology
+    u, psi : float64[n_dof]
+        Temperature and adjoint in the order of unknowns.
+    """
+
+    case: LoadCase
+    topology: Topology
+    u: FloatArray
+    psi: FloatArray
+
+    def along(self, directions: Directions) -> FloatArray:
+        moved = directions.heat(self.case, self.topology, self.u)
+        return np.array([float((row * self.psi).sum()) for row in moved])
 
 
 @dataclass(frozen=True, eq=False)
@@ -292,21 +337,25 @@ class SupportAction:
 
     Parameters
     ----------
-    case : str
+    case : LoadCase
     q, adjoint : unknowns of the answer and of the adjoint
     pull : slope of the response over u less K psi
     rest : K u - f
+    heat : bool
+        Whether temperatures are given, and not motions.
     """
 
-    case: str
+    case: LoadCase
     q: FloatArray
     adjoint: FloatArray
     pull: FloatArray
     rest: FloatArray
+    heat: bool = False
 
     def along(self, directions: Directions) -> FloatArray:
         out = np.zeros(len(directions))
-        for i, (change, offset) in enumerate(directions.supports(self.case)):
+        of = directions.heat_supports(self.case) if self.heat else directions.supports(self.case.name)
+        for i, (change, offset) in enumerate(of):
             if offset is not None:
                 out[i] += float(np.einsum("i,i->", offset, self.pull))
             if change is not None:
@@ -328,6 +377,29 @@ class DifferenceAction:
 
     def along(self, directions: Directions) -> FloatArray:
         return directions.difference(self.of)
+
+
+def conduction_partials(model: Model, cells: CaseCells, psi: FloatArray, temperature: FloatArray) -> Partials:
+    """Slope of -psi . K(T) T of the cells of one block, psi and T [n_points] fixed."""
+    mesh, rule, dv = model.mesh, cells.rule, cells.measure[..., None]
+    tensor, which = conductivity_tensors(model, cells.block, rule, temperature)
+    slope_t, slope_psi = cells.gradient(rule, temperature), cells.gradient(rule, psi)
+    flux_t = applied(tensor, which, slope_t)
+    flux_psi = applied(np.swapaxes(tensor, 1, 2), which, slope_psi)
+    work = (flux_t * slope_psi).sum(axis=2)
+    points = np.zeros((mesh.n_points, 3))
+    for slope in (
+        cells.flux_slope(rule, flux_t * dv, psi),
+        cells.flux_slope(rule, flux_psi * dv, temperature),
+        cells.volume_slope(rule, work),
+    ):
+        cells.add_up(-slope, points)
+    of_cell = -(work * cells.measure).sum(axis=1)
+    scale, conductivity = np.zeros(mesh.n_cells), np.zeros(mesh.n_cells)
+    scale[cells.block.cells] = of_cell / cells.block.scale
+    conductivity[cells.block.cells] = of_cell
+    law = ConductionAction(cells, temperature, slope_t, -slope_psi * dv)
+    return Partials(model=model, points=points, scale=scale, conductivity=conductivity, actions=((1.0, law),))
 
 
 def stiffness_partials(

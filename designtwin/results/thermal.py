@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import weakref
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -173,7 +174,15 @@ class ThermalCase(ThermalState):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ThermalResult(Result[ThermalCase]):
-    """Answers of a thermal analysis, case by case."""
+    """Answers of a thermal analysis, case by case.
+
+    Parameters
+    ----------
+    kept : mapping of case name to what solved it
+        What adjoints take up again, where the analysis was told to keep it.
+    """
+
+    kept: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     physics: ClassVar[str] = "thermal"
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from designtwin.analysis.adjoint import buckling, modal
+from designtwin.analysis.adjoint import buckling, life, modal
 from designtwin.analysis.adjoint.static import static_sensitivities
+from designtwin.analysis.adjoint.thermal import thermal_sensitivities
 from designtwin.analysis.adjoint.totals import mass_sensitivity
 from designtwin.errors import NoAdjointError
 from designtwin.requirements.base import Quantity
+from designtwin.requirements.life import DamageQuantity
 from designtwin.requirements.responses import Response, response_of
 from designtwin.requirements.totals import MassQuantity
 from designtwin.requirements.vibration import BucklingFactor, ModeQuantity
+from designtwin.results import ThermalResult
 from designtwin.results.sensitivity import Sensitivity
 
 __all__ = ["sensitivities", "smooth_values"]
@@ -56,9 +59,13 @@ def sensitivities(
         return modal.sensitivities(result, quantity)
     if isinstance(quantity, BucklingFactor):
         return buckling.sensitivities(result, quantity)
+    if isinstance(quantity, DamageQuantity):
+        return life.sensitivities(result, quantity)
     responses = _responses(result, quantity, aggregate, largest)
     if result.physics == "static":
         return static_sensitivities(result, quantity, responses)
+    if isinstance(result, ThermalResult):
+        return thermal_sensitivities(result, quantity, responses)
     raise NoAdjointError(f"no adjoint gradient is known of {quantity.label} of a {result.physics} result")
 
 
@@ -72,6 +79,8 @@ def smooth_values(
         return modal.smooth_values(result, quantity)
     if isinstance(quantity, BucklingFactor):
         return buckling.smooth_values(result, quantity)
+    if isinstance(quantity, DamageQuantity):
+        return life.smooth_values(result, quantity)
     return [(one.case, one.value) for one in _responses(result, quantity, aggregate, largest)]
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from designtwin.analysis.adjoint.thermal import HeatState
 from designtwin.assembly import PointTables, applied, assemble_static, cell_blocks
 from designtwin.assembly.gradients import CaseCells, Strained
 from designtwin.assembly.systems import SetUp
@@ -24,7 +25,7 @@ from designtwin.errors import NoAdjointError, SingularSystemError
 from designtwin.model.model import LoadCase, Model
 from designtwin.requirements.base import Quantity
 from designtwin.requirements.responses import Response
-from designtwin.results import SolveInfo
+from designtwin.results import SolveInfo, ThermalCase
 from designtwin.results.sensitivity import (
     Action,
     LawAction,
@@ -59,8 +60,23 @@ def static_sensitivities(result: Any, quantity: Quantity, responses: Sequence[Re
         for job, (adjoint, _) in zip(jobs, solutions, strict=True):
             if job.number == number:
                 total = total + job.partials(adjoint)
+        for name in {job.state.case.name for job in jobs if job.number == number and job.state.solved}:
+            total = total + _through_heat(result, name, total.temperature(name))
         out.append(total)
     return out
+
+
+def _through_heat(result: Any, name: str, source: FloatArray) -> Partials:
+    """What a response with a slope over the temperature of a case, float64[n_points], owes to heat."""
+    thermal, of, at = result.warmed[name]
+    if at is not None or not isinstance(thermal[of], ThermalCase):
+        raise NoAdjointError(
+            f"case {name!r} is as warm as an instant of thermal case {of!r}; no gradient is known through "
+            "a course in time"
+        )
+    state = HeatState.of(thermal, thermal[of])
+    lam, _ = state.adjoint(source)
+    return state.partials(source, lam)
 
 
 def state_of(result: Any, case: Any) -> StaticState:
@@ -78,12 +94,22 @@ def state_of(result: Any, case: Any) -> StaticState:
         setup = _set_up(result.model, case)
     key = ("state", case.name)
     if key not in setup.memory:
-        setup.memory[key] = StaticState(result.model, case, setup, kept)
+        setup.memory[key] = StaticState(result.model, case, setup, kept, case.name in result.warmed)
     found: StaticState = setup.memory[key]
     return found
 
 
-_ANEW: dict[int, tuple[Any, SetUp]] = {}
+def state_partials(state: StaticState, source: FloatArray) -> Partials:
+    """Slope over everything of what has the slope float64[n_points, 3] over the displacement of a static case.
+
+    Raises
+    ------
+    ConvergenceError
+        If an iterative solver does not reach its tolerance.
+    """
+    job = _Job(0, 1.0, state, Response(case=state.case.name, value=0.0, true=0.0, displacement=source))
+    ((adjoint, _),) = _solved([job])
+    return job.partials(adjoint)
 
 
 def _set_up(model: Model, case: Any) -> SetUp:
@@ -110,12 +136,15 @@ class StaticState:
     setup : SetUp
     kept : bool
         Whether the set-up is that of the analysis.
+    solved : bool
+        Whether the case is as warm as a thermal analysis says.
     """
 
     model: Model
     answer: Any
     setup: SetUp
     kept: bool
+    solved: bool = False
 
     @property
     def case(self) -> LoadCase:
@@ -131,7 +160,9 @@ class StaticState:
     @cached_property
     def cells(self) -> tuple[CaseCells, ...]:
         """Cells of each block in this case."""
-        return tuple(CaseCells(self.model, self.case, block) for block in self.answer.recovery.blocks)
+        return tuple(
+            CaseCells(self.model, self.case, block, self.solved) for block in self.answer.recovery.blocks
+        )
 
     @cached_property
     def strained(self) -> tuple[Strained, ...]:
@@ -201,7 +232,7 @@ def mesh_order(setup: SetUp, x: FloatArray) -> FloatArray:
 
 
 def internal_forces(cells: CaseCells, of: Strained, *, warmed: bool = False) -> FloatArray:
-    """Forces of the cells of a block on their nodes at a displacement whose modes balance, [n_cells, n, 3]."""
+    """Forces of a block's cells on their nodes where the modes balance, float64[n_cells, n, 3], N."""
     tensor, which, free = cells.law(cells.rule)
     strain = cells.strain(cells.rule, of)
     stress = applied(tensor, which, strain - free if warmed and free is not None else strain)
@@ -343,13 +374,13 @@ class _Support:
             cells.add_up(internal_forces(cells, cells.displaced(self._adjoint.psi)), pulled)
         pull = job.source - pulled + state.grounded(self._adjoint.psi)
         return SupportAction(
-            state.case.name, state.unknowns, mesh_order(state.setup, self._adjoint.unknowns),
+            state.case, state.unknowns, mesh_order(state.setup, self._adjoint.unknowns),
             pull[:, :c].ravel(), state.rest[:, :c].ravel(),
         )  # fmt: skip
 
 
 def _solved(jobs: Sequence[_Job]) -> list[tuple[Adjoint, SolveInfo]]:
-    """Adjoints of all jobs, those of one set-up at once; a response that is its own adjoint costs no solve."""
+    """Adjoints of all jobs, those of one set-up at once."""
     out: list[tuple[Adjoint, SolveInfo] | None] = [None] * len(jobs)
     groups: dict[int, list[int]] = {}
     for i, job in enumerate(jobs):
