@@ -72,7 +72,7 @@ def check_unit_cases(model: Model, channels: Mapping[str, str], constant: Sequen
 
 def solve_unit_cases(
     model: Model, channels: Mapping[str, str], constant: Sequence[str] = (), *,
-    toes: HotSpotStress | None = None, solver: LinearSolver | None = None,
+    toes: HotSpotStress | None = None, solver: LinearSolver | None = None, keep: bool = False,
 ) -> tuple[UnitStress, StaticResult]:  # fmt: skip
     """Stress at the surface by each channel's unit case, all from one set-up of the equations.
 
@@ -87,6 +87,8 @@ def solve_unit_cases(
         Counted is at weld toes alone, the stress across them extrapolated from beside; on the whole surface
         unless given.
     solver : LinearSolver, optional
+    keep : bool
+        Whether the answers hold on to factors or levels, so that `sensitivities` costs no set-up.
 
     Returns
     -------
@@ -110,14 +112,16 @@ def solve_unit_cases(
         for name, items in model.load_cases.items()
         if name in needed or (name in model.combinations and set(model.combinations[name]) <= set(needed))
     }
-    result = solve_static(model.with_(load_cases=cases), solver=solver)
+    result = solve_static(model.with_(load_cases=cases), solver=solver, keep=keep)
     stress, error = [], []
     rows, read = _toes(model, toes, result) if toes is not None else _surface(model, result)
-    for group in (*([case] for case in channels.values()), *([constant] if constant else [])):
+    groups = tuple(tuple(group) for group in (*([case] for case in channels.values()), constant) if group)
+    for group in groups:
         found = [read(_steady(result, name)) for name in group]
         stress.append(sum(one for one, _ in found))
         error.append(sum(half for _, half in found))
-    return UnitStress(rows, tuple(channels), np.array(stress), np.array(error)), result
+    cases_of = groups if toes is None else ()
+    return UnitStress(rows, tuple(channels), np.array(stress), np.array(error), cases_of, result), result
 
 
 def _surface(model: Model, result: StaticResult) -> tuple[IntArray, Reader]:

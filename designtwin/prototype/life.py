@@ -243,10 +243,15 @@ class LifeTest(PrototypeTest):
     @cached_property
     def unit(self) -> tuple[UnitStress, StaticResult]:
         """Stress of the unit cases, solved for once, and the answers it was read from."""
+        return self._unit(keep=False)
+
+    def _unit(self, *, keep: bool) -> tuple[UnitStress, StaticResult]:
         from designtwin.analysis.life import solve_unit_cases
 
         toes = self.stress if isinstance(self.stress, HotSpotStress) else None
-        return solve_unit_cases(self.model, self._case_of, self.constant, toes=toes, solver=self.solver)
+        return solve_unit_cases(
+            self.model, self._case_of, self.constant, toes=toes, solver=self.solver, keep=keep
+        )
 
     def damage(self, log: SensorLog) -> LifeResult:
         """Damage by a log, at every surface point.
@@ -321,6 +326,8 @@ class LifeTest(PrototypeTest):
                 "a life test is run on a history: LifeTest(..., history=log), or call damage(log) for a "
                 "result without a verdict"
             )
+        if keep and "unit" not in self.__dict__:
+            self.__dict__["unit"] = self._unit(keep=True)
         return self.damage(self.history)
 
     def _error_by_cell(self, result: Any, case: str) -> FloatArray | None:

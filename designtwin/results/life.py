@@ -20,6 +20,7 @@ from designtwin.model.materials import Orthotropic
 from designtwin.model.model import Model
 from designtwin.progress import track
 from designtwin.results.common import CaseResult, Field, Result, SolveInfo
+from designtwin.results.history import StaticResult
 from designtwin.results.modal_sums import VON_MISES
 from designtwin.results.recovery import Recovery
 from designtwin.results.tables import Table
@@ -53,12 +54,19 @@ class UnitStress:
         Pa per unit of each channel.
     error : float64[m, k]
         Half-width of each as a tensor (Frobenius), Pa.
+    cases : tuple of tuple of str
+        Load cases that each stress is of, the constant ones added up; empty where it is read in another way
+        than at the rows themselves.
+    static : StaticResult, optional
+        Answers of these cases.
     """
 
     rows: IntArray
     channels: tuple[str, ...]
     stress: FloatArray
     error: FloatArray
+    cases: tuple[tuple[str, ...], ...] = ()
+    static: StaticResult | None = None
 
     @cached_property
     def roots(self) -> FloatArray:
