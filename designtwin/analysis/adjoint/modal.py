@@ -47,16 +47,16 @@ def sensitivities(result: Any, quantity: ModeQuantity) -> list[Sensitivity]:
     total = Eigenvalues(asked.modes).partials(wanted)
     return [
         Sensitivity(
-            **vars(total), response=quantity.label, case=asked.modes.name, dimension=quantity.dimension,
+            **vars(total), response=quantity.label, case=asked.case, dimension=quantity.dimension,
             value=value, true=asked.true, info=asked.modes.info,
         )
     ]  # fmt: skip
 
 
 def smooth_values(result: Any, quantity: ModeQuantity) -> list[tuple[str, float]]:
-    """Name of the case and the smooth frequency, Hz."""
+    """Name of the mode and the smooth frequency, Hz."""
     asked = _asked(result, quantity)
-    return [(asked.modes.name, asked.smooth[0])]
+    return [(asked.case, asked.smooth[0])]
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +74,11 @@ class _Asked:
     @property
     def true(self) -> float:
         return float(self.modes.frequencies[self.numbers[self.rank - 1]])
+
+    @property
+    def case(self) -> str:
+        """The mode by its name, as the quantity itself calls what it has found."""
+        return f"mode {self.numbers[self.rank - 1] + 1}"
 
 
 def _asked(result: Any, quantity: ModeQuantity) -> _Asked:
