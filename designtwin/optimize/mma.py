@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from designtwin.errors import OptimizationError
-from designtwin.optimize.subproblem import Separable, solve
+from designtwin.optimize.subproblem import Separable
 from designtwin.typing import FloatArray
 
 _RHO = 1e-5
@@ -176,10 +176,10 @@ class MMA:
         lower, upper = self.lower[pick], self.upper[pick]
         low = np.maximum(np.maximum(self.low[pick], lower + 0.1 * (here - lower)), here - self.move * span)
         high = np.minimum(np.minimum(self.high[pick], upper - 0.1 * (upper - here)), here + self.move * span)
-        slopes = np.vstack([self.df[pick], self.dg[:, pick]])
+        slopes = np.vstack([self.df[pick][None], self.dg[:, pick]])
         values = np.concatenate([[self.f], self.g])
         problem = Separable.about(here, values, slopes, lower, upper, low, high, span, self.rho)
-        found, self.multipliers = solve(problem, self.penalty)
+        found, self.multipliers = problem.solve(self.penalty)
         if everything:
             return found
         out = x.copy()

@@ -100,8 +100,10 @@ def solve_quadratic(
         center = (max(after, 0.0) / gap) ** 3 * gap
         step = reduced(
             (
-                products[0] + dlam * ds - center, products[1] + dmu * dw - center,
-                products[2] + dxi * dd - center, products[3] - deta * dd - center,
+                products[0] + dlam * ds - center,
+                products[1] + dmu * dw - center,
+                products[2] + dxi * dd - center,
+                products[3] - deta * dd - center,
             )  # fmt: skip
         )
         alpha = 0.995 * longest(step) if gap > 1e-6 * size else (1.0 - min(0.005, gap)) * longest(step)

@@ -208,7 +208,9 @@ class Run:
     def settled(self, steps: int = 3) -> str:
         """Why going on is of no use, in words: f and x stand still over the last steps; "" if they do not."""
         last = self.history[-steps - 1 :]
-        if min(len(last), self._unspoiled) <= steps or any(s.violation > max(self.feasibility, 0.1 * self.tolerance) for s in last):
+        if min(len(last), self._unspoiled) <= steps or any(
+            s.violation > max(self.feasibility, 0.1 * self.tolerance) for s in last
+        ):
             return ""
         values = np.array([s.f for s in last])
         if np.ptp(values) > 0.1 * self.tolerance * max(abs(values[-1]), 1e-12):
