@@ -47,11 +47,14 @@ class Told:
         SI.
     slope : float64[n_cells]
         By the physical density of each cell.
+    smooth : float, optional
+        The bound whose slope, times value over bound, `slope` is; where the value itself has one, left out.
     """
 
     case: str
     value: float
     slope: FloatArray
+    smooth: float | None = None
 
 
 def mass_share(density: FloatArray) -> FloatArray:
@@ -249,7 +252,8 @@ class Physics:
                 by_u[:, i] += np.bincount(block.conn.ravel(), force[:, :, i].ravel(), len(by_u))
             safe = np.maximum(answers.density[block.cells], 1e-9)
             explicit[block.cells] = of * RELAXED * safe ** (RELAXED - 1.0) * plain
-        return Told(state.name, top, answers.slope(state, by_u) + explicit)
+        bound = top * float(scaled.sum()) ** (1.0 / POWER)
+        return Told(state.name, top, answers.slope(state, by_u) + explicit, bound)
 
     def _frequency(self, quantity: Any, answers: _Answers) -> Told:
         assert self.modes is not None
@@ -266,7 +270,10 @@ class Physics:
             by_weight, by_mass = self.modes.slopes(float(value), shape)
             slope += part * (by_weight * answers.weight_slope + by_mass * mass_share_slope(answers.density))
         frequency = float(np.sqrt(lowest)) / (2.0 * np.pi)
-        return Told("modes", frequency, slope * frequency / (2.0 * lowest))
+        mean = lowest * float(((values / lowest) ** -POWER).sum()) ** (-1.0 / POWER)
+        return Told(
+            "modes", frequency, slope * frequency / (2.0 * lowest), float(np.sqrt(mean)) / (2.0 * np.pi)
+        )
 
     # Places
 

@@ -169,7 +169,7 @@ class Overhang:
 
     @classmethod
     def of(cls, mesh: Mesh, up: FloatArray, angle: float) -> Overhang:
-        """For an angle, rad, from the plate: faces that lean less than it from the horizontal need support."""
+        """For an angle from the plate, rad: what leans less than it needs support."""
         start, below, height = _reaching(mesh, up, 1.0 / math.tan(angle))
         lowest = (mesh.points[mesh.used_nodes] @ up).min()
         free = (height - lowest < cell_size(mesh)).astype(np.float64)
@@ -261,8 +261,8 @@ def check_overhang(
 ) -> OverhangCheck:
     """Look at every solid cell for another below it, by geometry alone: knows nothing of the optimizer.
 
-    A cell is held where it stands on the plate, or where the line to the center of a solid cell one step below
-    it rises no less than the angle.
+    A cell is held where it stands on the plate, or where the line to it from the center of a solid cell one
+    step below rises no less than the angle.
 
     Parameters
     ----------

@@ -15,12 +15,14 @@ from designtwin.viz.shapes import plot_modes
 from designtwin.viz.spectra import plot_campbell, plot_psd, plot_response, plot_shock_spectrum
 from designtwin.viz.study import plot_front, plot_study_sensitivity
 from designtwin.viz.variants import plot_indices, plot_robustness, plot_variants
+from designtwin.viz.topology import TopologyFilm, plot_topology
 from designtwin.viz.web import web_view
 from designtwin.viz.zones import plot_zones
 
 __all__ = [
     "Animation",
     "Picture",
+    "TopologyFilm",
     "animate",
     "colors_a_part",
     "compare",
@@ -45,6 +47,7 @@ __all__ = [
     "plot_shock_spectrum",
     "plot_study_sensitivity",
     "plot_times",
+    "plot_topology",
     "plot_variants",
     "plot_zones",
     "web_view",

@@ -370,20 +370,8 @@ def plot_model(
         cases = [model.cases[name] for name in model.combinations[case]]
     else:
         cases = list(model.cases.values()) if case is None else [model.cases[case]]
+    draw = _drawn(model, cases)
     mesh: Mesh = model.mesh
-    draw = _ModelDrawing(model)
-    for support in (*model.supports, *model.heat_supports):
-        draw.support(support, "")
-    for joint in model.connections:
-        draw.joint(joint)
-    for one in cases:
-        prefix = f"{one.name}: " if len(cases) > 1 else ""
-        for support in (*one.supports, *one.heat_supports):
-            draw.support(support, prefix)
-        for load in (*one.loads, *one.heat_loads):
-            draw.load(load, prefix)
-        if one.temperature is not None:
-            draw.notes.append(f"{prefix}{one.temperature.said}")
     what = f", load case {case}" if case is not None else ""
     joints = ", connections" if model.connections else ""
     parts = [f"{part.name}: {_material(part)}" for part in model.parts]
@@ -408,6 +396,33 @@ def plot_model(
         show=show,
         file_name=f"{model.name or _name(mesh)} model {case or ''}",
     )
+
+
+def _drawn(model: Any, cases: Sequence[Any]) -> _ModelDrawing:
+    """The part with symbols for what holds, joins and loads it."""
+    draw = _ModelDrawing(model)
+    for support in (*model.supports, *model.heat_supports):
+        draw.support(support, "")
+    for joint in model.connections:
+        draw.joint(joint)
+    for one in cases:
+        prefix = f"{one.name}: " if len(cases) > 1 else ""
+        for support in (*one.supports, *one.heat_supports):
+            draw.support(support, prefix)
+        for load in (*one.loads, *one.heat_loads):
+            draw.load(load, prefix)
+        if one.temperature is not None:
+            draw.notes.append(f"{prefix}{one.temperature.said}")
+    return draw
+
+
+def draw_model(model: Any) -> Scene:
+    """A model as `plot_model` shows it, as a scene for a page of several."""
+    draw = _drawn(model, list(model.cases.values()))
+    return Scene(
+        bodies=tuple(draw.bodies), lines=tuple(draw.lines), callouts=tuple(draw.callouts),
+        flat=draw.skin.flat, title=model.name or _name(model.mesh), notes=(*draw.colors, *draw.notes),
+    )  # fmt: skip
 
 
 # The body and marks on it

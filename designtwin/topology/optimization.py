@@ -1,0 +1,666 @@
+"""Topology optimization of a model: where material pays, found by densities of its cells."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from designtwin.errors import SelectionError, StudyError
+from designtwin.io.files import atomic
+from designtwin.model.model import Model
+from designtwin.optimize.mma import MMA
+from designtwin.optimize.oc import OC
+from designtwin.plain import Plain
+from designtwin.progress import track
+from designtwin.requirements import Quantity, Requirement
+from designtwin.requirements.compliance import ComplianceQuantity
+from designtwin.requirements.totals import MassQuantity
+from designtwin.solvers.solution import LinearSolver
+from designtwin.topology.chain import Chain, Fields
+from designtwin.topology.filters import cone_filter
+from designtwin.topology.found import Optimum, Step
+from designtwin.topology.goals import POWER, Limit, Physics, Told, check_quantity
+from designtwin.topology.interpolation import RAMP, SIMP, Interpolation
+from designtwin.topology.manufacturing import (
+    Draw,
+    Overhang,
+    axis_of,
+    cell_size,
+    extruded,
+    mirrored,
+)
+from designtwin.typing import BoolArray, FloatArray
+from designtwin.units import show, to_si
+
+SHARPEST = 32.0
+"""Sharpness of the projection at the end."""
+_STAGE = 25
+"""Designs after which the projection gets sharper at the latest."""
+_STILL = 0.02
+"""Change of a density at which it does so earlier."""
+_MOVE = 0.2
+_FLOORS = {"static": 1e-9, "thermal": 1e-4}
+
+
+@dataclass(frozen=True, eq=False)
+class Topology:
+    """Find where in a design space material is worth having.
+
+    Every cell gets a density between 0 and 1. The stiffness of what lies between falls off faster than its
+    mass, so that it does not pay; a filter gives members a size, a projection makes them crisp.
+
+    Parameters
+    ----------
+    model : Model
+        The design space: solid or plane cells, supports, load cases.
+    minimize, maximize : Quantity
+        One of them: compliance, mass, displacement, von Mises stress or temperature to be least, or frequency
+        to be highest.
+    volume_fraction : float, optional
+        Share of the volume of the design space that may be used. Where mass is minimized, none.
+    requirements : sequence of Requirement
+        On the same quantities and yield margins, in every case they look at.
+    cases : "sum", "worst", or mapping of case to weight
+        How load cases make one objective.
+    keep, void : group or selection, or a sequence of these
+        Cells that stay solid (those at faces or nodes, where it names these), cells that stay empty.
+    filter_radius : length, optional
+        Radius over which densities are smoothed; 1.6 cells, or the minimum length, where left out.
+    filter : "density" or "pde"
+        Cone, or Helmholtz equation: the latter does not reach across voids of the design space.
+    min_length : length, optional
+        No member thinner: the thinned design is analysed and the thickened one weighed.
+    projection : bool
+        Whether densities are driven to 0 and 1.
+    interpolation : "SIMP", "RAMP", or one of their classes with a penalty of its own
+    symmetry : "x", ("x", "12 mm"), or a list of these
+        Planes of symmetry by their normals, in the middle or where said.
+    extrusion : direction, optional
+        Constant along it.
+    draft : direction, optional
+        A die can be drawn along it: no undercuts.
+    overhang : angle, optional
+        Printed without support: nothing leans less than this from the plate.
+    build : direction
+        In which a printed part grows.
+    method : "auto", "oc" or "mma"
+    solver : LinearSolver, optional
+    store : path, optional
+        Folder that keeps every step: an interrupted run goes on from there to the same digits.
+    name : str
+
+    Raises
+    ------
+    StudyError
+        If it contradicts itself, or asks for what no slope by densities is known of.
+
+    Source: Bendsøe & Sigmund, Topology Optimization, 2nd ed. (2004); Sigmund & Maute, Topology optimization
+    approaches, Struct. Multidisc. Optim. 48 (2013), 1031-1055.
+    """
+
+    model: Model
+    minimize: Quantity | None = field(default=None, kw_only=True)
+    maximize: Quantity | None = field(default=None, kw_only=True)
+    volume_fraction: float | None = field(default=None, kw_only=True)
+    requirements: Sequence[Requirement] = field(default=(), kw_only=True)
+    cases: Any = field(default="sum", kw_only=True)
+    keep: Any = field(default=(), kw_only=True)
+    void: Any = field(default=(), kw_only=True)
+    filter_radius: Any = field(default=None, kw_only=True)
+    filter: str = field(default="density", kw_only=True)
+    min_length: Any = field(default=None, kw_only=True)
+    projection: bool = field(default=True, kw_only=True)
+    interpolation: Any = field(default="SIMP", kw_only=True)
+    symmetry: Any = field(default=(), kw_only=True)
+    extrusion: Any = field(default=None, kw_only=True)
+    draft: Any = field(default=None, kw_only=True)
+    overhang: Any = field(default=None, kw_only=True)
+    build: Any = field(default="z", kw_only=True)
+    method: str = field(default="auto", kw_only=True)
+    solver: LinearSolver | None = field(default=None, kw_only=True)
+    store: str | Path | None = field(default=None, kw_only=True)
+    name: str = field(default="", kw_only=True)
+    objective: Quantity = field(init=False)
+    kept: BoolArray = field(init=False)
+    voided: BoolArray = field(init=False)
+    chain: Chain = field(init=False)
+    physics: Physics = field(init=False)
+    stiffness: Interpolation = field(init=False)
+    volume: FloatArray = field(init=False)
+    notes: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.model, Model):
+            raise StudyError(f"Topology: the first argument is a Model, got {self.model!r}")
+        if (self.minimize is None) == (self.maximize is None):
+            raise StudyError("Topology wants one of minimize=dtw.compliance() and maximize=dtw.frequency(1)")
+        goal: Any = self.minimize if self.minimize is not None else self.maximize
+        check_quantity(goal, "minimize" if self.maximize is None else "maximize")
+        object.__setattr__(self, "objective", goal)
+        given = [self.requirements] if isinstance(self.requirements, Requirement) else self.requirements
+        for number, one in enumerate(given, 1):
+            if not isinstance(one, Requirement):
+                raise StudyError(f"requirement {number} is {one!r}; write dtw.yield_margin() >= 1.5")
+            check_quantity(one.quantity, f"requirement {number}")
+        object.__setattr__(self, "requirements", tuple(given))
+        for quantity in (goal, *(one.quantity for one in given)):
+            quantity.check_case([*self.model.cases])
+            quantity.check(self.model)
+        self._check_volume(goal)
+        self._check_cases()
+        kept, voided = self._cells(self.keep, "keep"), self._cells(self.void, "void")
+        voided &= ~kept
+        object.__setattr__(self, "kept", kept)
+        object.__setattr__(self, "voided", voided)
+        if self.method not in ("auto", "oc", "mma"):
+            raise StudyError(f"method is {self.method!r}; 'auto', 'oc' or 'mma' is wanted")
+        quantities = [goal, *(one.quantity for one in given)]
+        object.__setattr__(self, "stiffness", self._interpolation(goal))
+        physics = Physics(self.model, quantities, self.solver)
+        object.__setattr__(self, "physics", physics)
+        object.__setattr__(self, "volume", physics.volume)
+        self._make_chain()
+        total = float(self.volume.sum())
+        least = float(self.volume[kept].sum()) / total
+        if self.volume_fraction is not None and least >= self.volume_fraction:
+            raise StudyError(
+                f"what is kept is {least:.1%} of the design space already; volume_fraction="
+                f"{self.volume_fraction:g} leaves nothing to design"
+            )
+
+    def _check_volume(self, goal: Any) -> None:
+        share = self.volume_fraction
+        if share is not None and not (isinstance(share, int | float) and 0.0 < share < 1.0):
+            raise StudyError(f"volume_fraction is {share!r}; a share between 0 and 1 is wanted, such as 0.3")
+        limited = share is not None or any(
+            isinstance(one.quantity, MassQuantity) and one.is_upper for one in self.requirements
+        )
+        if isinstance(goal, MassQuantity):
+            if self.maximize is not None:
+                raise StudyError("mass is highest where everything is solid; minimize it")
+            if not any(not isinstance(one.quantity, MassQuantity) for one in self.requirements):
+                raise StudyError(
+                    "mass is least where there is nothing; say what must hold: "
+                    "requirements=[dtw.yield_margin() >= 1.5]"
+                )
+        elif not limited:
+            raise StudyError(
+                f"{goal.label} is best where everything is solid; say volume_fraction=0.3, or "
+                "requirements=[dtw.mass() <= '2 kg']"
+            )
+
+    def _check_cases(self) -> None:
+        if self.cases in ("sum", "worst"):
+            return
+        if not isinstance(self.cases, Mapping):
+            raise StudyError(f"cases is {self.cases!r}; 'sum', 'worst', or weights {{'lift': 2, 'brake': 1}}")
+        for name, weight in self.cases.items():
+            if name not in self.model.cases:
+                raise StudyError(
+                    f"cases names {name!r}; the model's cases are: {', '.join(self.model.cases)}"
+                )
+            if not (isinstance(weight, int | float) and weight >= 0.0):
+                raise StudyError(f"cases: the weight of {name!r} is {weight!r}; a number from 0 on is wanted")
+
+    def _interpolation(self, goal: Any) -> Interpolation:
+        known: dict[str, Callable[..., Interpolation]] = {"SIMP": SIMP, "RAMP": RAMP}
+        if not isinstance(self.interpolation, str):
+            if not callable(self.interpolation) or not hasattr(self.interpolation, "derivative"):
+                raise StudyError(f"interpolation is {self.interpolation!r}; 'SIMP' or 'RAMP' is wanted")
+            chosen: Interpolation = self.interpolation
+            return chosen
+        if self.interpolation not in known:
+            raise StudyError(f"interpolation is {self.interpolation!r}; 'SIMP' or 'RAMP' is wanted")
+        heat = {goal.needs, *(one.quantity.needs for one in self.requirements)} & {"thermal"}
+        # Voids that all but insulate make temperatures of thousands of kelvin where heat has no way out.
+        return known[self.interpolation](floor=_FLOORS["thermal" if heat else "static"])
+
+    def _cells(self, given: Any, name: str) -> BoolArray:
+        """Cells of places: those named, or at the faces or nodes named."""
+        mesh = self.model.mesh
+        out = np.zeros(mesh.n_cells, bool)
+        one = isinstance(given, str | Plain) or not isinstance(given, Sequence)
+        for place in [given] if one else given:
+            try:
+                region = self.model.region(place)
+            except SelectionError as error:
+                raise StudyError(f"{name}: {error}") from error
+            group = mesh.groups.get(place) if isinstance(place, str) else None
+            if len(region.cells) and (group is None or group.cells is not None):
+                out[region.cells] = True
+                continue
+            flag = np.zeros(mesh.n_points, bool)
+            flag[mesh.nodes_of_facets(region.facets) if len(region.facets) else region.nodes] = True
+            for _, ids, conn in mesh.blocks():
+                out[ids[flag[conn].any(axis=1)]] = True
+        return out
+
+    def _make_chain(self) -> None:
+        mesh, notes = self.model.mesh, []
+        h = cell_size(mesh)
+        length = None if self.min_length is None else _length(self.min_length, "min_length")
+        radius = 1.6 * h if length is None else length
+        if self.filter_radius is not None:
+            radius = _length(self.filter_radius, "filter_radius")
+        if length is not None and radius < length:
+            raise StudyError(
+                f"min_length={show(length, 'length')} needs a filter of that radius at least, and it is "
+                f"{show(radius, 'length')}"
+            )
+        if radius < 1.2 * h:
+            notes.append(
+                f"the filter reaches {show(radius, 'length')}, hardly beyond a cell of {show(h, 'length')}: "
+                "expect checkerboards"
+            )
+        if length is not None and not self.projection:
+            raise StudyError("min_length needs the projection; leave projection= out")
+        links = []
+        if len(self.symmetry):
+            mirror, words = mirrored(mesh, self.symmetry)
+            links.append(mirror)
+            notes += words
+        if self.extrusion is not None:
+            links.append(extruded(mesh, axis_of(self.extrusion, "extrusion")))
+        if self.filter == "density":
+            smoothing: Any = cone_filter(mesh.cell_centers, self.volume, radius)
+        elif self.filter == "pde":
+            from designtwin.topology.filters import helmholtz_filter
+
+            smoothing = helmholtz_filter(mesh, radius)
+        else:
+            raise StudyError(f"filter is {self.filter!r}; 'density' or 'pde' is wanted")
+        shaping: list[Any] = []
+        if self.draft is not None:
+            shaping.append(Draw.of(mesh, axis_of(self.draft, "draft")))
+        if self.overhang is not None:
+            angle = self.overhang_angle
+            shaping.append(Overhang.of(mesh, axis_of(self.build, "build"), angle))
+        chain = Chain(tuple(links), smoothing, tuple(shaping), self.kept, self.voided, length is not None)
+        object.__setattr__(self, "chain", chain)
+        object.__setattr__(self, "notes", tuple(notes))
+
+    @property
+    def overhang_angle(self) -> float:
+        """From the plate, rad.
+
+        Raises
+        ------
+        StudyError
+            If it is no angle between 0 and 90 degrees, or none was stated.
+        """
+        if self.overhang is None:
+            raise StudyError("no overhang= was stated")
+        angle = float(to_si(self.overhang, "angle", name="overhang"))
+        if not 0.0 < angle < 0.5 * math.pi:
+            raise StudyError(f"overhang is {self.overhang!r}; an angle between 0 and 90 deg is wanted")
+        return angle
+
+    # Running
+
+    def run(
+        self, *, max_iterations: int = 200, max_time: Any = "1 h", tolerance: float = 0.01,
+        watch: Callable[[Optimum], None] | None = None, live: bool | None = None,
+    ) -> Optimum:  # fmt: skip
+        """Optimize; resume what the store holds.
+
+        Parameters
+        ----------
+        max_iterations : int
+            Designs in all, those in the store included.
+        max_time : time
+            Of this call.
+        tolerance : float
+            Change of every density at which it ends, once the projection is sharp.
+        watch : callable (Optimum) -> None, optional
+            Told every design.
+        live : bool, optional
+            A picture that follows the run; in notebooks unless said otherwise.
+
+        Raises
+        ------
+        StudyError
+            If the store holds another topology.
+        SingularSystemError, ConvergenceError
+            If an analysis has no answer.
+        """
+        seconds = float(to_si(max_time, "time", name="max_time"))
+        if not isinstance(max_iterations, int) or max_iterations < 1:
+            raise StudyError(f"max_iterations is {max_iterations!r}; 1 or more is wanted")
+        if not 0.0 < tolerance < 1.0:
+            raise StudyError(f"tolerance is {tolerance!r}; a change of density such as 0.01 is wanted")
+        from designtwin import edge
+
+        search = _Search(self, max_iterations, time.monotonic() + seconds, tolerance)
+        search.resume()
+        show_live = edge.follow_topology(live)
+        with track(self.name or "topology optimization", total=max_iterations) as progress:
+            progress.advance(search.number)
+            while not search.stopped:
+                search.step()
+                last = search.history[-1]
+                progress.advance(1, str(last))
+                for one in (show_live, watch):
+                    if one is not None:
+                        one(search.optimum())
+        return search.optimum()
+
+    # What a design is worth
+
+    def evaluate(self, x: FloatArray, sharpness: float) -> Evaluated:
+        """Objective, constraints and slopes of a design.
+
+        Parameters
+        ----------
+        x : float64[n_cells]
+        sharpness : float
+            Of the projection; 0 for none.
+        """
+        fields = self.chain.fields(x, sharpness)
+        answers = self.physics.solve(fields.stiff, self.stiffness)
+        value, slope = self._objective(self._told(self.objective, answers, fields))
+        sign = 1.0 if self.maximize is None else -1.0
+        mass = isinstance(self.objective, MassQuantity)
+        df = self._by_design(x, sharpness, sign * slope, heavy=mass)
+        names, g, dg = [], [], []
+        if self.volume_fraction is not None:
+            wanted = self.volume_fraction * float(self.volume.sum())
+            names.append(f"volume ≤ {self.volume_fraction:.4g} of the space")
+            g.append(float(self.volume @ fields.part) / wanted - 1.0)
+            # The thickened design is held, to where the part itself has the volume.
+            share = float(self.volume @ fields.part) / float(self.volume @ fields.heavy)
+            dg.append(self._by_design(x, sharpness, share * self.volume / wanted, heavy=True))
+        for one in self.requirements:
+            heavy = isinstance(one.quantity, MassQuantity)
+            for name, gi, slope in Limit(one).terms(self._told(one.quantity, answers, fields)):
+                names.append(name)
+                g.append(gi)
+                dg.append(self._by_design(x, sharpness, slope, heavy=heavy))
+        return Evaluated(
+            fields, value, sign * value, df, tuple(names), np.array(g),
+            np.array(dg).reshape(len(g), len(x)),
+        )  # fmt: skip
+
+    def _told(self, quantity: Quantity, answers: Any, fields: Fields) -> list[Told]:
+        told = self.physics.told(quantity, answers)
+        if not isinstance(quantity, MassQuantity):
+            return told
+        case, slope = told[0].case, told[0].slope
+        value = float(slope @ fields.part)
+        # The thickened design is weighed, to where the part itself has the mass.
+        return [Told(case, value, slope * (value / float(slope @ fields.heavy)))]
+
+    def _by_design(self, x: FloatArray, sharpness: float, slope: FloatArray, *, heavy: bool) -> FloatArray:
+        nothing = np.zeros(len(slope))
+        if heavy:
+            return self.chain.slopes(x, sharpness, nothing, slope)
+        return self.chain.slopes(x, sharpness, slope)
+
+    def _objective(self, told: Sequence[Told]) -> tuple[float, FloatArray]:
+        """One number of all cases."""
+        if self.cases == "worst" and len(told) > 1:
+            values = np.array([one.value for one in told])
+            top = float(np.abs(values).max()) or 1.0
+            share = (np.abs(values) / top) ** (POWER - 1.0)
+            share /= ((np.abs(values) / top) ** POWER).sum()
+            return float(values.max()), np.asarray(
+                sum(s * one.slope for s, one in zip(share, told, strict=True))
+            )
+        weights = self.cases if isinstance(self.cases, Mapping) else {}
+        total, slope = 0.0, np.zeros(len(self.volume))
+        for one in told:
+            weight = float(weights.get(one.case, 0.0 if weights and len(told) > 1 else 1.0))
+            total += weight * one.value
+            slope += weight * one.slope
+        return total, slope
+
+    def told_as(self, values: Sequence[Any]) -> float:
+        """The objective of values by case, as cases make it one."""
+        none = np.zeros(len(self.volume))
+        return self._objective([Told(one.case or "", float(one.value), none) for one in values])[0]
+
+    @property
+    def uses_oc(self) -> bool:
+        """Whether optimality criteria fit: one resource, an objective that every density lowers."""
+        if self.method != "auto":
+            return self.method == "oc"
+        plain = isinstance(self.objective, ComplianceQuantity) and self.maximize is None
+        alone = self.volume_fraction is not None and not self.requirements
+        assert self.physics is not None
+        statics = self.physics.statics
+        own = statics is not None and any(any(statics.follows(c.name)) for c in statics.cases)
+        return plain and alone and not own and not self.chain.shaping and not self.chain.robust
+
+    def fingerprint(self) -> str:
+        """Equal for topologies that run alike."""
+        settings = {
+            "model": self.model.content_hash(), "objective": self.objective.content_hash(),
+            "sense": self.maximize is not None, "volume": self.volume_fraction,
+            "requirements": [one.content_hash() for one in self.requirements],
+            "cases": self.cases if isinstance(self.cases, str) else sorted(self.cases.items()),
+            "keep": hashlib.sha256(np.packbits(self.kept).tobytes()).hexdigest(),
+            "void": hashlib.sha256(np.packbits(self.voided).tobytes()).hexdigest(),
+            "shape": repr((self.filter_radius, self.filter, self.min_length, self.projection, self.symmetry,
+                           self.extrusion, self.draft, self.overhang, self.build, self.method)),
+            "interpolation": repr(self.stiffness),
+        }  # fmt: skip
+        return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluated:
+    """A design with its numbers and slopes.
+
+    Parameters
+    ----------
+    fields : Fields
+    value : float
+        The objective as it is told, SI.
+    f : float
+        The objective as it is minimized.
+    df : float64[n]
+    names : tuple of str
+        Constraints.
+    g, dg : float64[m], float64[m, n]
+        Met where g <= 0.
+    """
+
+    fields: Fields
+    value: float
+    f: float
+    df: FloatArray
+    names: tuple[str, ...]
+    g: FloatArray
+    dg: FloatArray
+
+
+class _Search:
+    """One run: the design, the state of the method, what was seen."""
+
+    def __init__(self, topology: Topology, most: int, deadline: float, tolerance: float) -> None:
+        self.topology, self.most, self.deadline, self.tolerance = topology, most, deadline, tolerance
+        n = topology.model.mesh.n_cells
+        share = topology.volume_fraction
+        start = 1.0 if share is None and isinstance(topology.objective, MassQuantity) else share or 0.5
+        free = ~(topology.kept | topology.voided)
+        if share is not None:
+            held = float(topology.volume[topology.kept].sum())
+            room = float(topology.volume[free].sum())
+            start = min(max((share * float(topology.volume.sum()) - held) / max(room, 1e-300), 0.01), 1.0)
+        self.x = np.where(topology.kept, 1.0, np.where(topology.voided, 0.0, start))
+        low, high = np.zeros(n), np.ones(n)
+        low[~free] = high[~free] = self.x[~free]
+        self.free = free
+        self.low, self.high = low, high
+        self.method: MMA | OC | None = None
+        self.number = 0
+        self.sharpness = 1.0 if topology.projection else 0.0
+        self.since = 0
+        self.scale = 0.0
+        self.history: list[Step] = []
+        self.stopped = ""
+        self.converged = False
+        self.fields: Fields | None = None
+        self.analyzed = self.x
+
+    def step(self) -> None:
+        """Evaluate the design and move to the next."""
+        topology = self.topology
+        started = time.perf_counter()
+        found = topology.evaluate(self.x, self.sharpness)
+        self.fields = found.fields
+        if not self.scale:
+            self.scale = abs(found.value) or 1.0
+        method = self._method(len(found.g))
+        if isinstance(method, OC):
+            # Far from the threshold slopes of a sharp projection vanish; both do, and their ratio counts.
+            grows = np.maximum(found.dg[0], 1e-12 * float(found.dg[0].max()))
+            new = method.step(
+                self.x, np.minimum(found.df, 0.0) / self.scale, float(found.g[0]), grows,
+                constraint=self._excess,
+            )  # fmt: skip
+        else:
+            new = method.step(self.x, found.f / self.scale, found.df / self.scale, found.g, found.dg)
+        change = float(np.abs(new - self.x)[self.free].max(initial=0.0))
+        part = found.fields.part
+        gray = float(4.0 * topology.volume @ (part * (1.0 - part)) / topology.volume.sum())
+        self.history.append(
+            Step(
+                number=self.number, value=found.value, limits=dict(zip(found.names, found.g, strict=True)),
+                volume=float(topology.volume @ part / topology.volume.sum()), change=change, gray=gray,
+                sharpness=self.sharpness, seconds=time.perf_counter() - started,
+                dimension=topology.objective.dimension,
+            )
+        )  # fmt: skip
+        self.number += 1
+        self.since += 1
+        self.analyzed, self.x = self.x, new
+        self._next(change, found)
+        self.save()
+
+    def _excess(self, x: FloatArray) -> float:
+        """Volume above what is allowed, as a share of it."""
+        topology = self.topology
+        part = topology.chain.fields(x, self.sharpness).part
+        share = topology.volume_fraction
+        assert share is not None
+        return float(topology.volume @ part) / (share * float(topology.volume.sum())) - 1.0
+
+    def _method(self, m: int) -> MMA | OC:
+        if self.method is None:
+            n = len(self.x)
+            if self.topology.uses_oc:
+                self.method = OC(n, self.low, self.high, move=_MOVE)
+            else:
+                self.method = MMA(n, m, self.low, self.high, move=_MOVE)
+        return self.method
+
+    def _next(self, change: float, found: Evaluated) -> None:
+        """Sharpen the projection, or end."""
+        sharp = self.sharpness == 0.0 or self.sharpness >= SHARPEST
+        if sharp and change < self.tolerance and found.g.max(initial=0.0) <= 1e-3:
+            self.converged = True
+            self.stopped = f"no density changed by more than {self.tolerance:g}"
+        elif sharp and self._still() and found.g.max(initial=0.0) <= 1e-3:
+            self.converged = True
+            self.stopped = f"the objective stood still to {1e-4:g} over {_WINDOW} designs"
+        elif self.number >= self.most:
+            self.stopped = f"the {self.most} designs allowed were used"
+        elif time.monotonic() > self.deadline:
+            self.stopped = "the time allowed was used"
+        elif not sharp and (change < _STILL or self.since >= _STAGE):
+            self.sharpness = min(2.0 * self.sharpness, SHARPEST)
+            self.since = 0
+
+    def _still(self) -> bool:
+        values = [s.value for s in self.history[-_WINDOW:] if s.sharpness == self.sharpness]
+        return len(values) == _WINDOW and np.ptp(values) <= 1e-4 * abs(values[-1])
+
+    def optimum(self) -> Optimum:
+        """What there is by now."""
+        assert self.fields is not None
+        return Optimum(
+            topology=self.topology, density=self.fields.part, x=self.analyzed, history=tuple(self.history),
+            stopped=self.stopped or "still running", converged=self.converged,
+        )  # fmt: skip
+
+    # Checkpoints
+
+    @property
+    def _path(self) -> Path | None:
+        store = self.topology.store
+        return None if store is None else Path(store) / "topology.npz"
+
+    def save(self) -> None:
+        """Keep all that the next step depends on."""
+        if self._path is None or self.fields is None:
+            return
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        about = {
+            "fingerprint": self.topology.fingerprint(), "number": self.number, "since": self.since,
+            "sharpness": self.sharpness, "scale": self.scale, "stopped": self.stopped,
+            "converged": self.converged, "history": [step.to_plain() for step in self.history],
+        }  # fmt: skip
+        state = self.method.state() if isinstance(self.method, MMA) else {}
+        arrays: dict[str, Any] = {
+            "about": np.frombuffer(json.dumps(about).encode(), np.uint8), "x": self.x,
+            "analyzed": self.analyzed, **self.fields._asdict(),
+        }  # fmt: skip
+        arrays |= {f"mma_{key}": value for key, value in state.items()}
+        buffer = io.BytesIO()
+        np.savez(buffer, **arrays)
+        with atomic(self._path, error=StudyError) as file:
+            file.write(buffer.getvalue())
+
+    def resume(self) -> None:
+        """Go on where the store left off.
+
+        Raises
+        ------
+        StudyError
+            If it holds another topology, or cannot be read.
+        """
+        if self._path is None or not self._path.is_file():
+            return
+        try:
+            with np.load(self._path, allow_pickle=False) as stored:
+                arrays = {name: stored[name] for name in stored.files}
+            about = json.loads(arrays.pop("about").tobytes().decode())
+        except (ValueError, OSError, KeyError) as error:
+            raise StudyError(f"{self._path} cannot be read: {error}; remove it to begin anew") from error
+        if about["fingerprint"] != self.topology.fingerprint():
+            raise StudyError(
+                f"{self._path.parent} holds another topology (model, goal or limits differ); give another "
+                "store=, or remove it"
+            )
+        self.x, self.analyzed = arrays["x"], arrays["analyzed"]
+        self.fields = Fields(arrays["part"], arrays["stiff"], arrays["heavy"])
+        self.number, self.since = about["number"], about["since"]
+        self.sharpness, self.scale = about["sharpness"], about["scale"]
+        self.history = [Step.from_plain(one) for one in about["history"]]
+        self.converged, self.stopped = about["converged"], about["stopped"]
+        if not self.converged and self.number < self.most:
+            self.stopped = ""
+        state = {k.removeprefix("mma_"): v for k, v in arrays.items() if k.startswith("mma_")}
+        if state:
+            method = self._method(len(state["g"]))
+            assert isinstance(method, MMA)
+            method.restore(state)
+
+
+_WINDOW = 10
+
+
+def _length(given: Any, name: str) -> float:
+    length = to_si(given, "length", name=name)
+    if not isinstance(length, float) or not 0.0 < length < math.inf:
+        raise StudyError(f"{name} is {given!r}; a positive length is wanted")
+    return length
