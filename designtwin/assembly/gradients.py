@@ -2,8 +2,8 @@
 
 The work of internal forces on an adjoint displacement psi, W = psi . (K u - f_thermal), is the integral
 of strain(psi) : stress(u). Its slope over nodal coordinates follows from three integrals, which are in
-``kernels.contraction``: the stress of u on the strain of psi, that of psi on the strain of u, and the work over
-the volume.
+``kernels.contraction``: the stress of u on the strain of psi, that of psi on the strain of u, and the work
+over the volume.
 Incompatible modes count as unknowns of their cell: with their amplitudes in psi too, nothing else is needed.
 
 Source: Choi and Kim, Structural Sensitivity Analysis and Optimization 1 (2005), ch. 6.
@@ -11,7 +11,7 @@ Source: Choi and Kim, Structural Sensitivity Analysis and Optimization 1 (2005),
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -51,6 +51,8 @@ class Strained:
 
     nodal: FloatArray
     amplitude: FloatArray
+    memory: dict[str, FloatArray] = field(default_factory=dict, repr=False)
+    """Strain and stress at the points of the rule, where they were asked for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -219,6 +221,21 @@ class CaseCells:
             axial = np.einsum("cqi,ci->cq", out, self._direction)
             out = axial[..., None] * (self._direction * _DOUBLE_SHEAR)[:, None]
         return out
+
+    def strained(self, of: Strained, *, warmed: bool = False) -> tuple[FloatArray, FloatArray]:
+        """Strain and stress at the points of the rule, float64[n_cells, q, 6] each.
+
+        Parameters
+        ----------
+        warmed : bool
+            Whether the case's thermal strain counts.
+        """
+        if "strain" not in of.memory:
+            tensor, which, free = self._law
+            strain = self.strain(self.rule, of)
+            elastic = strain - free if warmed and free is not None else strain
+            of.memory["strain"], of.memory["stress"] = strain, applied(tensor, which, elastic)
+        return of.memory["strain"], of.memory["stress"]
 
     def forces(self, at: PointTables, stress: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Forces of a stress (weights in it) on nodes [n_cells, n, 3] and modes [n_cells, m, 3].

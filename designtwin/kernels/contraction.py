@@ -27,6 +27,8 @@ def _inverse(x, dn, inv):
     """Inverse [d, 3] of the Jacobian of natural derivatives [n, d]; returns its determinant or, of lines,
     length per natural length."""
     n, d = dn.shape
+    if d == 3:
+        return _inverse_solid(x, dn, inv)
     jac = np.zeros((3, 3))
     for a in range(n):
         for i in range(3):
@@ -37,22 +39,49 @@ def _inverse(x, dn, inv):
         for i in range(3):
             inv[0, i] = jac[i, 0] / square
         return math.sqrt(square)
-    if d == 2:  # plane cells lie in z = 0
-        jac[2, 2] = 1.0
-    for j in range(3):
-        for i in range(3):
-            p, q, r, s = (i + 1) % 3, (i + 2) % 3, (j + 1) % 3, (j + 2) % 3
-            inv[j, i] = jac[p, r] * jac[q, s] - jac[p, s] * jac[q, r]
-    det = jac[0, 0] * inv[0, 0] + jac[1, 0] * inv[0, 1] + jac[2, 0] * inv[0, 2]
-    for j in range(3):
-        for i in range(3):
-            inv[j, i] /= det
+    det = jac[0, 0] * jac[1, 1] - jac[0, 1] * jac[1, 0]  # plane cells lie in z = 0
+    inv[:] = 0.0
+    inv[0, 0], inv[0, 1] = jac[1, 1] / det, -jac[0, 1] / det
+    inv[1, 0], inv[1, 1] = -jac[1, 0] / det, jac[0, 0] / det
+    return det
+
+
+@njit(cache=True, nogil=True)
+def _inverse_solid(x, dn, inv):
+    """`_inverse` in three dimensions."""
+    j00 = j01 = j02 = j10 = j11 = j12 = j20 = j21 = j22 = 0.0
+    for a in range(dn.shape[0]):
+        x0, x1, x2 = x[a, 0], x[a, 1], x[a, 2]
+        r, s, t = dn[a, 0], dn[a, 1], dn[a, 2]
+        j00 += x0 * r
+        j01 += x0 * s
+        j02 += x0 * t
+        j10 += x1 * r
+        j11 += x1 * s
+        j12 += x1 * t
+        j20 += x2 * r
+        j21 += x2 * s
+        j22 += x2 * t
+    c00, c01, c02 = j11 * j22 - j12 * j21, j12 * j20 - j10 * j22, j10 * j21 - j11 * j20
+    det = j00 * c00 + j01 * c01 + j02 * c02
+    over = 1.0 / det
+    inv[0, 0], inv[1, 0], inv[2, 0] = c00 * over, c01 * over, c02 * over
+    inv[0, 1], inv[1, 1] = (j02 * j21 - j01 * j22) * over, (j00 * j22 - j02 * j20) * over
+    inv[2, 1] = (j01 * j20 - j00 * j21) * over
+    inv[0, 2], inv[1, 2] = (j01 * j12 - j02 * j11) * over, (j02 * j10 - j00 * j12) * over
+    inv[2, 2] = (j00 * j11 - j01 * j10) * over
     return det
 
 
 @njit(cache=True, nogil=True)
 def _spread(dn, inv, grad):
     """Space gradients [n, 3] of natural ones [n, d]."""
+    if dn.shape[1] == 3:
+        for a in range(dn.shape[0]):
+            r, s, t = dn[a, 0], dn[a, 1], dn[a, 2]
+            for i in range(3):
+                grad[a, i] = r * inv[0, i] + s * inv[1, i] + t * inv[2, i]
+        return
     for a in range(dn.shape[0]):
         for i in range(3):
             value = 0.0
@@ -205,14 +234,11 @@ def strain_slope(
 def _pull(u, grad, s, slope, pulled):
     """Displacement gradient, ``slope`` [i, k] = du_i/dx_k, and ``pulled`` [l, k] = sum_i slope[i, l] s[i, k];
     returns s : slope."""
+    _slope(u, grad, slope)
     work = 0.0
     for i in range(3):
         for k in range(3):
-            value = 0.0
-            for a in range(grad.shape[0]):
-                value += u[a, i] * grad[a, k]
-            slope[i, k] = value
-            work += value * s[i, k]
+            work += slope[i, k] * s[i, k]
     for i in range(3):
         for k in range(3):
             pulled[i, k] = slope[0, i] * s[0, k] + slope[1, i] * s[1, k] + slope[2, i] * s[2, k]
@@ -554,12 +580,22 @@ def strain_forces(
 @njit(cache=True, nogil=True)
 def _slope(u, grad, slope):
     """Displacement gradient [i, k] = du_i/dx_k."""
-    for i in range(3):
-        for k in range(3):
-            value = 0.0
-            for a in range(grad.shape[0]):
-                value += u[a, i] * grad[a, k]
-            slope[i, k] = value
+    g00 = g01 = g02 = g10 = g11 = g12 = g20 = g21 = g22 = 0.0
+    for a in range(grad.shape[0]):
+        u0, u1, u2 = u[a, 0], u[a, 1], u[a, 2]
+        r, s, t = grad[a, 0], grad[a, 1], grad[a, 2]
+        g00 += u0 * r
+        g01 += u0 * s
+        g02 += u0 * t
+        g10 += u1 * r
+        g11 += u1 * s
+        g12 += u1 * t
+        g20 += u2 * r
+        g21 += u2 * s
+        g22 += u2 * t
+    slope[0, 0], slope[0, 1], slope[0, 2] = g00, g01, g02
+    slope[1, 0], slope[1, 1], slope[1, 2] = g10, g11, g12
+    slope[2, 0], slope[2, 1], slope[2, 2] = g20, g21, g22
 
 
 @njit(cache=True, nogil=True)

@@ -413,10 +413,8 @@ def stiffness_partials(
         With their amplitudes of modes (``CaseCells.displaced``).
     """
     mesh, rule, dv = model.mesh, cells.rule, cells.measure[..., None]
-    tensor, which, free = cells.law(rule)
-    strain_u, strain_psi = cells.strain(rule, u), cells.strain(rule, psi)
-    stress_u = applied(tensor, which, strain_u if free is None else strain_u - free)
-    stress_psi = applied(tensor, which, strain_psi)
+    strain_u, stress_u = cells.strained(u, warmed=True)
+    strain_psi, stress_psi = cells.strained(psi)
     work = (stress_u * strain_psi).sum(axis=2)
     points = np.zeros((mesh.n_points, 3))
     for slope in (

@@ -100,7 +100,7 @@ def state_of(result: Any, case: Any) -> StaticState:
 
 
 def state_partials(state: StaticState, source: FloatArray) -> Partials:
-    """Slope over everything of what has the slope float64[n_points, 3] over the displacement of a static case.
+    """Slope over everything of what has the slope source, [n_points, 3], over a static displacement.
 
     Raises
     ------
@@ -233,9 +233,7 @@ def mesh_order(setup: SetUp, x: FloatArray) -> FloatArray:
 
 def internal_forces(cells: CaseCells, of: Strained, *, warmed: bool = False) -> FloatArray:
     """Forces of a block's cells on their nodes where the modes balance, float64[n_cells, n, 3], N."""
-    tensor, which, free = cells.law(cells.rule)
-    strain = cells.strain(cells.rule, of)
-    stress = applied(tensor, which, strain - free if warmed and free is not None else strain)
+    _, stress = cells.strained(of, warmed=warmed)
     return cells.forces(cells.rule, stress * cells.measure[..., None])[0]
 
 
