@@ -369,5 +369,5 @@ class BucklingTest(PrototypeTest):
         from designtwin.analysis.buckling import solve_buckling
 
         return solve_buckling(
-            self.model, count=self.count, dead=self.dead, solver=self.solver, **self._depends()
+            self.model, count=self.count, dead=self.dead, solver=self.solver, keep=keep, **self._depends()
         )
