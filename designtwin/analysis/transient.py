@@ -8,6 +8,7 @@ Sani, Incompressible Flow and the Finite Element Method (1998), sec. 3.16: predi
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import time as clock
 from bisect import bisect_right
@@ -81,6 +82,11 @@ class Method:
     def order(self) -> int:
         return 2 if self.theta in (None, 0.5) else 1
 
+    @property
+    def damped(self) -> int:
+        """Implicit steps that a start takes before steps of its own."""
+        return 0 if self.theta is None or self.theta > 0.5 else 4
+
     @classmethod
     def of(cls, stated: str | float) -> Method:
         """Read what the user wrote.
@@ -116,6 +122,7 @@ def solve_transient(
     times: Sequence[Any] = (),
     store: str | Path | None = None,
     solver: LinearSolver | None = None,
+    keep: bool = False,
 ) -> TransientResult:
     """Solve C(T) dT/dt + K(T) T = Q(T, t) for every thermal load case.
 
@@ -142,6 +149,8 @@ def solve_transient(
         had not been interrupted; a complete one is read.
     solver : LinearSolver, optional
         Chosen by size unless given.
+    keep : bool
+        Whether the result holds on to equations and factors, so that `sensitivities` costs no set-up.
 
     Returns
     -------
@@ -164,7 +173,7 @@ def solve_transient(
     notes = [note for case in cases for note in check_thermal(model, case, transient=True)]
     blocks = cell_blocks(model)
     recovery = Recovery(model.mesh, blocks)
-    answers = {}
+    answers, kept = {}, {}
     with track("transient heat", total=len(cases) * plan.duration) as progress:
         began, peak = clock.perf_counter(), Peak()
         cells = heat_cells(model, blocks, storing=True)
@@ -178,7 +187,50 @@ def solve_transient(
             run.seconds["assemble"] = common + clock.perf_counter() - began
             run.go(progress)
             answers[case.name] = run.answer(recovery, peak)
-    return TransientResult(model, answers, tuple(dict.fromkeys(notes)))
+            if keep:
+                kept[case.name] = run.heat
+    return TransientResult(model, answers, tuple(dict.fromkeys(notes)), kept)
+
+
+class Step(NamedTuple):
+    """One step of a run as it was made: rate E(u) + weights . E(before) + before * flow before + flow = 0.
+
+    Parameters
+    ----------
+    time, time_before : float
+        At which its loads, and those of the flow before, were looked at, s.
+    rate : float
+        1/s.
+    weights : tuple of float
+        Of the heat stored at the instants before, the last one first, 1/s.
+    before : float
+        Weight of the flow before.
+    """
+
+    time: float
+    time_before: float
+    rate: float
+    weights: tuple[float, ...]
+    before: float
+
+
+def steps_of(case: TransientCase) -> list[Step]:
+    """The formulas of the steps between the instants of an answer."""
+    plan: _Plan = case.plan
+    jumps, just = _jumps_of(case.model, case.case, plan.duration), _JUST * plan.duration
+    out: list[Step] = []
+    sizes: list[float] = []
+    damped = plan.method.damped
+    time_before = float(case.times[0])
+    for start, end in itertools.pairwise(case.times.tolist()):
+        formula = _formula(plan.method, sizes, damped, end - start)
+        jump = _at_jump(jumps, end, just)
+        time = end - just if jump else end
+        out.append(Step(time, time_before, formula.rate, formula.weights, formula.before))
+        sizes, damped, time_before = [end - start, *sizes[:1]], max(damped - 1, 0), time
+        if jump:
+            sizes, damped, time_before = [], plan.method.damped, end + just
+    return out
 
 
 @dataclass(frozen=True)
@@ -268,6 +320,28 @@ def _jumps(magnitude: Magnitude, end: float) -> list[float]:
     return found
 
 
+def _functions_of_time(model: Model, case: LoadCase) -> list[Magnitude]:
+    """Python functions of time among loads and supports of heat."""
+    items = (*case.heat_loads, *model.heat_supports, *case.heat_supports)
+    return [
+        one for item in items for one in vars(item).values()
+        if isinstance(one, Magnitude) and one.kind == "function" and one.over == "time"
+    ]  # fmt: skip
+
+
+def _jumps_of(model: Model, case: LoadCase, end: float) -> list[float]:
+    """Times before the end at which loads jump, s, ascending."""
+    tiny = 1e-9 * end
+    functions = _functions_of_time(model, case)
+    return sorted({t for one in functions for t in _jumps(one, end) if tiny < t < end - tiny})
+
+
+def _at_jump(jumps: Sequence[float], time: float, just: float) -> bool:
+    """Whether loads jump at a time, or just before or after it."""
+    k = bisect_right(jumps, time - just)
+    return k < len(jumps) and jumps[k] <= time + just
+
+
 def _key(model: Model, case: LoadCase, initial: FloatArray, plan: _Plan, solver: Any) -> str:
     """Names what is computed: another model or plan has another."""
     try:
@@ -329,6 +403,24 @@ class _Formula(NamedTuple):
     error: float
 
 
+def _formula(method: Method, sizes: Sequence[float], damped: int, size: float) -> _Formula:
+    """Weights of a step after steps of these sizes, the last one first, some of which were to be damped."""
+    theta = method.theta
+    if damped or (theta is None and not sizes):
+        theta = 1.0
+    if theta is None:
+        w = size / sizes[0]
+        rate = (1.0 + 2.0 * w) / (1.0 + w) / size
+        one, two = -(1.0 + w) / size, w * w / (1.0 + w) / size
+        error = size**3 * (1.0 + w) ** 2 / (6.0 * w * (1.0 + 2.0 * w))
+        return _Formula(size, rate, (one, two), 0.0, 1.0, 2, error)
+    before = (1.0 - theta) / theta
+    rate = 1.0 / (theta * size)
+    order = 2 if theta == 0.5 else 1
+    error = size**3 / 12.0 if order == 2 else (theta - 0.5) * size**2
+    return _Formula(size, rate, (-rate,), before, theta, order, error)
+
+
 class _Trial(NamedTuple):
     """A step made, to be accepted or not."""
 
@@ -388,18 +480,13 @@ class _Run:
             for t in getattr(item, "breakpoints", ())
             if tiny < t < end - tiny
         ]
-        items = (*case.heat_loads, *model.heat_supports, *case.heat_supports)
-        functions = [
-            one for item in items for one in vars(item).values()
-            if isinstance(one, Magnitude) and one.kind == "function" and one.over == "time"
-        ]  # fmt: skip
         if len(kinks) > _MANY:
             self.heat.notes += (
                 f"case {case.name!r}: loads change their slope at {len(kinks):,} instants, such as the "
                 "readings of a log, and a step ends at each; thin the log out if that takes too long",
             )
-        self._may_kink = self._melts or bool(functions)
-        self._jumps = sorted({t for one in functions for t in _jumps(one, end) if tiny < t < end - tiny})
+        self._may_kink = self._melts or bool(_functions_of_time(model, case))
+        self._jumps = _jumps_of(model, case, end)
         kinks += self._jumps
         self._kinks = sorted({0.0, *kinks, end})
         stops = sorted({*kinks, *self.plan.times, end})
@@ -431,9 +518,8 @@ class _Run:
     def _begin(self, u: FloatArray) -> _State:
         plan = self.plan
         size = plan.step if plan.step is not None else min(_FIRST * plan.duration, plan.max_step)
-        theta = plan.method.theta
         rest = self._missing(u, 0.0)
-        self._damping = 0 if theta is None or theta > 0.5 else 4
+        self._damping = plan.method.damped
         given = self.equations.given(u, 0.0)
         power = float(given.total.sum())
         return _State(
@@ -447,23 +533,6 @@ class _Run:
         return self.equations.conducted(u) - self.equations.given(u, time).total
 
     # A step
-
-    def _formula(self, state: _State, size: float) -> _Formula:
-        """Weights of a step from a state."""
-        theta = self.plan.method.theta
-        if state.damped or (theta is None and not state.sizes):
-            theta = 1.0
-        if theta is None:
-            w = size / state.sizes[0]
-            rate = (1.0 + 2.0 * w) / (1.0 + w) / size
-            one, two = -(1.0 + w) / size, w * w / (1.0 + w) / size
-            error = size**3 * (1.0 + w) ** 2 / (6.0 * w * (1.0 + 2.0 * w))
-            return _Formula(size, rate, (one, two), 0.0, 1.0, 2, error)
-        before = (1.0 - theta) / theta
-        rate = 1.0 / (theta * size)
-        order = 2 if theta == 0.5 else 1
-        error = size**3 / 12.0 if order == 2 else (theta - 0.5) * size**2
-        return _Formula(size, rate, (-rate,), before, theta, order, error)
 
     def _predict(
         self, state: _State, past: list[FloatArray], size: float, order: int
@@ -490,7 +559,7 @@ class _Run:
         ConvergenceError
             If its equations have no solution.
         """
-        formula = self._formula(state, size)
+        formula = _formula(self.plan.method, state.sizes, state.damped, size)
         time = state.time + size
         if self._at_jump(time):
             time -= _JUST * self.plan.duration
@@ -525,8 +594,7 @@ class _Run:
 
     def _at_jump(self, time: float) -> bool:
         """Whether loads jump at a time."""
-        k = bisect_right(self._jumps, time - _JUST * self.plan.duration)
-        return k < len(self._jumps) and self._jumps[k] <= time + _JUST * self.plan.duration
+        return _at_jump(self._jumps, time, _JUST * self.plan.duration)
 
     def _begun_anew(self, state: _State) -> _State:
         """The state just after a jump: steps behind it know nothing of what comes."""
@@ -829,4 +897,5 @@ class _Run:
                 times=times[1:], sizes=np.diff(times), errors=errors, rejected=self.rejected,
                 setups=self.heat.setups,
             ),
+            plan=self.plan,
         )  # fmt: skip

@@ -308,7 +308,7 @@ class Directions:
         """
         out = np.zeros(len(self))
         for i, pair in enumerate(self.pairs):
-            if not _section_moves(self.model, pair, block):
+            if not section_moves(self.model, pair, block):
                 continue
             ends = []
             for model in (pair.plus, pair.minus):
@@ -428,10 +428,11 @@ def _law_moves(model: Model, pair: Pair, case: LoadCase, block: CellBlock) -> bo
     """Whether the stress at given strain may differ between two neighbors."""
     if case.temperature is not None:
         return True
-    return _section_moves(model, pair, block)
+    return section_moves(model, pair, block)
 
 
-def _section_moves(model: Model, pair: Pair, block: CellBlock) -> bool:
+def section_moves(model: Model, pair: Pair, block: CellBlock) -> bool:
+    """Whether what a block's cells are made of, or its axes, may differ between two neighbors."""
     plus, minus = (one.parts[block.part].section for one in (pair.plus, pair.minus))
     if plus is not minus and plus.content_key() != minus.content_key():
         return True

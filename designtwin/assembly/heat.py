@@ -633,21 +633,34 @@ def heat_map(model: Model, case: LoadCase, dofs: DofMap, time: float | None = No
     return connected(model, dofs, AffineMap(dofs.gather(fixed), dofs.gather(value)))
 
 
-def heat_put_in(
-    model: Model, case: LoadCase, topology: Topology, u: FloatArray, time: float | None = None
-) -> FloatArray:
-    """Heat into the nodes by loads and across joints at temperatures u, float64[n_dof], W.
+def heat_source(
+    model: Model, case: LoadCase, topology: Topology
+) -> Callable[[FloatArray, float | None], FloatArray]:
+    """Heat into the nodes by loads and across joints, float64[n_dof], W, of temperatures u and a time.
 
     Parameters
     ----------
     topology : Topology
         Of this model, or of another on the same cells.
     """
-    out = _Loads(model, case, topology).given(u, time).total
+    loads = _Loads(model, case, topology)
     inner = [m for one in model.connections for m in one.heat_matrices(model)]
-    for term in extra_terms(inner, topology, 1):
-        out = out - term.apply(u)
-    return out
+    joints = extra_terms(inner, topology, 1)
+
+    def source(u: FloatArray, time: float | None) -> FloatArray:
+        out = loads.given(u, time).total
+        for term in joints:
+            out = out - term.apply(u)
+        return out
+
+    return source
+
+
+def heat_put_in(
+    model: Model, case: LoadCase, topology: Topology, u: FloatArray, time: float | None = None
+) -> FloatArray:
+    """What `heat_source` says of one temperature and time."""
+    return heat_source(model, case, topology)(u, time)
 
 
 def _changes(block: CellBlock, *, storing: bool) -> bool:

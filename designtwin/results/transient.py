@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
@@ -502,6 +502,8 @@ class TransientCase(Course):
     time_error : float64[k]
         Half-width of any temperature by steps in time at each instant, K.
     steps : StepRecord
+    plan : object, optional
+        How time was cut, as the analysis was told; gradients go back the same steps.
     """
 
     name: str
@@ -514,6 +516,7 @@ class TransientCase(Course):
     imbalance: float
     time_error: FloatArray
     steps: StepRecord
+    plan: Any = None
 
     _totals: ClassVar[Mapping[str, tuple[str, str]]] = HEAT
 
@@ -636,7 +639,14 @@ class TransientCase(Course):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class TransientResult(Result[TransientCase]):
-    """Answers of a transient thermal analysis, case by case."""
+    """Answers of a transient thermal analysis, case by case.
+
+    Parameters
+    ----------
+    kept : mapping of case name to what gradients take up again, where the analysis was told to keep it
+    """
+
+    kept: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     physics: ClassVar[str] = "thermal"
 
