@@ -86,6 +86,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     "study.indices": ("sobol_indices",),
     "study.scatter": ("scatter", "tolerance"),
     "topology": ("RAMP", "SIMP", "Topology"),
+    "study.freeform": ("FreeForm", "Shaped"),
     "edge": (
         "animate", "compare", "plot", "plot_campbell", "plot_check", "plot_envelope", "plot_heat_balance",
         "plot_history", "plot_mesh", "plot_model", "plot_modes", "plot_psd", "plot_response",

@@ -110,7 +110,7 @@ class Cad:
         path = _readable(Path(self.geometry))
         if path.suffix.lower() != ".geo":
             raise MeshError(
-                f"Cad: {path.name} has no parameters; give a .geo script, or a function that writes such a file"
+                f"Cad: {path.name} has no parameters; give a .geo script, or a function that writes one"
             )
         text = path.read_text(encoding="utf-8", errors="replace")
         for name in self.parameters or {}:

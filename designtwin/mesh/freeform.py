@@ -4,10 +4,10 @@ A *shape* answers ``displacement(s)``, how far every point goes, ``gradient(g)``
 respect to ``s`` of what has the derivative ``g`` with respect to the points (the transpose, exact), and the
 range of ``s``. There are two:
 
-* ``VertexMorph``: every node of a face may rise or sink. What the optimizer sets is filtered over a radius,
-  so that no wrinkle of the mesh can live on; the outside that is not to change stays (flat faces slide in
-  their planes, straight holes along their axes), and the inside follows as an elastic body that is stiff
-  where cells are small.
+* ``VertexMorph``: a face may rise and sink. Heights at nodes a third of a filter radius apart are spread by
+  the filter, so that no wrinkle of the mesh can live on; the outside that is not to change stays (flat
+  faces slide in their planes, straight holes along their axes), and the inside follows as an elastic body
+  that is stiff where cells are small.
 * ``MovedShape``: any moves of ``morphing``, each with an amount: control points of a lattice, radii, offsets.
 
 ``quality_kept`` is the guard: how much of their quality all cells keep, a smooth number with its
@@ -56,6 +56,8 @@ _ONE_FACE = 1e-6
 """Share of the spread of normals around a node from which another direction counts: about 0.1 degrees."""
 _LEVEL = 0.3
 """A node that may move by less than this share of its normal stays."""
+_APART = 0.2
+"""How near a node has one whose height is free, in filter radii: more of them add nothing but numbers."""
 _SHARPNESS = 60.0
 """Of the smooth minimum over cells."""
 
@@ -263,7 +265,7 @@ def _factorized(matrix: Any) -> Any:
 
 
 class VertexMorph:
-    """Every node of a face may rise or sink along its normal, filtered over a radius.
+    """A face may rise and sink along its normals: heights at some of its nodes, filtered over a radius.
 
     Parameters
     ----------
@@ -283,8 +285,10 @@ class VertexMorph:
     extruded : "x", "y" or "z", optional
         The form is the same all along this axis, as of a plate or an extruded bar.
 
-    The displacement of node i is ``t_i d_i sum_j A_ij s_j``: A is the filter, its rows add up to one (so
-    that no node moves beyond the reach), d fades out towards what stays, and t is the normal, turned into
+    The displacement of node i is ``t_i d_i sum_j A_ij s_j``. A is the filter: its rows add up to one, so
+    that no node moves beyond the reach. The heights s are those of nodes about half a radius apart
+    (``controls``): what the filter would smooth out needs no number of its own, and the search stays small
+    and well conditioned whatever the mesh. d fades out towards what stays, and t is the normal, turned into
     the faces that the node must stay on.
 
     Raises
@@ -329,10 +333,14 @@ class VertexMorph:
         if extruded is not None:
             x[:, axis_of(extruded)] = 0.0
         self._direction *= faded(x, x[held], self.radius)[:, None]
-        self.filter: Any = self._filtered(x, _node_areas(mesh, facets, self.nodes), planes)
-        self._least(where)
+        self.controls: IntArray = _spread(x, self._normal, _APART * self.radius)
+        everywhere = np.arange(len(x))
+        coarse = self._filtered(x, self.controls, np.ones(len(self.controls)), planes)
+        area = _node_areas(mesh, facets, self.nodes)
+        self.filter: Any = (self._filtered(x, everywhere, area, planes) @ coarse).tocsr()
+        self._check_radius(x, where)
         self.follow = Follow(mesh, self.nodes, kept, still)
-        count = len(self.nodes)
+        count = len(self.controls)
         self.low: FloatArray = np.full(count, -above_zero(inward, "reach"))
         self.high: FloatArray = np.full(count, above_zero(outward, "reach"))
 
@@ -345,35 +353,52 @@ class VertexMorph:
         at_nodes = np.einsum("na,na->n", self._direction, self.follow.backward(g))
         return np.asarray(self.filter.T @ at_nodes)
 
-    def _filtered(self, x: FloatArray, area: FloatArray, planes: Mapping[int, float]) -> Any:
-        """The filter with mirror images, sparse [k, k]; faces turned away do not see each other."""
+    def _filtered(
+        self, x: FloatArray, of: IntArray, weight_of: FloatArray, planes: Mapping[int, float]
+    ) -> Any:
+        """Weighted mean of values at some nodes and their mirror images, sparse [nodes, k]; faces turned away
+        from each other do not mix."""
         from scipy.sparse import coo_matrix, diags
         from scipy.spatial import cKDTree
 
-        tree, total = cKDTree(x), None
+        tree, total, radius = cKDTree(x), None, math.sqrt(0.5) * self.radius
         for mirrored in itertools.chain.from_iterable(
             itertools.combinations(planes.items(), n) for n in range(len(planes) + 1)
         ):
-            image, normal = x.copy(), self._normal.copy()
+            image, normal = x[of], self._normal[of]
             for axis, at in mirrored:
                 image[:, axis], normal[:, axis] = 2.0 * at - image[:, axis], -normal[:, axis]
-            near = tree.sparse_distance_matrix(cKDTree(image), self.radius, output_type="coo_matrix")
-            t = near.data / self.radius
+            near = tree.sparse_distance_matrix(cKDTree(image), radius, output_type="coo_matrix")
+            t = near.data / radius
             alike = np.einsum("ma,ma->m", self._normal[near.row], normal[near.col])
-            weight = (1.0 - t * t) ** 2 * np.maximum(alike, 0.0) * area[near.col]
+            weight = (1.0 - t * t) ** 2 * np.maximum(alike, 0.0) * weight_of[near.col]
             part = coo_matrix((weight, (near.row, near.col)), shape=near.shape).tocsr()
             total = part if total is None else total + part
         assert total is not None
         return (diags(1.0 / np.asarray(total.sum(axis=1)).ravel()) @ total).tocsr()
 
-    def _least(self, where: Any) -> None:
-        """Raise if the radius does not reach the next corners."""
-        few = np.median(np.diff(self.filter.indptr))
+    def _check_radius(self, x: FloatArray, where: Any) -> None:
+        """Raise if the radius does not reach over two cells."""
+        from scipy.spatial import cKDTree
+
+        near = cKDTree(x).query_ball_point(x, self.radius, return_length=True)
+        few = float(np.median(near))
         if few < 5:
             raise MeshError(
                 f"free form on {where}: within filter_radius {show(self.radius, 'length')} of a node there "
                 f"are {few:.0f} nodes only, so the mesh would wrinkle; two cells at least are wanted"
             )
+
+
+def _spread(x: FloatArray, normal: FloatArray, apart: float) -> IntArray:
+    """Rows so that every point has one of them nearby, farthest first; faces turned away count as far."""
+    place = np.column_stack([x, apart * normal])
+    picked = [0]
+    distance = np.linalg.norm(place - place[0], axis=1)
+    while distance.max() > apart:
+        picked.append(int(np.argmax(distance)))
+        distance = np.minimum(distance, np.linalg.norm(place - place[picked[-1]], axis=1))
+    return np.sort(np.array(picked, np.int64))
 
 
 def _outside_only(mesh: Mesh, facets: IntArray, name: str) -> IntArray:

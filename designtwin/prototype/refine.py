@@ -25,13 +25,13 @@ from designtwin.elements import ELEMENTS
 from designtwin.errors import DesignTwinError, ModelError, RequirementError, SelectionError
 from designtwin.mesh import Group, Mesh
 from designtwin.mesh.refine import Refined, refine
-from designtwin.mesh.selections import Ids, Selection, ids, select
+from designtwin.mesh.selections import Ids, InGroup, Selection, ids, select
 from designtwin.mesh.surface import surface_of
 from designtwin.model.connections import CyclicSymmetry, Periodic
 from designtwin.model.magnitude import Magnitude
 from designtwin.model.model import Combination, Model
 from designtwin.plain import Plain
-from designtwin.requirements import CANNOT_TELL, FAIL, FieldQuantity, Outcome, Requirement, Value
+from designtwin.requirements import CANNOT_TELL, FAIL, FieldQuantity, Outcome, Quantity, Requirement, Value
 from designtwin.typing import BoolArray, FloatArray, IntArray
 from designtwin.units import show_time, to_si
 
@@ -834,3 +834,24 @@ def _same_places(model: Model, finer: Model) -> None:
 
 def _area(mesh: Mesh, on: Selection) -> float:
     return float(np.linalg.norm(mesh.facet_vectors(on.resolve(mesh).facets)[0], axis=1).sum())
+
+
+# --- the same test on moved points ------------------------------------------------------------------------
+
+
+def bound(test: PrototypeTest, quantity: Quantity) -> tuple[PrototypeTest, Quantity]:
+    """A test and a quantity whose rules are replaced by the nodes, facets and cells they find; groups stay.
+
+    For a mesh whose points are about to move: a cylinder that is none any more is still the same face.
+    """
+    mesh = test.model.mesh
+
+    def change(item: Any) -> Any:
+        if not isinstance(item, Selection) or isinstance(item, Ids | InGroup):
+            return None
+        found = item.resolve(mesh)
+        return ids(nodes=found.nodes, facets=found.facets, cells=found.cells)
+
+    requirements = tuple(_rewritten(one, change) for one in test.requirements)
+    bound_test = replace(test, model=_on(test.model, mesh, change), requirements=requirements)
+    return bound_test, cast(Quantity, _rewritten(quantity, change))

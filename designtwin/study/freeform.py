@@ -1,0 +1,530 @@
+"""Free form: faces of a tested part find the shape that makes a quantity least.
+
+Every node of a face may move, or every control point of a lattice; gradients come from adjoints, whose cost
+does not depend on how many these are, and the search is MMA. What is judged in the end is what the tests
+say of the shape found, and of the same shape on a finer mesh.
+
+Source: Bletzinger, "A consistent frame for sensitivity filtering and the vertex assigned morphing of optimal
+shape", Struct. Multidisc. Optim. 49 (2014).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from designtwin.assembly.directions import Directions
+from designtwin.criteria.verdict import Verdict, overall
+from designtwin.errors import DesignTwinError, EvaluationFailed, MeshError, StudyError
+from designtwin.mesh import Mesh
+from designtwin.mesh.freeform import Shape, VertexMorph, lattice_shape, quality_kept
+from designtwin.mesh.morphing import Lattice, Length, Place, check_moved
+from designtwin.mesh.surface import facet_normals
+from designtwin.model.model import Model
+from designtwin.model.supports import Symmetry
+from designtwin.optimize import Found, Iterate, Problem, Stop, minimize
+from designtwin.progress import track
+from designtwin.prototype.refine import bound, carried
+from designtwin.prototype.tests import PrototypeTest
+from designtwin.requirements import Quantity
+from designtwin.study.evaluate import FAILURES, Constraint, label_of, slack_slope, source_of
+from designtwin.typing import FloatArray
+from designtwin.units import show, show_time, to_si
+
+if TYPE_CHECKING:
+    from designtwin.viz.picture import Picture
+
+_STEP = 1e-4
+"""Share of the reach by which points are moved to see whether loads and supports move with them."""
+_SMALL, _LARGE = 2e-3, 0.05
+"""Share of a slope that may come from there: not worth a word; no longer to be left out."""
+_MET = 1e-4
+"""A constraint up to here counts as met by the optimizer; it is asked for as much more."""
+_FIRST = 0.15
+"""Share of its range by which the first step may move a number."""
+_FEW = 600
+"""Numbers up to which the dense matrices of SLSQP cost little beside an analysis."""
+_SOFT = 30.0
+"""Sharpness of the smooth maximum over load cases, of values relative to the start."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FreeForm:
+    """Free faces of a part that is tested, and what their shape shall make least.
+
+    Parameters
+    ----------
+    test : prototype test, or a sequence of these of one model
+        Its requirements must be met by the shape found: say ``mass() <= ...`` there, or all material may be
+        added.
+    minimize : Quantity
+        Such as ``stress("von_mises", on="fillet")`` or ``damage()``; the largest over the load cases.
+    on : selection or group name
+        The faces whose nodes move along their normals, filtered; or ``lattice``.
+    lattice : Lattice
+        The box whose control points move instead, all but those on sides that the part passes through.
+    reach : length or (length, length)
+        How far nodes may rise (out of the material), or sink and rise; control points, to either side.
+    filter_radius : length
+        With ``on``: no waves shorter than about this; how fast the form fades out towards what stays.
+    fixed : selection or group name, or a list of these, optional
+        With ``on``: what stays where it is.
+    symmetric : str or mapping of axis to position, optional
+        With ``on``: planes of symmetry; those of the model's ``Symmetry`` supports unless given.
+    extruded : "x", "y" or "z", optional
+        With ``on``: the form is the same all along this axis.
+    axes : str
+        With ``lattice``: along which control points move.
+    quality : float
+        Share of its quality that every cell must keep.
+    aggregate : "ks" or "p-norm"
+        See `designtwin.sensitivities`.
+
+    Raises
+    ------
+    StudyError
+        If tests do not share a model, or both or none of ``on`` and ``lattice`` are given.
+    MeshError
+        If nothing is free to move.
+    """
+
+    test: PrototypeTest | Sequence[PrototypeTest]
+    minimize: Quantity
+    reach: Length | tuple[Length, Length]
+    on: Place | None = None
+    lattice: Lattice | None = None
+    filter_radius: Length | None = None
+    fixed: Place | Sequence[Any] = ()
+    symmetric: str | Mapping[str, Length] | None = None
+    extruded: str | None = None
+    axes: str = "xyz"
+    quality: float = 0.3
+    aggregate: str = "ks"
+    name: str = "free form"
+
+    def __post_init__(self) -> None:
+        tests = (self.test,) if isinstance(self.test, PrototypeTest) else tuple(self.test)
+        if not tests or not all(isinstance(one, PrototypeTest) for one in tests):
+            raise StudyError("FreeForm: test= is a prototype test such as dtw.StrengthTest(model, [...])")
+        if any(one.model is not tests[0].model for one in tests):
+            raise StudyError("FreeForm: all tests must be of one and the same model")
+        if not isinstance(self.minimize, Quantity):
+            raise StudyError(f"FreeForm: minimize wants a quantity such as dtw.mass(), got {self.minimize!r}")
+        if (self.on is None) == (self.lattice is None):
+            raise StudyError(
+                "FreeForm: say on= (faces whose nodes move) or lattice= (a box of control points)"
+            )
+        if self.on is not None and self.filter_radius is None:
+            raise StudyError("FreeForm: faces need filter_radius=, the shortest wave their shape may have")
+        if not 0.0 < self.quality < 1.0:
+            raise StudyError(f"FreeForm: quality is a share between 0 and 1, got {self.quality!r}")
+        object.__setattr__(self, "test", tests)
+
+    def run(
+        self, *, max_analyses: int = 40, max_time: Any = "30 min", tolerance: float = 1e-3,
+        method: str = "auto", verify: bool = True,
+    ) -> Shaped:  # fmt: skip
+        """Search, test what was found, and test it again on a finer mesh.
+
+        Parameters
+        ----------
+        max_analyses : int
+        max_time : time
+        tolerance : float
+            First-order optimality at which the search ends; also where the quantity stands still to a tenth
+            of it.
+        method : str
+            Of `designtwin.optimize.minimize`; "auto" takes SLSQP up to 600 numbers, which waves of a shape
+            need for their curvatures lie far apart, and MMA beyond.
+        verify : bool
+            Whether the shape found is tested on the mesh with every cell halved too.
+
+        Raises
+        ------
+        NoAdjointError
+            If a quantity has no adjoint gradient.
+        StudyError
+            If loads or supports would change with the shape by more than can be left out.
+        """
+        seconds = float(to_si(max_time, "time", name="max_time"))
+        search = _Search(self, max_analyses, time.monotonic() + seconds)
+        with track(self.name, total=max_analyses) as progress:
+            search.progress = progress
+            if method == "auto":
+                method = "slsqp" if len(search.shape.low) <= _FEW else "mma"
+            found = minimize(
+                search.problem(), method=method, tolerance=tolerance, max_iterations=10 * max_analyses,
+                max_evaluations=max_analyses, feasibility=_MET, callback=search.noted,
+            )  # fmt: skip
+        return search.shaped(found, verify)
+
+
+@dataclass(frozen=True, eq=False)
+class Shaped:
+    """The shape that a free form found.
+
+    Parameters
+    ----------
+    model : Model
+        On the new points.
+    displacement : float64[n_points, 3]
+        How far they went, m.
+    before, after : tuple of Verdict
+        Of each test, on the mesh as given and on the same cells in their new shape.
+    verified : tuple of Verdict
+        Of the new shape with every cell halved; empty where that was not asked for.
+    quantity : Quantity
+        What was made least.
+    start, value : float
+        It before and after, SI, the largest over the load cases.
+    history : tuple of (value, worst slack, share of quality kept)
+        Of each step of the search, as the tests say.
+    found : Found
+        What the optimizer tells: why it stopped, multipliers.
+    analyses : int
+    notes : tuple of str
+    """
+
+    model: Model
+    displacement: FloatArray
+    before: tuple[Verdict, ...]
+    after: tuple[Verdict, ...]
+    verified: tuple[Verdict, ...]
+    quantity: Quantity
+    start: float
+    value: float
+    history: tuple[tuple[float, float, float], ...]
+    found: Found
+    analyses: int
+    notes: tuple[str, ...] = ()
+
+    @property
+    def mesh(self) -> Mesh:
+        """The mesh in its new shape."""
+        return self.model.mesh
+
+    @property
+    def status(self) -> str:
+        """Joint status of the verdicts, of those on the finer mesh where there are any."""
+        return overall(verdict.status for verdict in self.verified or self.after)
+
+    def plot(self, name: str | Quantity | None = None, **options: Any) -> Picture:
+        """Before and after side by side; the quantity's own field unless told. See `designtwin.compare`."""
+        from designtwin import edge
+
+        field = self.quantity if name is None else name
+        test = next(i for i, v in enumerate(self.before) if v.result.physics in self.quantity.read_from)
+        return edge.compare(self.before[test], self.after[test], field, **options)
+
+    def __str__(self) -> str:
+        dimension = self.quantity.dimension
+        far = float(np.linalg.norm(self.displacement, axis=1).max())
+        lines = [
+            f"{self.quantity.label}: {show(self.value, dimension)}, from {show(self.start, dimension)}",
+            f"  moved            up to {show(far, 'length', digits=3)}",
+            f"  cells keep       {self.history[-1][2]:.0%} of their quality at least",
+            f"  analyses         {self.analyses}",
+            f"  stopped          {self.found.stopped}",
+            f"  tests            {overall(v.status for v in self.after)}, "
+            + (f"on a finer mesh {self.status}" if self.verified else "not tested on a finer mesh"),
+        ]
+        lines += [f"  note             {note}" for note in self.notes]
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True, eq=False)
+class _Design:
+    """A shape, analysed."""
+
+    x: FloatArray
+    model: Model
+    tests: tuple[PrototypeTest, ...]
+    results: tuple[Any, ...]
+    constraints: tuple[Constraint, ...]
+    quality: tuple[float, float, FloatArray]
+
+
+class _Search:
+    """What the optimizer sees of a free form."""
+
+    def __init__(self, form: FreeForm, max_analyses: int, deadline: float) -> None:
+        self.form, self.deadline, self.max_analyses = form, deadline, max_analyses
+        self.given: tuple[PrototypeTest, ...] = tuple(form.test)  # type: ignore[arg-type]
+        self.mesh = self.given[0].model.mesh
+        self.notes: list[str] = []
+        self.shape: Shape = self._shape()
+        pairs = [bound(test, form.minimize) for test in self.given]
+        model = pairs[0][0].model
+        self.tests = tuple(replace(test, model=model) for test, _ in pairs)
+        self.quantity = pairs[0][1]
+        self.progress: Any = None
+        self.analyses = 0
+        self._last: list[_Design] = []
+        self.history: list[tuple[float, float, float]] = []
+        self.first = self.design(np.zeros(len(self.shape.low)))
+        source = source_of(self.quantity, self.first.model, self.first.results, "minimize")
+        self.of_test = next(
+            (i for i, result in enumerate(self.first.results) if result is source), -1
+        )  # -1 where it is read off the model
+        self.start = float(self.quantity.evaluate(source).value)
+        self.labels = [one.label for one in self.first.constraints]
+        self._smooth_start: dict[str, float] = {}
+        self._scales: FloatArray | None = None
+        self._goal_scale = 1.0
+        self._check_loads()
+
+    def _shape(self) -> Shape:
+        form = self.form
+        if form.lattice is not None:
+            if isinstance(form.reach, tuple):
+                raise StudyError("FreeForm: control points of a lattice have one reach, to either side")
+            return lattice_shape(self.mesh, form.lattice, form.reach, axes=form.axes)
+        assert form.on is not None
+        assert form.filter_radius is not None
+        symmetric = form.symmetric
+        if symmetric is None:
+            symmetric = planes_of_symmetry(self.given[0].model)
+            if symmetric:
+                told = " and ".join(f"{axis} = {show(at, 'length')}" for axis, at in symmetric.items())
+                self.notes.append(f"symmetric to {told}, as the supports are")
+        return VertexMorph(
+            self.mesh, on=form.on, filter_radius=form.filter_radius, reach=form.reach, fixed=form.fixed,
+            symmetric=symmetric, extruded=form.extruded,
+        )  # fmt: skip
+
+    # One shape
+
+    def points(self, x: FloatArray) -> FloatArray:
+        return np.asarray(self.mesh.points + self.shape.displacement(x))
+
+    def design(self, x: FloatArray) -> _Design:
+        """Analyse a shape, unless it is one of the last ones.
+
+        Raises
+        ------
+        EvaluationFailed
+            If a cell would turn inside out, or an analysis has no answer.
+        """
+        for one in self._last:
+            if np.array_equal(one.x, x):
+                return one
+        if time.monotonic() > self.deadline:
+            raise Stop("the time allowed was used")
+        by = self.shape.displacement(x)
+        try:
+            check_moved(self.mesh, by)
+        except MeshError as error:
+            raise EvaluationFailed(str(error)) from error
+        self.analyses += 1
+        model = (
+            self.tests[0].model.with_(mesh=self.mesh.moved(self.mesh.points + by))
+            if x.any()
+            else self.tests[0].model
+        )
+        tests = tuple(replace(test, model=model) for test in self.tests)
+        try:
+            results = tuple(test.solve(keep=True) for test in tests)
+            constraints = [
+                Constraint(label_of(r, value.case, result), i, r, value)
+                for i, (test, result) in enumerate(zip(tests, results, strict=True))
+                for r in test.requirements
+                for value in r.by_case(result)
+            ]
+        except FAILURES as error:
+            raise EvaluationFailed(f"{type(error).__name__}: {error}") from error
+        quality = quality_kept(self.mesh, model.mesh.points)
+        found = _Design(x.copy(), model, tests, results, tuple(constraints), quality)
+        self._last = [found, *self._last[:2]]
+        return found
+
+    def _sensitivities(self, one: _Design) -> list[Any]:
+        """Of the objective, by load case."""
+        from designtwin.analysis.adjoint import sensitivities
+
+        source = one.model if self.of_test < 0 else one.results[self.of_test]
+        return sensitivities(
+            source, self.quantity, aggregate=self.form.aggregate, largest=self.quantity.largest_governs
+        )
+
+    def _smooth(self, one: _Design) -> list[tuple[str, float]]:
+        from designtwin.analysis.adjoint import smooth_values
+
+        source = one.model if self.of_test < 0 else one.results[self.of_test]
+        return smooth_values(
+            source, self.quantity, aggregate=self.form.aggregate, largest=self.quantity.largest_governs
+        )
+
+    # Functions and gradients
+
+    def problem(self) -> Problem:
+        """The search as numbers; f and g of the order of one.
+
+        The goal is scaled so that a step along its slope, which is where searches begin, stays well within
+        reach.
+        """
+        span = self.shape.high - self.shape.low
+        steepest = float(np.abs(self.gradients(np.zeros(len(span)))[0] * span).max())
+        self._goal_scale = min(1.0, _FIRST / steepest) if steepest > 0.0 else 1.0
+        return Problem(
+            x0=np.zeros(len(self.shape.low)), low=self.shape.low, high=self.shape.high,
+            functions=self.functions, gradients=self.gradients,
+            constraints=[*self.labels, "quality of the cells"],
+        )  # fmt: skip
+
+    def functions(self, x: FloatArray) -> tuple[float, FloatArray]:
+        one = self.design(x)
+        f, _ = self._worst([self._relative(value) for _, value in self._smooth(one)])
+        g = np.array([-c.slack for c in one.constraints] + [self.form.quality - one.quality[0]])
+        # Searches end with constraints met to within their tolerance, tests ask for all of it.
+        return self._goal_scale * f, g / self._scaled(one) + _MET
+
+    def gradients(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+        one = self.design(x)
+        try:
+            found = self._sensitivities(one)
+            _, shares = self._worst([self._relative(s.value) for s in found])
+            df = sum(
+                (
+                    share * self._slope(s.value) * self.shape.gradient(_points(s))
+                    for share, s in zip(shares, found, strict=True)
+                ),
+                np.zeros(len(x)),
+            )
+            dg = self._constraint_slopes(one)
+        except FAILURES as error:
+            raise EvaluationFailed(f"{type(error).__name__}: {error}") from error
+        return self._goal_scale * df, dg / self._scaled(one)[:, None]
+
+    def _constraint_slopes(self, one: _Design) -> FloatArray:
+        from designtwin.analysis.adjoint import sensitivities
+
+        rows = []
+        for c in one.constraints:
+            quantity = c.requirement.quantity
+            source = one.model if quantity.needs == "model" else one.results[c.test]
+            found = sensitivities(
+                source, quantity, aggregate=self.form.aggregate, largest=c.requirement.is_upper
+            )
+            s = next(s for s in found if quantity.needs == "model" or s.case == c.value.case)
+            # The end of the interval grows in proportion to the smooth number (Le et al. 2010).
+            end = c.requirement.bad_end(c.value)
+            grows = end / s.value if quantity.dimension != "temperature" and s.value * end > 0.0 else 1.0
+            rows.append(-slack_slope(c.requirement, end) * grows * self.shape.gradient(_points(s)))
+        return np.array([*rows, -self.shape.gradient(one.quality[2])])
+
+    def _scaled(self, one: _Design) -> FloatArray:
+        """What constraints are divided by: how far the shape can move them, found at the start."""
+        if self._scales is None:
+            slopes = self._constraint_slopes(self.first)
+            far = np.abs(slopes) @ np.maximum(self.shape.high, -self.shape.low)
+            self._scales = np.append(np.clip(far[:-1], 1e-4, 1.0), 1.0)
+        return self._scales
+
+    def _relative(self, value: float) -> float:
+        """A value beside that at the start; of what spans decades, how many decades it changed by."""
+        if self.quantity.spans_decades:
+            return float(np.log10(max(value, 1e-300) / self.start))
+        return value / (abs(self.start) or 1.0)
+
+    def _slope(self, value: float) -> float:
+        if self.quantity.spans_decades:
+            return 1.0 / (max(value, 1e-300) * np.log(10.0))
+        return 1.0 / (abs(self.start) or 1.0)
+
+    def _worst(self, values: Sequence[float]) -> tuple[float, FloatArray]:
+        """Smooth worst of the load cases, and the share of each in its slope."""
+        sign = 1.0 if self.quantity.largest_governs else -1.0
+        v = sign * np.array(values)
+        weight = np.exp(_SOFT * (v - v.max()))
+        return sign * float(v.max() + np.log(weight.sum()) / _SOFT), weight / weight.sum()
+
+    def _check_loads(self) -> None:
+        """Raise where loads or supports change with the shape by more than can be left out of the slope."""
+        rng = np.random.default_rng(0)
+        x = rng.uniform(0.2, 1.0, len(self.shape.low)) * self.shape.high
+        by = _STEP * self.shape.displacement(x)
+        model = self.first.model
+        ahead, back = (
+            model.with_(mesh=self.mesh.moved(self.mesh.points + sign * by)) for sign in (1.0, -1.0)
+        )
+        for s in self._sensitivities(self.first):
+            whole = float(s.along(Directions.of(model, [(ahead, back, 2.0)]))[0])
+            here = float(np.sum(_points(s) * by))
+            size = float(np.abs(_points(s) * by).sum()) or 1.0
+            share = abs(whole - here) / max(abs(whole), abs(here), 0.1 * size)
+            if share > _LARGE:
+                raise StudyError(
+                    f"FreeForm: loads or supports of case {s.case!r} change with the shape, which makes "
+                    f"{share:.0%} of the slope of {self.quantity.label}; keep the free faces off them"
+                )
+            if share > _SMALL:
+                self.notes.append(
+                    f"{share:.1%} of the slope in case {s.case!r} comes from loads that change with the "
+                    "shape, and is left out"
+                )
+
+    # What is told
+
+    def noted(self, step: Iterate) -> None:
+        one = self.design(step.x)
+        value = self.value(one)
+        slack = min((c.slack for c in one.constraints), default=float("inf"))
+        self.history.append((value, slack, one.quality[1]))
+        if self.progress is not None:
+            self.progress.step(
+                f"shape {len(self.history)}: {self.quantity.label} {show(value, self.quantity.dimension)}"
+            )
+
+    def value(self, one: _Design) -> float:
+        source = one.model if self.of_test < 0 else one.results[self.of_test]
+        return float(self.quantity.evaluate(source).value)
+
+    def shaped(self, found: Found, verify: bool) -> Shaped:
+        self.deadline = float("inf")
+        one = self.design(found.x)
+        after = tuple(test.judged(result) for test, result in zip(one.tests, one.results, strict=True))
+        before = tuple(
+            test.judged(result) for test, result in zip(self.first.tests, self.first.results, strict=True)
+        )
+        verified: tuple[Verdict, ...] = ()
+        if verify:
+            started = time.perf_counter()
+            try:
+                verified = tuple(carried(test, None)[0].run() for test in one.tests)
+            except DesignTwinError as error:
+                self.notes.append(f"not tested on a finer mesh: {error}")
+            else:
+                self.notes.append(f"tested on the finer mesh in {show_time(time.perf_counter() - started)}")
+        return Shaped(
+            one.model, one.model.mesh.points - self.mesh.points, before, after, verified, self.form.minimize,
+            self.start, self.value(one), tuple(self.history), found, self.analyses, tuple(self.notes),
+        )  # fmt: skip
+
+
+def _points(s: Any) -> FloatArray:
+    return np.zeros_like(s.model.mesh.points) if s.points is None else np.asarray(s.points)
+
+
+def planes_of_symmetry(model: Model) -> dict[str, float]:
+    """Planes across an axis that the model's ``Symmetry`` supports hold, axis to position."""
+    out: dict[str, float] = {}
+    for support in model.supports:
+        if not isinstance(support, Symmetry):
+            continue
+        from designtwin.elements import ELEMENTS
+
+        for block in model.mesh.facets(model.region(support.on).facets):
+            element = ELEMENTS[block.element]
+            normal = facet_normals(
+                model.mesh.points[block.conn], element.gradient(np.array(element.nodes, np.float64))
+            )
+            for axis in range(3):
+                flat = np.abs(normal[..., axis]) > 1.0 - 1e-9
+                at = model.mesh.points[block.conn, axis]
+                if flat.all() and np.ptp(at) < 1e-9 * model.mesh.size:
+                    out["xyz"[axis]] = float(at.mean())
+    return out
