@@ -508,7 +508,8 @@ class HeatEquations:
         self._maps: dict[float | None, AffineMap] = {}
         self._last: dict[str, tuple[FloatArray, float | None, Any]] = {}
         supports = (*model.heat_supports, *case.heat_supports)
-        self._timed_supports = any("time" in getattr(s, "varies", ()) for s in supports)
+        self.timed_supports = any("time" in getattr(s, "varies", ()) for s in supports)
+        """Whether given temperatures change with time."""
         self.linear = cells.constant and self._loads.linear
         """Whether heat is linear in temperature."""
         self.symmetric = not cells.skewed and not self._loads.far_reaching
@@ -520,7 +521,7 @@ class HeatEquations:
 
     def map(self, time: float | None = None) -> AffineMap:
         """Prescribed temperatures at a time, s, and what connections make follow."""
-        key = time if self._timed_supports else None
+        key = time if self.timed_supports else None
         if key not in self._maps:
             self._maps.clear()
             self._maps[key] = self._map(time)

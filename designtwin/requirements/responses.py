@@ -184,7 +184,7 @@ def _(quantity: ComplianceQuantity, result: Any, case: Any, *, aggregate: str, l
     )
 
 
-def _over_place(
+def over_place(
     quantity: FieldQuantity, result: Any, case: Any, rows: IntArray, values: FloatArray, *,
     aggregate: str, largest: bool,
 ) -> tuple[float, FloatArray, tuple[tuple[float, Action], ...]]:  # fmt: skip
@@ -219,7 +219,7 @@ def _(quantity: DisplacementQuantity, result: Any, case: Any, *, aggregate: str,
         by_vector = np.zeros_like(vectors)
         by_vector[:, "xyz".index(quantity.component)] = 1.0
         values = (vectors * by_vector).sum(axis=1)
-    value, slope, actions = _over_place(
+    value, slope, actions = over_place(
         quantity, result, case, rows, values, aggregate=aggregate, largest=largest
     )
     out = np.zeros((result.model.mesh.n_points, 3))
@@ -244,7 +244,7 @@ def _(quantity: StressQuantity, result: Any, case: Any, *, aggregate: str, large
     rows = quantity.rows(result)
     stress = case.stress("averaged")[rows]
     values, by_stress = STRESS[quantity.component](stress)
-    value, slope, actions = _over_place(
+    value, slope, actions = over_place(
         quantity, result, case, rows, values, aggregate=aggregate, largest=largest
     )
     samples = to_samples(case.recovery, rows, slope[:, None] * by_stress)
@@ -326,7 +326,7 @@ class StrengthAction:
 def _(quantity: TemperatureQuantity, result: Any, case: Any, *, aggregate: str, largest: bool) -> Response:
     steady(quantity, case)
     rows = quantity.rows(result)
-    value, slope, actions = _over_place(
+    value, slope, actions = over_place(
         quantity, result, case, rows, case.temperature[rows], aggregate=aggregate, largest=largest
     )
     out = np.zeros(result.model.mesh.n_points)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from designtwin.analysis.adjoint import buckling, life, modal
+from designtwin.analysis.adjoint import buckling, life, modal, transient
 from designtwin.analysis.adjoint.static import static_sensitivities
 from designtwin.analysis.adjoint.thermal import thermal_sensitivities
 from designtwin.analysis.adjoint.totals import mass_sensitivity
@@ -14,7 +14,7 @@ from designtwin.requirements.life import DamageQuantity
 from designtwin.requirements.responses import Response, response_of
 from designtwin.requirements.totals import MassQuantity
 from designtwin.requirements.vibration import BucklingFactor, ModeQuantity
-from designtwin.results import ThermalResult
+from designtwin.results import ThermalResult, TransientResult
 from designtwin.results.sensitivity import Sensitivity
 
 __all__ = ["sensitivities", "smooth_values"]
@@ -61,6 +61,9 @@ def sensitivities(
         return buckling.sensitivities(result, quantity)
     if isinstance(quantity, DamageQuantity):
         return life.sensitivities(result, quantity)
+    if isinstance(result, TransientResult):
+        wanted = quantity.largest_governs if largest is None else largest
+        return transient.sensitivities(result, quantity, aggregate=aggregate, largest=wanted)
     responses = _responses(result, quantity, aggregate, largest)
     if result.physics == "static":
         return static_sensitivities(result, quantity, responses)
@@ -81,6 +84,9 @@ def smooth_values(
         return buckling.smooth_values(result, quantity)
     if isinstance(quantity, DamageQuantity):
         return life.smooth_values(result, quantity)
+    if isinstance(result, TransientResult):
+        wanted = quantity.largest_governs if largest is None else largest
+        return transient.smooth_values(result, quantity, aggregate=aggregate, largest=wanted)
     return [(one.case, one.value) for one in _responses(result, quantity, aggregate, largest)]
 
 
