@@ -19,6 +19,7 @@ from scipy.sparse.csgraph import connected_components
 from designtwin.elements import ELEMENTS
 from designtwin.errors import StudyError
 from designtwin.mesh.mesh import Group, Mesh
+from designtwin.topology.fairing import PASSES, Fairing, outward
 from designtwin.topology.simplices import Simplices, at_level
 from designtwin.topology.surface import level_of_volume
 from designtwin.typing import BoolArray, FloatArray, IntArray
@@ -52,7 +53,7 @@ class Fitted:
 
 def fitted(
     mesh: Mesh, body: Simplices, value: FloatArray, wanted: float, anchors: IntArray, scale: FloatArray,
-    *, quadratic: bool = True,
+    *, ring: bool = False, quadratic: bool = True, passes: int = PASSES,
 ) -> Fitted:  # fmt: skip
     """The mesh of a design, of the wanted volume.
 
@@ -70,8 +71,12 @@ def fitted(
         Nodes of which one at least must be on every piece that is kept.
     scale : float64[n_cells]
         Thickness of plane cells; 1.
+    ring : bool
+        Whether x is a radius, and every cell goes all around.
     quadratic : bool
         With nodes on the middle of edges.
+    passes : int
+        Of smoothing; cells of poor shape hold it up.
 
     Raises
     ------
@@ -81,17 +86,63 @@ def fitted(
     stuffing = _Stuffing(body, value, anchors)
     top = float(value.max())
 
-    def volume(level: float) -> float:
+    def volume(points: FloatArray, cut: _Piece) -> float:
+        each = scale[cut.cell] * measures(points, cut.conn)
+        if ring:
+            each = each * 2.0 * np.pi * points[cut.conn, 0].mean(axis=1)
+        return float(each.sum())
+
+    def at(level: float) -> float:
         cut = stuffing.at(level)
-        return float((scale[cut.cell] * measures(cut.points, cut.conn)).sum())
+        return volume(cut.points, cut)
 
     # The volume moves in small steps as nodes come and go: a bisection ends beside one of them.
-    level = level_of_volume(volume, wanted, 1e-3 * top, top * (1.0 - 1e-9), share=1e-4)
-    cut = stuffing.at(level)
-    made = _mesh(mesh, body, cut, quadratic)
+    level = level_of_volume(at, wanted, 1e-3 * top, top * (1.0 - 1e-9), share=1e-4)
+    cut = stuffing.at(level).compact()
+    name = "triangle" if body.dimension == 2 else "tetra"
+    plain = Mesh(cut.points, {name: cut.conn}, source=mesh.source, length_unit=mesh.length_unit)
+    facets = _old_facets(body, plain, cut.ends)
+    fairing = _fairing(plain, cut, facets[0])
+    size = measures(cut.points, cut.conn)
+    points = _guarded(cut.conn, cut.points, fairing.smoothed(passes), size)
+    for _ in range(5):
+        now = volume(points, cut)
+        # Growth is of the plain measure; thickness and radius come with their mean.
+        amount = (wanted - now) * float(measures(points, cut.conn).sum()) / now
+        points = _guarded(cut.conn, points, fairing.grown(points, amount), size)
+    plain = plain.moved(points)
+    groups = {
+        key: _carried(group, mesh, plain, cut.cell, cut.ends, facets) for key, group in mesh.groups.items()
+    }
+    made = plain.with_groups(groups)
     pieces = made.pieces
     notes = [] if pieces.max(initial=0) == 0 else [f"the design is in {pieces.max() + 1} pieces"]
-    return Fitted(made, level, volume(level), tuple(notes))
+    measure = volume(points, cut)
+    return Fitted(_with_middles(mesh, made, cut.ends) if quadratic else made, level, measure, tuple(notes))
+
+
+def _fairing(plain: Mesh, cut: _Piece, old: IntArray) -> Fairing:
+    """The outside of the new mesh; what lies in the outside of the old one keeps its shape."""
+    exterior = plain.exterior
+    (block,) = plain.facets(exterior)
+    keys = exterior[block.rows] @ np.array([8, 1])
+    on_level = ~np.isin(keys, old @ np.array([8, 1]))
+    return Fairing.of(cut.points, block.conn, on_level, np.ones(len(cut.points), bool))
+
+
+def _guarded(conn: IntArray, before: FloatArray, after: FloatArray, size: FloatArray) -> FloatArray:
+    """Points moved as far as leaves every cell a share of its measure."""
+    share = np.ones(len(before))
+    for _ in range(12):
+        points = before + share[:, None] * (after - before)
+        bad = measures(points, conn) < np.minimum(_LEAST * size, measures(before, conn))
+        if not bad.any():
+            return points
+        share[np.unique(conn[bad])] *= 0.5
+    share[share < 1.0] = 0.0
+    points = before + share[:, None] * (after - before)
+    bad = measures(points, conn) < np.minimum(_LEAST * size, measures(before, conn))
+    return before if bad.any() else np.asarray(points)
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +153,13 @@ class _Piece:
     conn: IntArray
     cell: IntArray
     ends: IntArray
+
+    def compact(self) -> _Piece:
+        """Without points that nothing uses."""
+        used = np.unique(self.conn)
+        number = np.full(len(self.points), -1, np.int64)
+        number[used] = np.arange(len(used))
+        return _Piece(self.points[used], number[self.conn], self.cell, self.ends[used])
 
 
 def measures(points: FloatArray, conn: IntArray) -> FloatArray:
@@ -126,7 +184,7 @@ class _Stuffing:
         # How nodes may move: freely, in a plane of the outside (its normal), or not at all.
         self.normal = np.zeros((n, 3))
         self.stays = np.zeros(n, bool)
-        vectors = _outward(body.points, body.outside)
+        vectors = outward(body.points, body.outside)
         np.add.at(self.normal, body.outside.ravel(), np.repeat(vectors, d, axis=0))
         length = np.linalg.norm(self.normal, axis=1)
         on = length > 0.0
@@ -211,15 +269,6 @@ def _unique_pairs(pairs: IntArray) -> IntArray:
     return np.stack([keys >> 32, keys & 0xFFFFFFFF], axis=1)
 
 
-def _outward(points: FloatArray, outside: IntArray) -> FloatArray:
-    """Normals of the outside times its measure, [m, 3]."""
-    a, b = points[outside[:, 0]], points[outside[:, 1]]
-    if outside.shape[1] == 3:
-        return np.asarray(0.5 * np.cross(b - a, points[outside[:, 2]] - a))
-    along = b - a
-    return np.stack([along[:, 1], -along[:, 0], np.zeros(len(along))], axis=1)
-
-
 def _stencils(body: Simplices, state: IntArray) -> tuple[IntArray, IntArray, IntArray]:
     """What of each simplex lies where the state is 1: nodes, cells, and the ends of each node's edge.
 
@@ -270,22 +319,6 @@ def _stencils(body: Simplices, state: IntArray) -> tuple[IntArray, IntArray, Int
     keys, conn = np.unique(total.min(axis=-1) * n + total.max(axis=-1), return_inverse=True)
     ends = np.stack([keys // n, keys % n], axis=1)
     return conn.reshape(-1, d + 1), np.concatenate(owners), ends
-
-
-def _mesh(mesh: Mesh, body: Simplices, cut: _Piece, quadratic: bool) -> Mesh:
-    """The pieces as a mesh with the groups of the design space."""
-    used = np.unique(cut.conn)
-    number = np.full(len(cut.points), -1, np.int64)
-    number[used] = np.arange(len(used))
-    ends, points, conn = cut.ends[used], cut.points[used], number[cut.conn]
-    name = "triangle" if body.dimension == 2 else "tetra"
-    plain = Mesh(points, {name: conn}, source=mesh.source, length_unit=mesh.length_unit)
-    facet_of = _old_facets(body, plain, ends)
-    groups = {
-        key: _carried(group, mesh, plain, cut.cell, ends, facet_of) for key, group in mesh.groups.items()
-    }
-    plain = plain.with_groups(groups)
-    return _with_middles(mesh, plain, ends) if quadratic else plain
 
 
 def _old_facets(body: Simplices, plain: Mesh, ends: IntArray) -> tuple[IntArray, IntArray]:

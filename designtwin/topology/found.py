@@ -15,10 +15,12 @@ from designtwin.model.model import Model
 from designtwin.prototype import StrengthTest, ThermalTest, VibrationTest
 from designtwin.requirements import Quantity, Requirement, mass, yield_margin
 from designtwin.requirements.totals import MassQuantity
+from designtwin.topology.fairing import PASSES
 from designtwin.topology.fitted import Fitted, fitted
+from designtwin.topology.goals import cell_volumes
 from designtwin.topology.manufacturing import OverhangCheck, axis_of, check_overhang
 from designtwin.topology.simplices import Simplices
-from designtwin.topology.surface import PASSES, ClosedSurface, closed_surface, nodal
+from designtwin.topology.surface import ClosedSurface, closed_surface, nodal
 from designtwin.typing import BoolArray, FloatArray, IntArray
 from designtwin.units import show
 
@@ -255,7 +257,7 @@ class Optimum:
         model = self.model
         return fitted(
             model.mesh, self._body, self._nodal, self.volume, self._anchors, model.cell_scale(),
-            quadratic=quadratic,
+            ring=model.axisymmetric, quadratic=quadratic,
         )  # fmt: skip
 
     @property
@@ -366,7 +368,7 @@ class Redesign(Model):
                     found = optimum.topology.told_as(quantity.by_case(verdict.result))
                     rows.append((quantity.label, quantity.dimension, optimum.value, found))
                     break
-        volume = float((np.abs(self.mesh.cell_measures()) * self.cell_scale()).sum())
+        volume = float(cell_volumes(self).sum())
         rows.append(("volume", "volume", optimum.volume, volume))
         return tuple(rows)
 

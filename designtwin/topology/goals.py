@@ -21,6 +21,7 @@ from designtwin.requirements.fields import DisplacementQuantity, StressQuantity,
 from designtwin.requirements.strength import YieldMargin
 from designtwin.requirements.totals import MassQuantity
 from designtwin.requirements.vibration import FrequencyQuantity
+from designtwin.results.places import measures
 from designtwin.solvers.solution import LinearSolver
 from designtwin.topology.interpolation import Interpolation
 from designtwin.topology.weighted import Heat, Modes, State, Statics
@@ -119,7 +120,7 @@ class Physics:
         self.statics = Statics(model, static, solver) if static else None
         self.heat = Heat(model, heat, solver) if heat else None
         self.modes = Modes(model, solver, self.statics) if modal else None
-        self.volume = model.mesh.cell_measures(order="mass") * model.cell_scale()
+        self.volume = cell_volumes(model)
 
     def cases_of(self, quantity: Quantity) -> list[str]:
         """Names of the load cases a quantity looks at."""
@@ -297,6 +298,14 @@ class Physics:
             inside[region.cells if len(region.cells) else region.facets[:, 0]] = True
             flag &= inside if wanted else ~inside
         return flag
+
+
+def cell_volumes(model: Model) -> FloatArray:
+    """Volume of every cell, float64[n_cells], m^3; over the full turn where the model is axisymmetric."""
+    out = np.empty(model.mesh.n_cells)
+    for name, ids, conn in model.mesh.blocks():
+        out[ids] = measures(model, name, conn)[1].sum(axis=1)
+    return out * model.cell_scale()
 
 
 def check_quantity(quantity: Any, role: str) -> None:

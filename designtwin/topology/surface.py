@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,15 +18,9 @@ from designtwin.errors import StudyError
 from designtwin.io import stl
 from designtwin.io._common import length_factor
 from designtwin.mesh.mesh import Mesh
-from designtwin.topology.simplices import Cut, Simplices, outline
+from designtwin.topology.fairing import PASSES, Fairing
+from designtwin.topology.simplices import Simplices, outline
 from designtwin.typing import BoolArray, FloatArray, IntArray
-
-PASSES = 20
-"""Passes of smoothing unless said otherwise: stairs of the cells vanish, members stay."""
-_SHRINK, _SWELL = 0.5, -0.53
-"""Taubin's pair: low waves pass, high ones vanish (pass band 0.1)."""
-_FLAT = 0.9999
-"""Cosine from which on two faces of the outside are one plane."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -232,8 +226,6 @@ def closed_surface(
     ------
     StudyError
         If no level encloses the volume.
-
-    Source: Taubin, A signal processing approach to fair surface design, SIGGRAPH (1995).
     """
     top = float(value.max())
     low, high = 1e-3 * top, top * (1.0 - 1e-9)
@@ -247,85 +239,11 @@ def closed_surface(
 
     level = level_of_volume(inside, volume, low, high)
     cut = outline(body, kept(level), level)
-    free, normals = _freedom(cut)
-    points = _smoothed(cut, free, normals, passes)
-    points = _of_measure(replace(cut, points=points), free, normals, volume)
+    # Vertices on nodes of the mesh are its own outside, and stay.
+    fairing = Fairing.of(cut.points, cut.facets, cut.on_level, cut.ends[:, 0] != cut.ends[:, 1])
+    points = fairing.of_measure(fairing.smoothed(passes), volume, lambda at: enclosed(at, cut.facets))
     notes = []
     lost = int(((value >= level) & (kept(level) < level))[body.nodes].sum())
     if lost:
         notes.append(f"islands of {lost:,} nodes that hold nothing were left out; the rest has their volume")
     return ClosedSurface(points, cut.facets, level, tuple(notes))
-
-
-def _vectors(points: FloatArray, triangles: IntArray) -> FloatArray:
-    """Area vectors of triangles, float64[t, 3]."""
-    a, b, c = (points[triangles[:, i]] for i in range(3))
-    return np.asarray(0.5 * np.cross(b - a, c - a))
-
-
-def _freedom(cut: Cut) -> tuple[BoolArray, FloatArray]:
-    """Vertices that smoothing may move, and the normal [v, 3] of the plane each must stay in (0 for none).
-
-    Nodes of the mesh, and cuts of edges between faces of two directions, stay.
-    """
-    free = cut.ends[:, 0] != cut.ends[:, 1]
-    normals = np.zeros((len(cut.points), 3))
-    outer = cut.facets[~cut.on_level]
-    vectors = _vectors(cut.points, outer)
-    size = np.linalg.norm(vectors, axis=1)
-    # Slivers say nothing of the plane they lie in.
-    good = size > 1e-9 * max(float(size.max(initial=0.0)), 1e-300)
-    unit = vectors[good] / size[good][:, None]
-    corners = outer[good]
-    np.add.at(normals, corners.ravel(), np.repeat(vectors[good], 3, axis=0))
-    length = np.linalg.norm(normals, axis=1)
-    on = length > 0.0
-    normals[on] /= length[on][:, None]
-    bent = np.einsum("tia,ta->ti", normals[corners], unit) < _FLAT
-    free[np.unique(corners[bent])] = False
-    free[np.setdiff1d(outer, corners)] = False
-    return free, normals
-
-
-def _smoothed(cut: Cut, free: BoolArray, normals: FloatArray, passes: int) -> FloatArray:
-    """Points after Taubin's smoothing of the free ones."""
-    n, points = len(cut.points), cut.points.copy()
-    if not passes or not free.any():
-        return points
-    on_plane: BoolArray = np.any(normals != 0.0, axis=1)
-    pairs = cut.facets[cut.on_level][:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2)
-    pairs = np.unique(np.concatenate([pairs, pairs[:, ::-1]]), axis=0)
-    # Points of a plane follow their neighbors along the outline in it, not the surface that rises from it.
-    pairs = pairs[~on_plane[pairs[:, 0]] | on_plane[pairs[:, 1]]]
-    pairs = pairs[free[pairs[:, 0]]]
-    graph = sparse.csr_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(n, n))
-    degree = np.asarray(graph.sum(axis=1)).ravel()
-    moving = free & (degree > 0)
-    for _ in range(passes):
-        for factor in (_SHRINK, _SWELL):
-            step = np.zeros_like(points)
-            step[moving] = (graph @ points)[moving] / degree[moving, None] - points[moving]
-            step -= np.einsum("va,va->v", step, normals)[:, None] * normals
-            points = points + factor * step
-    return points
-
-
-def _of_measure(cut: Cut, free: BoolArray, normals: FloatArray, wanted: float) -> FloatArray:
-    """Points moved along their normals until the wanted volume (area) is enclosed."""
-    points = cut.points
-    for _ in range(20):
-        off = wanted - enclosed(points, cut.facets)
-        if abs(off) <= 1e-12 * wanted:
-            break
-        facets = cut.facets[cut.on_level]
-        along = np.zeros_like(points)
-        np.add.at(along, facets.ravel(), np.repeat(_vectors(points, facets), 3, axis=0) / 3.0)
-        along[~free] = 0.0
-        along -= np.einsum("va,va->v", along, normals)[:, None] * normals
-        size = np.linalg.norm(along, axis=1)
-        direction = np.divide(along, size[:, None], out=np.zeros_like(along), where=size[:, None] > 0.0)
-        slope = float(size.sum())
-        if slope <= 0.0:
-            break
-        points = points + (off / slope) * direction
-    return points
