@@ -90,7 +90,7 @@ def _splat(builder, value, width):
     return builder.shuffle_vector(one, vector, ir.Constant(ir.VectorType(ir.IntType(32), width), [0] * width))
 
 
-def _couplings(dimension, components):
+def couplings(dimension, components):
     """(parity of the block, components a <= b) of all entries that are not zero for any brick.
 
     Block entries are integrals over the brick of strains of trilinear functions that are odd in the axes of
@@ -162,7 +162,7 @@ class _Row:
         self.of_component, self.of_row, self.of_plane = strides
         table = target.make_array(kind)(target, builder, blocks).data
         n = self.components
-        self.couplings = _couplings(self.dimension, n)
+        self.couplings = couplings(self.dimension, n)
         self.entry = {}
         for block, a, b in self.couplings:
             index = 0

@@ -89,6 +89,23 @@ def _blocks_of(matrix: FloatArray, dimension: int, components: int) -> FloatArra
     return np.ascontiguousarray(out if components > 1 else out[..., 0, 0])
 
 
+def _matrix_of(blocks: FloatArray, dimension: int, components: int) -> FloatArray:
+    """The other way round, with zero for what kernels leave out."""
+    from designtwin.kernels.voxels import couplings
+
+    table = blocks.reshape(*(2,) * dimension, components, components)
+    axes = (2,) * dimension
+    all_of = np.zeros((*axes, components, *axes, components))
+    for block, a, b in couplings(dimension, components):
+        rows, columns = (_flipped(block, component, components) for component in (a, b))
+        all_of[(*rows, a, *columns, b)] = all_of[(*columns, b, *rows, a)] = table[(*block, a, b)]
+    transform: Any = np.eye(1)
+    for _ in range(dimension):
+        transform = np.kron(transform, [[1.0, 1.0], [-1.0, 1.0]])
+    transform = np.kron(transform, np.eye(components))
+    return np.asarray(transform.T @ all_of.reshape(len(transform), -1) @ transform)
+
+
 def _flipped(block: tuple[int, ...], component: int, components: int) -> tuple[int, ...]:
     return tuple(p ^ (components > 1 and axis == component) for axis, p in enumerate(block))
 
@@ -117,6 +134,24 @@ class _Grid:
     @cached_property
     def blocks(self) -> FloatArray:
         return _blocks_of(self.matrix, self.dimension, self.components)
+
+    @property
+    def lopsided(self) -> float:
+        """How far a cell is from its mirrors: what of its matrix is in no block, over its largest entry."""
+        mirrored = _matrix_of(self.blocks, self.dimension, self.components)
+        return float(np.abs(self.matrix - mirrored).max() / np.abs(self.matrix).max())
+
+    def coarse(self, steps: Sequence[int]) -> _Grid:
+        """The grid of bricks of so many cells along each axis: the same energy of multilinear functions."""
+        corners = np.array(list(every((0, 1), repeat=self.dimension)))
+        total = np.zeros_like(self.matrix)
+        for child in every(*(range(step) for step in steps)):
+            at = (corners + np.array(child)) / np.array(steps)  # of the child's corners, in the coarse cell
+            weights = np.where(corners[None] == 1, at[:, None], 1.0 - at[:, None]).prod(axis=2)
+            spread = np.kron(weights, np.eye(self.components))
+            total += spread.T @ self.matrix @ spread
+        counts = tuple(-(-n // step) for n, step in zip(self.counts, steps, strict=True))
+        return _Grid(counts, total, self.components)
 
     @cached_property
     def entries(self) -> FloatArray:
@@ -180,11 +215,15 @@ class VoxelSystem:
         the thickness), or conductivity along the axes. Isotropic, or orthotropic along the axes.
     held : bool[n_nodes, components]
         Unknowns that are zero.
+    matrix : float64[n, n], optional
+        Of a cell of modulus 1, as `cell_matrix` orders it, where it is of another formulation than
+        `cell_matrix`: incompatible modes, reduced integration.
 
     Raises
     ------
     ModelError
-        If shapes do not match, or the material is not orthotropic along the axes.
+        If shapes do not match, or a cell does not look the same in its mirrors: the material is not
+        orthotropic along the axes.
     SingularSystemError
         If a rigid motion of the whole grid (or a constant temperature) is not held.
     """
@@ -193,6 +232,7 @@ class VoxelSystem:
     spacing: tuple[float, ...]
     tensor: FloatArray
     held: BoolArray
+    matrix: FloatArray | None = None
 
     def __post_init__(self) -> None:
         d = len(self.counts)
@@ -207,17 +247,17 @@ class VoxelSystem:
                 f"the tensor of a grid in {d} dimensions has shape {tensor.shape}; "
                 f"({size}, {size}) for elasticity or ({d},) for conductivity is wanted, of finite numbers"
             )
-        if tensor.ndim == 2:
-            apart = tensor.copy()  # what couples shear with anything else
-            apart[:d, :d] = 0.0
-            np.fill_diagonal(apart, 0.0)
-            if np.abs(apart).max() > 1e-12 * np.abs(tensor).max():
-                raise ModelError(
-                    "a voxel's material must be isotropic, or orthotropic along the axes of the grid"
-                )
         if np.linalg.eigvalsh(np.diag(tensor) if tensor.ndim == 1 else tensor)[0] <= 0.0:
             raise ModelError("the tensor of a voxel is not positive definite")
-        fine = _Grid(self.counts, cell_matrix(tensor, self.spacing), 1 if tensor.ndim == 1 else d)
+        components = 1 if tensor.ndim == 1 else d
+        matrix = cell_matrix(tensor, self.spacing) if self.matrix is None else self.matrix
+        if matrix.shape != (2**d * components,) * 2:
+            raise ModelError(
+                f"the matrix of a cell has shape {matrix.shape}; {2**d * components} rows are wanted"
+            )
+        fine = _Grid(self.counts, matrix, components)
+        if fine.lopsided > 1e-9:
+            raise ModelError("a voxel's material is isotropic, or orthotropic along the axes of the grid")
         if np.shape(self.held) != (fine.n_nodes, fine.components):
             raise ModelError(
                 f"held has shape {np.shape(self.held)}; {(fine.n_nodes, fine.components)} is wanted"
@@ -359,7 +399,7 @@ def _levels(system: VoxelSystem, values: FloatArray) -> tuple[list[_Level], IntA
     grid: _Grid = system.grid
     modulus = grid.empty_cells()
     grid.cells(modulus)[:] = values.reshape(grid.cells(modulus).shape)
-    spacing, spring = list(system.spacing), np.zeros(0)
+    spring = np.zeros(0)
     held = grid.pack(system.held)
     levels: list[_Level] = []
     while True:
@@ -383,9 +423,7 @@ def _levels(system: VoxelSystem, values: FloatArray) -> tuple[list[_Level], IntA
             index, matrix = _dense(grid, modulus, spring, diagonal * (inverse > 0.0))
             return levels, index, matrix
         of_axis = [int(steps[axis if axis < grid.dimension - 1 else 2]) for axis in range(grid.dimension)]
-        counts = tuple(-(-n // step) for n, step in zip(grid.counts, of_axis))
-        spacing = [h * step for h, step in zip(spacing, of_axis)]
-        coarse = _Grid(counts, cell_matrix(system.tensor, spacing), grid.components)
+        coarse = grid.coarse(of_axis)
         moduli = coarse.empty_cells()
         share = 1.0 / math.prod(of_axis)
         _run(kernels.coarsen, coarse.shape.layers, grid.shape, coarse.shape, steps, share, modulus, moduli)
