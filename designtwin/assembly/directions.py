@@ -277,7 +277,9 @@ class Directions:
                 own = replace(block, section=model.parts[block.part].section)
                 of = _beside(case, model.cases.get(case.name, case), solved=solved)
                 warm = None if of.temperature is None else of.temperature.at_nodes(model)
-                tensor, which = elastic_tensors(model, own, at, warm)
+                # how bars turn is in the slope over coordinates already
+                placed = self.model if isinstance(block.section, Truss) else model
+                tensor, which = elastic_tensors(placed, own, at, warm)
                 free = thermal_strain(model, own, at, of)
                 if len(tensor) == 1 and free is None:
                     if total is None:
@@ -436,9 +438,7 @@ def section_moves(model: Model, pair: Pair, block: CellBlock) -> bool:
     plus, minus = (one.parts[block.part].section for one in (pair.plus, pair.minus))
     if plus is not minus and plus.content_key() != minus.content_key():
         return True
-    turns = isinstance(block.section, Truss) or (
-        axes_at(model, block.take(np.arange(1)), _one_point(block)) is not None
-    )
+    turns = axes_at(model, block.take(np.arange(1)), _one_point(block)) is not None
     return turns and not np.array_equal(pair.plus.mesh.points, pair.minus.mesh.points)
 
 

@@ -283,6 +283,22 @@ class CaseCells:
             out[:, 1] += by_chord
             out[:, 0] -= by_chord
 
+    def turn_slope(self, left: FloatArray, stress: FloatArray) -> FloatArray | None:
+        """Of bars, how left . stress changes as they turn, summed over points, float64[n_cells, n, 3]."""
+        if not self._is_bar:
+            return None
+        x = self.model.mesh.points[self.block.conn]
+        chord = x[:, 1] - x[:, 0]
+        length = np.linalg.norm(chord, axis=1)[:, None]
+        e = chord / length
+        axial = np.einsum("cpi,ci->cp", stress, self._direction * _DOUBLE_SHEAR)
+        form = tensors(np.einsum("cp,cpi->ci", axial, left), shear=0.5)
+        by_e = 2.0 * np.einsum("cij,cj->ci", form, e)
+        by_chord = (by_e - (by_e * e).sum(axis=1)[:, None] * e) / length
+        out = np.zeros((*self.block.conn.shape, 3))
+        out[:, 1], out[:, 0] = by_chord, -by_chord
+        return out
+
     def volume_slope(self, at: PointTables, density: FloatArray) -> FloatArray:
         """How the integral of a density [n_cells, p] changes with coordinates, float64[n_cells, n, 3]."""
         out, block = np.zeros((*self.block.conn.shape, 3)), self.block
@@ -321,6 +337,12 @@ class CaseCells:
     def add_up(self, values: FloatArray, out: FloatArray) -> None:
         """Add values at the nodes of cells [n_cells, n, 3] to nodal ones [n_points, 3]."""
         contraction.add_up(self.block.conn, values, out)
+
+
+def tensors(components: FloatArray, *, shear: float) -> FloatArray:
+    """Symmetric tensors float64[n, 3, 3] of components [n, 6], shear times a factor."""
+    xx, yy, zz, xy, yz, xz = (components * [1.0, 1.0, 1.0, shear, shear, shear]).T
+    return np.stack([xx, xy, xz, xy, yy, yz, xz, yz, zz], axis=1).reshape(-1, 3, 3)
 
 
 def scalar(nodal: FloatArray) -> FloatArray:

@@ -341,10 +341,13 @@ class _Job:
         """What stress changes by where u stays."""
         state = self.state
         cells, (at, strain) = state.cells[i], state.sampled[i]
-        tensor, which, _ = cells.law(at)
+        tensor, which, free = cells.law(at)
         weighed = applied(np.swapaxes(tensor, 1, 2), which, left)
         points = np.zeros_like(state.u)
         cells.add_up(cells.strain_slope(at, weighed, state.strained[i]), points)
+        turned = cells.turn_slope(left, applied(tensor, which, strain if free is None else strain - free))
+        if turned is not None:
+            cells.add_up(turned, points)
         return Partials(
             model=state.model, points=points, actions=((1.0, LawAction(cells, at, strain, left)),)
         )
