@@ -327,7 +327,7 @@ class ThermalTest(PrototypeTest):
         return analysis.solve_transient(
             self.model, duration=self.duration, initial=self.initial, method=self.method,
             tolerance=self.tolerance, step=self.step, max_step=self.max_step, times=self.times,
-            store=self.store, solver=self.solver,
+            store=self.store, solver=self.solver, keep=keep,
         )  # fmt: skip
 
 
