@@ -20,6 +20,8 @@ from designtwin.study.store import Evaluation
 if TYPE_CHECKING:
     from designtwin.study.study import Study
 
+OBJECTIVE = "objective"
+"""The name of what is minimized among the responses."""
 FAR = 10.0
 """A slack beyond this is no number to steer by; as bad, or as good, as this."""
 TRIES = 2
@@ -67,8 +69,7 @@ class Constraint:
     @property
     def slack(self) -> float:
         """Scaled margin of the bad end of the interval, at least 0 when met for sure."""
-        slack = self.requirement.slack(self.requirement.bad_end(self.value))
-        return -FAR if np.isnan(slack) else float(np.clip(slack, -FAR, FAR))
+        return bounded(self.requirement.slack(self.requirement.bad_end(self.value)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,17 +163,97 @@ def _tested(study: Study, values: Mapping[str, float], keep: bool) -> Tested:
                 constraints[label] = one
                 if value.instant is not None:
                     instants[label] = value.instant
+    wanted = {OBJECTIVE: study.minimize, **{q.label: q for q in study.goals}}
+    numbers = {label: read(quantity, model, results, label) for label, quantity in wanted.items()}
     evaluation = Evaluation(
-        0, dict(values), read(study.minimize, model, results, "minimize"),
+        0, dict(values), numbers.pop(OBJECTIVE), goals={q.label: numbers[q.label] for q in study.goals},
         slacks={label: one.slack for label, one in constraints.items()}, status=status, readings=readings,
-        instants=instants, goals={q.label: read(q, model, results, "goal") for q in study.goals},
+        instants=instants,
     )  # fmt: skip
+    evaluation = replace(evaluation, smooth=_smooth(evaluation, wanted, constraints, model, tests, results))
     return Tested(dict(values), model, tuple(tests), results, tuple(constraints.values()), evaluation)
+
+
+def _smooth(
+    e: Evaluation, wanted: Mapping[str, Quantity], constraints: Mapping[str, Constraint], model: Model,
+    tests: Sequence[Test], results: Sequence[Any],
+) -> dict[str, tuple[float, float]]:  # fmt: skip
+    """The smooth number of each response that has one, and the number it stands for."""
+    out = {}
+    for label, quantity in wanted.items():
+        true = e.objective if label == OBJECTIVE else e.goals[label]
+        if quantity.needs == "model" or true is None:
+            continue
+        source = source_of(quantity, model, results, label)
+        numbers = smooth_by_case(quantity, source, largest=quantity.largest_governs)
+        if numbers:
+            out[label] = ((max if quantity.largest_governs else min)(numbers.values()), true)
+    for test, result in zip(tests, results, strict=True):
+        for requirement in test.requirements:
+            for case, number in smooth_by_case(
+                requirement.quantity, result, largest=requirement.is_upper
+            ).items():
+                one = constraints.get(label_of(requirement, case, result))
+                if one is not None:
+                    out[one.label] = (number, requirement.bad_end(one.value))
+    return {label: pair for label, pair in out.items() if np.isfinite(pair).all()}
+
+
+def smooth_by_case(quantity: Quantity, result: Any, *, largest: bool) -> dict[str | None, float]:
+    """What adjoints differentiate, by load case; nothing where there is no adjoint."""
+    from designtwin.analysis.adjoint import smooth_values
+
+    if quantity.needs == "model":
+        return {}
+    try:
+        return dict(smooth_values(result, quantity, largest=largest))
+    except DesignTwinError:
+        return {}
+
+
+@dataclass(frozen=True)
+class Standin:
+    """The number that a smooth one stands for, as it was at some design: factor * smooth + shift.
+
+    An extreme over a place and the bad end of its interval have kinks, a smooth aggregate has none. Held in
+    proportion it is right at the design it was made at, and as smooth everywhere as a search wants it.
+
+    Source: Le, Norato, Bruns, Ha & Tortorelli, Struct. Multidisc. Optim. 41 (2010) 605, adaptive scaling.
+    """
+
+    factor: float = 1.0
+    shift: float = 0.0
+
+    @classmethod
+    def of(cls, quantity: Quantity, smooth: float, number: float) -> Standin:
+        """From the two numbers at one design; of a temperature, or where a ratio says nothing, a shift."""
+        if quantity.dimension != "temperature" and smooth != 0.0 and 0.2 < number / smooth < 5.0:
+            return cls(factor=number / smooth)
+        return cls(shift=number - smooth)
+
+    def __call__(self, smooth: float) -> float:
+        return self.factor * smooth + self.shift
+
+
+def slack_slope(requirement: Requirement, value: float) -> float:
+    """d slack / d value: exact, as a slack is linear in the value or in its logarithm."""
+    if not np.isfinite(value):
+        return 0.0
+    sign = -1.0 if requirement.is_upper else 1.0
+    if requirement.quantity.spans_decades and requirement.limit > 0.0:
+        return sign / (value * np.log(10.0)) if value > 0.0 else 0.0
+    scale = abs(requirement.limit) if requirement.margin_is_relative else 1.0
+    return sign / (scale * (100.0 if requirement.quantity.dimension == "temperature" else 1.0))
+
+
+def bounded(slack: float) -> float:
+    """A slack to steer by; one that is no number is as bad as can be."""
+    return -FAR if np.isnan(slack) else float(np.clip(slack, -FAR, FAR))
 
 
 def _result(test: Test, keep: bool) -> Any:
     if isinstance(test, PrototypeTest):
-        return test.solve(keep=keep) if hasattr(test, "solve") else test._solve()
+        return test.solve(keep=keep)
     return test.run().result
 
 

@@ -166,7 +166,8 @@ class _Both(Formulation):
 
     def normalized(self, e: Evaluation) -> FloatArray:
         """The two quantities, 0 at their best and 1 at the other end, float64[2]."""
-        return np.asarray((self.sign * _pair(e, self.labels[1]) - self.low) / self.width)
+        seen = np.array([self.number(e, label) for label in self.labels])
+        return np.asarray((self.sign * seen - self.low) / self.width)
 
     def functions(self, e: Evaluation) -> tuple[float, FloatArray]:
         """See `Formulation.functions`."""
@@ -177,9 +178,9 @@ class _Both(Formulation):
 
     def gradients(self, e: Evaluation, found: Gradient) -> tuple[FloatArray, FloatArray]:
         """See `Formulation.gradients`."""
-        dn = np.array([self._slopes(found, label) for label in self.labels])
+        dn = np.array([self._change(e, label) * self._slopes(found, label) for label in self.labels])
         dn *= (self.sign / self.width)[:, None]
-        dg = self._slack_slopes(found)
+        dg = self._slack_slopes(e, found)
         if self.share is not None:
             dg = np.vstack([dg, dn[0] - dn[1]])
         return self.weights @ dn, dg
@@ -264,7 +265,7 @@ def _front(search: Search, points: int, tolerance: float, method: str) -> Front:
             why = f"{why}; " * bool(why) + f"nothing was found at {share:.0%} between the ends: {stopped}"
             continue
         inside.append(_point(best, other, stopped))
-        if search.spent:
+        if search.ended:
             why = f"{len(inside) + 2} of {points} points: {stopped}"
             break
     return _told(search, one, other, [found[0], *inside, found[1]], why)

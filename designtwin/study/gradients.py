@@ -9,10 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from designtwin.errors import DesignTwinError, StudyError, TopologyError
+from designtwin.errors import DesignTwinError, NoAdjointError, StudyError, TopologyError
 from designtwin.model.model import Model
-from designtwin.requirements import Quantity, Requirement
-from designtwin.study.evaluate import FAILURES, Constraint, Tested, label_of, patiently, source_of
+from designtwin.requirements import Quantity
+from designtwin.study.evaluate import (
+    FAILURES,
+    OBJECTIVE,
+    Constraint,
+    Standin,
+    Tested,
+    label_of,
+    patiently,
+    slack_slope,
+    source_of,
+)
 from designtwin.study.store import Evaluation, Gradient
 from designtwin.typing import FloatArray
 
@@ -20,7 +30,6 @@ if TYPE_CHECKING:
     from designtwin.study.study import Study
 
 WAYS = ("auto", "adjoint", "differences")
-OBJECTIVE = "objective"
 CLIPPED = 3.0
 """A slack beyond this does not steer the search: neither it nor its slope is looked at."""
 _STEP = 2e-3
@@ -66,34 +75,13 @@ class Response:
             return self.constraint.requirement.is_upper
         return self.quantity.largest_governs
 
-    def slope(self, true: float, smooth: float) -> float:
-        """d response / d smooth number.
-
-        The interval's end and the true extreme are taken to grow in proportion to the smooth number that is
-        differentiated (Le et al. 2010, Struct. Multidisc. Optim. 41, 605, adaptive normalization).
-        """
+    def slope(self, smooth: float) -> float:
+        """d response / d smooth number, as a `Standin` made here has it."""
         if self.constraint is None:
-            return _ratio(true, smooth)
+            return Standin.of(self.quantity, smooth, self.value).factor
         requirement = self.constraint.requirement
         end = requirement.bad_end(self.constraint.value)
-        ratio = 1.0 if self.quantity.dimension == "temperature" else _ratio(end, smooth)
-        return slack_slope(requirement, end) * ratio
-
-
-def _ratio(one: float, other: float) -> float:
-    ratio = one / other if other != 0.0 and np.isfinite([one, other]).all() else 1.0
-    return ratio if 0.2 < ratio < 5.0 else 1.0
-
-
-def slack_slope(requirement: Requirement, value: float) -> float:
-    """d slack / d value: exact, as a slack is linear in the value or in its logarithm."""
-    if not np.isfinite(value):
-        return 0.0
-    sign = -1.0 if requirement.is_upper else 1.0
-    if requirement.quantity.spans_decades and requirement.limit > 0.0:
-        return sign / (value * np.log(10.0)) if value > 0.0 else 0.0
-    scale = abs(requirement.limit) if requirement.margin_is_relative else 1.0
-    return sign / (scale * (100.0 if requirement.quantity.dimension == "temperature" else 1.0))
+        return slack_slope(requirement, end) * Standin.of(self.quantity, smooth, end).factor
 
 
 def responses_of(study: Study, one: Tested, *, clipped: bool = True) -> list[Response]:
@@ -209,11 +197,12 @@ class Chain:
         found = self._adjoints(group[0])
         out = {}
         for response in group:
-            if response.constraint is not None:
-                one = next(s for s in found if self._label(response, s.case) == response.label)
-            else:  # the worst case is the objective
-                one = (max if response.largest else min)(found, key=lambda s: s.true)
-            out[response.label] = response.slope(one.true, one.value) * self._along(one, response)
+            # Of an objective the case that is worst as the smooth numbers have it.
+            fit = [s for s in found if self._label(response, s.case) == response.label]
+            if not fit:
+                raise NoAdjointError(f"no adjoint belongs to {response.label}")
+            one = (max if response.largest else min)(fit, key=lambda s: s.value)
+            out[response.label] = response.slope(one.value) * self._along(one, response)
         return out
 
     def smooth_slopes(self, response: Response) -> dict[str | None, FloatArray]:
@@ -236,7 +225,8 @@ class Chain:
 
     @staticmethod
     def _label(response: Response, case: str | None) -> str:
-        assert response.constraint is not None
+        if response.constraint is None:
+            return response.label
         return label_of(response.constraint.requirement, case, response.source)
 
     def _of_model(self, response: Response) -> FloatArray:
@@ -254,8 +244,8 @@ class Chain:
         slope = self._of_model(response)
         if response.constraint is None:
             return slope
-        value = response.constraint.value.value
-        return response.slope(value, value) * slope
+        requirement = response.constraint.requirement
+        return slack_slope(requirement, requirement.bad_end(response.constraint.value)) * slope
 
     def directions(self, test: int) -> Any:
         """How the model of a test moves with the variables."""

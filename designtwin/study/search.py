@@ -12,8 +12,9 @@ import numpy as np
 from designtwin.errors import EvaluationFailed, StudyError
 from designtwin.optimize.problem import Problem, Stop
 from designtwin.progress import track
-from designtwin.study.evaluate import Tested, tested
-from designtwin.study.gradients import CLIPPED, OBJECTIVE, Stuck, gradient
+from designtwin.requirements import Quantity, Requirement
+from designtwin.study.evaluate import OBJECTIVE, Standin, Tested, bounded, slack_slope, tested
+from designtwin.study.gradients import CLIPPED, Stuck, gradient
 from designtwin.study.scatter import completed, extended
 from designtwin.study.store import Evaluation, Gradient, Store
 from designtwin.typing import FloatArray
@@ -21,8 +22,12 @@ from designtwin.typing import FloatArray
 if TYPE_CHECKING:
     from designtwin.study.study import Study
 
-AIM, MISSED = 1.0, 0.5
-"""Slack the optimizer aims for, and what of it may be missed, in tolerances."""
+AIM, MISSED, _DRIFT = 1.0, 0.5, 0.25
+"""In tolerances: the slack an optimizer aims for, what of it may be missed, and what a stand-in may be off."""
+_NEAR = 0.1
+"""A slack below which a constraint may hold the design back."""
+_STAGES = 8
+"""How often smooth numbers are set right before the search is content with what it has."""
 
 KEPT = ("design", "scatter")
 """Purposes of evaluations whose results are held for the gradient that will be asked next."""
@@ -73,7 +78,7 @@ class Search:
         self._gradient_by_key: dict[tuple[float, ...], Gradient] = {}
         self._latest: Tested | None = None
         self.progress: Any = None
-        self.spent = False
+        self.ended = ""
 
     def values(self, x: FloatArray) -> dict[str, float]:
         """SI values of scaled variables."""
@@ -155,7 +160,7 @@ class Search:
             )
             return replace(found, values=dict(values))
         except Stuck as error:
-            raise Stop(str(error)) from error
+            raise self._end(str(error)) from error
 
     def known_gradient(self, values: Mapping[str, float]) -> Gradient | None:
         """The gradient at a design where this search has asked for it."""
@@ -209,22 +214,28 @@ class Search:
 
     def _check_budget(self) -> None:
         if len(self.seen) >= self.budget.analyses:
-            self.spent = True
-            raise Stop(f"the budget of {self.budget.analyses} analyses was used")
+            many = f"{self.budget.analyses} analys{'i' if self.budget.analyses == 1 else 'e'}s"
+            raise self._end(f"the budget of {many} was used")
         if time.monotonic() > self.deadline:
             raise self._late()
 
     def _late(self) -> Stop:
-        self.spent = True
-        return Stop(f"the time of {self.budget.seconds:.0f} s was used")
+        return self._end(f"the time of {self.budget.seconds:.0f} s was used")
+
+    def _end(self, why: str) -> Stop:
+        self.ended = why
+        return Stop(why)
 
 
 class Formulation:
     """What an optimizer sees of evaluations and gradients: f of order one, g that is met at or below zero.
 
+    Where a response has a smooth number, that is what is seen, standing for the true one (`Standin`) as it was
+    at the design the formulation was last settled at: function and slope then belong together.
+
     Parameters
     ----------
-    variables : mapping of name to Variable
+    study : Study
     first : Evaluation
         Of the start: its objective is the unit, its constraints are those of all.
     tolerance : float
@@ -235,23 +246,73 @@ class Formulation:
         self.kept = self.names = tuple(first.slacks)
         self.scale = abs(first.objective or 0.0) or 1.0
         self.span = np.array([v.high - v.low for v in study.variables.values()])
+        self._requirements = study.requirements
+        self._quantities = {OBJECTIVE: study.minimize, **{q.label: q for q in study.goals}}
+        self._standins: dict[str, Standin] = {}
+        self.settle(first)
+
+    def settle(self, e: Evaluation) -> None:
+        """Let smooth numbers stand for the true ones as they do at this design."""
+        self._standins = {label: Standin.of(self._quantity(label), *pair) for label, pair in e.smooth.items()}
+
+    def drift(self, e: Evaluation) -> float:
+        """How far constraints that may hold the design back are from what is seen of them."""
+        return max(
+            (abs(self.slack(e, name) - e.slacks[name]) for name in self.kept if e.slacks[name] < _NEAR),
+            default=0.0,
+        )
 
     def functions(self, e: Evaluation) -> tuple[float, FloatArray]:
         """f and g float64[m]."""
-        assert e.objective is not None
-        return e.objective / self.scale, self._slacks(e)
+        return self.number(e, OBJECTIVE) / self.scale, self._slacks(e)
 
     def gradients(self, e: Evaluation, found: Gradient) -> tuple[FloatArray, FloatArray]:
         """df float64[n] and dg float64[m, n], over scaled variables."""
-        return self._slopes(found, OBJECTIVE) / self.scale, self._slack_slopes(found)
+        df = self._change(e, OBJECTIVE) * self._slopes(found, OBJECTIVE) / self.scale
+        return df, self._slack_slopes(e, found)
+
+    def number(self, e: Evaluation, label: str) -> float:
+        """The objective or a goal, as it is seen."""
+        number = e.objective if label == OBJECTIVE else e.goals[label]
+        assert number is not None
+        return self._standins[label](e.smooth[label][0]) if self._is_smooth(e, label) else number
+
+    def slack(self, e: Evaluation, label: str) -> float:
+        """A slack, as it is seen."""
+        if not self._is_smooth(e, label):
+            return e.slacks.get(label, -CLIPPED)
+        return bounded(self._requirement(label).slack(self._standins[label](e.smooth[label][0])))
+
+    def _is_smooth(self, e: Evaluation, label: str) -> bool:
+        return label in self._standins and label in e.smooth
 
     def _slacks(self, e: Evaluation) -> FloatArray:
-        slacks = np.array([e.slacks.get(name, -CLIPPED) for name in self.kept])
+        slacks = np.array([self.slack(e, name) for name in self.kept])
         return np.asarray(AIM * self.tolerance - np.minimum(slacks, CLIPPED))
 
-    def _slack_slopes(self, found: Gradient) -> FloatArray:
-        slopes = [self._slopes(found, name) for name in self.kept]
+    def _slack_slopes(self, e: Evaluation, found: Gradient) -> FloatArray:
+        slopes = [self._change(e, name) * self._slopes(found, name) for name in self.kept]
         return -np.array(slopes).reshape(-1, len(self.span))
+
+    def _change(self, e: Evaluation, label: str) -> float:
+        """Slope of what is seen over the slope at the design itself, where the stand-in was another."""
+        if not self._is_smooth(e, label):
+            return 1.0
+        smooth, number = e.smooth[label]
+        seen, own = self._standins[label], Standin.of(self._quantity(label), smooth, number)
+        ratio = seen.factor / own.factor
+        if label in self._quantities:
+            return ratio
+        requirement = self._requirement(label)
+        own_slope = slack_slope(requirement, number)
+        return ratio * slack_slope(requirement, seen(smooth)) / own_slope if own_slope != 0.0 else 0.0
+
+    def _requirement(self, label: str) -> Requirement:
+        known = self._requirements.get(label)
+        return self._requirements[label.rpartition(" | ")[0]] if known is None else known
+
+    def _quantity(self, label: str) -> Quantity:
+        return self._quantities.get(label) or self._requirement(label).quantity
 
     def _slopes(self, found: Gradient, label: str) -> FloatArray:
         slopes = found.slopes.get(label)
@@ -317,15 +378,26 @@ def optimize(
             found = search.evaluate_all([search.values(x) for x in points], "design")
             return [EvaluationFailed(e.failure) if e.failure else form.functions(e) for e in found]
 
-        problem = Problem(
-            x0=np.array([v.scaled(start[name]) for name, v in variables.items()]),
-            low=np.zeros(len(variables)), high=np.ones(len(variables)), functions=functions,
-            gradients=gradients, many=many, constraints=form.names, variables=search.names,
-            allowed=[v.allowed for v in variables.values()],
-        )  # fmt: skip
-        found = minimize(problem, method=method, tolerance=tolerance, feasibility=MISSED * tolerance)
+        x = np.array([v.scaled(start[name]) for name, v in variables.items()])
+        for stage in range(1, _STAGES + 1):
+            problem = Problem(
+                x0=x, low=np.zeros(len(x)), high=np.ones(len(x)), functions=functions, gradients=gradients,
+                many=many, constraints=form.names, variables=search.names,
+                allowed=[v.allowed for v in variables.values()],
+            )  # fmt: skip
+            found = minimize(problem, method=method, tolerance=tolerance, feasibility=MISSED * tolerance)
+            e = search.evaluate(search.values(found.x))
+            settled = form.drift(e) <= _DRIFT * tolerance
+            if settled or search.ended or (stage > 1 and not found.feasible):
+                break
+            # What stands for the true extremes is set right, and the search goes on from there.
+            form.settle(e)
+            x = found.x
     how = f"{found.method}: {found.why}" if found.why else found.method
-    return Outcome(found.stopped, how, () if found.conflict is None else tuple(found.conflict.constraints))
+    stopped = found.stopped
+    if not settled and not search.ended:
+        stopped += f"; {_STAGES} times, and what stands for the extremes still moved by {form.drift(e):.1e}"
+    return Outcome(stopped, how, () if found.conflict is None else tuple(found.conflict.constraints))
 
 
 def _good(e: Evaluation) -> Evaluation:

@@ -50,6 +50,9 @@ class Evaluation:
         What else was read beside the objective, SI.
     tries : int
         How often it was analysed: a failure is tried once more before it counts as one.
+    smooth : mapping of response to (float, float)
+        The smooth number that adjoints differentiate, and the one it stands for: the bad end of the interval
+        of a constraint, the value of an objective or goal, SI. Of responses without adjoint nothing.
     """
 
     number: int
@@ -64,6 +67,7 @@ class Evaluation:
     instants: Mapping[str, float] = field(default_factory=dict)
     goals: Mapping[str, float] = field(default_factory=dict)
     tries: int = 1
+    smooth: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     @property
     def worst_slack(self) -> float:

@@ -19,7 +19,7 @@ from designtwin.mesh import Mesh
 from designtwin.model.model import Model
 from designtwin.plain import Plain
 from designtwin.prototype.cache import content
-from designtwin.requirements import Quantity
+from designtwin.requirements import Quantity, Requirement
 from designtwin.study.evaluate import Test, Tested, patiently, read, tested
 from designtwin.study.found import Best, History
 from designtwin.study.gradients import WAYS
@@ -209,6 +209,14 @@ class Study:
                     "design would find those of another there; leave it out, Study(store=) keeps the findings"
                 )
         return list(tests)
+
+    @property
+    def requirements(self) -> dict[str, Requirement]:
+        """All requirements, by their text."""
+        tests = self.tests_of(
+            patiently(lambda: self.model_of({n: v.start for n, v in self.variables.items()}))
+        )
+        return {str(one): one for test in tests for one in test.requirements}
 
     def run_tests(self, model: Model) -> tuple[Verdict, ...]:
         """All verdicts of a model."""

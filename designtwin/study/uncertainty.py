@@ -16,7 +16,8 @@ import numpy as np
 
 from designtwin.errors import ConvergenceError, EvaluationFailed, StudyError, did_you_mean
 from designtwin.study.doe import Variants
-from designtwin.study.gradients import CLIPPED, OBJECTIVE
+from designtwin.study.evaluate import OBJECTIVE
+from designtwin.study.gradients import CLIPPED
 from designtwin.study.scatter import Joint, completed, extended
 from designtwin.study.search import Budget, Formulation, Search
 from designtwin.study.store import Evaluation, Gradient
@@ -73,44 +74,40 @@ class RobustFormulation(Formulation):
         self._search, self._sigma = search, study.sigma
         self._joint = Joint(study.scatter, list(study.variables))
 
-    def _scattered(self, found: Gradient) -> FloatArray:
-        return np.array([slopes_of(found, name, self._joint.names) for name in self.names]).reshape(
-            len(self.names), len(self._joint)
-        )
-
     def functions(self, e: Evaluation) -> tuple[float, FloatArray]:
+        """f and g float64[m], with so many standard deviations added."""
         f, g = super().functions(e)
-        found = self._search.gradient(e.values)
-        return f, g + self._sigma * deviation(self._joint, self._scattered(found))
+        return f, g + self._sigma * deviation(
+            self._joint, self._scattered(e, self._search.gradient(e.values))
+        )
 
     def gradients(self, e: Evaluation, found: Gradient) -> tuple[FloatArray, FloatArray]:
+        """df float64[n] and dg float64[m, n], over scaled variables."""
         df, dg = super().gradients(e, found)
-        slopes = self._scattered(found)
+        slopes = self._scattered(e, found)
         std = deviation(self._joint, slopes)
-        _, g = super().functions(e)
-        near = np.flatnonzero((std > 0.0) & (g + self._sigma * std > -_NEAR))
-        if not len(near):
-            return df, dg
+        near = np.flatnonzero((std > 0.0) & (super().functions(e)[1] + self._sigma * std > -_NEAR))
         along = (slopes[near] @ self._joint.covariance) / std[near, None]
+        grown = np.zeros_like(dg)
         if len(near) <= len(self._joint):
             for i, v in zip(near, along, strict=True):
-                dg[i] += self._sigma * self._change(e, v)[i]
+                grown[i] = self._bend(e, dg, v)[i]
         else:
-            changes = np.array(
-                [self._change(e, d * np.eye(len(self._joint))[m]) / d for m, d in enumerate(self._joint.std)]
-            )
+            each = [self._bend(e, dg, one) / one.max() for one in np.diag(self._joint.std)]
             for i, v in zip(near, along, strict=True):
-                dg[i] += self._sigma * np.tensordot(v, changes[:, i], axes=1)
-        return df, dg
+                grown[i] = np.tensordot(v, np.array([bend[i] for bend in each]), axes=1)
+        return df, dg + self._sigma * grown
 
-    def _change(self, e: Evaluation, along: FloatArray) -> FloatArray:
-        """Change of d slack / dx for a move of what scatters, float64[m, n]."""
-        beside = _beside(
-            self._search, shifted(completed(self._search.study.scatter, e.values), self._joint, _STEP * along)
-        )
-        there = -np.array([self._slopes(beside, name) for name in self.names])
-        here = super().gradients(e, self._search.gradient(e.values))[1]
-        return (here - there) / _STEP
+    def _scattered(self, e: Evaluation, found: Gradient) -> FloatArray:
+        """Slopes of the slacks by what scatters, float64[m, k]."""
+        slopes = [self._change(e, name) * slopes_of(found, name, self._joint.names) for name in self.kept]
+        return np.array(slopes).reshape(-1, len(self._joint))
+
+    def _bend(self, e: Evaluation, dg: FloatArray, along: FloatArray) -> FloatArray:
+        """Change of -dg for a move of what scatters, float64[m, n]."""
+        values = shifted(completed(self._search.study.scatter, e.values), self._joint, _STEP * along)
+        beside = _beside(self._search, values)
+        return (dg - self._slack_slopes(self._search.evaluate(values), beside)) / _STEP
 
 
 def _beside(search: Search, values: Mapping[str, float]) -> Gradient:
@@ -382,9 +379,7 @@ class Reliability:
         return float(ndtr(-self.beta))
 
     def __str__(self) -> str:
-        made = ", ".join(
-            f"{n} {100 * v:.0f} %" for n, v in sorted(self.importance.items(), key=lambda p: -p[1])
-        )
+        made = _told(self.importance)
         chance = f"missed with probability {self.probability:.2g}"
         return f"{self.label}: beta {self.beta:.3f}, {chance}; made by {made}"
 
