@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from designtwin.errors import StudyError
-from designtwin.typing import FloatArray, IntArray
+from designtwin.typing import BoolArray, FloatArray, IntArray
 
 _DEGREES = 16
 _SHARES = (1.0, 0.75, 0.5)
@@ -67,7 +67,7 @@ class Chaos:
         """Total Sobol indices float64[k]: the share each input takes part in."""
         return self._shares(self.exponents > 0)
 
-    def _shares(self, terms: FloatArray) -> FloatArray:
+    def _shares(self, terms: BoolArray) -> FloatArray:
         return np.asarray((self.coefficients**2) @ terms / (self.variance or 1.0))
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from designtwin.study.scatter import sobol_points
 from designtwin.study.store import Evaluation
 from designtwin.study.variables import Variable
 from designtwin.study.variants import run_variants
-from designtwin.typing import FloatArray
+from designtwin.typing import BoolArray, FloatArray
 from designtwin.units import from_si, show, symbol
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ class Variants:
         return {label: _column(e.slacks.get(label) for e in self.evaluations) for label in labels}
 
     @property
-    def feasible(self) -> FloatArray:
+    def feasible(self) -> BoolArray:
         """Whether each design meets every requirement, bool[n]."""
         return np.array([e.worst_slack >= 0.0 for e in self.evaluations])
 
@@ -163,7 +163,7 @@ class Variants:
             self.study, tuple(run_variants(self.study, designs, workers=workers, cluster=cluster))
         )
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | Path) -> None:
         """Write the table as CSV in display units: variables, responses, the worst margin, failures.
 
         Raises

@@ -202,6 +202,11 @@ def pareto(
     for quantity in (one, other):
         if not isinstance(quantity, Quantity):
             raise StudyError(f"pareto wants two quantities, as mass() and yield_margin(); got {quantity!r}")
+    if study.scatter:
+        raise StudyError(
+            "a front is drawn at the means, and this study asks for requirements at so many sigma: leave "
+            "scatter= out, and ask robustness() of the points you choose"
+        )
     if one.content_key() == other.content_key():
         raise StudyError(f"pareto wants two different quantities, and both are {one.label}")
     if isinstance(points, bool) or not isinstance(points, int) or not 3 <= points <= 1000:

@@ -250,7 +250,7 @@ def sobol(
         raise StudyError(f"over={over!r}; it may be 'variables' or 'scatter'")
     samples = Variants(target, tuple(run_variants(target, designs, workers=workers, cluster=cluster)))
     labels, y = _table(samples)
-    ok = np.isfinite(y).all(axis=1)
+    ok = np.asarray(np.isfinite(y).all(axis=1))
     dropped = int((~ok).sum())
     if dropped and method == "saltelli":
         raise StudyError(

@@ -294,4 +294,4 @@ def sobol_points(n: int, dimensions: int, seed: int) -> FloatArray:
 
     power = max(math.ceil(math.log2(n)), 0)
     points = qmc.Sobol(dimensions, seed=np.random.default_rng(seed)).random_base2(power)[:n]
-    return np.clip(points, 2.0**-31, 1.0 - 2.0**-31)
+    return np.asarray(np.clip(points, 2.0**-31, 1.0 - 2.0**-31))

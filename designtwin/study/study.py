@@ -551,6 +551,7 @@ class Study:
         stopped = outcome.stopped
         if best is None:
             reason = search.seen[0].failure if search.seen else "no analysis was allowed"
+            reason = reason or f"how it scatters was not found before the end: {stopped}"
             raise StudyError(f"no design could be evaluated; the first one failed: {reason}")
         feasible = best.worst_slack >= 0.0
         if not feasible:

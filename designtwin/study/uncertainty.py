@@ -51,7 +51,8 @@ def slopes_of(found: Gradient, label: str, names: Sequence[str]) -> FloatArray:
 
 def deviation(joint: Joint, slopes: FloatArray) -> FloatArray:
     """First-order standard deviation of responses with slopes [..., k]."""
-    return np.sqrt(np.maximum(((slopes @ joint.covariance) * slopes).sum(axis=-1), 0.0))
+    variance = ((slopes @ joint.covariance) * slopes).sum(axis=-1)
+    return np.asarray(np.sqrt(np.maximum(variance, 0.0)))
 
 
 class RobustFormulation(Formulation):
