@@ -218,6 +218,8 @@ def body(lines: Sequence[Line]) -> str:
         _start(lines),
         _rainflow(lines),
         _life(lines),
+        _design(lines),
+        _topology(lines),
         _roofline(lines),
         _settings(lines, known),
     ]
@@ -385,6 +387,53 @@ def _life(lines: Iterable[Line]) -> str:
         "samples turn.\n\n"
     )
     return text + table(["what", "wall s", "CPU s"], rows, left=1)
+
+
+def _design(lines: Iterable[Line]) -> str:
+    found = _last(lines, "design")
+    if not found:
+        return ""
+    line = found[-1]
+    rows = [
+        [
+            what,
+            number(line[f"{name}_forward_cpu"]),
+            *(f"{line[f'{name}_{part}']:.2f}" for part in ("adjoint", "rest_1", "rest_10000")),
+        ]
+        for name, what in (("factors", "sparse factors"), ("multigrid", "multigrid"))
+    ]
+    text = (
+        f"## A design loop{'†' if line.get('loaded') else ''}\n\nThe bracket with {line['unknowns']:,} "
+        "unknowns, six dimensions, three load cases, limits on stress, deflection and the first frequency: "
+        f"from {line['from_kg']:.3f} to {line['to_kg']:.3f} kg in {line['analyses']} analyses, "
+        f"{line['search_wall']:.0f} s, {line['search_cpu']:.0f} CPU s. It ended because {line['stopped']}. What "
+        "an adjoint costs, as a share of the analysis of one load case:\n\n"
+    )
+    head = ["solver", "analysis, CPU s", "adjoint", "the rest, 1 variable", "the rest, 10,000 variables"]
+    return text + table(head, rows, left=1)
+
+
+def _topology(lines: Iterable[Line]) -> str:
+    found = _last(lines, "topology")
+    if not found:
+        return ""
+    rows = [
+        [
+            f"{line['n_dof'] / 1e6:.2f}M DOF" + ("†" if line.get("loaded") else ""),
+            line["who"],
+            f"{line['rtol']:.0e}",
+            number(line["median"]),
+            number(line["longest"]),
+            number(line["rss_mib"]),
+        ]
+        for line in found
+    ]
+    text = (
+        "## Topology on a grid of voxels\n\nOne design iteration of a cantilever: equilibrium, slopes, filter "
+        "and optimality criteria, after loading, compiling and the first design; the same compliance to 1e-3. "
+        "pyMOTO with its own geometric multigrid.\n\n"
+    )
+    return text + table(["grid", "who", "residual", "median s", "longest s", "peak MiB"], rows, left=2)
 
 
 def _roofline(lines: Iterable[Line]) -> str:

@@ -49,6 +49,7 @@ CONTENDERS = {
     "calculix": Contender("calculix_peer", "own"),
 }
 AGREE = 1e-4
+PARTS = ("views", "startup", "rainflow", "life", "design", "topology", "roofline")
 
 
 def command_of(name: str, options: argparse.Namespace, threads: int) -> list[str]:
@@ -302,7 +303,7 @@ def parser() -> argparse.ArgumentParser:
         "--skip",
         action="append",
         default=[],
-        choices=("solves", "views", "startup", "rainflow", "life", "roofline"),
+        choices=("solves", *PARTS),
         help="leave out a part; may be repeated",
     )
     return made
@@ -326,7 +327,7 @@ def main(words: Sequence[str] | None = None) -> None:
         session.probe([n for n in CONTENDERS if not options.only or n in options.only])
         if "solves" not in options.skip:
             solve_all(session, chosen)
-        for part in ("views", "startup", "rainflow", "life", "roofline"):
+        for part in PARTS:
             if part not in options.skip and session.left > 60 and not options.case:
                 __import__(part).measure(session)
     page.write(options.results, HERE)
