@@ -34,7 +34,7 @@ from designtwin.model.connections import linked_nodes
 from designtwin.model.domains import said
 from designtwin.model.model import LoadCase, Model
 from designtwin.model.sections import Truss
-from designtwin.typing import FloatArray, SparseMatrix
+from designtwin.typing import BoolArray, FloatArray, SparseMatrix
 
 
 @dataclass(frozen=True, eq=False)
@@ -253,6 +253,39 @@ class Directions:
     def _case_of(self, model: Model, name: str) -> LoadCase:
         return model.cases.get(name, LoadCase(name))
 
+    def sections_move(self, block: CellBlock) -> BoolArray:
+        """Per variable, whether what a block's cells are made of, or its axes, may move with it, bool[k]."""
+        turns = self._once(
+            ("turns", block.part),
+            lambda: [axes_at(self.model, block.take(np.arange(1)), _one_point(block)) is not None],
+        )[0]
+
+        def moves(pair: Pair) -> bool:
+            plus, minus = (one.parts[block.part].section for one in (pair.plus, pair.minus))
+            if plus is not minus and plus.content_key() != minus.content_key():
+                return True
+            return turns and not np.array_equal(pair.plus.mesh.points, pair.minus.mesh.points)
+
+        found = self._once(("sections", block.part), lambda: [moves(pair) for pair in self.pairs])
+        return np.array(found, bool)
+
+    def _temperature_moves(self, case: LoadCase, *, solved: bool) -> BoolArray:
+        """Per variable, whether the stated temperature of a case, or its reference, moves, bool[k]."""
+        if case.temperature is None:
+            return np.zeros(len(self.pairs), bool)
+
+        def moves(pair: Pair) -> bool:
+            def told(model: Model) -> FloatArray:
+                state = _beside(case, model.cases.get(case.name, case), solved=solved).temperature
+                assert state is not None
+                return np.concatenate([state.at_nodes(model), state.references(model)])
+
+            return not np.array_equal(told(pair.plus), told(pair.minus))
+
+        key = ("temperature", case.name, id(case.temperature), solved)
+        found = self._once(key, lambda: [case.temperature, [moves(pair) for pair in self.pairs]])
+        return np.array(found[1], bool)
+
     def stress(
         self, case: LoadCase, block: CellBlock, at: PointTables, strain: FloatArray, left: FloatArray,
         *, solved: bool = False,
@@ -269,10 +302,9 @@ class Directions:
         """
         out = np.zeros(len(self))
         total: FloatArray | None = None
-        for i, pair in enumerate(self.pairs):
-            if not _law_moves(self.model, pair, case, block):
-                continue
-            ends = []
+        moving = np.logical_or(self.sections_move(block), self._temperature_moves(case, solved=solved))
+        for i in np.flatnonzero(moving):
+            pair, ends = self.pairs[i], []
             for model in (pair.plus, pair.minus):
                 own = replace(block, section=model.parts[block.part].section)
                 of = _beside(case, model.cases.get(case.name, case), solved=solved)
@@ -309,10 +341,8 @@ class Directions:
             Of the temperature, which stays; the slope is that of the sum of left . k gradient.
         """
         out = np.zeros(len(self))
-        for i, pair in enumerate(self.pairs):
-            if not section_moves(self.model, pair, block):
-                continue
-            ends = []
+        for i in np.flatnonzero(self.sections_move(block)):
+            pair, ends = self.pairs[i], []
             for model in (pair.plus, pair.minus):
                 own = replace(block, section=model.parts[block.part].section)
                 ends.append(_work(left, *conductivity_tensors(model, own, at, temperature), gradient))
@@ -424,22 +454,6 @@ def _beside(case: LoadCase, other: LoadCase, *, solved: bool) -> LoadCase:
         return other
     assert other.temperature is not None
     return replace(other, temperature=replace(other.temperature, value=case.temperature.value))
-
-
-def _law_moves(model: Model, pair: Pair, case: LoadCase, block: CellBlock) -> bool:
-    """Whether the stress at given strain may differ between two neighbors."""
-    if case.temperature is not None:
-        return True
-    return section_moves(model, pair, block)
-
-
-def section_moves(model: Model, pair: Pair, block: CellBlock) -> bool:
-    """Whether what a block's cells are made of, or its axes, may differ between two neighbors."""
-    plus, minus = (one.parts[block.part].section for one in (pair.plus, pair.minus))
-    if plus is not minus and plus.content_key() != minus.content_key():
-        return True
-    turns = axes_at(model, block.take(np.arange(1)), _one_point(block)) is not None
-    return turns and not np.array_equal(pair.plus.mesh.points, pair.minus.mesh.points)
 
 
 def _one_point(block: CellBlock) -> PointTables:

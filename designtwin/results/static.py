@@ -152,6 +152,10 @@ class StaticCase(CaseResult):
         return self.recovery.recovered(self._sampled())
 
     @cached_property
+    def _averaged(self) -> FloatArray:
+        return self.recovery.mean(self._sampled())
+
+    @cached_property
     def _nodal(self) -> FloatArray:
         return self._recovered_to_nodes()
 
@@ -174,6 +178,8 @@ class StaticCase(CaseResult):
             return self._nodal
         if at == "recovered":
             return self._recovered
+        if at == "averaged":
+            return self._averaged
         return self._read(self._sampled(), at, "stress")
 
     def strain(self, at: str = "points") -> FloatArray | Sequence[FloatArray]:

@@ -25,7 +25,7 @@ from designtwin.analysis.newton import HeatSolver
 from designtwin.analysis.transient import Step, steps_of
 from designtwin.assembly import HeatEquations, applied, cell_blocks, conductivity_tensors, heat_cells
 from designtwin.assembly.cells import storage_points, storage_tables, warmth_at
-from designtwin.assembly.directions import Directions, Pair, section_moves
+from designtwin.assembly.directions import Directions, Pair
 from designtwin.assembly.gradients import CaseCells
 from designtwin.assembly.heat import heat_map, heat_source
 from designtwin.assembly.unknowns import AffineMap
@@ -307,11 +307,9 @@ class _Materials(_Course):
 
     def along(self, directions: Directions) -> FloatArray:
         out = np.zeros(len(directions))
+        moves = [directions.sections_move(cells.block) for cells in self.sweep.cells]
         for k, pair in enumerate(directions.pairs):
-            moving = [
-                number for number, cells in enumerate(self.sweep.cells)
-                if section_moves(directions.model, pair, cells.block)
-            ]  # fmt: skip
+            moving = [number for number, of in enumerate(moves) if of[k]]
             if moving:
                 out[k] = self._moved(pair, moving)
         return out
