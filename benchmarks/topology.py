@@ -164,7 +164,11 @@ def measure(session: Any) -> None:
             right = right or line["compliance"][-1]
             agrees = abs(line["compliance"][-1] / right - 1.0) <= AGREE
             status = {"status": "ok" if agrees else "wrong"}
-            line = {"part": "topology", **line, **status, "loaded": bool(options.loaded), **session.stated}
+            name = f"{'x'.join(map(str, counts))} {who} {rtol:.0e}"
+            line = {
+                "part": "topology", "name": name, "case": f"topology-{name}", "contender": who, "threads": 2,
+                "round": 0, **line, **status, "loaded": bool(options.loaded), **session.stated,
+            }  # fmt: skip
             run.add(options.results, line)
             session.lines.append(line)
             print(f"topology {counts} {who} rtol {rtol:.0e}: {line['median']:.2f} s a design", flush=True)
