@@ -1,8 +1,8 @@
-"""A bracket tuned: 103,653 unknowns, six dimensions, three load cases, limits on stress, deflection and frequency.
+"""A bracket tuned: 103,653 unknowns, six dimensions, three load cases; stress, deflection, frequency limited.
 
 Told are analyses, gradients and seconds until the search has ended; and what an adjoint costs: each gradient
-in turn with the analysis it belongs to, so that both meet the same machine. One gradient with 10,000 variables
-(a direction of all coordinates each, sparse) tells what the number of variables costs.
+in turn with the analysis it belongs to, so that both meet the same machine. One gradient with 10,000
+variables (each moves some hundred coordinates) tells what the number of variables costs.
 """
 
 from __future__ import annotations
@@ -156,6 +156,8 @@ def measure(session: Any) -> None:
     """One run, a line of it."""
     import run
 
+    from designtwin import parallel
+
     options = session.options
     if any(line.get("part") == "design" for line in session.lines) and options.again is None:
         return
@@ -163,7 +165,7 @@ def measure(session: Any) -> None:
     assert found["feasible"], f"the search met no feasible design: {found}"
     line = {
         "part": "design", "name": "bracket", **found, "case": "design-bracket", "contender": "", "round": 0,
-        "status": "ok", "loaded": bool(options.loaded), **session.stated,
+        "threads": parallel.threads(), "status": "ok", "loaded": bool(options.loaded), **session.stated,
     }  # fmt: skip
     print(
         f"design         {found['analyses']} analyses, {found['search_wall']:.0f} s, "

@@ -406,8 +406,8 @@ def _design(lines: Iterable[Line]) -> str:
         f"## A design loop{'†' if line.get('loaded') else ''}\n\nThe bracket with {line['unknowns']:,} "
         "unknowns, six dimensions, three load cases, limits on stress, deflection and the first frequency: "
         f"from {line['from_kg']:.3f} to {line['to_kg']:.3f} kg in {line['analyses']} analyses, "
-        f"{line['search_wall']:.0f} s, {line['search_cpu']:.0f} CPU s. It ended because {line['stopped']}. What "
-        "an adjoint costs, as a share of the analysis of one load case:\n\n"
+        f"{line['search_wall']:.0f} s, {line['search_cpu']:.0f} CPU s ({line['stopped']}). "
+        "What an adjoint costs, as a share of the analysis of one load case:\n\n"
     )
     head = ["solver", "analysis, CPU s", "adjoint", "the rest, 1 variable", "the rest, 10,000 variables"]
     return text + table(head, rows, left=1)
@@ -429,9 +429,9 @@ def _topology(lines: Iterable[Line]) -> str:
         for line in found
     ]
     text = (
-        "## Topology on a grid of voxels\n\nOne design iteration of a cantilever: equilibrium, slopes, filter "
-        "and optimality criteria, after loading, compiling and the first design; the same compliance to 1e-3. "
-        "pyMOTO with its own geometric multigrid.\n\n"
+        "## Topology on a grid of voxels\n\nOne design iteration of a cantilever: equilibrium, slopes, "
+        "filter and optimality criteria, after loading, compiling and the first design; the same compliance "
+        "to 1e-3. pyMOTO with its own geometric multigrid.\n\n"
     )
     return text + table(["grid", "who", "residual", "median s", "longest s", "peak MiB"], rows, left=2)
 
