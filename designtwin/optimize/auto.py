@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
 from designtwin.errors import EvaluationFailed, OptimizationError, did_you_mean
-from designtwin.optimize import gradient
+from designtwin.optimize import discrete, gradient
+from designtwin.optimize.conflict import Conflict, conflict, restore
+from designtwin.optimize.evolution import cma
+from designtwin.optimize.extras import has
 from designtwin.optimize.problem import Found, Iterate, Problem, Stop
 from designtwin.optimize.run import Run
-
-FEW = 200
-"""Variables up to which the dense matrices of SQP cost nothing beside an analysis."""
+from designtwin.optimize.surrogate import ego
 
 
 class Choice(NamedTuple):
@@ -21,6 +23,20 @@ class Choice(NamedTuple):
 
     method: str
     why: str
+
+
+METHODS: dict[str, Callable[[Run], tuple[str, bool]]] = {
+    **gradient.METHODS,
+    **discrete.METHODS,
+    "ego": ego,
+    "cma": cma,
+}
+"""What `minimize` can use, by name."""
+
+_ALL_OF_THEM = 64
+"""Combinations up to which all are simply tried."""
+_DEAR = 10
+"""Variables up to which a statistical model pays."""
 
 
 def choose(problem: Problem, method: str = "auto") -> Choice:
@@ -31,24 +47,76 @@ def choose(problem: Problem, method: str = "auto") -> Choice:
     OptimizationError
         If there is no such method, or it cannot do what the problem asks.
     """
-    if method != "auto":
-        if method not in METHODS:
-            raise OptimizationError(
-                f"there is no method {method!r}{did_you_mean(method, METHODS)}; there are {', '.join(METHODS)} and auto"
-            )
-        if method in gradient.METHODS and problem.gradients is None:
-            raise OptimizationError(f"method={method!r} wants gradients, which the problem has not")
-        return Choice(method, "asked for")
-    if problem.gradients is None:
-        raise OptimizationError("a problem without gradients is not solved yet")
-    if problem.n <= FEW:
-        return Choice(
-            "slsqp", f"gradients and {problem.n} variables, no more than {FEW}: SLSQP needs fewest analyses"
+    if method == "auto":
+        return _chosen(problem)
+    if method not in METHODS:
+        raise OptimizationError(
+            f"there is no method {method!r}{did_you_mean(method, METHODS)}; "
+            f"there are {', '.join(METHODS)} and auto"
         )
-    return Choice("mma", f"gradients and {problem.n} variables, more than {FEW}: MMA holds no matrix of them")
+    if method in (*gradient.METHODS, "branch") and problem.gradients is None:
+        raise OptimizationError(
+            f"method={method!r} wants gradients, which this problem has not; use 'ego' or 'cma'"
+        )
+    if method not in discrete.METHODS and problem.discrete:
+        raise OptimizationError(
+            f"method={method!r} takes any value between bounds, but some variables are allowed only some; "
+            f"use {', '.join(discrete.METHODS)} or auto"
+        )
+    if method in discrete.METHODS and not problem.discrete:
+        raise OptimizationError(
+            f"method={method!r} is for variables that are allowed only some values; here all are"
+        )
+    if method == "branch" and not problem.between:
+        raise OptimizationError(
+            "method='branch' evaluates between allowed values, which this problem cannot; use 'neighbors'"
+        )
+    return Choice(method, "asked for")
 
 
-METHODS: dict[str, Callable[[Run], tuple[str, bool]]] = {**gradient.METHODS}
+def _chosen(problem: Problem) -> Choice:
+    n = int(np.count_nonzero(problem.high > problem.low))
+    if problem.discrete:
+        allowed = problem.allowed or ()
+        count = math.prod(len(values) for values in allowed if values is not None)
+        only = all(
+            v is not None or low == high
+            for v, low, high in zip(allowed, problem.low, problem.high, strict=True)
+        )
+        if only and count <= _ALL_OF_THEM:
+            return Choice(
+                "enumerate", f"all variables are discrete, with {count} combinations: all are tried"
+            )
+        if problem.gradients is not None and problem.between:
+            return Choice(
+                "branch",
+                f"discrete variables with {count} combinations, gradients, and values in between can be evaluated",
+            )
+        return Choice(
+            "neighbors",
+            f"discrete variables with {count} combinations and no slopes between them: steps to neighbors",
+        )
+    if problem.gradients is not None:
+        if n <= gradient.FEW:
+            return Choice(
+                "sqp",
+                f"gradients and {n} variables, no more than {gradient.FEW}: sequential quadratic programming in a "
+                "trust region needs fewest evaluations",
+            )
+        return Choice(
+            "mma", f"gradients and {n} variables, more than {gradient.FEW}: MMA holds no matrix of them"
+        )
+    if n <= _DEAR and has("smt"):
+        return Choice(
+            "ego", f"no gradients and {n} variables, no more than {_DEAR}: a statistical model (kriging)"
+        )
+    if has("cma"):
+        why = f"more than {_DEAR}" if n > _DEAR else "and smt for a statistical model is not installed"
+        return Choice("cma", f"no gradients and {n} variables, {why}: CMA-ES")
+    raise OptimizationError(
+        "a problem without gradients needs an optional package: pip install 'designtwin[surrogate]' (few variables) "
+        "or 'designtwin[global]'"
+    )
 
 
 def minimize(
@@ -70,7 +138,8 @@ def minimize(
     ----------
     problem : Problem
     method : str
-        "auto", "sqp", "slsqp", "trust-constr", "mma", "gcmma" or "oc".
+        "auto", with gradients "sqp", "slsqp", "trust-constr", "mma", "gcmma" or "oc", without "ego" (extra
+        `surrogate`) or "cma" (extra `global`), for allowed values "enumerate", "branch" or "neighbors".
     tolerance : float
         First-order optimality at which the search ends, over variables scaled to their ranges; a search also ends
         where f stands still, to a tenth of it, over three steps.
@@ -97,22 +166,40 @@ def minimize(
         )
     chosen = choose(problem, method)
     run = Run(problem, tolerance, feasibility, max_iterations, max_evaluations, callback)
-    stopped, converged = "", False
+    found: Conflict | None = None
+    stopped, converged, ended = "", False, False
     try:
-        run.at(run.start)
         if run.n == 0:
+            run.note(run.at(run.start))
             stopped, converged = "every variable is fixed by its bounds", True
         else:
-            stopped, converged = METHODS[chosen.method](run)
+            search = METHODS[chosen.method]
+            stopped, converged = search(run)
+            if chosen.method in gradient.METHODS and run.best is not None and not run.feasible(run.best):
+                # The objective may have kept it away: is there a design that meets all constraints at all?
+                restore(run, gradient.METHODS["sqp" if run.n <= gradient.FEW else "mma"])
+                if run.feasible(run.best):
+                    run.begin_at(run.best)
+                    stopped, converged = search(run)
     except Stop as stop:
-        stopped = str(stop)
+        stopped, ended = str(stop), True
     if run.best is None:
         raise EvaluationFailed(f"no design could be evaluated: {run.last_failure or stopped}")
     best = run.result(converged)
+    feasible = run.feasible(best)
+    if not feasible:
+        converged = False
+        if run.n and chosen.method in gradient.METHODS:
+            found = conflict(run, best, ask=not ended)
+        if found is not None:
+            stopped += f"; {found}"
+        else:
+            missed = [problem.constraint(i) for i in np.flatnonzero(best.g > feasibility)]
+            stopped += f"; no design met all constraints, the nearest one misses {', '.join(missed)}"
     return Found(
         x=best.x, f=best.f, g=best.g,
         multipliers=best.multipliers if best.multipliers is not None else np.full(max(run.m, 0), np.nan),
         iterations=max(0, len(run.history) - 1), evaluations=run.evaluations, gradients=run.gradients,
-        failures=run.failures, stopped=stopped, converged=converged, feasible=run.feasible(best), kkt=best.kkt,
-        method=chosen.method, why=chosen.why, history=tuple(run.history),
+        failures=run.failures, stopped=stopped, converged=converged, feasible=feasible, kkt=best.kkt,
+        method=chosen.method, why=chosen.why, history=tuple(run.history), conflict=found, details=run.details,
     )  # fmt: skip

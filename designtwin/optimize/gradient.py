@@ -14,6 +14,8 @@ from designtwin.optimize.run import Point, Run
 from designtwin.optimize.sqp import sqp
 from designtwin.typing import FloatArray
 
+FEW = 200
+"""Variables up to which the dense matrices of quadratic programming cost nothing beside an analysis."""
 _RETREATS = 30
 """Times a step is halved around designs that fail before the search gives up."""
 _SMALLEST = 1e-7
@@ -22,16 +24,19 @@ _SMALLEST = 1e-7
 
 def mma(run: Run) -> tuple[str, bool]:
     """The method of moving asymptotes; why it stopped, and whether at an optimum."""
+    run.at(run.start)
     return _steps(run, MMA(run.n, run.m, 0.0, 1.0))
 
 
 def gcmma(run: Run) -> tuple[str, bool]:
     """Its globally convergent version: more evaluations, and no step that makes things worse."""
+    run.at(run.start)
     return _steps(run, GCMMA(run.n, run.m, 0.0, 1.0))
 
 
 def oc(run: Run) -> tuple[str, bool]:
     """Optimality criteria, for one constraint."""
+    run.at(run.start)
     if run.m != 1:
         raise OptimizationError(
             f"optimality criteria (method='oc') want exactly one constraint, got {run.m}; use method='mma'"

@@ -40,6 +40,8 @@ class Problem:
         Names of x, for words.
     allowed : sequence of float64[k] or None, optional
         Values each variable may take; None where every value between the bounds is allowed.
+    between : bool
+        Whether functions can be evaluated between allowed values (a thickness can, a number of fins cannot).
     many : callable (points float64[k, n]) -> sequence of (f, g) or EvaluationFailed, optional
         Several evaluations at once, for methods that work on populations.
 
@@ -57,6 +59,7 @@ class Problem:
     constraints: Sequence[str] = ()
     variables: Sequence[str] = ()
     allowed: Sequence[FloatArray | None] | None = None
+    between: bool = True
     many: Callable[[FloatArray], Sequence[tuple[float, FloatArray] | EvaluationFailed]] | None = None
 
     def __post_init__(self) -> None:

@@ -59,7 +59,7 @@ def solve_quadratic(
         cs, cw, cl, ch = cross  # what lam s, mu w, xi a, eta b are to lose
         right_d = -rd - cl / a + ch / b
         right_l = rp - cs / lam + (cw + w * rw) / mu
-        dd = cho_solve(factor, right_d - jacobian.T @ (right_l / middle))
+        dd = cho_solve(factor, right_d - jacobian.T @ (right_l / middle), check_finite=False)
         dlam = (right_l + jacobian @ dd) / middle
         dmu = -dlam + rw
         return (
@@ -91,6 +91,8 @@ def solve_quadratic(
         except (np.linalg.LinAlgError, ValueError):  # as near as rounding allows
             break
         guess = reduced(products)
+        if not all(np.isfinite(part).all() for part in guess):
+            break
         alpha = longest(guess)
         dd, dlam, dmu, ds, dw, dxi, deta = guess
         after = (

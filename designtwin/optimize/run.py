@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from designtwin.typing import FloatArray
 
 _REMEMBERED = 4_000_000
 """Numbers of past designs kept in memory; asking again for one of them costs nothing."""
+
+_SAME = 1e-9
+"""Share of a range by which a value may miss an allowed one and be taken for it."""
 
 
 @dataclass(eq=False)
@@ -57,13 +61,18 @@ class Run:
     best: Point | None = None
     last: Point | None = None
     history: list[Iterate] = field(default_factory=list)
+    details: dict[str, Any] = field(default_factory=dict)
     last_failure: str = ""
 
     def __post_init__(self) -> None:
         problem = self.problem
         self.free = np.flatnonzero(problem.high > problem.low)
         self.low, self.range = problem.low[self.free], (problem.high - problem.low)[self.free]
-        self.start = (problem.x0[self.free] - self.low) / self.range
+        self.x0 = problem.x0.copy()
+        for j, allowed in enumerate(problem.allowed or ()):
+            if allowed is not None:
+                self.x0[j] = allowed[np.argmin(np.abs(allowed - self.x0[j]))]
+        self.start = (self.x0[self.free] - self.low) / self.range
         self.m = -1
         self._failures_told, self._unspoiled = 0, 0
         self._known: OrderedDict[bytes, Point | EvaluationFailed] = OrderedDict()
@@ -74,14 +83,29 @@ class Run:
         """Number of variables that vary."""
         return len(self.free)
 
+    def begin_at(self, point: Point) -> None:
+        """Let methods start there."""
+        self.start, self.x0 = point.t.copy(), point.x.copy()
+
     def x_of(self, t: FloatArray) -> FloatArray:
         """The design of a point of the unit box; the start is returned to the last bit."""
         if np.array_equal(t, self.start):
-            return self.problem.x0.copy()
-        x = self.problem.x0.copy()
+            return self.x0.copy()
+        x = self.x0.copy()
         values = self.low + t * self.range
         x[self.free] = np.clip(values, self.low, self.problem.high[self.free])
+        for j, allowed in enumerate(self.problem.allowed or ()):
+            if allowed is not None:
+                near = allowed[np.argmin(np.abs(allowed - x[j]))]
+                if abs(near - x[j]) <= _SAME * (self.problem.high[j] - self.problem.low[j]):
+                    x[j] = near
         return x
+
+    def permitted(self, x: FloatArray) -> bool:
+        """True where every variable has an allowed value."""
+        return all(
+            a is None or bool((a == v).any()) for a, v in zip(self.problem.allowed or (), x, strict=False)
+        )
 
     def at(self, t: FloatArray) -> Point:
         """Evaluate f and g; from memory where they are known.
@@ -106,6 +130,33 @@ class Run:
             raise known
         return known
 
+    def at_all(self, points: FloatArray) -> list[Point | EvaluationFailed]:
+        """Evaluate many points of the unit box, at once where the problem can; failures are returned.
+
+        Raises
+        ------
+        Stop
+            If the evaluations are used up; those that were allowed are made before.
+        """
+        points = np.clip(points, 0.0, 1.0)
+        missing = [t for t in points if t.tobytes() not in self._known]
+        missing = list({t.tobytes(): t for t in missing}.values())
+        room = max(0, self.max_evaluations - self.evaluations)
+        if self.problem.many is not None and len(missing) > 1:
+            now = missing[:room]
+            xs = [self.x_of(t) for t in now]
+            self.evaluations += len(now)
+            for t, x, outcome in zip(now, xs, self.problem.many(np.array(xs)) if now else (), strict=True):
+                failed = isinstance(outcome, EvaluationFailed)
+                self.keep(t.tobytes(), outcome if failed else self.point(t, x, *outcome))  # type: ignore[misc]
+        out: list[Point | EvaluationFailed] = []
+        for t in points:
+            try:
+                out.append(self.at(t))
+            except EvaluationFailed as failure:
+                out.append(failure)
+        return out
+
     def keep(self, key: bytes, outcome: Point | EvaluationFailed) -> None:
         """Remember an evaluation, and the best one."""
         self._known[key] = outcome
@@ -114,7 +165,7 @@ class Run:
         if isinstance(outcome, EvaluationFailed):
             self.failures += 1
             self.last_failure = str(outcome)
-        elif self.best is None or self.rank(outcome) < self.rank(self.best):
+        elif self.permitted(outcome.x) and (self.best is None or self.rank(outcome) < self.rank(self.best)):
             self.best = outcome
 
     def _evaluated(self, t: FloatArray) -> Point | EvaluationFailed:
@@ -179,7 +230,7 @@ class Run:
     def result(self, converged: bool) -> Point:
         """The best design; the last one where the method ended there and none is better by more than tolerance."""
         assert self.best is not None
-        if converged and self.last is not None and self.feasible(self.last):
+        if converged and self.last is not None and self.feasible(self.last) and self.permitted(self.last.x):
             least = self.last.f - self.tolerance * abs(self.last.f)
             if not self.feasible(self.best) or self.best.f >= least:
                 return self.last
