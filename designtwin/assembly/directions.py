@@ -426,10 +426,32 @@ def _map_slope(
     offset = (plus.expand(zero) - minus.expand(zero)) / pair.step
     change = None
     if plus.transform is not None and minus.transform is not None:
-        change = ((plus.transform - minus.transform) / pair.step).tocsr()
+        change = ((_aligned(plus, own) - _aligned(minus, own)) / pair.step).tocsr()
         change.data[np.abs(change.data) < 1e-12] = 0.0
         change.eliminate_zeros()
     return (change if change is not None and change.nnz else None), (offset if offset.any() else None)
+
+
+def _aligned(map_: AffineMap, own: AffineMap) -> SparseMatrix:
+    """T of a neighbor with the free axes of its skew supports turned to those of this design.
+
+    Which axes span what a skew support leaves free is anybody's choice; they must not jump from design to
+    design. The nearest are found by the polar factor (Golub and Van Loan, Matrix Computations, sec. 6.4.1).
+    """
+    assert map_.transform is not None
+    if map_.turn is None or own.turn is None:
+        return map_.transform
+    ours, theirs = sparse.bsr_array(own.turn), sparse.bsr_array(map_.turn)
+    c = ours.blocksize[0]
+    held = own.fixed if own.constraints is None else own.constraints.held
+    turn = np.tile(np.eye(c), (len(ours.data), 1, 1))
+    for node in np.flatnonzero((ours.data != np.eye(c)).any(axis=(1, 2))):
+        free = ~held[c * node : c * node + c]
+        if free.any():
+            u, _, v = np.linalg.svd(theirs.data[node][:, free].T @ ours.data[node][:, free])
+            turn[node][np.ix_(free, free)] = u @ v
+    mixed = sparse.bsr_array((turn, np.arange(len(turn)), np.arange(len(turn) + 1)), shape=ours.shape)
+    return (map_.transform.tocsr() @ mixed.tocsr()).tocsr()
 
 
 def map_of(model: Model, case: LoadCase) -> AffineMap:
