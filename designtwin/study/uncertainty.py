@@ -120,22 +120,25 @@ def _beside(search: Search, values: Mapping[str, float]) -> Gradient:
 
 
 def at_sigma(search: Search) -> list[Evaluation]:
-    """The designs a search has seen, their slacks less so many standard deviations of theirs."""
+    """What a search has seen, the slacks of its designs less so many standard deviations of theirs.
+
+    A design whose gradient was not found before the search ended cannot be judged, and is none to choose.
+    """
     study = search.study
     joint = Joint(study.scatter, list(study.variables))
     out = []
     for e in search.seen:
-        if e.failure:
-            out.append(e)
-            continue
-        found = search.known_gradient(e.values)
-        if e.purpose != "design" or found is None:
-            continue
-        slacks = {
-            label: slack - study.sigma * float(deviation(joint, slopes_of(found, label, joint.names)))
-            for label, slack in e.slacks.items()
-        }
-        out.append(replace(e, slacks=slacks))
+        if e.purpose == "design" and not e.failure:
+            found = search.known_gradient(e.values)
+            if found is None:
+                e = replace(e, purpose="scatter")
+            else:
+                spread = {
+                    label: float(deviation(joint, slopes_of(found, label, joint.names))) for label in e.slacks
+                }
+                slacks = {label: slack - study.sigma * spread[label] for label, slack in e.slacks.items()}
+                e = replace(e, slacks=slacks)
+        out.append(e)
     return out
 
 
