@@ -1122,6 +1122,34 @@ def plate_with_hole(scale: float) -> None:
     section(9.0 * scale)
 
 
+def tee_lever(scale: float) -> None:
+    """Lever of plate: post of 50 x 160, arm of 30 x 110 to its right, corners of radius 8: plane, quad8."""
+    corners = [
+        (0, 0), (50, 0), (50, 20), (50, 52), (58, 60), (110, 60), (160, 60), (160, 90), (58, 90), (50, 98),
+        (50, 160), (0, 160),
+    ]  # fmt: skip
+    points = [occ.addPoint(x, y, 0) for x, y in corners]
+    centers = {3: occ.addPoint(58, 52, 0), 8: occ.addPoint(58, 98, 0)}
+    curves = [
+        occ.addCircleArc(a, centers[i], b) if i in centers else occ.addLine(a, b)
+        for i, (a, b) in enumerate(zip(points, points[1:] + points[:1], strict=True))
+    ]
+    occ.addPlaneSurface([occ.addCurveLoop(curves)])
+    occ.synchronize()
+    occ.remove([(0, center) for center in centers.values()])
+    occ.synchronize()
+    group(2, "lever", inside(2))
+    group(1, "foot", inside(1, y=(0, 0)))
+    group(1, "top", inside(1, y=(160, 160)))
+    group(1, "tip", inside(1, x=(160, 160)))
+    group(1, "lower_fillet", [curves[3]])
+    group(1, "upper_fillet", [curves[8]])
+    group(1, "lower_edges", curves[2:5])  # what another shape of the lower corner may take in
+    use_sizes([size_near([curves[i]], size * scale, reach, 7.0 * scale, dim=1, growth=5.0)
+               for i, size, reach in ((3, 1.2, 14.0), (8, 2.0, 2.0))])  # fmt: skip
+    section(7.0 * scale)
+
+
 # --- the door ---------------------------------------------------------------------------------------------
 
 
@@ -1157,6 +1185,7 @@ PARTS = {
     "jib_arm.msh": Part(jib_arm, 1.14, options={"Mesh.Binary": 1}),
     "plate_with_hole.msh": Part(plate_with_hole),
     "sensor_mast.msh": Part(sensor_mast, options={"Mesh.Binary": 1}),
+    "tee_lever.msh": Part(tee_lever),
     "turbine_blade.vtu": Part(blade, 1.05, poorest=0.08),
     "vessel_nozzle.bdf": Part(nozzle, options={"Mesh.SaveElementTagType": 2, "Mesh.BdfFieldFormat": 1}),
 }

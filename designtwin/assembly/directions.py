@@ -75,6 +75,8 @@ class Directions:
         A factor on the elastic tensor, or the conductivity, of each cell; 1 is the model's own.
     given_forces, given_motions : mapping of load case to CSR [k, 3 n_points]
         Nodal forces, N, and prescribed displacements, m, that were given as arrays.
+    given_heat : mapping of load case to CSR [k, n_points]
+        Heat into the nodes, W, that was given as an array.
     pairs : tuple of Pair
         Empty for given arrays.
     """
@@ -88,6 +90,7 @@ class Directions:
     conductivity: SparseMatrix
     given_forces: Mapping[str, SparseMatrix] = field(default_factory=dict)
     given_motions: Mapping[str, SparseMatrix] = field(default_factory=dict)
+    given_heat: Mapping[str, SparseMatrix] = field(default_factory=dict)
     pairs: tuple[Pair, ...] = ()
     _kept: dict[Hashable, list[Any]] = field(default_factory=dict, repr=False)
 
@@ -154,6 +157,7 @@ class Directions:
         conductivity: Any = None,
         forces: Mapping[str, Any] | None = None,
         motions: Mapping[str, Any] | None = None,
+        heat: Mapping[str, Any] | None = None,
         names: Sequence[str] | None = None,
     ) -> Directions:
         """From arrays, each with one row for each of k variables; any of them may be left out.
@@ -168,6 +172,8 @@ class Directions:
             See `Directions`.
         forces, motions : mapping of load case to float64[k, n_points, 3] or sparse [k, 3 n_points]
             Nodal forces; prescribed displacements.
+        heat : mapping of load case to float64[k, n_points] or sparse
+            Heat into the nodes.
 
         Raises
         ------
@@ -181,14 +187,17 @@ class Directions:
         }  # fmt: skip
         found = {name: _rows(name, one, size) for name, (one, size) in fields.items() if one is not None}
         of_case = {}
-        for what, by_case in (("forces", forces or {}), ("motions", motions or {})):
+        for what, by_case, size in (
+            ("forces", forces or {}, 3 * n_points), ("motions", motions or {}, 3 * n_points),
+            ("heat", heat or {}, n_points),
+        ):  # fmt: skip
             unknown = [case for case in by_case if case not in model.cases]
             if unknown:
                 raise ModelError(
                     f"{what} are given for a load case {unknown[0]!r}; the model has {', '.join(model.cases)}"
                 )
-            of_case[what] = {case: _rows(what, one, 3 * n_points) for case, one in by_case.items()}
-        every = [*found.values(), *of_case["forces"].values(), *of_case["motions"].values()]
+            of_case[what] = {case: _rows(what, one, size) for case, one in by_case.items()}
+        every = [*found.values(), *(one for by_case in of_case.values() for one in by_case.values())]
         if not every:
             raise ModelError("Directions.given wants at least one array, such as scale=np.eye(n_cells)")
         sizes = {one.shape[0] for one in every}
@@ -200,7 +209,7 @@ class Directions:
         names = tuple(names) if names is not None else tuple(f"variable {i + 1}" for i in range(k))
         return cls(
             model, names, found["points"], found["scale"], found["density"], found["stiffness"],
-            found["conductivity"], of_case["forces"], of_case["motions"],
+            found["conductivity"], of_case["forces"], of_case["motions"], of_case["heat"],
         )  # fmt: skip
 
     def difference(self, of: Callable[[Model], float]) -> FloatArray:
@@ -417,10 +426,32 @@ def _map_slope(
     offset = (plus.expand(zero) - minus.expand(zero)) / pair.step
     change = None
     if plus.transform is not None and minus.transform is not None:
-        change = ((plus.transform - minus.transform) / pair.step).tocsr()
+        change = ((_aligned(plus, own) - _aligned(minus, own)) / pair.step).tocsr()
         change.data[np.abs(change.data) < 1e-12] = 0.0
         change.eliminate_zeros()
     return (change if change is not None and change.nnz else None), (offset if offset.any() else None)
+
+
+def _aligned(map_: AffineMap, own: AffineMap) -> SparseMatrix:
+    """T of a neighbor with the free axes of its skew supports turned to those of this design.
+
+    Which axes span what a skew support leaves free is anybody's choice; they must not jump from design to
+    design. The nearest are found by the polar factor (Golub and Van Loan, Matrix Computations, sec. 6.4.1).
+    """
+    assert map_.transform is not None
+    if map_.turn is None or own.turn is None:
+        return map_.transform
+    ours, theirs = sparse.bsr_array(own.turn), sparse.bsr_array(map_.turn)
+    c = ours.blocksize[0]
+    held = own.fixed if own.constraints is None else own.constraints.held
+    turn = np.tile(np.eye(c), (len(ours.data), 1, 1))
+    for node in np.flatnonzero((ours.data != np.eye(c)).any(axis=(1, 2))):
+        free = ~held[c * node : c * node + c]
+        if free.any():
+            u, _, v = np.linalg.svd(theirs.data[node][:, free].T @ ours.data[node][:, free])
+            turn[node][np.ix_(free, free)] = u @ v
+    mixed = sparse.bsr_array((turn, np.arange(len(turn)), np.arange(len(turn) + 1)), shape=ours.shape)
+    return (map_.transform.tocsr() @ mixed.tocsr()).tocsr()
 
 
 def map_of(model: Model, case: LoadCase) -> AffineMap:

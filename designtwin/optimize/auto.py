@@ -90,7 +90,8 @@ def _chosen(problem: Problem) -> Choice:
         if problem.gradients is not None and problem.between:
             return Choice(
                 "branch",
-                f"discrete variables with {count} combinations, gradients, and values in between can be evaluated",
+                f"discrete variables with {count} combinations, gradients, and values in between "
+                f"can be evaluated",
             )
         return Choice(
             "neighbors",
@@ -100,7 +101,8 @@ def _chosen(problem: Problem) -> Choice:
         if n <= gradient.FEW:
             return Choice(
                 "sqp",
-                f"gradients and {n} variables, no more than {gradient.FEW}: sequential quadratic programming in a "
+                f"gradients and {n} variables, no more than {gradient.FEW}: sequential quadratic "
+                f"programming in a "
                 "trust region needs fewest evaluations",
             )
         return Choice(
@@ -114,7 +116,8 @@ def _chosen(problem: Problem) -> Choice:
         why = f"more than {_DEAR}" if n > _DEAR else "and smt for a statistical model is not installed"
         return Choice("cma", f"no gradients and {n} variables, {why}: CMA-ES")
     raise OptimizationError(
-        "a problem without gradients needs an optional package: pip install 'designtwin[surrogate]' (few variables) "
+        "a problem without gradients needs an optional package: pip install 'designtwin[surrogate]' "
+        "(few variables) "
         "or 'designtwin[global]'"
     )
 
@@ -131,8 +134,8 @@ def minimize(
 ) -> Found:
     """Search for least f with g <= 0 between bounds.
 
-    The same problem gives the same evaluations in the same order: a search that was interrupted goes on by being
-    run again with functions that remember.
+    The same problem gives the same evaluations in the same order: a search that was interrupted goes on by
+    being run again with functions that remember.
 
     Parameters
     ----------
@@ -141,8 +144,8 @@ def minimize(
         "auto", with gradients "sqp", "slsqp", "trust-constr", "mma", "gcmma" or "oc", without "ego" (extra
         `surrogate`) or "cma" (extra `global`), for allowed values "enumerate", "branch" or "neighbors".
     tolerance : float
-        First-order optimality at which the search ends, over variables scaled to their ranges; a search also ends
-        where f stands still, to a tenth of it, over three steps.
+        First-order optimality at which the search ends, over variables scaled to their ranges; a search also
+        ends where f stands still, to a tenth of it, over three steps.
     feasibility : float
         A constraint up to here counts as met.
     max_iterations, max_evaluations : int
@@ -194,7 +197,7 @@ def minimize(
         if found is not None:
             stopped += f"; {found}"
         else:
-            missed = [problem.constraint(i) for i in np.flatnonzero(best.g > feasibility)]
+            missed = [problem.constraint(int(i)) for i in np.flatnonzero(best.g > feasibility)]
             stopped += f"; no design met all constraints, the nearest one misses {', '.join(missed)}"
     return Found(
         x=best.x, f=best.f, g=best.g,

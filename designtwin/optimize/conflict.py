@@ -71,8 +71,8 @@ def restore(run: Run, method: Callable[[Run], tuple[str, bool]]) -> None:
 def conflict(run: Run, point: Point, *, ask: bool = True) -> Conflict | None:
     """The smallest conflicting set at a design no step improves; None if linearized constraints show none.
 
-    Constraints are taken away one by one, the least important first, as long as those left still cannot be met by
-    the linearizations (Chinneck's deletion filter).
+    Constraints are taken away one by one, the least important first, as long as those left still cannot be
+    met by the linearizations (Chinneck's deletion filter).
 
     Source: Chinneck, Feasibility and Infeasibility in Optimization (2008), sec. 6.1.
     """
@@ -115,7 +115,7 @@ def conflict(run: Run, point: Point, *, ask: bool = True) -> Conflict | None:
 def _least_violation(
     g: FloatArray, dg: FloatArray, low: FloatArray, high: FloatArray, members: list[int]
 ) -> tuple[float, FloatArray, FloatArray]:
-    """Least sum of what linearized constraints are broken by; price of each constraint; push of each bound."""
+    """Least sum of what linearized constraints are broken by; price of each; push of each bound."""
     from scipy.optimize import linprog
 
     k, n = len(members), len(low)

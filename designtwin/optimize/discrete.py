@@ -27,7 +27,7 @@ class _Catalogue:
         self.levels: dict[int, FloatArray] = {}
         assert run.problem.allowed is not None
         for k, j in enumerate(run.free):
-            values = run.problem.allowed[j]
+            values = run.problem.allowed[int(j)]
             if values is not None:
                 self.levels[k] = (values - run.low[k]) / run.range[k]
         self.at = list(self.levels)
@@ -188,8 +188,8 @@ def _split(catalogue: _Catalogue, bounds: Bounds, t: FloatArray) -> tuple[int, i
 def neighbors(run: Run) -> tuple[str, bool]:
     """Step to the best of the neighboring combinations until none is better.
 
-    Neighbors have one discrete variable one allowed value up or down, or two of them one each. Continuous variables
-    are tuned for each combination.
+    Neighbors have one discrete variable one allowed value up or down, or two of them one each. Continuous
+    variables are tuned for each combination.
     """
     catalogue = _Catalogue(run)
     if catalogue.continuous and run.problem.gradients is None:

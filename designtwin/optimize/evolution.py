@@ -132,8 +132,8 @@ def front(
     EvaluationFailed
         If no design could be evaluated.
 
-    Source: Deb et al., A fast and elitist multiobjective genetic algorithm: NSGA-II, IEEE Trans. Evol. Comput. 6
-    (2002) 182-197.
+    Source: Deb et al., A fast and elitist multiobjective genetic algorithm: NSGA-II, IEEE Trans. Evol.
+    Comput. 6 (2002) 182-197.
     """
     low, high = np.asarray(low, dtype=np.float64), np.asarray(high, dtype=np.float64)
     if low.shape != high.shape or low.ndim != 1 or not (low <= high).all():
@@ -178,7 +178,7 @@ def front(
         raise EvaluationFailed(f"no design of the first {population} could be evaluated: {outcomes[0]}")
     p, m = len(sound[0]), len(sound[1])
 
-    class Stated(problems.Problem):  # type: ignore[misc]
+    class Stated(problems.Problem):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
             super().__init__(n_var=len(low), n_obj=p, n_ieq_constr=m + 1, xl=low, xu=high)
 

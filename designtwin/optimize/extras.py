@@ -29,5 +29,6 @@ def load(module: str, *, method: str) -> Any:
         return import_module(module)
     except ImportError as error:
         raise OptimizationError(
-            f"method={method!r} needs {package}, which is not installed: pip install 'designtwin[{EXTRAS[package]}]'"
+            f"method={method!r} needs {package}, which is not installed: pip install "
+            f"'designtwin[{EXTRAS[package]}]'"
         ) from error

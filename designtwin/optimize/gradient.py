@@ -140,8 +140,8 @@ class _Ended(Exception):
 class _Stage:
     """A part of scipy's search inside a region around the last good design, as functions of t.
 
-    Where `backs_off`, a failed design is infinitely bad to the line search, which then shortens the step and keeps
-    its curvature; elsewhere, and for gradients, the failure ends the stage.
+    Where `backs_off`, a failed design is infinitely bad to the line search, which then shortens the step and
+    keeps its curvature; elsewhere, and for gradients, the failure ends the stage.
     """
 
     def __init__(self, run: Run, center: Point, radius: float, backs_off: bool) -> None:

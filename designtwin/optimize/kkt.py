@@ -14,11 +14,11 @@ def optimality(
 ) -> tuple[float, FloatArray]:
     """How far a point is from a stationary one, and the multipliers that tell it.
 
-    Multipliers are those of least squares, not negative, over constraints that are near to bind; they are found
-    from the gradients alone, so that every method is judged alike. The residual is the largest of
+    Multipliers are those of least squares, not negative, over constraints that are near to bind; they are
+    found from the gradients alone, so that every method is judged alike. The residual is the largest of
 
     - max_j |t_j - clip(t_j - (df + lambda dg)_j, 0, 1)|, scaled by 1 + |df|, and
-    - max_i lambda_i |g_i| over the same scale, and max_i g_i.
+    - sum_i lambda_i |g_i| over the same scale, and max_i g_i where that is not met.
 
     Parameters
     ----------
@@ -49,15 +49,15 @@ def optimality(
     slope = df + (multipliers @ dg if len(g) else 0.0)
     projected = t - np.clip(t - slope / scale, 0.0, 1.0)
     stationary = float(np.abs(projected).max(initial=0.0))
-    complementary = float((multipliers * np.abs(np.minimum(g, 0.0))).max(initial=0.0)) / scale
+    gap = float(np.sum(multipliers * np.abs(np.minimum(g, 0.0)))) / scale
     violated = float(g.max(initial=0.0))
-    return max(stationary, complementary, violated if violated > feasibility else 0.0), multipliers
+    return max(stationary, gap, violated if violated > feasibility else 0.0), multipliers
 
 
 def _least_squares(t: FloatArray, df: FloatArray, dg: FloatArray, slack: FloatArray) -> FloatArray:
     """Multipliers >= 0 for which df + lambda dg is least over variables that no bound holds.
 
-    Slack that is left makes a multiplier dear (a row of its own), so that only what binds gets one.
+    What multipliers are worth in slack that is left is a row of its own, so that only what binds gets one.
     """
     from scipy.optimize import nnls
 
@@ -65,8 +65,8 @@ def _least_squares(t: FloatArray, df: FloatArray, dg: FloatArray, slack: FloatAr
     best = np.zeros(len(dg))
     for _ in range(20):
         # nnls over the normal equations' root: as small as the number of constraints.
-        a = np.vstack([dg[:, free].T, np.diag(slack)])
-        b = np.concatenate([-df[free], np.zeros(len(dg))])
+        a = np.vstack([dg[:, free].T, slack])
+        b = np.concatenate([-df[free], [0.0]])
         if a.shape[0] > 4 * a.shape[1]:
             q, r = np.linalg.qr(a)
             a, b = r, q.T @ b

@@ -91,9 +91,10 @@ class MMA:
             or (self.low > self.high).any()
         ):
             raise OptimizationError("MMA wants finite bounds, the lower one first")
-        if not 0.0 < move <= 1.0 or not 0.0 < asymptote or not 0.0 < slower < 1.0 < faster:
+        if not 0.0 < move <= 1.0 or not asymptote > 0.0 or not 0.0 < slower < 1.0 < faster:
             raise OptimizationError(
-                f"MMA wants 0 < move <= 1, asymptote > 0, slower < 1 < faster; got {move}, {asymptote}, {slower}, {faster}"
+                f"MMA wants 0 < move <= 1, asymptote > 0, slower < 1 < faster; got {move}, "
+                f"{asymptote}, {slower}, {faster}"
             )
         self._range = self.high - self.low
         self._steps = (slower, faster)
@@ -131,7 +132,8 @@ class MMA:
         )
         if len(x) != self.n or len(df) != self.n or len(g) != self.m or dg.shape[1] != self.n:
             raise OptimizationError(
-                f"a step of {self.n} variables and {self.m} constraints was given x[{len(x)}], df[{len(df)}], "
+                f"a step of {self.n} variables and {self.m} constraints was given x[{len(x)}], "
+                f"df[{len(df)}], "
                 f"g[{len(g)}], dg{list(dg.shape)}"
             )
         if not (np.isfinite(f) and np.isfinite(df).all() and np.isfinite(g).all() and np.isfinite(dg).all()):
@@ -212,8 +214,8 @@ class GCMMA(MMA):
         while (again := method.refine(x_new, *functions(x_new))) is not None:
             x_new = again
 
-    Source: Svanberg, A class of globally convergent optimization methods based on conservative convex separable
-    approximations, SIAM J. Optim. 12 (2002) 555-573.
+    Source: Svanberg, A class of globally convergent optimization methods based on conservative convex
+    separable approximations, SIAM J. Optim. 12 (2002) 555-573.
     """
 
     def _first_rho(self) -> FloatArray:

@@ -11,7 +11,7 @@ from designtwin.typing import FloatArray
 
 
 class OC:
-    """Optimality criteria for one constraint that every variable spends: x <- x (-df / (lambda dg)) ** damping.
+    """Optimality criteria for one constraint that every variable spends: x (-df / (lambda dg)) ** damping.
 
     Fits objectives that fall with every variable (compliance) under one limit that grows with each (volume).
 
@@ -98,7 +98,8 @@ class OC:
         free = self.high > self.low
         if not (dg[free] > 0.0).all():
             raise OptimizationError(
-                "optimality criteria want a constraint that grows with every variable; use MMA for this problem"
+                "optimality criteria want a constraint that grows with every variable; use MMA for "
+                "this problem"
             )
         self._last, self._shorter = (x, df, float(g), dg, constraint), 1.0
         return self._proposal()
@@ -120,7 +121,7 @@ class OC:
         gain[free] = x[free] * (np.maximum(-df[free], 0.0) / dg[free]) ** self.damping
 
         def at(multiplier: float) -> FloatArray:
-            return np.clip(gain / multiplier**self.damping, low, high)
+            return np.asarray(np.clip(gain / multiplier**self.damping, low, high))
 
         def excess(new: FloatArray) -> float:
             return constraint(new) if constraint is not None else g + float(np.sum(dg * (new - x)))

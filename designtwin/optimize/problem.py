@@ -24,8 +24,8 @@ class Problem:
     """Least f(x) with g(x) <= 0 between bounds.
 
     f and g are scaled to the order of one by whoever states the problem: tolerances are judged so.
-    An evaluation that cannot be made raises ``EvaluationFailed``; the methods then try nearer to what is known,
-    and never take a failure for a value. Any other exception passes through.
+    An evaluation that cannot be made raises ``EvaluationFailed``; the methods then try nearer to what is
+    known, and never take a failure for a value. Any other exception passes through.
 
     Parameters
     ----------
@@ -85,7 +85,8 @@ class Problem:
         if outside.any():
             j = int(np.argmax(outside))
             raise OptimizationError(
-                f"variable {self.name(j)} starts at {self.x0[j]:g}, outside {self.low[j]:g} to {self.high[j]:g}"
+                f"variable {self.name(j)} starts at {self.x0[j]:g}, outside {self.low[j]:g} to "
+                f"{self.high[j]:g}"
             )
         if self.allowed is not None:
             object.__setattr__(self, "allowed", self._settled(self.allowed))
@@ -212,7 +213,8 @@ class Found:
 
     def __str__(self) -> str:
         lines = [
-            f"{'optimum' if self.converged else 'best so far'}: f = {self.f:.6g} after {self.evaluations} evaluations"
+            f"{'optimum' if self.converged else 'best so far'}: f = {self.f:.6g} after "
+            f"{self.evaluations} evaluations"
             f" ({self.method}), largest constraint {self.g.max(initial=-np.inf):+.2g}",
             f"  stopped: {self.stopped}",
         ]

@@ -99,16 +99,16 @@ def solve_quadratic(
             (lam + alpha * dlam) @ (s + alpha * ds) + (mu + alpha * dmu) @ (w + alpha * dw)
             + (xi + alpha * dxi) @ (a + alpha * dd) + (eta + alpha * deta) @ (b - alpha * dd)
         ) / pairs  # fmt: skip
-        center = (max(after, 0.0) / gap) ** 3 * gap
+        center = max(float(after / gap), 0.0) ** 3 * gap
         step = reduced(
             (
                 products[0] + dlam * ds - center,
                 products[1] + dmu * dw - center,
                 products[2] + dxi * dd - center,
                 products[3] - deta * dd - center,
-            )  # fmt: skip
+            )
         )
-        alpha = 0.995 * longest(step) if gap > 1e-6 * size else (1.0 - min(0.005, gap)) * longest(step)
+        alpha = 0.995 * longest(step)
         dd, dlam, dmu, ds, dw, dxi, deta = step
         d, lam, mu = d + alpha * dd, lam + alpha * dlam, mu + alpha * dmu
         a, b = a + alpha * dd, b - alpha * dd

@@ -146,9 +146,11 @@ class Run:
             now = missing[:room]
             xs = [self.x_of(t) for t in now]
             self.evaluations += len(now)
-            for t, x, outcome in zip(now, xs, self.problem.many(np.array(xs)) if now else (), strict=True):
-                failed = isinstance(outcome, EvaluationFailed)
-                self.keep(t.tobytes(), outcome if failed else self.point(t, x, *outcome))  # type: ignore[misc]
+            outcomes: list[Any] = list(self.problem.many(np.array(xs))) if now else []
+            for t, x, outcome in zip(now, xs, outcomes, strict=True):
+                if not isinstance(outcome, EvaluationFailed):
+                    outcome = self.point(t, x, *outcome)
+                self.keep(t.tobytes(), outcome)
         out: list[Point | EvaluationFailed] = []
         for t in points:
             try:
@@ -228,7 +230,7 @@ class Run:
         return self.rank(point)[0] == 0.0
 
     def result(self, converged: bool) -> Point:
-        """The best design; the last one where the method ended there and none is better by more than tolerance."""
+        """The best design; where the method ended, unless another is better by more than tolerance."""
         assert self.best is not None
         if converged and self.last is not None and self.feasible(self.last) and self.permitted(self.last.x):
             least = self.last.f - self.tolerance * abs(self.last.f)

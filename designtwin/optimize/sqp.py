@@ -1,4 +1,4 @@
-"""Sequential quadratic programming in a trust region, for few variables and evaluations that are dear and may fail."""
+"""Sequential quadratic programming in a trust region, for few variables and evaluations that may fail."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ class _Step:
 def sqp(run: Run) -> tuple[str, bool]:
     """Search by quadratic models of the Lagrangian; why it stopped, and whether at an optimum.
 
-    Each step solves a convex quadratic problem with linearized constraints, broken at a price where they cannot be
-    met, within a trust region. A design that fails, or does not bring what the model promised, is tried again in
-    a smaller region from the same gradients; where curved constraints are to blame, a second-order correction
-    comes first. Curvature is Powell's damped BFGS.
+    Each step solves a convex quadratic problem with linearized constraints, broken at a price where they
+    cannot be met, within a trust region. A design that fails, or does not bring what the model promised, is
+    tried again in a smaller region from the same gradients; where curved constraints are to blame, a
+    second-order correction comes first. Curvature is Powell's damped BFGS.
 
-    Source: Fletcher, Practical Methods of Optimization, 2nd ed. (1987), sec. 14.4; Nocedal & Wright, Numerical
-    Optimization, 2nd ed. (2006), sec. 18.5 and procedure 18.2.
+    Source: Fletcher, Practical Methods of Optimization, 2nd ed. (1987), sec. 14.4; Nocedal & Wright,
+    Numerical Optimization, 2nd ed. (2006), sec. 18.5 and procedure 18.2.
     """
     point = run.at(run.start)
     df, dg = run.slopes(point)
@@ -51,12 +51,13 @@ def sqp(run: Run) -> tuple[str, bool]:
         if why := run.arrived(point) or run.settled():
             return why, True
         step = _model(point, df, dg, curvature, region, price)
-        price, failure = step.price, ""
+        price, failure, failed, trusted = step.price, "", False, region
         while step.length > _SMALLEST and step.promise > 1e-15 * (1.0 + abs(point.f)):
             after, gain, failure = _reached(run, point, dg, curvature, region, step)
             if after is not None:
                 break
-            region = 0.3 * min(region, step.length)
+            failed = failed or bool(failure)
+            region = (0.5 if failure else 0.3) * min(region, step.length)
             step = _model(point, df, dg, curvature, region, price)
         else:
             if failure:
@@ -66,7 +67,9 @@ def sqp(run: Run) -> tuple[str, bool]:
             curvature, learned = _first_curvature(df), False
             region = _FIRST
             continue
-        if gain > 0.75 and step.length > 0.7 * region:
+        if failed:  # a design that failed says nothing against the model
+            region = min(trusted, 4.0 * step.length)
+        elif gain > 0.75 and step.length > 0.7 * region:
             region = min(1.0, 2.0 * region)
         elif gain < 0.25:
             region = 0.5 * step.length

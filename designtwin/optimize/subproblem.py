@@ -89,7 +89,8 @@ def _by_multiplier(problem: Separable, penalty: float) -> tuple[FloatArray, Floa
 
     def left(multiplier: float) -> tuple[float, float]:
         parallel.run(
-            separable.nearest, len(sums), BLOCK, multiplier, problem.p, problem.q, problem.lower, problem.upper,
+            separable.nearest, len(sums), BLOCK, multiplier, problem.p, problem.q, problem.lower,
+            problem.upper,
             problem.low, problem.high, x, sums,
         )  # fmt: skip
         if len(problem.r) == 1:
@@ -119,7 +120,7 @@ def _by_multiplier(problem: Separable, penalty: float) -> tuple[FloatArray, Floa
 
 
 class _InteriorPoint:
-    """Primal-dual interior point method; Newton's equations are as many as constraints or variables, the fewer.
+    """Primal-dual interior point method, with Newton's equations for constraints or variables, the fewer.
 
     Source: Svanberg, MMA and GCMMA - two methods for nonlinear optimization (2007), sec. 5.
     """
@@ -164,7 +165,8 @@ class _InteriorPoint:
                 self._accept(after)
             if not np.isfinite(residual) or largest > max(1e3 * barrier, 1e-3):
                 raise ConvergenceError(
-                    f"the convex problem of a step of MMA was not solved: residual {largest:.1e}; check the size "
+                    f"the convex problem of a step of MMA was not solved: residual {largest:.1e}; "
+                    f"check the size "
                     "of objective, constraints and their gradients, which should be of the order of one"
                 )
             if barrier <= _LAST:
@@ -183,8 +185,10 @@ class _InteriorPoint:
         problem, m = self.problem, self.m
         y, multipliers, held, slack = rows
         parallel.run(
-            separable.assemble, len(self.sums), BLOCK, step, barrier, multipliers.copy(), problem.p, problem.q,
-            problem.lower, problem.upper, self.low, self.high, self.state, self.change, self.trial, self.right,
+            separable.assemble, len(self.sums), BLOCK, step, barrier, multipliers.copy(), problem.p,
+            problem.q,
+            problem.lower, problem.upper, self.low, self.high, self.state, self.change, self.trial,
+            self.right,
             self.diagonal, self.jacobian, self.dense, self.sums,
         )  # fmt: skip
         total = added(self.sums)

@@ -25,11 +25,11 @@ _AROUND_FAILURES = 0.05
 def ego(run: Run) -> tuple[str, bool]:
     """Efficient global optimization: evaluates where improvement is most to be expected; needs no gradients.
 
-    Objective and constraints are each modeled by kriging, which tells its own error; the next design has the largest
-    expected improvement times the probability that all constraints hold.
+    Objective and constraints are each modeled by kriging, which tells its own error; the next design has the
+    largest expected improvement times the probability that all constraints hold.
 
-    Source: Jones, Schonlau & Welch, Efficient global optimization of expensive black-box functions, J. Global Optim.
-    13 (1998) 455-492; Schonlau, Welch & Jones (1998) for constraints.
+    Source: Jones, Schonlau & Welch, Efficient global optimization of expensive black-box functions, J.
+    Global Optim. 13 (1998) 455-492; Schonlau, Welch & Jones (1998) for constraints.
     """
     from scipy.stats import norm, qmc
 
@@ -85,7 +85,8 @@ def ego(run: Run) -> tuple[str, bool]:
             quiet = quiet + 1 if hoped[pick] < run.tolerance * max(abs(best.f), 1e-12) else 0
             if quiet >= 3:
                 return (
-                    f"no more than {hoped[pick]:.1e} of improvement is expected anywhere, three times in a row"
+                    f"no more than {hoped[pick]:.1e} of improvement is expected anywhere, three "
+                    f"times in a row"
                 ), True
         before = len(done)
         take(candidates[pick : pick + 1])

@@ -52,6 +52,8 @@ class Partials:
         Over a factor on the conductivity of each cell.
     forces : mapping of load case to float64[n_points, 3]
         Over the nodal forces of its loads, per N.
+    heat : mapping of load case to float64[n_points]
+        Over heat into the nodes, per W.
     actions : tuple of (factor, Action)
         What is left: the elastic law, supports, springs, temperature.
     """
@@ -62,6 +64,7 @@ class Partials:
     density: FloatArray | None = None
     conductivity: FloatArray | None = None
     forces: Mapping[str, FloatArray] = field(default_factory=dict)
+    heat: Mapping[str, FloatArray] = field(default_factory=dict)
     actions: tuple[tuple[float, Action], ...] = ()
 
     def along(self, directions: Directions) -> FloatArray:
@@ -81,6 +84,9 @@ class Partials:
                 out += matrix @ array.ravel()
         for case, force in self.forces.items():
             out += directions.forces(case) @ force.ravel()
+        for case, heat in self.heat.items():
+            if case in directions.given_heat:  # what loads and joints do to it is in an action
+                out += directions.given_heat[case] @ heat
         for factor, action in self.actions:
             out += factor * action.along(directions)
         return out
@@ -89,16 +95,17 @@ class Partials:
         def both(a: FloatArray | None, b: FloatArray | None) -> FloatArray | None:
             return b if a is None else a if b is None else a + b
 
-        forces = dict(self.forces)
-        for case, force in other.forces.items():
-            forces[case] = forces[case] + force if case in forces else force
+        def merged(a: Mapping[str, FloatArray], b: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+            return {**a, **{case: a[case] + one if case in a else one for case, one in b.items()}}
+
         return replace(
             self,
             points=both(self.points, other.points),
             scale=both(self.scale, other.scale),
             density=both(self.density, other.density),
             conductivity=both(self.conductivity, other.conductivity),
-            forces=forces,
+            forces=merged(self.forces, other.forces),
+            heat=merged(self.heat, other.heat),
             actions=(*self.actions, *other.actions),
         )
 
@@ -113,6 +120,7 @@ class Partials:
             density=times(self.density),
             conductivity=times(self.conductivity),
             forces={case: factor * force for case, force in self.forces.items()},
+            heat={case: factor * heat for case, heat in self.heat.items()},
             actions=tuple((factor * one, action) for one, action in self.actions),
         )
 

@@ -14,6 +14,8 @@ PASSES = 20
 """Passes of smoothing unless said otherwise: stairs of the cells vanish, members stay."""
 _SHRINK, _SWELL = 0.5, -0.53
 """Taubin's pair: low waves pass, high ones vanish (pass band 0.1)."""
+_LEAST = 0.05
+"""Share of its area below which an outer face may not shrink."""
 _FLAT = 0.9999
 """Cosine from which on two faces of the outside are one plane."""
 
@@ -100,7 +102,21 @@ class Fairing:
                 step[moving] = (graph @ points)[moving] / degree[moving, None] - points[moving]
                 step -= np.einsum("va,va->v", step, self.normals)[:, None] * self.normals
                 points = points + factor * step
-        return points
+        return self._unfolded(points)
+
+    def _unfolded(self, after: FloatArray) -> FloatArray:
+        """Points moved as far as no outer face turns over."""
+        outer = self.facets[~self.on_level]
+        before = outward(self.points, outer)
+        least = _LEAST * np.einsum("ta,ta->t", before, before)
+        share = np.ones(len(after))
+        for attempt in range(12):
+            points = self.points + share[:, None] * (after - self.points)
+            over = np.einsum("ta,ta->t", outward(points, outer), before) < least
+            if not over.any():
+                break
+            share[np.unique(outer[over])] *= 0.5 if attempt < 10 else 0.0
+        return np.asarray(points)
 
     def grown(self, points: FloatArray, amount: float) -> FloatArray:
         """Points moved outward, along their normals, so that the body gains about this volume (area)."""
@@ -108,8 +124,8 @@ class Fairing:
         d = facets.shape[1]
         along = np.zeros_like(points)
         np.add.at(along, facets.ravel(), np.repeat(outward(points, facets), d, axis=0) / d)
-        along[~self.free] = 0.0
-        along -= np.einsum("va,va->v", along, self.normals)[:, None] * self.normals
+        # Outlines on flat faces stay: what rises from them moves.
+        along[~self.free | np.any(self.normals != 0.0, axis=1)] = 0.0
         size = np.linalg.norm(along, axis=1)
         total = float(size.sum())
         if total <= 0.0:

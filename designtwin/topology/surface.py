@@ -17,10 +17,15 @@ from designtwin.elements import ELEMENTS
 from designtwin.errors import StudyError
 from designtwin.io import stl
 from designtwin.io._common import length_factor
+from designtwin.mesh.locate import find_cells
 from designtwin.mesh.mesh import Mesh
 from designtwin.topology.fairing import PASSES, Fairing
 from designtwin.topology.simplices import Simplices, outline
 from designtwin.typing import BoolArray, FloatArray, IntArray
+
+
+_BEYOND = 1e-3
+"""Share of a cell by which a point may leave the design space."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -241,9 +246,22 @@ def closed_surface(
     cut = outline(body, kept(level), level)
     # Vertices on nodes of the mesh are its own outside, and stay.
     fairing = Fairing.of(cut.points, cut.facets, cut.on_level, cut.ends[:, 0] != cut.ends[:, 1])
-    points = fairing.of_measure(fairing.smoothed(passes), volume, lambda at: enclosed(at, cut.facets))
+    points = _within(body, cut.points, fairing.smoothed(passes))
+    points = fairing.of_measure(points, volume, lambda at: enclosed(at, cut.facets))
     notes = []
     lost = int(((value >= level) & (kept(level) < level))[body.nodes].sum())
     if lost:
         notes.append(f"islands of {lost:,} nodes that hold nothing were left out; the rest has their volume")
     return ClosedSurface(points, cut.facets, level, tuple(notes))
+
+
+def _within(body: Simplices, before: FloatArray, after: FloatArray) -> FloatArray:
+    """Points that smoothing would take out of the design space stay where they were."""
+    moved = np.flatnonzero(np.any(after != before, axis=1))
+    if not len(moved):
+        return after
+    found = find_cells(Mesh(body.points, {"tetra": body.conn}), after[moved])
+    beyond = moved[(found.cell < 0) | (found.off > _BEYOND)]
+    out = after.copy()
+    out[beyond] = before[beyond]
+    return out

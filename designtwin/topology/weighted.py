@@ -45,10 +45,14 @@ from designtwin.solvers.choice import choose_solver
 from designtwin.solvers.eigen import eigenpairs
 from designtwin.solvers.solution import Factorization, LinearSolver
 from designtwin.solvers.system import MatrixTerm, Term
+from designtwin.solvers.voxels import VoxelSystem
+from designtwin.topology.lattice import Lattice, OnLattice
 from designtwin.typing import FloatArray, IntArray
 
 _KEPT = 1 << 30
 """Bytes of cell matrices that are kept; where they need more they are made anew at every design."""
+_GENERAL = 10_000
+"""Unknowns up to which factors are as quick as a multigrid cycle of bricks."""
 _BATCH = 1 << 25
 """Bytes of cell matrices looked at in one go."""
 
@@ -205,6 +209,35 @@ class State:
     slope: Callable[[FloatArray], tuple[FloatArray, FloatArray]]
 
 
+@dataclass(frozen=True, eq=False)
+class _Assembly:
+    """A design, assembled and set up: solves for loads, as long as its weights hold."""
+
+    model: Model
+    assembled: Assembled
+    made: Factorization
+
+    @property
+    def name(self) -> str:
+        """The solver's."""
+        return type(self.made).__name__.removesuffix("Factorization")
+
+    def solve(self, forces: Sequence[FloatArray]) -> list[FloatArray]:
+        """Displacements [n_points, 3] of nodal forces [n_points, 3]."""
+        dofs, map_ = self.assembled.dofs, self.assembled.map
+        loads = [self.assembled.right_hand_side(dofs.gather(force)) for force in forces]
+        try:
+            x = self.made.solve(np.stack(loads, axis=1)).x
+        except SingularSystemError as error:
+            raise named(self.model, dofs, error) from error
+        return [dofs.scatter(map_.expand(np.ascontiguousarray(column))) for column in x.T]
+
+    def adjoint(self, slope: FloatArray) -> FloatArray:
+        """psi with K psi = slope, 0 where u is given."""
+        dofs, map_ = self.assembled.dofs, self.assembled.map
+        return dofs.scatter(map_.change(self.made.solve(map_.at_free(dofs.gather(slope))).x))
+
+
 class Statics:
     """Static answers of a weighted model.
 
@@ -232,29 +265,91 @@ class Statics:
                 )
             if len(case.times):
                 raise StudyError(f"case {case.name!r} has a course in time; freeze the instant that governs")
-        self.cells = Cells(model, stiffness_of(model), model.dimension)
-        self.apart = Shattered.of(model)
+        self.lattice = self._lattice()
         self._forces = {case.name: self._forces_of(case) for case in self.cases}
         groups: dict[str, list[LoadCase]] = {}
         for case in self.cases:
             groups.setdefault(case.setup_key(), []).append(case)
         self.groups = list(groups.values())
         self.solver_name = ""
+        if self.lattice is not None and self.groups and not self._systems:
+            self.lattice = None
+
+    @cached_property
+    def cells(self) -> Cells:
+        """Cells with their matrices; a lattice needs but one of them."""
+        return Cells(self.model, stiffness_of(self.model), self.model.dimension)
+
+    @cached_property
+    def apart(self) -> Shattered:
+        """Cell by cell."""
+        return Shattered.of(self.model)
+
+    def _lattice(self) -> Lattice | None:
+        """The box of bricks that the mesh is part of, where it pays to solve without a matrix."""
+        model = self.model
+        small = model.mesh.n_points * model.dimension <= _GENERAL
+        plain = len(model.parts) == 1 and not model.connections and not model.axisymmetric
+        if self.solver is not None or small or not plain:
+            return None
+        for support in (*model.supports, *(s for case in self.cases for s in case.supports)):
+            held = support.prescribed(model)
+            if support.matrices(model) or any(h.axes is not None or h.value.any() for h in held):
+                return None
+        blocks = cell_blocks(model)
+        if len(blocks) > 1 or len(elastic_tensors(model, blocks[0], tables(blocks[0]), None)[0]) > 1:
+            return None
+        return Lattice.of(model.mesh)
+
+    def work(self, a: FloatArray, b: FloatArray) -> FloatArray:
+        """a_e^T K_e b_e of every cell at full weight, float64[n_cells]."""
+        if self.lattice is None:
+            return self.cells.work(a, b)
+        system = next(iter(self._systems.values()))
+        assert system is not None
+        left = self.lattice.spread(a)
+        right = left if a is b else self.lattice.spread(b)
+        return np.asarray(system.energies(left, right)[self.lattice.cell])
+
+    @cached_property
+    def _systems(self) -> dict[str, VoxelSystem]:
+        """Equations of the box by the set-up of a case; none where one of them is not for a lattice."""
+        assert self.lattice is not None
+        model, out = self.model, {}
+        block = cell_blocks(model)[0]
+        matrix = stiffness_of(model)(block, np.arange(1))[0]
+        tensor = elastic_tensors(model, block.take(np.arange(1)), tables(block), None)[0][0]
+        rows = np.arange(6) if model.dimension == 3 else np.array([0, 1, 3])
+        for group in self.groups:
+            dofs = self._topology.dofs(model.dimension)
+            map_ = static_map(model, group[0], dofs, linked_nodes(model))
+            held = dofs.scatter(map_.fixed.astype(np.float64))[:, : model.dimension] > 0.5
+            made = self.lattice.system(matrix, tensor[np.ix_(rows, rows)], held)
+            if made is None:
+                return {}
+            out[group[0].setup_key()] = made
+        return out
+
+    @cached_property
+    def _topology(self) -> Topology:
+        return Topology.plain(self.model.mesh, cell_blocks(self.model))
 
     def _forces_of(self, case: LoadCase) -> _Forces:
-        model, apart = self.model, self.apart
+        model = self.model
         fixed = np.zeros((model.mesh.n_points, 3))
         body = None
         for load in case.loads:
             if not isinstance(load, Gravity | Acceleration | Centrifugal):
                 fixed += load.nodal_forces(model)
                 continue
+            apart = self.apart
             local = load.nodal_forces(apart.model)
             body = local if body is None else body + local
             # Point masses are no part of the design: what they weigh stays.
             fixed += load.nodal_forces(model) - apart.summed(local, model.mesh.n_points)
         thermal = None
         if case.temperature is not None:
+            apart = self.apart
             warm = Temperature(case.temperature.at_nodes(model)[apart.node], case.temperature.reference)
             alone = LoadCase(case.name, temperature=warm)
             thermal = thermal_stress_force(apart.model, alone, cell_blocks(apart.model))
@@ -272,39 +367,42 @@ class Statics:
         """
         states = {}
         for group in self.groups:
-            assembled = self._assembled(group[0], weight)
-            try:
-                solver = self.solver or choose_solver(assembled.system, 2 * len(group))
-                made = solver.factorize(assembled.system)
-                forces = [self._force(case, mass) for case in group]
-                loads = [
-                    assembled.right_hand_side(assembled.dofs.gather(force + self._free_strain(case, weight)))
-                    for case, force in zip(group, forces, strict=True)
-                ]
-                found = made.solve(np.stack(loads, axis=1))
-            except SingularSystemError as error:
-                raise named(self.model, assembled.dofs, error) from error
-            self.solver_name = found.solver
-            for i, case in enumerate(group):
-                u = assembled.dofs.scatter(assembled.map.expand(np.ascontiguousarray(found.x[:, i])))
-                states[case.name] = State(
-                    case.name, u, forces[i], self._adjoint(assembled, made), self._slope(case, u)
-                )
+            made = self._set_up(group, weight)
+            forces = [self._force(case, mass) for case in group]
+            pushed = [
+                force + self._free_strain(case, weight) for case, force in zip(group, forces, strict=True)
+            ]
+            found = made.solve(pushed)
+            self.solver_name = made.name
+            for case, force, u in zip(group, forces, found, strict=True):
+                states[case.name] = State(case.name, u, force, made.adjoint, self._slope(case, u))
         return [states[case.name] for case in self.cases]
+
+    def _set_up(self, group: Sequence[LoadCase], weight: FloatArray) -> _Assembly | OnLattice:
+        if self.lattice is not None:
+            return OnLattice.of(self.lattice, self._systems[group[0].setup_key()], weight)
+        assembled = self._assembled(group[0], weight)
+        try:
+            solver = self.solver or choose_solver(assembled.system, 2 * len(group))
+            return _Assembly(self.model, assembled, solver.factorize(assembled.system))
+        except SingularSystemError as error:
+            raise named(self.model, assembled.dofs, error) from error
 
     def _force(self, case: LoadCase, mass: FloatArray) -> FloatArray:
         """Loads on the nodes."""
-        forces, apart = self._forces[case.name], self.apart
+        forces = self._forces[case.name]
         if forces.body is None:
             return forces.fixed
+        apart = self.apart
         local = forces.body * apart.weights(mass)[:, None]
         return forces.fixed + apart.summed(local, len(forces.fixed))
 
     def _free_strain(self, case: LoadCase, weight: FloatArray) -> FloatArray | float:
         """What free strain pushes the nodes with."""
-        thermal, apart = self._forces[case.name].thermal, self.apart
+        thermal = self._forces[case.name].thermal
         if thermal is None:
             return 0.0
+        apart = self.apart
         return apart.summed(thermal * apart.weights(weight)[:, None], self.model.mesh.n_points)
 
     def _assembled(self, case: LoadCase, weight: FloatArray) -> Assembled:
@@ -318,22 +416,17 @@ class Statics:
         coarse = coarsening_of(model, topology, of, terms, extra, map_)
         return Assembled(dofs, cells, extra, map_, system_of(model, topology, dofs, terms, map_, coarse))
 
-    def _adjoint(self, assembled: Assembled, made: Factorization) -> Callable[[FloatArray], FloatArray]:
-        def adjoint(slope: FloatArray) -> FloatArray:
-            rhs = assembled.map.at_free(assembled.dofs.gather(slope))
-            return assembled.dofs.scatter(assembled.map.change(made.solve(rhs).x))
-
-        return adjoint
-
     def _slope(self, case: LoadCase, u: FloatArray) -> Callable[[FloatArray], tuple[FloatArray, FloatArray]]:
-        forces, apart = self._forces[case.name], self.apart
+        forces = self._forces[case.name]
 
         def slope(psi: FloatArray) -> tuple[FloatArray, FloatArray]:
-            by_weight = -self.cells.work(psi, u)
+            by_weight = -self.work(psi, u)
             by_mass = np.zeros(len(by_weight))
             if forces.thermal is not None:
+                apart = self.apart
                 by_weight += apart.by_cell((forces.thermal * psi[apart.node]).sum(axis=1))
             if forces.body is not None:
+                apart = self.apart
                 by_mass = apart.by_cell((forces.body * psi[apart.node]).sum(axis=1))
             return by_weight, by_mass
 

@@ -218,3 +218,97 @@ def test_adjoint_is_complex_step_for_every_response_and_variable(name):
         if abs(found - exact) > ANALYTIC * max(abs(exact), 1e-2 * size)
     ]
     assert not wrong, "\n".join(wrong)
+
+
+# Heat, and stress by heat
+
+HEATED = {"tetra10": "Solid", "hexahedron": "Solid", "quad": "PlaneStress", "triangle6": "Axisymmetric"}
+
+
+def heated_model(element, kind, *, k=50.0, film=30.0, flux=2e4, ambient=300.0, held=330.0, **more):
+    mesh = mesh_of(element, kind)
+    if "by" in more:
+        mesh = replace(mesh, points=mesh.points + more["by"])
+    wanted = section(kind, "auto")
+    wanted = replace(wanted, material=replace(wanted.material, conductivity=k))
+    items = [
+        dtw.HeatFlux(on="xmax", magnitude=flux),
+        dtw.Convection(on="ymax", coefficient=film, ambient=ambient),
+        *more.get("items", ()),
+    ]
+    supports = [dtw.FixedTemperature(on="xmin", value=held), dtw.FixedSupport(on="xmin")]
+    warm = [dtw.Temperature(300.0, reference=REFERENCE), *more.get("warm", ())]
+    return dtw.Model(mesh, {"body": wanted}, supports, {"hot": items, "warm": warm})
+
+
+HEAT_RESPONSES = {
+    "temperature": (dtw.temperature(case="hot"), lambda t, rows: ks(t[rows])),
+    "coldest": (dtw.temperature("xmax", over="min", case="hot"), lambda t, rows: -ks(-t[rows])),
+}
+WARM_RESPONSES = {
+    "displacement by heat": (
+        dtw.displacement("xmax", case="warm"), lambda c, u, rows: ks(np.sqrt((u[rows] ** 2).sum(axis=1)))
+    ),
+    "stress by heat": (
+        dtw.stress(case="warm"), lambda c, u, rows: ks(von_mises(c.averaged(u)[rows]))
+    ),
+}  # fmt: skip
+
+
+def heat_pairs(element):
+    """Temperatures, and what they strain, over what conducts and what is put in."""
+    model = heated_model(element, HEATED[element])
+    mesh, case = model.mesh, model.cases["hot"]
+    rng = np.random.default_rng(5)
+    n, d = mesh.n_points, model.dimension
+    inside = np.setdiff1d(np.arange(n), model.region(dtw.exterior()).nodes)
+    move = np.zeros((n, 3))
+    if len(inside) < 2:  # loads ride on the faces that they act on, and this comparison leaves them out
+        inside = np.setdiff1d(
+            np.arange(n), np.concatenate([model.region(on).nodes for on in ("xmax", "ymax")])
+        )
+    move[inside] = 0.01 * rng.standard_normal((len(inside), 3)) * (np.arange(3) < d)
+    share, put = rng.uniform(0.5, 1.0, mesh.n_cells), rng.standard_normal(n)
+    own = np.zeros(n)
+    for load in case.heat_loads:
+        own += load.nodal_heat(model)
+    far = 1j * STEP
+    stepped = {
+        "coordinates": ({"points": mesh.points + far * move}, {"points": move[None]}),
+        "conductivity of cells": ({"conductivity": 1.0 + far * share}, {"conductivity": share[None]}),
+        "heat": ({"heat": own + far * put}, {"heat": {"hot": put[None]}}),
+    }
+    if HEATED[element] == "PlaneStress":
+        thick = model.cell_scale() * share
+        stepped["thickness"] = {"scale": model.cell_scale() + far * thick}, {"scale": thick[None]}
+    thermal = dtw.solve_thermal(model, solver=dtw.Direct(), keep=True)
+    coupled = dtw.ThermalStressTest(
+        model, [dtw.displacement(case="warm") <= "1 m"], warmed={"warm": "hot"}, solver=dtw.Direct()
+    ).solve(keep=True)
+    for variable, (changed, given) in stepped.items():
+        t = complex_heat(model, case, **{"heat": own, **changed})
+        along = Directions.given(model, **given)
+        for response, (quantity, formula) in HEAT_RESPONSES.items():
+            (found,) = dtw.sensitivities(thermal, quantity)
+            exact = formula(t, quantity.rows(thermal))
+            yield response, variable, found.along(along)[0], exact.imag / STEP, abs(found.value)
+        c = ComplexStatics(coupled.model, coupled.model.cases["warm"], coupled["warm"].recovery)
+        c.expansion, c.reference, c.temperature = EXPANSION, REFERENCE, t
+        c.points, c.scale = changed.get("points", c.points), changed.get("scale", c.scale)
+        u = c.solve()
+        for response, (quantity, formula) in WARM_RESPONSES.items():
+            (found,) = dtw.sensitivities(coupled, quantity)
+            exact = formula(c, u, quantity.rows(coupled))
+            yield response, variable, found.along(along)[0], exact.imag / STEP, abs(found.value)
+
+
+@pytest.mark.parametrize("element", HEATED if FULL else ("hexahedron", "quad"))
+def test_adjoint_of_heat_and_of_stress_by_heat_is_complex_step(element):
+    pairs = list(heat_pairs(element))
+    assert len(pairs) >= 12
+    wrong = [
+        f"{response} over {variable}: {found:.12e}, complex step {exact:.12e}"
+        for response, variable, found, exact, size in pairs
+        if abs(found - exact) > ANALYTIC * max(abs(exact), 1e-3 * size)
+    ]
+    assert not wrong, "\n".join(wrong)

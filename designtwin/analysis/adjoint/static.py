@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -21,7 +21,7 @@ from designtwin.analysis.adjoint.thermal import HeatState
 from designtwin.assembly import PointTables, applied, assemble_static, cell_blocks
 from designtwin.assembly.gradients import CaseCells, Strained
 from designtwin.assembly.systems import SetUp
-from designtwin.errors import NoAdjointError, SingularSystemError
+from designtwin.errors import NoAdjointError
 from designtwin.model.model import LoadCase, Model
 from designtwin.requirements.base import Quantity
 from designtwin.requirements.responses import Response
@@ -381,25 +381,15 @@ class _Support:
 
 
 def _solved(jobs: Sequence[_Job]) -> list[tuple[Adjoint, SolveInfo]]:
-    """Adjoints of all jobs, those of one set-up at once."""
-    out: list[tuple[Adjoint, SolveInfo] | None] = [None] * len(jobs)
-    groups: dict[int, list[int]] = {}
-    for i, job in enumerate(jobs):
-        groups.setdefault(id(job.state.setup), []).append(i)
-    for members in groups.values():
-        state = jobs[members[0]].state
-        try:
-            found, info = adjoint_displacements(state.setup, [jobs[i].source for i in members])
-        except SingularSystemError as error:
-            raise NoAdjointError(f"the adjoint of {jobs[members[0]].response.case!r}: {error}") from error
+    """Adjoints of all jobs, those of one set-up at once; cases of one combination share theirs."""
+    found: dict[tuple[int, int], tuple[Adjoint, SolveInfo]] = {}
+    groups: dict[int, dict[int, _Job]] = {}
+    for job in jobs:
+        groups.setdefault(id(job.state.setup), {}).setdefault(job.number, job)
+    for setup, members in groups.items():
+        state = next(iter(members.values())).state
+        adjoints, info = adjoint_displacements(state.setup, [job.source for job in members.values()])
         if not state.kept:
-            info = _noted(info, _AGAIN)
-        for i, adjoint in zip(members, found, strict=True):
-            out[i] = adjoint, info
-    return [one for one in out if one is not None]
-
-
-def _noted(info: SolveInfo, note: str) -> SolveInfo:
-    from dataclasses import replace
-
-    return replace(info, notes=(*info.notes, note))
+            info = replace(info, notes=(*info.notes, _AGAIN))
+        found.update({(setup, n): (one, info) for n, one in zip(members, adjoints, strict=True)})
+    return [found[id(job.state.setup), job.number] for job in jobs]

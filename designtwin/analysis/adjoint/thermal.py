@@ -129,7 +129,8 @@ class HeatState:
             total = total + conduction_partials(self.model, cells, nodal, self.answer.temperature)
         actions = ((1.0, HeatAction(self.answer.case, equations.topology, self.u, psi)),)
         support = ((1.0, _GivenTemperature(self, source, lam, psi)),)
-        return total + Partials(model=self.model, actions=(*actions, *support))
+        heat = {self.answer.case.name: nodal}
+        return total + Partials(model=self.model, heat=heat, actions=(*actions, *support))
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,355 @@
+"""Adjoints of statics and steady heat against Richardson differences of whole analyses."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+import designtwin as dtw
+from designtwin import parallel
+from designtwin.analysis.adjoint import smooth_values
+from designtwin.errors import ModelError, NoAdjointError, RequirementError, TopologyError
+from tests.builders import apart, box
+from tests.surroundings import FULL
+
+RICHARDSON = 1e-6
+STEEL = dtw.LinearElastic(
+    youngs_modulus=2e11, poissons_ratio=0.3, density=7800.0, expansion=1.2e-5, conductivity=50.0,
+    yield_strength=3e8,
+)  # fmt: skip
+
+
+def richardson(number, h=1e-3):
+    """Slope at 0 by central differences at h and h / 2, extrapolated: fourth order in h."""
+    wide, narrow = ((number(s) - number(-s)) / (2 * s) for s in (h, h / 2))
+    return (4.0 * narrow - wide) / 3.0
+
+
+def slopes(build, quantity, *, solve=None, case=None, h=1e-4, **more):
+    """Slope of a quantity over the one variable of build around 0, by adjoint and by Richardson differences."""
+    solve = solve or (lambda model, keep=False: dtw.solve_static(model, solver=dtw.Direct(), keep=keep))
+    result = solve(build(0.0), keep=True)
+
+    def pick(found):
+        return next(
+            one for one in found if case is None or (one.case if hasattr(one, "case") else one[0]) == case
+        )
+
+    found = pick(dtw.sensitivities(result, quantity, **more))
+    directions = dtw.Directions.of(build(0.0), [(build(h), build(-h), 2 * h)])
+    exact = richardson(lambda v: pick(smooth_values(solve(build(v)), quantity, **more))[1])
+    return found, found.along(directions)[0], exact
+
+
+def wavy(mesh, by):
+    """The mesh moved by a smooth field, all nodes."""
+    x = mesh.points
+    move = np.stack(
+        [np.sin(3 * x[:, 1] + x[:, 2]), np.cos(2 * x[:, 0]) - 1.0, np.sin(2 * x[:, 0] + x[:, 1])], axis=1
+    )
+    if mesh.dimension == 2:
+        move[:, 2] = 0.0
+    return replace(mesh, points=x + 0.1 * by * move)
+
+
+BLOCK = box("tetra10", 1, (0.3, 0.2, 0.2))
+HEXAS = box("hexahedron", (2, 2, 2), (0.3, 0.2, 0.2), distort=0.15)
+LOADS = [
+    dtw.Force(on="xmax", value=(1e5, -2e5, 0.7e5)), dtw.Pressure(on="ymax", magnitude=2e6),
+    dtw.Gravity(direction="-y"),
+]  # fmt: skip
+
+
+def shaped(mesh, supports, items=LOADS, materials=None, **more):
+    def build(by):
+        return dtw.Model(wavy(mesh, by), materials or {"body": STEEL}, supports, {"case": items}, **more)
+
+    return build
+
+
+CLAMPED = [dtw.FixedSupport(on="xmin")]
+QUANTITIES = {
+    "principal stress": dtw.stress("max_principal"),
+    "Tresca stress": dtw.stress("tresca"),
+    "lowest stress": dtw.stress("principal_3", over="min"),
+    "mean stress of a face": dtw.stress("yy", on="ymax", over="mean"),
+    "mean displacement of a face": dtw.displacement("xmax", "z", over="mean"),
+    "Tresca margin": dtw.yield_margin(criterion="tresca"),
+    "part of the stress": dtw.stress(on="xmax", excluding="ymin"),
+}
+
+
+@pytest.mark.parametrize("name", QUANTITIES)
+def test_shape_slopes_with_loads_that_ride_on_the_faces(name):
+    found, slope, exact = slopes(shaped(BLOCK, CLAMPED), QUANTITIES[name])
+    assert slope == pytest.approx(exact, rel=RICHARDSON, abs=1e-8 * abs(found.value))
+
+
+OBLIQUE = dtw.Cartesian(x=(1, 1, 0), xy=(0, 1, 0))
+SUPPORTS = {
+    "a seat on a slanted face": [dtw.Symmetry(on="xmin"), dtw.FixedSupport(on="ymin")],
+    "oblique motion and a seat on a curved face": [
+        dtw.Symmetry(on="zmin"),
+        dtw.PrescribedDisplacement(
+            on=dtw.group("xmin") - dtw.group("zmin") - dtw.group("ymin"), x=1e-5, y=2e-5, coordinates=OBLIQUE
+        ),
+        dtw.PrescribedDisplacement(on="ymin", y=0.0),
+    ],
+    "an elastic foundation": [dtw.ElasticFoundation(on="xmin", normal=2e11, tangential=1e11)],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SUPPORTS)
+@pytest.mark.parametrize("quantity", [dtw.displacement("xmax"), dtw.stress()], ids=["displacement", "stress"])
+def test_shape_slopes_with_supports_that_turn_or_grow_with_the_part(name, quantity):
+    mesh = wavy(BLOCK, 0.3)
+    found, slope, exact = slopes(shaped(mesh, SUPPORTS[name]), quantity)
+    assert slope == pytest.approx(exact, rel=RICHARDSON, abs=1e-8 * abs(found.value))
+
+
+def test_shape_slopes_through_a_tie_of_meshes_that_do_not_match():
+    beside = box("hexahedron", (2, 3, 3), (0.2, 0.2, 0.2), origin=(0.2, 0.0, 0.0))
+    beside = replace(beside, groups={"far " + name: group for name, group in beside.groups.items()})
+    both = apart(box("hexahedron", (2, 2, 2), (0.2, 0.2, 0.2)), beside)
+
+    def build(by):
+        x = both.points.copy()
+        x[:, 1] *= 1.0 + by * (1.0 + x[:, 0])  # the joint stays one plane
+        x[:, 2] += by * 0.3 * x[:, 0] ** 2
+        return dtw.Model(
+            replace(both, points=x), {"body": STEEL, "far body": STEEL}, CLAMPED,
+            {"case": [dtw.Force(on="far xmax", value=(1e5, -2e5, 0.7e5))]},
+            connections=[dtw.Tie(a="xmax", b="far xmin")],
+        )  # fmt: skip
+
+    for quantity in (dtw.displacement("far xmax"), dtw.stress(on="body")):
+        found, slope, exact = slopes(build, quantity)
+        assert slope == pytest.approx(exact, rel=RICHARDSON, abs=1e-8 * abs(found.value))
+
+
+def test_a_combination_adds_the_slopes_of_its_cases():
+    def build(by):
+        cases = {
+            "lift": [dtw.Force(on="xmax", value=(0.0, -2e5 * (1.0 + by), 0.0))],
+            "brake": [dtw.Pressure(on="ymax", magnitude=2e6)],
+            "both": dtw.combine(lift=1.35, brake=1.5),
+        }
+        return dtw.Model(wavy(BLOCK, by), {"body": STEEL}, CLAMPED, cases)
+
+    for quantity in (
+        dtw.stress(case="both"),
+        dtw.displacement("xmax", case="both"),
+        dtw.compliance(case="both"),
+    ):
+        found, slope, exact = slopes(build, quantity)
+        assert slope == pytest.approx(exact, rel=RICHARDSON, abs=1e-8 * abs(found.value))
+
+
+def test_axes_of_the_material_turn_with_the_part():
+    ply = dtw.Orthotropic(
+        youngs_modulus=(1.4e11, 1e10, 1e10),
+        poissons_ratio=(0.3, 0.4, 0.3),
+        shear_modulus=(5e9, 4e9, 5e9),
+        density=1600.0,
+    )
+    solid = dtw.Solid(ply, orientation=dtw.Cylindrical(axis="z", origin=(-0.2, 0.0, 0.0)))
+    for quantity in (dtw.displacement("xmax"), dtw.stress("xx", on="xmax")):
+        found, slope, exact = slopes(shaped(HEXAS, CLAMPED, materials={"body": solid}), quantity)
+        assert slope == pytest.approx(exact, rel=RICHARDSON, abs=1e-8 * abs(found.value))
+
+
+WARM = [dtw.displacement("xmax"), dtw.stress(), dtw.yield_margin()]
+
+
+def warmed(by, what):
+    numbers = {"modulus": 1.0, "expansion": 1.0, "warmth": 1.0, "reference": 1.0, "strength": 1.0}
+    numbers[what] += by
+
+    def over(values, times):
+        return dtw.table(over="temperature", at=[200.0, 900.0], values=[v * times for v in values])
+
+    soft = replace(
+        STEEL, youngs_modulus=over([2e11, 1e11], numbers["modulus"]),
+        expansion=over([1e-5, 2e-5], numbers["expansion"]),
+        yield_strength=over([3e8, 1e8], numbers["strength"]),
+    )  # fmt: skip
+    warm = (350.0 + 300.0 * HEXAS.points[:, 0] + 80.0 * HEXAS.points[:, 2]) * (0.9 + 0.1 * numbers["warmth"])
+    items = [*LOADS, dtw.Temperature(warm, reference=293.0 + 10.0 * (numbers["reference"] - 1.0))]
+    return dtw.Model(HEXAS, {"body": soft}, CLAMPED, {"case": items})
+
+
+@pytest.mark.parametrize("what", ["modulus", "expansion", "warmth", "reference", "strength"])
+@pytest.mark.parametrize("quantity", WARM if FULL else WARM[-1:], ids=str)
+def test_stress_of_a_warm_part_whose_properties_depend_on_temperature(what, quantity):
+    found, slope, exact = slopes(lambda by: warmed(by, what), quantity)
+    assert slope == pytest.approx(exact, rel=RICHARDSON, abs=1e-8 * abs(found.value))
+
+
+def hot(by, what="shape"):
+    """A part that conducts the better the warmer it is, radiates and is cooled."""
+    times = {
+        name: 1.0 + (by if name == what else 0.0)
+        for name in ("k", "film", "emissivity", "flux", "held", "heat")
+    }
+    k = dtw.table(over="temperature", at=[200.0, 1500.0], values=[20.0 * times["k"], 80.0 * times["k"]])
+    mesh = wavy(HEXAS, by if what == "shape" else 0.0)
+    around = dtw.select("xmax")
+    loads = [
+        dtw.HeatFlux(on="ymax", magnitude=6e4 * times["flux"]),
+        dtw.HeatSource(on="body", magnitude=2e5 * times["heat"]),
+        dtw.Convection(on="zmax", coefficient=40.0 * times["film"], ambient=300.0),
+        dtw.Radiation(on=around, emissivity=0.7 * times["emissivity"], ambient=290.0),
+    ]
+    supports = [dtw.FixedTemperature(on="xmin", value=400.0 * times["held"]), dtw.FixedSupport(on="xmin")]
+    warm = [dtw.Temperature(300.0, reference=293.0)]
+    return dtw.Model(mesh, {"body": replace(STEEL, conductivity=k)}, supports, {"hot": loads, "warm": warm})
+
+
+def heat(model, keep=False):
+    return dtw.solve_thermal(model, solver=dtw.Direct(), keep=keep)
+
+
+def warm_by_heat(model, keep=False):
+    requirements = [dtw.displacement(case="warm") <= "1 m"]
+    return dtw.ThermalStressTest(model, requirements, warmed={"warm": "hot"}, solver=dtw.Direct()).solve(
+        keep=keep
+    )
+
+
+@pytest.mark.parametrize("what", ["shape", "k", "film", "emissivity", "flux", "held", "heat"])
+def test_heat_that_is_not_linear_takes_the_transposed_tangent(what):
+    quantity = dtw.temperature("zmax", case="hot")
+    found, slope, exact = slopes(lambda by: hot(by, what), quantity, solve=heat, case="hot")
+    assert "kept" not in " ".join(found.info.notes)
+    assert slope == pytest.approx(exact, rel=RICHARDSON, abs=1e-8 * abs(found.value))
+
+
+@pytest.mark.parametrize("what", ["shape", "k", "flux", "held"])
+def test_stress_follows_heat_through_the_temperature(what):
+    quantity = dtw.stress(case="warm")
+    found, slope, exact = slopes(lambda by: hot(by, what), quantity, solve=warm_by_heat)
+    assert slope == pytest.approx(exact, rel=RICHARDSON, abs=1e-8 * abs(found.value))
+
+
+def bracket(by=0.0, solver=None):
+    return shaped(box("tetra10", 3, (0.3, 0.2, 0.2)), CLAMPED)(by)
+
+
+def test_multigrid_and_factors_agree_and_what_was_kept_is_used():
+    model, rng = bracket(), np.random.default_rng(3)
+    along = dtw.Directions.given(model, points=0.01 * rng.standard_normal((1, model.mesh.n_points, 3)))
+    told = {}
+    for name, solver, keep in (
+        ("direct", dtw.Direct(), True), ("multigrid", dtw.MultigridCG(rtol=1e-12), True),
+        ("anew", dtw.Direct(), False),
+    ):  # fmt: skip
+        (told[name],) = dtw.sensitivities(dtw.solve_static(model, solver=solver, keep=keep), dtw.stress())
+    slope = {name: one.along(along)[0] for name, one in told.items()}
+    assert slope["multigrid"] == pytest.approx(slope["direct"], rel=1e-8)
+    assert slope["anew"] == pytest.approx(slope["direct"], rel=1e-8)
+    assert "set up anew" in " ".join(told["anew"].info.notes)
+    assert "set up anew" not in " ".join(told["direct"].info.notes)
+    assert "Multigrid" in told["multigrid"].info.solver
+
+
+def test_digits_do_not_depend_on_threads():
+    model = bracket()
+    found = []
+    for n in (1, 2):
+        with parallel.use_threads(n):
+            result = dtw.solve_static(model, solver=dtw.Direct(), keep=True)
+            found.append(dtw.sensitivities(result, dtw.stress())[0])
+    assert_array_equal(found[0].points, found[1].points)
+    assert_array_equal(found[0].stiffness, found[1].stiffness)
+
+
+def test_moving_everything_changes_nothing_and_growing_costs_mass_to_the_third_power():
+    model = bracket()
+    result = dtw.solve_static(model, solver=dtw.Direct(), keep=True)
+    (of_stress,), (of_mass,) = dtw.sensitivities(result, dtw.stress()), dtw.sensitivities(result, dtw.mass())
+    size = np.abs(of_stress.points).sum(axis=0)
+    assert (np.abs(of_stress.points.sum(axis=0)) <= 1e-9 * size).all()
+    assert (of_mass.points * model.mesh.points).sum() == pytest.approx(3.0 * of_mass.value, rel=1e-12)
+    assert of_mass.density.sum() * 7800.0 == pytest.approx(of_mass.value, rel=1e-12)
+
+
+def test_ten_thousand_variables_are_one_product():
+    model = bracket()
+    found = dtw.sensitivities(dtw.solve_static(model, keep=True), dtw.compliance())[0]
+    n = model.mesh.n_points
+    from scipy import sparse
+
+    every = dtw.Directions.given(model, points=sparse.eye_array(3 * n, format="csr"))
+    assert_array_equal(found.along(every), found.points.ravel())
+
+
+def test_slopes_add_and_scale():
+    model = bracket()
+    result = dtw.solve_static(model, solver=dtw.Direct(), keep=True)
+    (a,), (b,) = dtw.sensitivities(result, dtw.stress()), dtw.sensitivities(result, dtw.compliance())
+    along = dtw.Directions.of(model, [(bracket(1e-3), bracket(-1e-3), 2e-3)])
+    assert_allclose((a + 2.0 * b).along(along), a.along(along) + 2.0 * b.along(along), rtol=1e-12)
+    assert_allclose((a + 2.0 * b).stiffness, a.stiffness + 2.0 * b.stiffness, rtol=1e-9)
+
+
+# What is refused
+
+
+def test_what_has_no_adjoint_says_so():
+    result = dtw.solve_static(bracket(), keep=True)
+    with pytest.raises(NoAdjointError, match="reaction"):
+        dtw.sensitivities(result, dtw.reaction("xmin"))
+    with pytest.raises(NoAdjointError, match="name a place"):
+        dtw.sensitivities(result, dtw.stress(at=(0.1, 0.1, 0.1)))
+    with pytest.raises(RequirementError, match="aggregate='mean' is unknown"):
+        dtw.sensitivities(result, dtw.stress(), aggregate="mean")
+    with pytest.raises(RequirementError, match="never negative"):
+        dtw.sensitivities(result, dtw.stress("xx"), aggregate="p-norm")
+    with pytest.raises(RequirementError, match="needs a thermal result"):
+        dtw.sensitivities(result, dtw.temperature())
+
+
+@pytest.mark.parametrize(
+    ("other", "what"),
+    [
+        (lambda: shaped(box("tetra10", 2, (0.3, 0.2, 0.2)), CLAMPED)(0.0), "nodes; this one has"),
+        (lambda: bracket().with_case("more", [dtw.Gravity(direction="-z")]), "the load cases"),
+        (lambda: bracket().with_case("case", LOADS[:1]), "loads and supports in case 'case'"),
+        (lambda: bracket().with_(supports=[*CLAMPED, dtw.Symmetry(on="zmin")]), "another number of supports"),
+    ],
+)  # fmt: skip
+def test_neighbors_of_another_topology_are_refused(other, what):
+    model = bracket()
+    with pytest.raises(TopologyError, match=what) as told:
+        dtw.Directions.of(model, [(other(), model, 1e-3)], names=["rib height"])
+    assert str(told.value).startswith("rib height: ")
+
+
+def test_a_place_that_catches_other_nodes_beside_is_refused():
+    def build(by):
+        place = dtw.box((0.19, 0.19, -1.0), (1.0, 1.0, 1.0))
+        return shaped(
+            box("tetra10", 2, (0.3, 0.2 + by, 0.2)), CLAMPED, [dtw.Force(on=place, value=(1e3, 0.0, 0.0))]
+        )(0.0)
+
+    with pytest.raises(TopologyError, match="name a group"):
+        dtw.Directions.of(build(0.0), [(build(0.1), build(-0.005), 0.105)])
+
+
+def test_arrays_that_do_not_fit_are_refused():
+    model = bracket()
+    with pytest.raises(ModelError, match="at least one array"):
+        dtw.Directions.given(model)
+    with pytest.raises(ModelError, match="numbers per variable"):
+        dtw.Directions.given(model, scale=np.ones((2, 3)))
+    with pytest.raises(ModelError, match="each has one row"):
+        dtw.Directions.given(
+            model, scale=np.ones((2, model.mesh.n_cells)), density=np.ones((3, model.mesh.n_cells))
+        )
+    with pytest.raises(ModelError, match="not finite"):
+        dtw.Directions.given(model, scale=np.full((1, model.mesh.n_cells), np.nan))
+    with pytest.raises(ModelError, match="load case 'nowhere'"):
+        dtw.Directions.given(model, forces={"nowhere": np.zeros((1, model.mesh.n_points, 3))})
+    with pytest.raises(ModelError, match="above zero"):
+        dtw.Directions.of(model, [(model, model, 0.0)])
