@@ -37,6 +37,8 @@ from designtwin.typing import FloatArray, IntArray
 if TYPE_CHECKING:
     from designtwin.solvers.multifrontal import Symbolic
 
+_RATE = 4e10  # floating-point operations a second of one thread in a matrix product
+_ORDER = 5e-6  # seconds per unknown for an order of elimination
 DENSE_UP_TO = 400  # free unknowns below which one dense array is the fastest
 _PROBES = 12  # vectors in the search for free motions: two bodies' worth at once
 _REFINE_ABOVE = 1e-12  # relative residual; a factor that is any good leaves less
@@ -51,7 +53,8 @@ class Estimate:
     Parameters
     ----------
     seconds : float
-        Wall time of analysis, factorization and one solve on the threads in use.
+        Wall time of analysis, factorization and one solve on two threads of a usual machine: a choice that
+        rests on it is the same on all machines and at any time, and with it the digits.
     bytes : float
         Memory at the fullest moment, beyond the matrix.
     flops : float
@@ -144,14 +147,13 @@ def estimate(system: System, *, precision: Literal["double", "single"] = "double
     layout = layout_of(system)
     threads = parallel.threads()
     width = 8.0 if precision == "double" else 4.0
-    speed = gemm_rate() * (1.0 if precision == "double" else 1.9)
+    speed = _RATE * (1.0 if precision == "double" else 1.9)
     # measured on boxes, brackets, plates: work on small fronts runs at a third of the rate of large ones,
     # and clearing and filling memory costs about 1 ns a byte
     work = 1.15 * layout.flops + 2.0 * layout.shallow_flops
-    moved = 1.2e-9 * width * layout.peak_entries(threads)
-    seconds = (work / speed + moved) / (1.0 + 0.9 * (threads - 1))
+    moved = 1.2e-9 * width * layout.peak_entries(2)
     return Estimate(
-        seconds=layout.seconds + seconds,
+        seconds=_ORDER * n + (work / speed + moved) / 1.9,
         bytes=width * layout.peak_entries(threads) + 24.0 * n,
         flops=layout.flops,
         fill=layout.entries / max(0.5 * (matrix.nnz + matrix.shape[0]), 1.0),
@@ -165,30 +167,11 @@ def rough_estimate(n_free: int) -> Estimate:
     """
     flops = 60e9 * (n_free / 120e3) ** 2.05
     size = 0.77e9 * (n_free / 120e3) ** 1.4
-    from designtwin import parallel
-
-    seconds = flops / (0.6 * gemm_rate() * parallel.threads()) + 1e-5 * n_free
+    seconds = flops / (0.6 * _RATE * 2.0) + 1e-5 * n_free
     return Estimate(seconds=seconds, bytes=size, flops=flops, fill=size / 8.0 / (40.0 * n_free))
 
 
 @cache
-def gemm_rate() -> float:
-    """Floating-point operations a second of one thread in a matrix product; measured once, 5 ms."""
-    from scipy.linalg.blas import dgemm
-
-    from designtwin.solvers.multifrontal import blas_alone
-
-    a = np.asfortranarray(np.random.default_rng(1).random((256, 256)))
-    out = np.zeros((256, 256), order="F")
-    best = np.inf
-    with blas_alone():
-        for _ in range(4):
-            started = time.perf_counter()
-            dgemm(1.0, a, a, c=out, beta=1.0, overwrite_c=1)
-            best = min(best, time.perf_counter() - started)
-    return 2.0 * 256.0**3 / best
-
-
 @dataclass(frozen=True, eq=False)
 class DirectFactorization:
     """Factors of one system."""
