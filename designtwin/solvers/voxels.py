@@ -33,8 +33,10 @@ if TYPE_CHECKING:
 _LANE = 16  # kernels.voxels.LANE
 _DENSE = 700  # unknowns of a level that is inverted
 _SPRING = 2.0  # stiffness of a support on coarse levels over the diagonal where it acts
-_INNER = 2  # steps of conjugate gradients at a coarse level
-_STALLED = 80  # iterations without progress
+_INNER = 2  # steps of conjugate gradients at a coarse level ...
+_MORE_AFTER = 40  # ... one more each so many iterations ...
+_MOST_INNER = 6  # ... up to so many: thin members between voids
+_STALLED = 200  # iterations without progress
 
 
 def cell_matrix(tensor: FloatArray, spacing: Sequence[float]) -> FloatArray:
@@ -489,6 +491,7 @@ class _Cycle:
         self._p, self._q, self._y = ([np.zeros(size, np.float32) for size in sizes[1:-1]] for _ in range(3))
         self._sums = [np.zeros(level.grid.shape.layers + 1) for level in self._levels]
         self.f = self._f[0]
+        self.inner = _INNER
 
     def run(self) -> Array:
         return self._cycle(0)
@@ -502,7 +505,7 @@ class _Cycle:
         shape, sums, keep, pq = level.grid.shape, self._sums[depth], 0.0, math.inf
         planes = shape.layers + 1
         y[:] = 0.0
-        for step in range(_INNER):
+        for step in range(self.inner):
             z = self._cycle(depth)
             if step:
                 parallel.run(kernels.dots, planes, shape, z, q, sums)
@@ -647,6 +650,7 @@ class VoxelFactorization:
         cycle.f[:] = r
         pq, best, best_at, count = math.inf, math.inf, 0, 0
         for count in range(self.solver.max_iterations + 1):
+            cycle.inner = min(_MOST_INNER, _INNER + count // _MORE_AFTER)
             if norm <= rtol:
                 _run(kernels.residual, planes, *self._operator, f, x, r)
                 norm = math.sqrt(total(r, r))
