@@ -34,7 +34,7 @@ __all__ = [
     "plot_psd",
     "plot_response",
     "plot_robustness",
-    "plot_shock_spectrum",
+    "plot_sensitivity", "plot_shock_spectrum",
     "plot_times",
     "plot_topology",
     "plot_variants",
@@ -210,6 +210,13 @@ def plot_robustness(robustness: Any, **options: Any) -> Picture:
     from designtwin.viz import plot_robustness as draw
 
     return draw(robustness, **options)
+
+
+def plot_sensitivity(sensitivity: Any, **options: Any) -> Picture:
+    """Draw what moving the surface does to a response; see `designtwin.viz.plot_sensitivity`."""
+    from designtwin.viz import plot_sensitivity as draw
+
+    return draw(sensitivity, **options)
 
 
 def compare(before: Any, after: Any, name: str | Quantity = "von_mises", **options: Any) -> Picture:

@@ -11,6 +11,7 @@ from designtwin.viz.history import plot_history
 from designtwin.viz.models import plot_check, plot_mesh, plot_model
 from designtwin.viz.picture import Picture
 from designtwin.viz.screen import graphics, has_screen
+from designtwin.viz.sensitivity import plot_sensitivity
 from designtwin.viz.shapes import plot_modes
 from designtwin.viz.spectra import plot_campbell, plot_psd, plot_response, plot_shock_spectrum
 from designtwin.viz.study import plot_front, plot_study_sensitivity
@@ -44,6 +45,7 @@ __all__ = [
     "plot_psd",
     "plot_response",
     "plot_robustness",
+    "plot_sensitivity",
     "plot_shock_spectrum",
     "plot_study_sensitivity",
     "plot_times",
