@@ -16,7 +16,7 @@ from designtwin.viz.page import Page, shorten, wrap
 from designtwin.viz.picture import Picture, check_path, finish
 from designtwin.viz.scene import ALARM, FAINT, INK, PAPER
 
-_MOST_COLUMNS, _MOST_ROWS = 5, 4
+_MOST_COLUMNS, _MOST_ROWS, _MOST_AXES = 5, 4, 12
 
 
 def plot_variants(
@@ -180,6 +180,7 @@ def _curve(page: Page, axes: Any, source: Any, spread: Any, *, last: bool) -> No
     axes.text(
         100 * at, 0.47 * top, f"−{source.sigma:g} sigma", ha="center", va="bottom", color=color,
         fontsize=page.points(16), zorder=5,
+        bbox={"facecolor": PAPER, "edgecolor": "none", "alpha": 0.75, "pad": page.points(2)},
     )  # fmt: skip
     told = f"{spread.level:.2f} sigma" + ("" if spread.linear else ", NOT linear: by samples")
     if len(numbers):
@@ -270,12 +271,14 @@ def _scatter(page: Page, source: Any) -> None:
 
 def _parallel(page: Page, source: Any) -> None:
     values = source.values
-    columns: list[tuple[str, str, FloatArray]] = [
+    variables: list[tuple[str, str, FloatArray]] = [
         (name, v.dimension, np.asarray(units.from_si(values[:, j], v.dimension)))
         for j, (name, v) in enumerate(source.variables.items())
     ]
-    columns += _responses(source)
-    columns = columns[:12]
+    responses = _responses(source)
+    columns = variables[: _MOST_AXES - min(len(responses), 4)]
+    columns += responses[: _MOST_AXES - len(columns)]
+    left_out = len(variables) + len(responses) - len(columns)
     axes = page.figure.add_axes((0.07, 0.14, 0.86, 0.70))
     scaled = np.empty((len(source), len(columns)))
     for j, (_, _, numbers) in enumerate(columns):
@@ -305,7 +308,8 @@ def _parallel(page: Page, source: Any) -> None:
     axes.set_xlim(-0.35, len(columns) - 0.65)
     axes.set_ylim(-0.02, 1.02)
     axes.axis("off")
-    page.footer(["green: meets all requirements", "red: does not", "black: the best"])
+    told = ["green: meets all requirements", "red: does not", "black: the best"]
+    page.footer(told + ([f"{left_out} more axes are left out"] if left_out else []))
 
 
 _WORST = "worst margin"
@@ -364,8 +368,8 @@ def _row_name(page: Page, axes: Any, text: str) -> None:
     page.texts.append(text)
     box = axes.get_position()
     page.figure.text(
-        box.x0, box.y1 + 8 * page.unit / page.height, text, fontsize=page.points(17), color=INK, weight="bold",
-        va="bottom", parse_math=False,
+        box.x0, box.y1 + 8 * page.unit / page.height, text, fontsize=page.points(17), color=INK,
+        weight="bold", va="bottom", parse_math=False,
     )  # fmt: skip
 
 
