@@ -11,7 +11,6 @@ import hashlib
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
@@ -171,7 +170,6 @@ def rough_estimate(n_free: int) -> Estimate:
     return Estimate(seconds=seconds, bytes=size, flops=flops, fill=size / 8.0 / (40.0 * n_free))
 
 
-@cache
 @dataclass(frozen=True, eq=False)
 class DirectFactorization:
     """Factors of one system."""
