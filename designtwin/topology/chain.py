@@ -37,7 +37,7 @@ class Chain:
     Parameters
     ----------
     links : tuple of Filter
-        Symmetry, extrusion: linear maps before the filter.
+        Symmetry, extrusion: linear maps before the filter and after it.
     filter : Filter
     shaping : tuple of Shaping
         Overhang, draft: after the projection.
@@ -73,6 +73,8 @@ class Chain:
         out = self._back(smooth, sharpness, ERODED if apart else 0.5, stiff)
         if heavy is not None:
             out = out + self._back(smooth, sharpness, DILATED if apart else 0.5, heavy)
+        for link in reversed(self.links):
+            out = link.adjoint(out)
         out = self.filter.adjoint(out)
         out[self.keep | self.void] = 0.0
         for link in reversed(self.links):
@@ -82,7 +84,11 @@ class Chain:
     def _smooth(self, x: FloatArray) -> FloatArray:
         for link in self.links:
             x = link(x)
-        return self.filter(self._fixed(x))
+        x = self.filter(self._fixed(x))
+        # At the ends of a column the filter sees less than in its middle.
+        for link in self.links:
+            x = link(x)
+        return x
 
     def _fixed(self, density: FloatArray) -> FloatArray:
         return np.where(self.keep, 1.0, np.where(self.void, 0.0, density))

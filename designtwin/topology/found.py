@@ -285,6 +285,9 @@ class Optimum:
             lines.append(f"  limit            {name}: {'met' if g <= 1e-3 else f'missed by {g:.1%}'}")
         if topology.overhang is not None:
             lines.append(f"  overhang         {self.check_overhang()}")
+            lost = 1.0 - float(self.printed @ topology.volume) / float(self.density @ topology.volume)
+            if lost > 1e-3:
+                lines.append(f"  left out         {lost:.1%} of the material, which would be printed on air")
         lines.append(f"  stopped          after {len(self.history)} designs: {self.stopped}")
         lines += [f"  note             {note}" for note in topology.notes]
         return "\n".join(lines)

@@ -374,8 +374,10 @@ class Limit:
         for one in told:
             name = str(self.requirement) + (f" ({one.case})" if len(told) > 1 else "")
             if isinstance(quantity, YieldMargin):
-                # Its smooth side is the utilization, which has a value where nothing is stressed.
-                out.append((name, limit * one.value - 1.0, limit * one.slope))
+                # Utilization is what has a slope where nothing is stressed; its logarithm stays of the order
+                # of one where a load path breaks.
+                used = max(limit * one.value, 1e-12)
+                out.append((name, float(np.log(used)), limit * one.slope / used))
                 continue
             scale = abs(limit) if self.requirement.margin_is_relative else 100.0
             sign = 1.0 if upper else -1.0

@@ -49,8 +49,11 @@ def axis_of(given: Any, name: str) -> FloatArray:
     """
     if isinstance(given, str) and given in AXES:
         return np.asarray(AXES[given], np.float64)
-    vector = np.asarray(given, np.float64) if isinstance(given, Sequence | np.ndarray) else np.zeros(0)
-    if isinstance(given, str) or vector.shape != (3,) or not 0.0 < np.linalg.norm(vector) < np.inf:
+    try:
+        vector = np.zeros(0) if isinstance(given, str) else np.asarray(given, np.float64)
+    except (TypeError, ValueError):
+        vector = np.zeros(0)
+    if vector.shape != (3,) or not 0.0 < np.linalg.norm(vector) < np.inf:
         raise StudyError(f"{name} is {given!r}; a direction is wanted: 'x', '-z', or three numbers")
     return np.asarray(vector / np.linalg.norm(vector))
 

@@ -23,6 +23,8 @@ from designtwin.plain import Plain
 from designtwin.progress import track
 from designtwin.requirements import Quantity, Requirement
 from designtwin.requirements.compliance import ComplianceQuantity
+from designtwin.requirements.fields import StressQuantity
+from designtwin.requirements.strength import YieldMargin
 from designtwin.requirements.totals import MassQuantity
 from designtwin.solvers.solution import LinearSolver
 from designtwin.topology.chain import Chain, Fields
@@ -44,11 +46,14 @@ from designtwin.units import show, to_si
 
 SHARPEST = 32.0
 """Sharpness of the projection at the end."""
+_LOCAL = 8.0
+"""The same where stress is limited: crisper edges only add peaks that the re-test's own mesh does not have."""
 _STAGE = 25
 """Designs after which the projection gets sharper at the latest."""
 _STILL = 0.02
 """Change of a density at which it does so earlier."""
-_MOVE = 0.2
+_MOVE, _CAREFUL = 0.2, 0.05
+"""Longest step of a density; where stress is limited, which says little of what lies far from its peak."""
 _FLOORS = {"static": 1e-9, "thermal": 1e-4}
 
 
@@ -448,6 +453,11 @@ class Topology:
         return self._objective([Told(one.case or "", float(one.value), none) for one in values])[0]
 
     @property
+    def limits_stress(self) -> bool:
+        """Whether a requirement is on stress, which is ruled by a few cells."""
+        return any(isinstance(one.quantity, YieldMargin | StressQuantity) for one in self.requirements)
+
+    @property
     def uses_oc(self) -> bool:
         """Whether optimality criteria fit: one resource, an objective that every density lowers."""
         if self.method != "auto":
@@ -580,12 +590,14 @@ class _Search:
             if self.topology.uses_oc:
                 self.method = OC(n, self.low, self.high, move=_MOVE)
             else:
-                self.method = MMA(n, m, self.low, self.high, move=_MOVE)
+                move = _CAREFUL if self.topology.limits_stress else _MOVE
+                self.method = MMA(n, m, self.low, self.high, move=move)
         return self.method
 
     def _next(self, change: float, found: Evaluated) -> None:
         """Sharpen the projection, or end."""
-        sharp = self.sharpness == 0.0 or self.sharpness >= SHARPEST
+        most = _LOCAL if self.topology.limits_stress else SHARPEST
+        sharp = self.sharpness == 0.0 or self.sharpness >= most
         if sharp and change < self.tolerance and found.g.max(initial=0.0) <= 1e-3:
             self.converged = True
             self.stopped = f"no density changed by more than {self.tolerance:g}"
@@ -597,7 +609,7 @@ class _Search:
         elif time.monotonic() > self.deadline:
             self.stopped = "the time allowed was used"
         elif not sharp and (change < _STILL or self.since >= _STAGE):
-            self.sharpness = min(2.0 * self.sharpness, SHARPEST)
+            self.sharpness = min(2.0 * self.sharpness, most)
             self.since = 0
 
     def _still(self) -> bool:

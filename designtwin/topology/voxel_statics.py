@@ -12,6 +12,7 @@ from designtwin.assembly.cells import elastic_tensors, tables
 from designtwin.assembly.matrices import stiffness_of
 from designtwin.errors import ModelError
 from designtwin.model.model import LoadCase, Model
+from designtwin.model.supports import InertiaRelief
 from designtwin.solvers.solution import LinearSolver
 from designtwin.solvers.voxels import VoxelCG, VoxelFactorization, VoxelSystem
 from designtwin.topology.grid import VoxelGrid
@@ -93,6 +94,8 @@ def _held(model: Model, case: LoadCase) -> BoolArray | str:
     """Components that are held at zero, bool[n_points, d], or why they cannot be told so."""
     held = np.zeros((model.mesh.n_points, 3), np.bool_)
     for support in (*model.supports, *case.supports):
+        if isinstance(support, InertiaRelief):
+            return "InertiaRelief balances what nothing holds"
         if support.matrices(model):
             return f"{type(support).__name__} is elastic"
         for one in support.prescribed(model):

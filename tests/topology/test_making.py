@@ -1,0 +1,112 @@
+"""What can be made: symmetry, extrusion, dies, overhangs."""
+
+import numpy as np
+import pytest
+from builders import box
+
+from designtwin.errors import StudyError
+from designtwin.topology.grid import VoxelGrid
+from designtwin.topology.manufacturing import (
+    AXES,
+    Draw,
+    Overhang,
+    axis_of,
+    check_overhang,
+    extruded,
+    mirrored,
+)
+
+RIGHT = np.deg2rad(45.0)
+
+
+def test_mirrored_densities_are_the_same_from_both_sides():
+    mesh = VoxelGrid((6, 4, 3)).mesh()
+    x = np.random.default_rng(0).uniform(size=mesh.n_cells)
+    link, notes = mirrored(mesh, ["x", ("y", "2 m")])
+    assert notes == ()
+    z = link(x).reshape(3, 4, 6)
+    np.testing.assert_allclose(z, z[:, :, ::-1], atol=1e-15)
+    np.testing.assert_allclose(z, z[:, ::-1], atol=1e-15)
+    assert z.mean() == pytest.approx(x.mean())
+
+
+def test_a_mesh_that_is_not_symmetric_is_told_and_a_wrong_plane_refused():
+    mesh = box("tetra", 4, distort=0.1)
+    _, notes = mirrored(mesh, "x")
+    assert "not symmetric" in notes[0]
+    with pytest.raises(StudyError, match="nothing on the other side"):
+        mirrored(mesh, ("x", "5 m"))
+    with pytest.raises(StudyError, match="direction"):
+        axis_of("up", "build")
+
+
+def test_extruded_densities_are_columns_that_keep_the_volume():
+    mesh = VoxelGrid((5, 4, 3)).mesh()
+    x = np.random.default_rng(0).uniform(size=mesh.n_cells)
+    z = extruded(mesh, AXES["z"])(x).reshape(3, 4, 5)
+    assert np.ptp(z, axis=0).max() < 1e-15
+    assert z.mean() == pytest.approx(x.mean())
+
+
+def test_a_drawn_die_leaves_no_hollow_below_something_solid():
+    mesh = VoxelGrid((4, 4, 6)).mesh()
+    x = np.zeros((6, 4, 4))
+    x[3, 1, 1] = 1.0
+    made = Draw.of(mesh, AXES["z"])(x.ravel()).reshape(6, 4, 4)
+    np.testing.assert_allclose(made[:4, 1, 1], 1.0, atol=0.03)
+    assert made[4:].max() < 0.03
+    assert made[:, 2].max() < 0.03
+
+
+def grid_rests(solid):
+    """Which solid cells of a grid [z, y, x] have a solid one in the five below; by hand."""
+    padded = np.pad(solid, ((0, 0), (1, 1), (1, 1)))
+    below = np.zeros_like(solid)
+    below[0] = True
+    for z in range(1, len(solid)):
+        layer = padded[z - 1]
+        below[z] = layer[1:-1, 1:-1] | layer[:-2, 1:-1] | layer[2:, 1:-1] | layer[1:-1, :-2] | layer[1:-1, 2:]
+    return below
+
+
+def test_check_of_overhangs_agrees_with_a_look_at_the_grid():
+    shape = (6, 7, 8)
+    mesh = VoxelGrid(shape[::-1]).mesh()
+    solid = np.random.default_rng(2).uniform(size=shape) > 0.75
+    found = check_overhang(mesh, solid.ravel(), AXES["z"], RIGHT)
+    wanted = np.flatnonzero((solid & ~grid_rests(solid)).ravel())
+    assert 10 < len(wanted) < solid.sum()
+    np.testing.assert_array_equal(found.cells, wanted)
+    assert not found
+    assert "overhang" in str(found)
+
+
+MESHES = {"cubes": box("hexahedron", (8, 6, 5), (8.0, 6.0, 5.0)), "tetrahedra": box("tetra", 5, distort=0.1)}
+
+
+@pytest.mark.parametrize("mesh", MESHES.values(), ids=MESHES)
+def test_what_is_cleaned_rests_everywhere_by_the_independent_check(mesh):
+    solid = np.random.default_rng(3).uniform(size=mesh.n_cells) > 0.6
+    filter = Overhang.of(mesh, AXES["z"], RIGHT)
+    assert not check_overhang(mesh, solid, AXES["z"], RIGHT)
+    cleaned = filter.cleaned(solid)
+    assert check_overhang(mesh, cleaned, AXES["z"], RIGHT)
+    assert (cleaned <= solid).all()
+
+
+def test_printed_density_has_nothing_to_rest_on_above_a_void():
+    mesh = VoxelGrid((9, 6)).mesh()
+    x = np.ones((6, 9))
+    x[2, :] = 0.0
+    printed = Overhang.of(mesh, AXES["y"], RIGHT)(x.ravel()).reshape(6, 9)
+    assert printed[:2].min() > 0.95
+    assert printed[2:].max() < 0.05
+    # A ramp of 45 degrees prints; one cell steeper does not.
+    ramp = np.zeros((6, 9))
+    for z in range(6):
+        ramp[z, z : z + 2] = 1.0
+    assert Overhang.of(mesh, AXES["y"], RIGHT)(ramp.ravel()).reshape(6, 9)[ramp > 0].min() > 0.9
+    steep = np.zeros((6, 9))
+    for z in range(4):
+        steep[z, 2 * z : 2 * z + 1] = 1.0
+    assert Overhang.of(mesh, AXES["y"], RIGHT)(steep.ravel()).reshape(6, 9)[1:].max() < 0.05

@@ -1,0 +1,286 @@
+"""dtw.Topology from a model to a tested part."""
+
+import json
+
+import numpy as np
+import pytest
+from builders import box, rectangle
+
+import designtwin as dtw
+from designtwin.errors import StudyError
+from designtwin.topology.found import Step
+
+STEEL = dtw.material("S355")
+
+
+def cantilever(n=(24, 8, 6), element="hexahedron", load=("0 N", "0 N", "-10 kN")):
+    mesh = box(element, n, (0.12, 0.04, 0.03))
+    return dtw.Model(
+        mesh,
+        materials={"body": STEEL},
+        supports=[dtw.FixedSupport(on="xmin")],
+        load_cases={"down": [dtw.Force(on="xmax", value=load)]},
+        name="cantilever",
+    )
+
+
+def plate(n=(30, 10), *, cases=("down",), thickness="5 mm", element="quad"):
+    mesh = rectangle(element, n, (0.3, 0.1))
+    forces = {"down": (0.0, -2e3, 0.0), "along": (2e3, 0.0, 0.0), "up": (0.0, 2e3, 0.0)}
+    return dtw.Model(
+        mesh,
+        materials={"body": dtw.PlaneStress(STEEL, thickness=thickness)},
+        supports=[dtw.FixedSupport(on="xmin")],
+        load_cases={c: [dtw.Force(on=dtw.nearest((0.3, 0.05, 0.0)), value=forces[c])] for c in cases},
+        name="plate",
+    )
+
+
+def mbb():
+    """Half of the beam of the 88 lines (Andreassen et al. 2011)."""
+    mesh = rectangle("quad", (60, 20), (60.0, 20.0))
+    unit = dtw.LinearElastic(youngs_modulus=1.0, poissons_ratio=0.3)
+    return dtw.Model(
+        mesh,
+        materials={"body": dtw.PlaneStress(unit, thickness=1.0, formulation="full")},
+        supports=[
+            dtw.PrescribedDisplacement(on="xmin", x=0.0),
+            dtw.PrescribedDisplacement(on=dtw.nearest((60.0, 0.0, 0.0)), y=0.0),
+        ],
+        load_cases={"load": [dtw.Force(on=dtw.nearest((0.0, 20.0, 0.0)), value=(0.0, -1.0, 0.0))]},
+    )
+
+
+def test_mma_on_a_model_reaches_the_optimum_of_the_beam_within_70_designs():
+    topology = dtw.Topology(
+        mbb(),
+        minimize=dtw.compliance(),
+        volume_fraction=0.5,
+        filter_radius=2.4,
+        projection=False,
+        method="mma",
+    )
+    found = topology.run(max_iterations=70, live=False)
+    assert found.feasible
+    # Where optimality criteria end with this filter (density, 2.4 cells): 233.71.
+    assert found.value == pytest.approx(233.71, rel=2e-3)
+    assert len(found.history) <= 70
+
+
+def test_a_run_that_was_stopped_goes_on_to_the_same_digits(tmp_path):
+    def topology(store, most=12):
+        return dtw.Topology(
+            plate(), minimize=dtw.compliance(), volume_fraction=0.4, store=store, method="mma"
+        ).run(max_iterations=most, live=False)
+
+    whole = topology(None)
+    topology(tmp_path, 5)
+    parts = topology(tmp_path)
+    np.testing.assert_array_equal(parts.density, whole.density)
+    assert [s.value for s in parts.history] == [s.value for s in whole.history]
+    again = topology(tmp_path)
+    np.testing.assert_array_equal(again.density, whole.density)
+    with pytest.raises(StudyError, match="another topology"):
+        dtw.Topology(plate(), minimize=dtw.compliance(), volume_fraction=0.3, store=tmp_path).run()
+    (tmp_path / "topology.npz").write_bytes(b"torn")
+    with pytest.raises(StudyError, match="cannot be read"):
+        topology(tmp_path)
+
+
+def test_a_solid_goes_from_densities_to_a_surface_to_a_verdict(tmp_path):
+    topology = dtw.Topology(
+        cantilever((18, 6, 5)), minimize=dtw.compliance(), volume_fraction=0.35, keep=["xmax"], symmetry="y"
+    )
+    seen = []
+    found = topology.run(max_iterations=20, live=False, watch=lambda o: seen.append(o.history[-1].number))
+    assert seen == list(range(20))
+    assert found.volume_fraction == pytest.approx(0.35, rel=2e-3)
+    density = found.density.reshape(-1)
+    assert density[topology.kept].min() == 1.0
+    surface = found.surface()
+    assert surface.is_manifold
+    assert surface.volume == pytest.approx(found.volume, rel=1e-9)
+    assert surface.save(tmp_path / "part.stl").stat().st_size == 84 + 50 * len(surface.triangles)
+    part = found.as_model()
+    assert isinstance(part, dtw.Model)
+    assert part.mesh.cell_measures().sum() == pytest.approx(found.volume, rel=1e-9)
+    test = part.retest()
+    (verdict,) = test.verdicts
+    assert {str(row.requirement.quantity) for row in verdict.rows} == {"mass", "yield margin (von Mises)"}
+    what, _, by_density, of_part = test.compared[0]
+    assert what == "compliance"
+    # What is still gray counts as softer than it will be.
+    assert 0.5 * by_density < of_part < 1.05 * by_density
+    assert bool(test) == (test.status == "PASS")
+    assert "by densities" in str(test)
+    assert "untested" in str(found)
+
+
+def test_symmetric_demands_give_a_symmetric_part_and_extrusion_a_constant_one():
+    # A load off the middle: only the demand makes it symmetric.
+    model = cantilever((12, 6, 4), load=("0 N", "4 kN", "-10 kN"))
+    topology = dtw.Topology(
+        model, minimize=dtw.compliance(), volume_fraction=0.5, symmetry=["y"], extrusion="z"
+    )
+    density = topology.run(max_iterations=6, live=False).density
+    centers = np.round(model.mesh.cell_centers, 9)
+    by_place = {tuple(c): d for c, d in zip(centers, density, strict=True)}
+    for (x, y, z), d in by_place.items():
+        assert by_place[(x, round(0.04 - y, 9), z)] == pytest.approx(d, abs=1e-9)
+    columns = {}
+    for (x, y, _), d in by_place.items():
+        columns.setdefault((x, y), []).append(d)
+    assert max(np.ptp(c) for c in columns.values()) < 1e-9
+    assert np.ptp(density) > 0.3
+
+
+def test_printed_part_has_no_cell_on_air():
+    model = plate((24, 12))
+    free = dtw.Topology(model, minimize=dtw.compliance(), volume_fraction=0.45)
+    printed = dtw.Topology(
+        model, minimize=dtw.compliance(), volume_fraction=0.45, overhang="45 deg", build="y"
+    )
+    found = printed.run(max_iterations=150, live=False)
+    check = found.check_overhang()
+    assert check
+    assert len(check.cells) == 0
+    assert found.value < 3.0 * free.run(max_iterations=40, live=False).value
+    # What is neither solid nor void may rest on as little; it is left out, and told.
+    assert np.abs(found.printed - found.density).sum() < 0.15 * found.density.sum()
+    assert "printed on air" in str(found)
+    with pytest.raises(StudyError, match="overhang"):
+        free.run(max_iterations=1, live=False).check_overhang()
+
+
+def test_minimum_length_leaves_no_thin_member():
+    model = plate((60, 20))
+    found = dtw.Topology(
+        model, minimize=dtw.compliance(), volume_fraction=0.4, min_length="20 mm"
+    ).run(max_iterations=120, live=False)  # fmt: skip
+    fields = found.topology.chain.fields(found.x, found.history[-1].sharpness)
+    # Members that vanish from the thinned design are thinner than the length.
+    part = found.density.reshape(-1)
+    thin = (fields.stiff < 0.5) & (fields.heavy > 0.5)
+    assert (fields.stiff <= fields.heavy + 1e-9).all()
+    assert found.history[-1].gray < 0.2
+    assert 0.0 < thin.mean() < 0.5
+    assert float(found.topology.volume @ part) == pytest.approx(0.4 * found.topology.volume.sum(), rel=5e-3)
+
+
+def test_least_mass_within_a_stress_meets_it_at_the_centers():
+    tip = dtw.box(("270 mm", "20 mm", "-1 mm"), ("301 mm", "80 mm", "1 mm"))
+    found = dtw.Topology(
+        plate((45, 15)), minimize=dtw.mass(), requirements=[dtw.yield_margin(excluding=tip) >= 2.0],
+        filter_radius="15 mm", keep=[tip],
+    ).run(max_iterations=60, live=False)  # fmt: skip
+    full = float(found.topology.volume.sum()) * 7850.0
+    assert found.value < 0.6 * full
+    assert min(step.worst for step in found.history[-10:]) < 0.02
+    assert found.history[-1].worst < 0.2
+
+
+def test_worst_case_and_weights_move_the_design():
+    model = plate(cases=("down", "along"))
+    volume = {"minimize": dtw.compliance(), "volume_fraction": 0.4}
+    only = [
+        dtw.Topology(model, cases=weights, **volume).run(max_iterations=15, live=False).density
+        for weights in ({"down": 1.0}, {"along": 1.0}, "worst")
+    ]
+    # A pull along wants the middle alone; nothing of it carries a load across.
+    assert np.abs(only[0] - only[1]).mean() > 0.15
+    assert np.abs(only[2] - only[1]).mean() > 0.15
+
+
+def test_frequency_rises_and_heat_finds_its_way():
+    model = plate((24, 8))
+    high = dtw.Topology(model, maximize=dtw.frequency(1), volume_fraction=0.5).run(
+        max_iterations=25, live=False
+    )
+    assert high.value > 1.3 * high.history[0].value
+    sink = dtw.Model(
+        rectangle("quad", (20, 20), (0.1, 0.1)),
+        materials={"body": dtw.PlaneStress(dtw.LinearElastic(youngs_modulus="70 GPa", poissons_ratio=0.33, conductivity="180 W/(m K)"), thickness="5 mm")},
+        load_cases={"hot": [
+            dtw.FixedTemperature(on=dtw.nearest((0.05, 0.0, 0.0)), value="20 degC"),
+            dtw.HeatSource(on="body", total="5 W"),
+        ]},
+    )  # fmt: skip
+    cool = dtw.Topology(
+        sink, minimize=dtw.temperature(over="mean"), volume_fraction=0.4, symmetry="x", interpolation="RAMP"
+    ).run(max_iterations=25, live=False)
+    assert cool.value - 293.15 < 0.6 * (cool.history[0].value - 293.15)
+    assert cool.density[np.argmin(np.linalg.norm(sink.mesh.cell_centers - [0.05, 0.0, 0.0], axis=1))] > 0.9
+
+
+def test_grid_takes_the_place_of_cells_with_loads_and_supports():
+    model = cantilever((10, 4, 3), element="tetra10")
+    topology = dtw.Topology(model, minimize=dtw.compliance(), volume_fraction=0.5, grid="5 mm")
+    assert topology.model.mesh.n_cells == 24 * 8 * 6
+    force = topology.model.cases["down"].loads[0].nodal_forces(topology.model).sum(axis=0)
+    np.testing.assert_allclose(force, [0.0, 0.0, -1e4], atol=1e-6)
+    assert "cubes" in topology.notes[0]
+    found = topology.run(max_iterations=3, live=False)
+    assert found.value < found.history[0].value
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({}, "one of minimize"),
+        ({"minimize": dtw.compliance(), "maximize": dtw.frequency()}, "one of minimize"),
+        ({"minimize": dtw.compliance()}, "volume_fraction=0.3"),
+        ({"minimize": dtw.compliance(), "volume_fraction": 30}, "share between 0 and 1"),
+        ({"minimize": dtw.mass()}, "what must hold"),
+        ({"minimize": dtw.reaction("xmin"), "volume_fraction": 0.3}, "no slope by densities"),
+        ({"minimize": dtw.stress("tresca"), "volume_fraction": 0.3}, "von Mises"),
+        ({"minimize": "mass", "volume_fraction": 0.3}, "wants a quantity"),
+        ({"minimize": dtw.compliance(), "volume_fraction": 0.3, "keep": "bolt"}, "no group 'bolt'"),
+        ({"minimize": dtw.compliance(), "volume_fraction": 0.3, "keep": "body"}, "nothing to design"),
+        ({"minimize": dtw.compliance(), "volume_fraction": 0.3, "overhang": "120 deg"}, "between 0 and 90"),
+        ({"minimize": dtw.compliance(), "volume_fraction": 0.3, "cases": {"up": 1.0}}, "cases names 'up'"),
+        ({"minimize": dtw.compliance(), "volume_fraction": 0.3, "cases": "best"}, "'sum', 'worst'"),
+        ({"minimize": dtw.compliance(), "volume_fraction": 0.3, "filter": "box"}, "'density' or 'pde'"),
+        ({"minimize": dtw.compliance(), "volume_fraction": 0.3, "interpolation": "linear"}, "'SIMP' or 'RAMP'"),
+        ({"minimize": dtw.compliance(), "volume_fraction": 0.3, "method": "slsqp"}, "'auto', 'oc' or 'mma'"),
+        ({"minimize": dtw.compliance(), "volume_fraction": 0.3, "filter_radius": -1.0}, "positive length"),
+        ({"minimize": dtw.compliance(case="lift"), "volume_fraction": 0.3}, "lift"),
+        ({"minimize": dtw.compliance(), "volume_fraction": 0.3, "requirements": [dtw.mass()]}, "requirement 1"),
+        ({"minimize": dtw.compliance(), "volume_fraction": 0.3, "min_length": "5 cm", "filter_radius": "1 cm"},
+         "min_length"),
+        ({"minimize": dtw.compliance(), "volume_fraction": 0.3, "symmetry": "up"}, "symmetry"),
+        ({"minimize": dtw.compliance(), "volume_fraction": 0.3, "draft": "up"}, "draft"),
+    ],
+)  # fmt: skip
+def test_contradictions_are_told_at_the_door(options, words):
+    with pytest.raises(dtw.DesignTwinError, match=words):
+        dtw.Topology(plate((8, 4)), **options)
+
+
+def test_what_loads_stand_on_must_be_left():
+    topology = dtw.Topology(
+        cantilever((12, 4, 4)), minimize=dtw.compliance(), volume_fraction=0.3,
+        void=[dtw.box(("115 mm", "-1 mm", "-1 mm"), ("121 mm", "41 mm", "31 mm"))],
+    )  # fmt: skip
+    found = topology.run(max_iterations=2, live=False)
+    with pytest.raises(StudyError, match="Keep what supports and loads act on"):
+        found.as_model()
+
+
+def test_helmholtz_filter_serves_as_well():
+    found = dtw.Topology(
+        plate((20, 8)), minimize=dtw.compliance(), volume_fraction=0.4, filter="pde"
+    ).run(max_iterations=10, live=False)  # fmt: skip
+    assert found.value < 0.5 * found.history[0].value
+
+
+def test_pictures_show_space_and_design_and_the_course(tmp_path):
+    found = dtw.Topology(plate((20, 8)), minimize=dtw.compliance(), volume_fraction=0.4).run(
+        max_iterations=4, live=False
+    )
+    picture = found.plot(screenshot=tmp_path / "a.png", window_size=(900, 450))
+    assert {"design space", "density of cells"} <= set(picture.texts)
+    course = found.plot("history", screenshot=tmp_path / "b.png", window_size=(700, 500))
+    assert "volume" in course.texts
+    with pytest.raises(dtw.PictureError, match="'density' and 'history'"):
+        found.plot("stress")
+    assert Step.from_plain(json.loads(json.dumps(found.history[0].to_plain()))) == found.history[0]
