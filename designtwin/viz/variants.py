@@ -255,7 +255,7 @@ def _scatter(page: Page, source: Any) -> None:
             if j == 0:
                 _row_name(page, axes, shorten(with_unit(label, dimension), 90))
     left_out = [
-        f"{n} more {what}"
+        f"{n} more {what} are not shown"
         for n, what in (
             (len(source.variables) - columns, "variables"),
             (len(_responses(source)) - rows, "responses"),
@@ -299,10 +299,11 @@ def _parallel(page: Page, source: Any) -> None:
             text = f"{number:.4g}".replace("-", "−")
             page.texts.append(text)
             axes.text(j, y, text, ha="center", va=place, fontsize=page.points(16), color=INK)
-        lines = wrap(with_unit(label, dimension), max(14, 100 // len(columns)))
+        lines = wrap(with_unit(label, dimension), max(11, 105 // len(columns)))
         page.texts.append(" ".join(lines))
+        lines = lines if len(lines) <= 3 else [*lines[:2], lines[2] + " …"]
         axes.text(
-            j, -0.065, "\n".join(lines[:3]), ha="center", va="top", fontsize=page.points(17), color=INK,
+            j, -0.065, "\n".join(lines), ha="center", va="top", fontsize=page.points(17), color=INK,
             linespacing=1.25, parse_math=False,
         )  # fmt: skip
     axes.set_xlim(-0.35, len(columns) - 0.65)
