@@ -55,6 +55,7 @@ def warm() -> Warmth:
         _run(("solve", "read"), progress.step)
         _run(("verdict", "time"), progress.step)
         _run(("vibrate", "swing"), progress.step)
+        _run(("slope", "layout"), progress.step)
     folder = str(topology.join.stats.cache_path)
     return Warmth(folder, time.perf_counter() - began)
 
@@ -296,6 +297,32 @@ def _fatigue() -> None:
     ).run()  # fmt: skip
 
 
+def _slopes() -> None:
+    """Adjoints of statics, heat and modes, along a morph."""
+    part = _part("tetra10", 3)
+
+    def stretched(factor: float) -> dtw.Model:
+        return part.with_(mesh=part.mesh.moved(part.mesh.points * np.array([factor, 1.0, 1.0])))
+
+    moves = dtw.Directions.of(part, [(stretched(1.001), stretched(0.999), 0.002)])
+    statics, heat = dtw.solve_static(part, keep=True), dtw.solve_thermal(part, keep=True)
+    modes = dtw.solve_modes(part, count=2)
+    for result, quantity in (
+        (statics, dtw.yield_margin()), (statics, dtw.displacement("far", "x")),
+        (heat, dtw.temperature("far")), (modes, dtw.frequency(1)),
+    ):  # fmt: skip
+        for slope in dtw.sensitivities(result, quantity):
+            assert np.isfinite(slope.along(moves)).all()
+
+
+def _layout() -> None:
+    """Two steps of a topology on cubes solved without a matrix, and on tetrahedra, with their surfaces."""
+    for element, n in (("hexahedron", 17), ("tetra", 6)):
+        dtw.Topology(
+            _part(element, n), minimize=dtw.compliance(case="pull"), volume_fraction=0.4
+        ).run(max_iterations=2).surface()  # fmt: skip
+
+
 _SHARES: dict[str, dict[str, Callable[[], object]]] = {
     "solve": {
         "tetrahedra, multigrid": _static("tetra10", 8, dtw.MultigridCG()),
@@ -321,6 +348,8 @@ _SHARES: dict[str, dict[str, Callable[[], object]]] = {
         "vibration of bricks": _modes("hexahedron20", 3, dtw.Direct()),
     },
     "swing": {"vibration": _shaken, "vibration under load, buckling": _loaded},
+    "slope": {"slopes": _slopes},
+    "layout": {"layout of material": _layout},
 }
 
 
