@@ -13,12 +13,15 @@ from designtwin.optimize.run import Point, Run
 from designtwin.typing import FloatArray
 
 _SEED = 1
+_AGAIN = 5
+"""Times others are drawn in place of designs that fail, before these rank last."""
 
 
 def cma(run: Run) -> tuple[str, bool]:
     """CMA-ES (Hansen & Ostermeier 2001), constraints by an augmented Lagrangian; needs no gradients.
 
-    A design that fails ranks behind all others of its generation, and gives no value to learn from.
+    Others are drawn in place of designs that fail; where those fail too, they rank behind all of their
+    generation.
     """
     cma = load("cma", method="cma")
     start = run.at(run.start)
@@ -34,17 +37,25 @@ def cma(run: Run) -> tuple[str, bool]:
         {"bounds": [0.0, 1.0], "seed": _SEED, "verbose": -9, "tolx": 1e-12, "tolfun": 0.0, "tolfunhist": 0.0,
          "tolflatfitness": 10**6, "tolstagnation": 10**6},
     )  # fmt: skip
+    inside = 0.1 * run.tolerance  # multipliers come to rest on either side: this one is met
     lagrangian = (
         cma.ConstrainedFitnessAL(
-            lambda t: values(t).f, lambda t: values(t).g, dimension=run.n, logging=0, archives=False
+            lambda t: values(t).f, lambda t: values(t).g + inside, logging=0, archives=False
         )
         if run.m
         else None
     )
-    still = 0
+    barren = 0
     while len(run.history) <= run.max_iterations:
         asked = strategy.ask()
         outcomes = run.at_all(np.array(asked))
+        for _ in range(_AGAIN):  # others in place of those that fail
+            failed = [i for i, outcome in enumerate(outcomes) if not isinstance(outcome, Point)]
+            if not failed:
+                break
+            others = strategy.ask(len(failed))
+            for i, t, outcome in zip(failed, others, run.at_all(np.array(others)), strict=True):
+                asked[i], outcomes[i] = t, outcome
         fitness = np.full(len(asked), np.nan)
         for i, (t, outcome) in enumerate(zip(asked, outcomes, strict=True)):
             if isinstance(outcome, Point):
@@ -52,8 +63,8 @@ def cma(run: Run) -> tuple[str, bool]:
                 fitness[i] = lagrangian(t) if lagrangian is not None else outcome.f
         bad = np.isnan(fitness)
         if bad.all():
-            still += 1
-            if still > 20:
+            barren += 1
+            if barren >= 20:
                 return f"no design of 20 generations could be evaluated: {run.last_failure}", False
             continue
         # Only the order counts: behind the worst, by how far they were tried from the middle.
@@ -63,16 +74,11 @@ def cma(run: Run) -> tuple[str, bool]:
         if lagrangian is not None:
             lagrangian.update(strategy)
         known = {}
-        before = run.history[-1].f
         assert run.best is not None
         run.note(run.best)
-        moved = abs(run.best.f - before) > run.tolerance * max(abs(before), 1e-12)
-        still = 0 if moved or not run.feasible(run.best) else still + 1
         spread = float(strategy.sigma * np.sqrt(strategy.dC.max()))
         if spread < 0.1 * run.tolerance:
             return f"the population drew together to {spread:.1e} of the ranges", run.feasible(run.best)
-        if still > 15 + 5 * run.n and spread < 10.0 * run.tolerance:
-            return f"{still} generations brought no better design", run.feasible(run.best)
     return f"the {run.max_iterations} generations allowed were made", False
 
 

@@ -47,6 +47,7 @@ def solve_quadratic(
     n, m = len(slope), len(constant)
     d = 0.5 * (low + high)
     size = max(1.0, float(np.abs(slope).max(initial=0.0)))
+    steep = size + price * float(np.abs(jacobian).max(initial=0.0))
     reach = jacobian @ d + constant
     lam = np.full(m, min(0.5 * price, size))
     mu = price - lam
@@ -81,8 +82,8 @@ def solve_quadratic(
         rp = jacobian @ d + constant - w + s
         products = (lam * s, mu * w, xi * a, eta * b)
         gap = float(sum(p.sum() for p in products)) / pairs
-        left = max(float(np.abs(rd).max()) / size, float(np.abs(rp).max(initial=0.0)))
-        if gap < _GAP * size and left < 1e-10:
+        left = max(float(np.abs(rd).max()) / steep, float(np.abs(rp).max(initial=0.0)))
+        if gap < _GAP * size and left < 1e-12:
             break
         middle = s / lam + w / mu
         matrix = curvature + np.diag(xi / a + eta / b) + (jacobian.T / middle) @ jacobian
@@ -99,7 +100,8 @@ def solve_quadratic(
             (lam + alpha * dlam) @ (s + alpha * ds) + (mu + alpha * dmu) @ (w + alpha * dw)
             + (xi + alpha * dxi) @ (a + alpha * dd) + (eta + alpha * deta) @ (b - alpha * dd)
         ) / pairs  # fmt: skip
-        center = max(float(after / gap), 0.0) ** 3 * gap
+        # Products far below the tolerance would leave slopes no room to settle.
+        center = max(max(float(after / gap), 0.0) ** 3 * gap, 0.1 * _GAP * size)
         step = reduced(
             (
                 products[0] + dlam * ds - center,

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import singledispatch
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -30,10 +31,12 @@ from designtwin.requirements.compliance import ComplianceQuantity, loads_of
 from designtwin.requirements.fields import (
     DisplacementQuantity,
     FieldQuantity,
+    MechanicalQuantity,
     StressQuantity,
     TemperatureQuantity,
 )
-from designtwin.requirements.strength import YieldMargin, strength_at
+from designtwin.requirements.fkm import FkmMargin
+from designtwin.requirements.strength import BrittleMargin, TensorMargin, YieldMargin
 from designtwin.results import stress as tensor
 from designtwin.results.places import mean_weights
 from designtwin.results.sensitivity import Action, DifferenceAction
@@ -44,6 +47,8 @@ _SHARPNESS = 50.0
 """Of the Kreisselmeier-Steinhauser function, over the spread of the values."""
 _NORM = 12
 _KELVIN = 1e-3
+_TENSOR = 1e-5
+"""Share of a stress by which criteria are differenced."""
 _SPREAD = 8
 """Order of the mean that measures the spread."""
 
@@ -252,73 +257,134 @@ def _(quantity: StressQuantity, result: Any, case: Any, *, aggregate: str, large
     return Response(case=case.name, value=value, true=true, samples=samples, actions=actions)
 
 
-@response_of.register
-def _(quantity: YieldMargin, result: Any, case: Any, *, aggregate: str, largest: bool) -> Response:
+@response_of.register(YieldMargin)
+@response_of.register(BrittleMargin)
+@response_of.register(TensorMargin)
+@response_of.register(FkmMargin)
+def _(quantity: MechanicalQuantity, result: Any, case: Any, *, aggregate: str, largest: bool) -> Response:
     _only_static(quantity, result)
     steady(quantity, case)
     rows = quantity.rows(result)
-    strength = strength_at(case, rows, "yield_strength", quantity.label)
-    values, by_stress = STRESS[quantity.criterion](case.stress("averaged")[rows])
-    used, slope = aggregated(values / strength, aggregate, largest=not largest, who=quantity.label)
-    if used == 0.0:
+    state = AtStress(case, case.stress("averaged"))
+    values, by_stress = utilization_slope(quantity, state, rows)
+    used, slope = aggregated(values, aggregate, largest=not largest, who=quantity.label)
+    if used <= 0.0:
         raise NoAdjointError(f"{quantity.label}: nothing is stressed in case {case.name!r}")
     slope = -slope / used**2  # the margin is one over what is used of the strength
-    samples = to_samples(case.recovery, rows, (slope / strength)[:, None] * by_stress)
-    by_strength = -slope * values / strength**2
+    samples = to_samples(case.recovery, rows, slope[:, None] * by_stress)
     solved = case.name in getattr(result, "warmed", {})
     actions: tuple[tuple[float, Action], ...] = ()
     if not case.parts:
-        actions = ((1.0, StrengthAction(quantity, case, rows, by_strength, solved)),)
+        actions = ((1.0, StrengthAction(quantity, state, rows, slope, solved)),)
     true = true_value(quantity, result, case)
     return Response(case=case.name, value=1.0 / used, true=true, samples=samples, actions=actions)
 
 
+class AtStress:
+    """A static case as if it had another stress at its points: what a margin reads, without intervals."""
+
+    def __init__(self, case: Any, stress: FloatArray) -> None:
+        self.of, self.tensor = case, stress
+        # criteria that ask for axes of the material look at where points are on the case's own model
+        self.points = replace(case.points, xyz=case.model.mesh.points[case.points.node])
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.of, name)
+
+    def stress(self, at: str) -> FloatArray:
+        return self.tensor
+
+    def expected_stress(self) -> None:
+        return None
+
+    def field(self, name: str) -> Any:
+        named = {"von_mises": tensor.von_mises, "tresca": tensor.tresca}
+        if name in named:
+            values = named[name](self.tensor)
+        else:
+            values = tensor.principal(self.tensor)[:, int(name.removeprefix("principal_")) - 1]
+        return SimpleNamespace(values=values, error=None, interval=None)
+
+
+def utilization_slope(quantity: Any, state: AtStress, rows: IntArray) -> tuple[FloatArray, FloatArray]:
+    """One over a margin at rows float64[k], and its slope over stress there, float64[k, 6], 1/Pa.
+
+    A criterion is a formula of a tensor, differenced component by component where it is not von Mises' or
+    Tresca's.
+    """
+    values = _used(quantity, state, rows)
+    equivalent = {"von_mises": von_mises_slope, "tresca": tresca_slope}.get(getattr(quantity, "reads", ""))
+    if equivalent is not None and not isinstance(quantity, TensorMargin | BrittleMargin):
+        stress, slope = equivalent(state.tensor[rows])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            share = np.where(stress > 0.0, values / stress, 0.0)
+        return values, share[:, None] * slope
+    size = np.linalg.norm(state.tensor[rows], axis=1)
+    step = _TENSOR * (size + 1e-3 * float(size.max(initial=0.0)) + 1e-300)
+    slope = np.empty((len(rows), 6))
+    for i in range(6):
+        ends = []
+        for sign in (1.0, -1.0):
+            beside = state.tensor.copy()
+            beside[rows, i] += sign * step
+            ends.append(_used(quantity, AtStress(state.of, beside), rows))
+        slope[:, i] = (ends[0] - ends[1]) / (2.0 * step)
+    return values, slope
+
+
+def _used(quantity: Any, state: AtStress, rows: IntArray) -> FloatArray:
+    with np.errstate(divide="ignore"):
+        return np.asarray(1.0 / quantity._field(state, rows)[0])
+
+
 @dataclass(frozen=True, eq=False)
 class StrengthAction:
-    """What a strength does to a margin: the sum of left . strength, which may depend on temperature.
+    """What strengths and axes of a material do to a margin, the stress fixed: the sum of left . utilization.
 
     Parameters
     ----------
-    quantity : YieldMargin
-    case : StaticCase
+    quantity : Quantity
+    state : AtStress
     rows : int64[k]
     left : float64[k]
     solved : bool
         Whether the temperature of the case is an answer.
     """
 
-    quantity: YieldMargin
-    case: Any
+    quantity: MechanicalQuantity
+    state: AtStress
     rows: IntArray
     left: FloatArray
     solved: bool
 
     @property
     def case_name(self) -> str:
-        return str(self.case.name)
+        return str(self.state.name)
 
     def along(self, directions: Directions) -> FloatArray:
         return directions.difference(self._of)
 
     def _of(self, model: Model) -> float:
-        own = self.case.case
+        own = self.state.case
         there = own if self.solved else model.cases.get(own.name, own)
-        return float((self._strength(replace(self.case, model=model, case=there)) * self.left).sum())
+        return self._at(model=model, case=there)
 
-    def _strength(self, case: Any) -> FloatArray:
-        return strength_at(case, self.rows, "yield_strength", self.quantity.label)
+    def _at(self, **changed: Any) -> float:
+        beside = AtStress(replace(self.state.of, **changed), self.state.tensor)
+        return float((_used(self.quantity, beside, self.rows) * self.left).sum())
 
     def by_temperature(self) -> FloatArray:
         """Slope over nodal temperature, float64[n_points]; tables are linear between their knots."""
-        case, state = self.case, self.case.case.temperature
-        out = np.zeros(case.mesh.n_points)
+        state, out = self.state.case.temperature, np.zeros(self.state.mesh.n_points)
         if state is None:
             return out
-        kelvin, ends = state.at_nodes(case.model), []
+        kelvin, ends = state.at_nodes(self.state.model), []
         for by in (_KELVIN, -_KELVIN):
-            warm = replace(case.case, temperature=replace(state, value=nodal(kelvin + by)))
-            ends.append(self._strength(replace(case, case=warm)))
-        np.add.at(out, case.points.node[self.rows], self.left * (ends[0] - ends[1]) / (2.0 * _KELVIN))
+            warm = replace(self.state.case, temperature=replace(state, value=nodal(kelvin + by)))
+            beside = AtStress(replace(self.state.of, case=warm), self.state.tensor)
+            ends.append(_used(self.quantity, beside, self.rows))
+        slope = self.left * (ends[0] - ends[1]) / (2.0 * _KELVIN)
+        np.add.at(out, self.state.points.node[self.rows], slope)
         return out
 
 

@@ -120,7 +120,7 @@ class Optimum:
 
     @property
     def value(self) -> float:
-        """The objective, SI, as densities have it; ``as_model().retest()`` tests the part that comes of it."""
+        """The objective, SI, as densities have it; ``as_model().retest()`` tests the part itself."""
         return self.history[-1].value
 
     @cached_property

@@ -47,8 +47,8 @@ from designtwin.units import show, to_si
 SHARPEST = 32.0
 """Sharpness of the projection at the end."""
 _LOCAL = 8.0
-"""The same where stress is limited: crisper edges only add peaks that the re-test's own mesh does not have."""
-_STAGE = 25
+"""The same where stress is limited: crisper edges add peaks that the part itself does not have."""
+_STAGE = 15
 """Designs after which the projection gets sharper at the latest."""
 _STILL = 0.02
 """Change of a density at which it does so earlier."""

@@ -23,7 +23,6 @@ from designtwin.topology.fairing import PASSES, Fairing
 from designtwin.topology.simplices import Simplices, outline
 from designtwin.typing import BoolArray, FloatArray, IntArray
 
-
 _BEYOND = 1e-3
 """Share of a cell by which a point may leave the design space."""
 

@@ -27,7 +27,7 @@ def richardson(number, h=1e-3):
 
 
 def slopes(build, quantity, *, solve=None, case=None, h=1e-4, **more):
-    """Slope of a quantity over the one variable of build around 0, by adjoint and by Richardson differences."""
+    """Slope of a quantity over the variable of build, at 0: by adjoint, and by Richardson differences."""
     solve = solve or (lambda model, keep=False: dtw.solve_static(model, solver=dtw.Direct(), keep=keep))
     result = solve(build(0.0), keep=True)
 
@@ -147,19 +147,36 @@ def test_a_combination_adds_the_slopes_of_its_cases():
 
 
 def test_axes_of_the_material_turn_with_the_part():
-    ply = dtw.Orthotropic(
-        youngs_modulus=(1.4e11, 1e10, 1e10),
-        poissons_ratio=(0.3, 0.4, 0.3),
-        shear_modulus=(5e9, 4e9, 5e9),
-        density=1600.0,
-    )
-    solid = dtw.Solid(ply, orientation=dtw.Cylindrical(axis="z", origin=(-0.2, 0.0, 0.0)))
     for quantity in (dtw.displacement("xmax"), dtw.stress("xx", on="xmax")):
-        found, slope, exact = slopes(shaped(HEXAS, CLAMPED, materials={"body": solid}), quantity)
+        found, slope, exact = slopes(shaped(HEXAS, CLAMPED, materials={"body": WOUND}), quantity)
         assert slope == pytest.approx(exact, rel=RICHARDSON, abs=1e-8 * abs(found.value))
 
 
 WARM = [dtw.displacement("xmax"), dtw.stress(), dtw.yield_margin()]
+
+
+BRITTLE = replace(STEEL, ultimate_strength=4e8, compressive_strength=9e8)
+PLY = dtw.Orthotropic(
+    youngs_modulus=(1.4e11, 1e10, 1e10), poissons_ratio=(0.3, 0.4, 0.3), shear_modulus=(5e9, 4e9, 5e9),
+    density=1600.0, tensile_strength=(1.5e9, 5e7, 5e7), compressive_strength=(1.2e9, 2e8, 2e8),
+    shear_strength=(7e7, 6e7, 7e7),
+)  # fmt: skip
+WOUND = dtw.Solid(PLY, orientation=dtw.Cylindrical(axis="z", origin=(-0.2, 0.0, 0.0)))
+MARGINS = {
+    "Rankine": (BRITTLE, dtw.brittle_margin("rankine")),
+    "modified Mohr": (BRITTLE, dtw.brittle_margin("modified_mohr")),
+    "Drucker-Prager": (BRITTLE, dtw.brittle_margin("drucker_prager")),
+    "FKM": (BRITTLE, dtw.fkm_margin()),
+    "Tsai-Wu": (WOUND, dtw.composite_margin("tsai_wu")),
+    "largest strain": (WOUND, dtw.composite_margin("max_strain")),
+}
+
+
+@pytest.mark.parametrize("name", MARGINS if FULL else ("modified Mohr", "FKM", "Tsai-Wu"))
+def test_margins_of_any_criterion_have_slopes(name):
+    made_of, quantity = MARGINS[name]
+    found, slope, exact = slopes(shaped(HEXAS, CLAMPED, materials={"body": made_of}), quantity)
+    assert slope == pytest.approx(exact, rel=RICHARDSON, abs=1e-8 * abs(found.value))
 
 
 def warmed(by, what):

@@ -67,7 +67,7 @@ def hs43(x):
 
 
 def hs71(x):
-    """With the equality as an inequality: the objective falls with x1, and x2 to x4 are held by the product."""
+    """With its equality as an inequality, which the objective drives to where it binds."""
     f = x[0] * x[3] * (x[0] + x[1] + x[2]) + x[2]
     return f / 10, np.array([(25 - x[0] * x[1] * x[2] * x[3]) / 25, ((x * x).sum() - 40) / 40])
 

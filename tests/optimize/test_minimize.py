@@ -117,20 +117,20 @@ def test_a_search_replayed_from_its_evaluations_is_the_same_to_the_bit(method):
     known = KNOWN["hs100"]
     stored = {}
     seen = []
+    killed_after = [10**9]
 
     def kept(x):
         seen.append(x.tobytes())
         if x.tobytes() not in stored:
-            if len(stored) == limit:
+            if len(stored) == killed_after[0]:
                 raise KeyboardInterrupt  # killed here
             stored[x.tobytes()] = known.functions(x)
         return stored[x.tobytes()]
 
-    limit = 10**9
     whole = minimize(known.problem(functions=kept), method=method)
     order = list(dict.fromkeys(seen))
     stored.clear()
-    for limit in (1, 2, 5, 9, 10**9):
+    for killed_after[0] in (1, 2, 5, 9, 10**9):
         seen.clear()
         try:
             again = minimize(known.problem(functions=kept), method=method)

@@ -42,8 +42,9 @@ def test_the_convex_problem_of_a_step_is_solved_to_its_optimality_conditions(see
     assert (x <= problem.high).all()
     assert (multipliers >= 0.0).all()
     left = problem.values(x)[1:] - np.maximum(0.0, multipliers - penalty)
-    assert left.max(initial=0.0) < 1e-5
-    assert np.abs(multipliers * left).max(initial=0.0) < 1e-4
+    # The barrier ends at 1e-7, a product: its root is what a constraint about to be broken may miss.
+    assert left.max(initial=0.0) < 4e-4
+    assert np.abs(multipliers * left).max(initial=0.0) < 4e-4 * 20.0
     slope = slope_of(problem, x, multipliers)
     # Downhill leads out of the box, or nowhere.
     moved = np.clip(x - slope / (1.0 + multipliers.sum()), problem.low, problem.high)
@@ -57,7 +58,7 @@ def test_one_constraint_by_its_multiplier_and_by_interior_points_agree(n):
     other, others = _InteriorPoint(problem, np.array([1000.0])).solve()
     assert multipliers[0] > 0.0
     assert_allclose(others, multipliers, rtol=2e-3)
-    assert problem.values(other)[0] == pytest.approx(problem.values(x)[0], abs=1e-5)
+    assert problem.values(other)[0] == pytest.approx(problem.values(x)[0], abs=1e-7 * 3 * n)
     assert abs(problem.values(x)[1]) < 1e-10
 
 

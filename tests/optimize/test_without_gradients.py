@@ -5,7 +5,6 @@ import itertools
 import numpy as np
 import pytest
 from known_problems import KNOWN, cantilever, slopes
-from numpy.testing import assert_allclose
 
 from designtwin.errors import EvaluationFailed, OptimizationError
 from designtwin.optimize import Problem, choose, extras, front, minimize
@@ -65,7 +64,7 @@ SIZES = np.array([1.0, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 5.5, 6.0, 6.5, 8.0, 10
 
 def best_of_all():
     """The lightest cantilever of catalogue sections, by trying all near the continuous optimum."""
-    near = [SIZES[(SIZES > c - 2.0) & (SIZES < c + 2.0)] for c in (6.0, 5.3, 4.5, 3.5, 2.15)]
+    near = [SIZES[(c - 2.0 < SIZES) & (c + 2.0 > SIZES)] for c in (6.0, 5.3, 4.5, 3.5, 2.15)]
     designs = (np.array(x) for x in itertools.product(*near))
     return min(f for f, g in map(cantilever, designs) if g[0] <= 0.0)
 
@@ -103,7 +102,7 @@ def test_all_of_a_few_combinations_are_tried_and_said_so():
             high=[10.0] * 3,
             functions=counted,
             allowed=[np.array([2.0, 4.5, 6.5])] * 3,
-        )  # fmt: skip
+        )
     )
     assert found.method == "enumerate"
     assert len(calls) == 27
@@ -167,7 +166,7 @@ def test_cma_finds_the_cantilever_without_gradients(share):
         KNOWN["cantilever"].problem(functions=fragile, derivatives=False), method="cma", max_iterations=300
     )
     assert found.feasible
-    assert found.f == pytest.approx(1.3399564, rel=1e-2)
+    assert found.f == pytest.approx(1.3399564, rel=3e-3)
     assert np.isnan(found.multipliers).all()
     assert (found.failures > 0) == (share > 0)
 
@@ -195,7 +194,7 @@ def test_a_statistical_model_finds_an_optimum_in_few_evaluations_and_tells_its_e
             + 10 * (1 - 1 / (8 * np.pi)) * np.cos(a)
             + 10
         )
-        if a > 9.0:
+        if a > 9.6:
             raise EvaluationFailed("outside the range of the solver")
         return f / 10, np.array([5.0 - a])  # without the first two of the three minima
 
@@ -205,7 +204,7 @@ def test_a_statistical_model_finds_an_optimum_in_few_evaluations_and_tells_its_e
     )  # fmt: skip
     assert found.feasible
     assert found.f == pytest.approx(0.0397887, abs=5e-3)  # Branin's least value, 0.397887, at (9.42, 2.47)
-    assert found.failures > 0 or found.x[0] <= 9.0
+    assert found.failures > 0
     assert 0.0 <= found.details["foretold_error"] < 0.5
 
 

@@ -94,7 +94,7 @@ def test_the_optimum_holds_at_three_sigma_and_no_better():
     assert exact <= best.values["thickness"] < 1.005 * exact
     assert "meets all requirements at 3 sigma" in str(best)
     assert any(LABEL in word for word in best.active)
-    found = study().robustness(best.values, n=64)
+    found = study().robustness(best.values, n=64, workers=1)
     assert found.holds
     assert found.requirements[0].level < 3.05
     assert not study().robustness({"thickness": 0.97 * exact}, n=0).holds
@@ -157,7 +157,7 @@ def test_a_second_run_analyses_nothing_again(tmp_path):
 
 
 def test_samples_confirm_first_order_where_it_holds():
-    found = study().robustness(THICK, n=64)
+    found = study().robustness(THICK, n=64, workers=1)
     (spread,) = found.requirements
     assert found.linear
     assert_allclose(spread.sampled_std, spread.std, rtol=0.03)
@@ -188,7 +188,7 @@ def test_samples_that_fail_are_told_and_do_not_count_as_good():
             raise dtw.MeshError("torn")
         return strip(values, mesh)
 
-    found = study(fragile).robustness({"thickness": 4.5e-3})
+    found = study(fragile).robustness({"thickness": 4.5e-3}, workers=1)
     failed = len(found.samples.failed)
     assert 0 < failed < 6
     assert found.requirements[0].failing == pytest.approx(failed / 64)
@@ -282,7 +282,7 @@ def test_a_tolerance_is_three_sigma_or_a_uniform_half_width():
 
 
 def test_shares_of_variance_over_the_scatter_are_those_of_first_order():
-    found = study().sobol(32, over="scatter", values=THICK)
+    found = study().sobol(32, over="scatter", values=THICK, workers=1)
     (label,) = [one for one in found.labels if "yield" in one]
     exact = parts(2.5e-3) ** 2 / (parts(2.5e-3) ** 2).sum()
     assert_allclose([found.of(label)[name][0] for name in found.names], exact, atol=0.01)

@@ -1,4 +1,4 @@
-"""Slopes of quantities by densities against differences of high order; weighted analyses against plain ones."""
+"""Slopes of quantities by densities against differences; weighted analyses against plain ones."""
 
 import numpy as np
 import pytest
