@@ -70,6 +70,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
         "reaction", "strain", "stress", "temperature", "time_to", "yield_margin",
     ),
     "requirements.life": ("damage", "life"),
+    "requirements.quality": ("mesh_quality",),
     "requirements.compliance": ("compliance",),
     "prototype.life": ("LifeTest", "unit_case"),
     "criteria": ("Envelope", "FailureZone", "Verdict", "envelope", "failure_zones", "utilization"),
