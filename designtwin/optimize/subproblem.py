@@ -169,11 +169,11 @@ class _Dual:
         return (self.x.copy(), self.multipliers) if (left <= 1e-11 * self.scale).all() else None
 
     def _uphill(self) -> FloatArray | None:
-        """Newton's step; multipliers that it would make negative stop at zero, and the others go on without."""
+        """Newton's step; multipliers that it would make negative stop at zero, the others go on without."""
         direction = np.zeros(self.m)
         free = (self.multipliers > 0.0) | (self.slope > 0.0)
-        # Where bounds hold all variables there is no curvature: what there would be without them keeps the
-        step  # short, and fades out towards the optimum.
+        # Where bounds hold all variables there is no curvature: what there would be without them keeps
+        # the step short, and fades out towards the optimum.
         far = float((np.abs(self.slope[free]) / self.scale[free]).max(initial=0.0))
         least = min(1e-2, far) * self.loose
         while free.any():
