@@ -87,6 +87,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     "study.indices": ("sobol_indices",),
     "study.scatter": ("scatter", "tolerance"),
     "topology": ("RAMP", "SIMP", "Topology"),
+    "topology.grid": ("GridProblem", "VoxelGrid", "stiffest"),
     "study.freeform": ("FreeForm", "Shaped"),
     "edge": (
         "animate", "compare", "plot", "plot_campbell", "plot_check", "plot_envelope", "plot_heat_balance",
