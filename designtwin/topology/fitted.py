@@ -24,7 +24,7 @@ from designtwin.topology.simplices import Simplices, at_level
 from designtwin.topology.surface import level_of_volume
 from designtwin.typing import BoolArray, FloatArray, IntArray
 
-NEAR = 0.3
+NEAR = 0.2
 """Share of an edge: a surface nearer to a node takes the node along."""
 _LEAST = 0.15
 """A move that leaves a cell less than this share of its measure is not made."""
