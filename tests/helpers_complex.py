@@ -1,8 +1,8 @@
 """Statics and steady heat in complex numbers: an oracle for gradients.
 
 A number that is computed analytically from a parameter has the slope Im f(p + ih) / h, without difference and
-without cancellation (Squire and Trapp, SIAM Review 40 (1998) 110-112). This is a plain, dense implementation
-of the cells from their textbook formulas, which shares nothing with the kernels but tables of shape functions.
+without cancellation (Squire and Trapp, SIAM Review 40 (1998) 110-112). This is a dense implementation of the
+cells from their textbook formulas, which shares nothing with the kernels but tables of shape functions.
 """
 
 from __future__ import annotations
@@ -46,6 +46,13 @@ def strain_matrix(grad, shape, radius=None):
     return b
 
 
+def along_bars(x):
+    """What takes the axial strain of bars x [c, n, 3] from a strain, [c, 6]."""
+    chord = x[:, 1] - x[:, 0]
+    a, b, c = (chord / np.sqrt((chord * chord).sum(axis=1))[:, None]).T
+    return np.stack([a * a, b * b, c * c, a * b, b * c, a * c], axis=1)
+
+
 @dataclass
 class Cells:
     """One block in complex numbers."""
@@ -71,11 +78,7 @@ class Cells:
             dv = dv * 2.0 * np.pi * radius
         b = strain_matrix(grad, at.shape, radius)
         if isinstance(block.section, Truss):
-            chord = self.x[:, 1] - self.x[:, 0]
-            t = chord / np.sqrt((chord * chord).sum(axis=1))[:, None]
-            along = np.stack(
-                [t[:, 0] ** 2, t[:, 1] ** 2, t[:, 2] ** 2, t[:, 0] * t[:, 1], t[:, 1] * t[:, 2], t[:, 0] * t[:, 2]]
-            )
+            along = along_bars(self.x).T
             axial = np.einsum("rc,cqrni->cqni", along, b)
             twice = np.array([1, 1, 1, 2, 2, 2])[:, None] * along
             b = np.einsum("rc,cqni->cqrni", twice, axial)
@@ -162,12 +165,7 @@ class ComplexStatics:
         """Tensors [c, 6, 6] of a block whose material is uniform, or of bars."""
         if isinstance(block.section, Truss):
             modulus = float(block.section.axial_modulus())
-            chord = cells.x[:, 1] - cells.x[:, 0]
-            t = chord / np.sqrt((chord * chord).sum(axis=1))[:, None]
-            m = np.stack(
-                [t[:, 0] ** 2, t[:, 1] ** 2, t[:, 2] ** 2, t[:, 0] * t[:, 1], t[:, 1] * t[:, 2], t[:, 0] * t[:, 2]],
-                axis=1,
-            )
+            m = along_bars(cells.x)
             base = modulus * m[:, :, None] * m[:, None, :]
         else:
             base = np.broadcast_to(cells.tensor, (len(block.conn), 6, 6))
@@ -195,7 +193,8 @@ class ComplexStatics:
             fe = np.einsum("cqri,crs,cqs,cq->ci", both, law, free, dv)
             size = b.shape[-1]
             if modes.shape[-1]:
-                inner = np.linalg.solve(ke[:, size:, size:], np.concatenate([ke[:, size:, :size], fe[:, size:, None]], axis=2))
+                right = np.concatenate([ke[:, size:, :size], fe[:, size:, None]], axis=2)
+                inner = np.linalg.solve(ke[:, size:, size:], right)
                 ke, fe = (
                     ke[:, :size, :size] - ke[:, :size, size:] @ inner[..., :-1],
                     fe[:, :size] - (ke[:, :size, size:] @ inner[..., -1:])[..., 0],

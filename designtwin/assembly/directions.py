@@ -34,6 +34,7 @@ from designtwin.model.connections import linked_nodes
 from designtwin.model.domains import said
 from designtwin.model.model import LoadCase, Model
 from designtwin.model.sections import Truss
+from designtwin.model.supports import InertiaRelief
 from designtwin.typing import BoolArray, FloatArray, SparseMatrix
 
 
@@ -257,6 +258,10 @@ class Directions:
             dense = [moves[[i]].toarray().reshape(-1, 3)[:, :c].ravel() for i in range(len(self))]
             return [(None, row if row.any() else None) for row in dense]
 
+        held = (*self.model.supports, *self._case_of(self.model, case).supports)
+        if not self.model.connections and all(isinstance(one, InertiaRelief) for one in held):
+            # what floats is pinned at nodes of our choice, which move nothing but the part as a whole
+            return [(None, None)] * len(self)
         return self._maps(("supports", case), case, lambda model: map_of(model, self._case_of(model, case)))
 
     def _case_of(self, model: Model, name: str) -> LoadCase:

@@ -334,6 +334,15 @@ def test_slopes_add_and_scale():
     assert_allclose((a + 2.0 * b).stiffness, a.stiffness + 2.0 * b.stiffness, rtol=1e-9)
 
 
+def test_a_part_that_floats_has_slopes_wherever_it_is_pinned():
+    def build(by):
+        items = [dtw.Force(on="xmax", value=(1e5, 0.0, 0.0)), dtw.Force(on="ymax", value=(0.0, 3e4, 2e4))]
+        return shaped(BLOCK, [dtw.InertiaRelief()], items)(by)
+
+    _, slope, exact = slopes(build, dtw.stress())
+    assert slope == pytest.approx(exact, rel=RICHARDSON)
+
+
 # What is refused
 
 
@@ -347,6 +356,8 @@ def test_what_has_no_adjoint_says_so():
         dtw.sensitivities(result, dtw.stress(), aggregate="mean")
     with pytest.raises(RequirementError, match="never negative"):
         dtw.sensitivities(result, dtw.stress("xx"), aggregate="p-norm")
+    with pytest.raises(RequirementError, match="got 'stress'"):
+        dtw.sensitivities(result, "stress")
     with pytest.raises(RequirementError, match="needs a thermal result"):
         dtw.sensitivities(result, dtw.temperature())
 

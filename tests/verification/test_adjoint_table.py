@@ -1,4 +1,4 @@
-"""Adjoint gradients against complex step, response by variable; Richardson differences where nothing is analytic.
+"""Adjoint gradients against complex step, response by variable, for every kind of cell.
 
 The oracle (``tests/helpers_complex.py``) is a dense implementation of its own in complex numbers, so that the
 comparison is one of formulas and not of step sizes.
@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 import designtwin as dtw
-from designtwin.analysis.adjoint import smooth_values
 from designtwin.assembly.directions import Directions
 from tests.builders import bar, box, rectangle
 from tests.helpers_complex import STEP, ComplexStatics, complex_heat, ks, p_norm, von_mises
@@ -35,7 +34,7 @@ FORMULATIONS = {
     "truss": ("line", "Truss", "full"),
 }
 QUICK = ("tetra10", "hexahedron, incompatible modes", "quad, b-bar, axisymmetric", "truss")
-"""Of `make test`: simplices, modes, mean dilatation with rings, bars. The others follow under `make verify`."""
+"""Of `make test`: simplices, modes, mean dilatation with rings, bars; the others under `make verify`."""
 
 
 def section(kind, formulation, expansion=EXPANSION):
@@ -101,10 +100,6 @@ def complex_of(model, case):
     return out
 
 
-def at_rows(quantity, result):
-    return quantity.rows(result)
-
-
 RESPONSES = {
     "mass": (dtw.mass(), lambda c, u, rows: c.mass()),
     "compliance": (dtw.compliance(), lambda c, u, rows: (c.forces * u).sum()),
@@ -126,10 +121,10 @@ def variables(model, rng):
     d = model.dimension
     move = 0.02 * rng.standard_normal((n, 3)) * (np.arange(3) < d)
     size = rng.uniform(0.5, 1.0, cells)
+    thick = size * model.cell_scale()
     force = 1e5 * rng.standard_normal((n, 3)) * (np.arange(3) < d)
     given = np.zeros((n, 3))
-    held = mesh.groups["xmin"].nodes if mesh.groups["xmin"].nodes is not None else None
-    held = model.region("xmin").nodes if held is None else held
+    held = model.region("xmin").nodes
     given[held] = 1e-5 * rng.standard_normal((len(held), 3)) * (np.arange(3) < d)
     warm = 30.0 * rng.standard_normal(n)
     tangent = MODULUS * rng.uniform(0.0, 0.3, (6, 6))
@@ -161,7 +156,7 @@ def variables(model, rng):
         "coordinates": (plus("points", move), given_by(points=move[None])),
         "stiffness of cells": (plus("stiffness", size), given_by(stiffness=size[None])),
         "elastic tensor": (plus("tangent", tangent), lambda s: (s.tangent * tangent).sum()),
-        "thickness or area": (plus("scale", size * model.cell_scale()), given_by(scale=(size * model.cell_scale())[None])),
+        "thickness or area": (plus("scale", thick), given_by(scale=thick[None])),
         "density": (plus("density", 1e3 * size), given_by(density=1e3 * size[None])),
         "force": (plus("forces", force), given_by(forces={"case": force[None]})),
         "support motion": (plus("motions", given), given_by(motions={"case": given[None]})),
@@ -170,7 +165,7 @@ def variables(model, rng):
         "stress-free temperature": (plus("reference", REFERENCE), beside(reference=REFERENCE)),
         "springs": (softer, beside(spring=2e7)),
     }  # fmt: skip
-    if model.axisymmetric or model.dimension == 3 and "line" not in mesh.cells:
+    if model.axisymmetric or (model.dimension == 3 and "line" not in mesh.cells):
         out.pop("thickness or area")
     if "line" in mesh.cells:
         out.pop("elastic tensor")  # that of a bar is its modulus along it

@@ -8,7 +8,7 @@ from designtwin.analysis.adjoint import buckling, life, modal, transient
 from designtwin.analysis.adjoint.static import static_sensitivities
 from designtwin.analysis.adjoint.thermal import thermal_sensitivities
 from designtwin.analysis.adjoint.totals import mass_sensitivity
-from designtwin.errors import NoAdjointError
+from designtwin.errors import NoAdjointError, RequirementError
 from designtwin.requirements.base import Quantity
 from designtwin.requirements.life import DamageQuantity
 from designtwin.requirements.responses import Response, response_of
@@ -53,6 +53,7 @@ def sensitivities(
 
     Source: Haftka and Gurdal, Elements of Structural Optimization, 3rd ed. (1992), ch. 7.
     """
+    _check(quantity)
     if isinstance(quantity, MassQuantity):
         return [mass_sensitivity(getattr(result, "model", result), quantity)]
     if isinstance(quantity, ModeQuantity):
@@ -76,6 +77,7 @@ def smooth_values(
     result: Any, quantity: Quantity, *, aggregate: str = "ks", largest: bool | None = None
 ) -> list[tuple[str, float]]:
     """The smooth number of a quantity in each load case, without its slope; arguments as `sensitivities`."""
+    _check(quantity)
     if isinstance(quantity, MassQuantity):
         return [(one.case or "", one.value) for one in quantity.by_case(result)]
     if isinstance(quantity, ModeQuantity):
@@ -88,6 +90,13 @@ def smooth_values(
         wanted = quantity.largest_governs if largest is None else largest
         return transient.smooth_values(result, quantity, aggregate=aggregate, largest=wanted)
     return [(one.case, one.value) for one in _responses(result, quantity, aggregate, largest)]
+
+
+def _check(quantity: object) -> None:
+    if not isinstance(quantity, Quantity):
+        raise RequirementError(
+            f"a gradient is that of a quantity, such as stress() or mass(); got {quantity!r}"
+        )
 
 
 def _responses(result: Any, quantity: Quantity, aggregate: str, largest: bool | None) -> list[Response]:
