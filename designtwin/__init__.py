@@ -48,6 +48,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     "assembly.reduced": ("ReducedModel",),
     "assembly.directions": ("Directions",),
     "analysis.adjoint": ("sensitivities",),
+    "analysis.adjoint.modal": ("RepeatedFrequencies",),
     "results.sensitivity": ("Sensitivity",),
     "solvers": ("AutomaticSolver", "Direct", "MultigridCG"),
     "results": (

@@ -16,7 +16,7 @@ from numpy.testing import assert_allclose
 import designtwin as dtw
 from designtwin.analysis import transient
 from designtwin.analysis.adjoint import sensitivities, smooth_values
-from designtwin.analysis.adjoint.modal import Repeated
+from designtwin.analysis.adjoint.modal import RepeatedFrequencies
 from designtwin.analysis.adjoint.shapes import smooth_rank
 from designtwin.analysis.adjoint.transient import over_time
 from designtwin.assembly.directions import Directions
@@ -397,7 +397,7 @@ def test_slopes_are_those_of_differences(case, variable, answers):
     assert_allclose(slopes[variable], richardson, rtol=case.tolerance)
 
 
-# Repeated frequencies
+# RepeatedFrequencies frequencies
 
 
 def square(width=0.0, height=0.0, twist=0.0):
@@ -423,7 +423,7 @@ def test_repeated_frequencies_part_as_differences_say():
     model = square()
     found = modes(model).modes
     assert found.frequencies[1] / found.frequencies[0] < 1.0 + 1e-6
-    pair = Repeated.of(found)
+    pair = RepeatedFrequencies.of(found)
     assert len(pair.numbers) == 2
     slopes = pair.along(square_directions(model))
     for (name, step), slope in zip(SQUARE.items(), slopes, strict=True):

@@ -32,7 +32,7 @@ from designtwin.typing import FloatArray, IntArray
 from designtwin.units import show
 
 REPEATED = 1e-4
-"""Relative distance of frequencies below which `Repeated` takes them for one."""
+"""Relative distance of frequencies below which `RepeatedFrequencies` takes them for one."""
 
 
 def sensitivities(result: Any, quantity: ModeQuantity) -> list[Sensitivity]:
@@ -110,7 +110,7 @@ def _refuse_others(modes: ModalCase, label: str) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class Repeated:
+class RepeatedFrequencies:
     """Frequencies that are one, and how they part along a direction.
 
     Parameters
@@ -124,7 +124,7 @@ class Repeated:
     numbers: IntArray
 
     @classmethod
-    def of(cls, modes: ModalCase, number: int = 1) -> Repeated:
+    def of(cls, modes: ModalCase, number: int = 1) -> RepeatedFrequencies:
         """All modes that share the frequency of the number-th that deforms the part.
 
         Raises
