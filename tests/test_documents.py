@@ -109,7 +109,8 @@ def test_the_readme_example_of_the_design_loop_runs_as_it_stands(tmp_path, monke
     best = space["best"]
     assert best.feasible
     assert "best design: meets all requirements" in printed
-    shown = {name: float(value) for name, value in re.findall(r"^  (thickness|fillet) +([\d.]+) mm", page, re.M)}
+    found = re.findall(r"^  (thickness|fillet) +([\d.]+) mm", page, re.MULTILINE)
+    shown = {name: float(value) for name, value in found}
     assert len(shown) == 2
     for name, value in shown.items():
         np.testing.assert_allclose(1e3 * best.values[name], value, rtol=0.02)
