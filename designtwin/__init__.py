@@ -70,6 +70,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
         "reaction", "strain", "stress", "temperature", "time_to", "yield_margin",
     ),
     "requirements.life": ("damage", "life"),
+    "requirements.quality": ("mesh_quality",),
     "requirements.compliance": ("compliance",),
     "prototype.life": ("LifeTest", "unit_case"),
     "criteria": ("Envelope", "FailureZone", "Verdict", "envelope", "failure_zones", "utilization"),
@@ -86,6 +87,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     "study.indices": ("sobol_indices",),
     "study.scatter": ("scatter", "tolerance"),
     "topology": ("RAMP", "SIMP", "Topology"),
+    "topology.grid": ("GridProblem", "VoxelGrid", "stiffest"),
     "study.freeform": ("FreeForm", "Shaped"),
     "edge": (
         "animate", "compare", "plot", "plot_campbell", "plot_check", "plot_envelope", "plot_heat_balance",

@@ -21,6 +21,7 @@ from designtwin.assembly.cells import (
     CellBlock,
     PointTables,
     applied,
+    conductivity_tensors,
     elastic_tensors,
     tables,
     thermal_strain,
@@ -331,6 +332,27 @@ class CaseCells:
             contraction.strain_slope, len(out), self.model.mesh.points, block.conn, at.shape, at.gradient,
             at.weight, no_modes, self._center, 0, False, at.shape, at.gradient, no_modes,
             _c(flux_as_stress(flux)), scalar(nodal), none, out, grain=_GRAIN,
+        )  # fmt: skip
+        return out
+
+    def add_conducted(
+        self, one: FloatArray, other: FloatArray, work: FloatArray, conducted: FloatArray
+    ) -> None:
+        """Add what heat that flows by a temperature ``other`` does on the gradient of ``one``, at the points
+        of the rule: see ``kernels.contraction.conducted_work``."""
+        tensor, which = conductivity_tensors(self.model, self.block, self.rule, other)
+        parallel.run(
+            contraction.conducted_work, len(work), self.model.mesh.points, self.block.conn,
+            self.rule.gradient, tensor, which, one, other, work, conducted, grain=_GRAIN,
+        )  # fmt: skip
+
+    def gradient_slope(self, at: PointTables, work: FloatArray) -> FloatArray:
+        """How products of gradients at points change with coordinates, float64[n_cells, n, 3]: minus the sum
+        of work [n_cells, p, 3, 3] : gradient of the nodes' motion."""
+        out, block = np.zeros((*self.block.conn.shape, 3)), self.block
+        parallel.run(
+            contraction.gradient_slope, len(out), self.model.mesh.points, block.conn, at.gradient, _c(work),
+            out, grain=_GRAIN,
         )  # fmt: skip
         return out
 

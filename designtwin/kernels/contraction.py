@@ -284,6 +284,72 @@ def _mean_slope(x, u, shape, gradient, weight, kind, times, inv, grad, slope, ou
 
 
 @njit(cache=True, nogil=True)
+def gradient_slope(start, stop, points, conn, gradient, work, out):
+    """Add minus the sum of work : gradient of motion over points, for the motion of each node of a cell.
+
+    So products of gradients change: a . q with the flux q fixed by work = a q, symmetric or not.
+
+    Parameters
+    ----------
+    points, conn : as in ``volume_slope``
+    gradient : float64[p, n, d]
+    work : float64[n_cells, p, 3, 3]
+        Weights of the sum are in it.
+    out : float64[n_cells, n, 3]
+        Added to.
+    """
+    n = conn.shape[1]
+    x, grad, inv = np.empty((n, 3)), np.empty((n, 3)), np.empty((3, 3))
+    for c in range(start, stop):
+        _gather(points, conn[c], x)
+        for p in range(gradient.shape[0]):
+            _map_gradients(x, gradient[p], inv, grad)
+            for a in range(n):
+                for i in range(3):
+                    for k in range(3):
+                        out[c, a, i] -= work[c, p, i, k] * grad[a, k]
+
+
+@njit(cache=True, nogil=True)
+def conducted_work(start, stop, points, conn, gradient, tensor, tensor_of, one, other, work, conducted):
+    """Add what heat that flows by ``other`` does on the gradient of ``one``, at each point.
+
+    Parameters
+    ----------
+    points, conn : as in ``volume_slope``
+    gradient : float64[p, n, d]
+    tensor : float64[k, 3, 3]
+        Conductivity, W/(m K).
+    tensor_of : int64[n_cells, p]
+    one, other : float64[n_points]
+    work : float64[n_cells, p, 3, 3]
+        Added to: a q + b s with the gradients a of one and b of other and their fluxes q = k b, s = k^T a.
+    conducted : float64[n_cells, p]
+        Added to: a . q.
+    """
+    n = conn.shape[1]
+    x, grad, inv = np.empty((n, 3)), np.empty((n, 3)), np.empty((3, 3))
+    a, b = np.empty(3), np.empty(3)
+    for c in range(start, stop):
+        _gather(points, conn[c], x)
+        for p in range(gradient.shape[0]):
+            _map_gradients(x, gradient[p], inv, grad)
+            a[:] = 0.0
+            b[:] = 0.0
+            for m in range(n):
+                for i in range(3):
+                    a[i] += grad[m, i] * one[conn[c, m]]
+                    b[i] += grad[m, i] * other[conn[c, m]]
+            k = tensor[tensor_of[c, p]]
+            for i in range(3):
+                q = k[i, 0] * b[0] + k[i, 1] * b[1] + k[i, 2] * b[2]
+                s = k[0, i] * a[0] + k[1, i] * a[1] + k[2, i] * a[2]
+                conducted[c, p] += a[i] * q
+                for j in range(3):
+                    work[c, p, j, i] += a[j] * q + b[j] * s
+
+
+@njit(cache=True, nogil=True)
 def stress_stiffness_slope(
     start, stop, points, conn, shape, gradient, weight, kind, scale, stress, one, other, out
 ):

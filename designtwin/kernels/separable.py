@@ -1,8 +1,8 @@
 """Convex separable problems of the method of moving asymptotes: sums and steps over many variables.
 
-Row i is sum_j p_ij / (upper_j - x_j) + q_ij / (x_j - lower_j) + r_i; row 0 is the objective. Variables come in
-blocks of `BLOCK`; each kernel takes a range of blocks and writes the sums of each to its own row of `sums`, which
-are then added up in order, so that digits do not depend on threads.
+Row i is sum_j p_ij / (upper_j - x_j) + q_ij / (x_j - lower_j) + r_i; row 0 is the objective. Variables come
+in blocks of `BLOCK`; each kernel takes a range of blocks and writes the sums of each to its own row of
+`sums`, which are then added up in order, so that digits do not depend on threads.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ def approximate(
     slopes: FloatArray,
     lower: FloatArray,
     upper: FloatArray,
-    span: FloatArray,
     rho: FloatArray,
     p: FloatArray,
     q: FloatArray,
@@ -40,8 +39,8 @@ def approximate(
         Blocks.
     block : int
         Variables in a block.
-    x, lower, upper, span : float64[n]
-        Where; asymptotes; range of each variable.
+    x, lower, upper : float64[n]
+        Where; asymptotes.
     slopes : float64[k, n]
     rho : float64[k]
         Least curvature of each row.
@@ -60,7 +59,7 @@ def approximate(
                 right, left = upper[j] - x[j], x[j] - lower[j]
                 rise = max(slopes[i, j], 0.0)
                 fall = rise - slopes[i, j]
-                least = 1e-3 * (rise + fall) + rho[i] / span[j]
+                least = 1e-3 * (rise + fall) + rho[i]
                 p[i, j] = right * right * (rise + least)
                 q[i, j] = left * left * (fall + least)
                 total += right * (rise + least) + left * (fall + least)
@@ -94,7 +93,7 @@ def nearest(
     start: int,
     stop: int,
     block: int,
-    multiplier: float,
+    multipliers: FloatArray,
     p: FloatArray,
     q: FloatArray,
     lower: FloatArray,
@@ -104,41 +103,45 @@ def nearest(
     x: FloatArray,
     sums: FloatArray,
 ) -> None:
-    """Where row 0 + multiplier row 1 is least, in closed form, and what row 1 and its slope over the multiplier are.
+    """Where row 0 + multipliers . rows is least, in closed form; rows there and how they change.
 
     Parameters
     ----------
-    multiplier : float
-        Not negative; 0 where there is one row only.
+    multipliers : float64[m]
+        Not negative.
     low, high : float64[n]
         Bounds.
     x : float64[n]
         Overwritten.
-    sums : float64[n_blocks, 2]
-        Overwritten.
+    sums : float64[n_blocks, 1 + 2 m + m m]
+        Overwritten: rows 0 to m, without r; what each would fall by over its own multiplier if no bound held
+        a variable [m]; what rows do fall by over multipliers, the lower triangle of [m, m].
     """
-    n = x.shape[0]
-    constrained = p.shape[0] > 1
+    n, m = x.shape[0], multipliers.shape[0]
+    slopes = np.empty(m)
     for b in range(start, stop):
-        total, slope = 0.0, 0.0
+        for k in range(sums.shape[1]):
+            sums[b, k] = 0.0
         for j in range(b * block, min(n, (b + 1) * block)):
             pj, qj = p[0, j], q[0, j]
-            if constrained:
-                pj += multiplier * p[1, j]
-                qj += multiplier * q[1, j]
+            for i in range(m):
+                pj += multipliers[i] * p[i + 1, j]
+                qj += multipliers[i] * q[i + 1, j]
             a, c = math.sqrt(pj), math.sqrt(qj)
             at = (a * lower[j] + c * upper[j]) / (a + c)
             free = low[j] < at < high[j]
             at = min(max(at, low[j]), high[j])
             x[j] = at
-            if constrained:
-                right, left = 1.0 / (upper[j] - at), 1.0 / (at - lower[j])
-                total += p[1, j] * right + q[1, j] * left
+            right, left = 1.0 / (upper[j] - at), 1.0 / (at - lower[j])
+            sums[b, 0] += p[0, j] * right + q[0, j] * left
+            bend = 2.0 * (pj * right**3 + qj * left**3)
+            for i in range(m):
+                sums[b, 1 + i] += p[i + 1, j] * right + q[i + 1, j] * left
+                slopes[i] = p[i + 1, j] * right * right - q[i + 1, j] * left * left
+                sums[b, 1 + m + i] += slopes[i] * slopes[i] / bend
                 if free:
-                    g = p[1, j] * right * right - q[1, j] * left * left
-                    slope -= 0.5 * g * g / (pj * right**3 + qj * left**3)
-        sums[b, 0] = total
-        sums[b, 1] = slope
+                    for k in range(i + 1):
+                        sums[b, 1 + 2 * m + i * m + k] += slopes[i] * slopes[k] / bend
 
 
 @njit(cache=True, nogil=True)
@@ -184,8 +187,8 @@ def assemble(
     dense : bool
         Whether the matrix of the constraints is wanted.
     sums : float64[n_blocks, 2 m + 2 + m m]
-        Overwritten: constraints [m], jacobian right / diagonal [m], sum of squares and largest of the residual, then
-        the matrix jacobian diagonal^-1 jacobian' [m, m], its lower triangle, where `dense`.
+        Overwritten: constraints [m], jacobian right / diagonal [m], sum of squares and largest of the
+        residual, then the matrix jacobian diagonal^-1 jacobian' [m, m], its lower triangle, where `dense`.
 
     Source: Svanberg, MMA and GCMMA - two methods for nonlinear optimization (2007), sec. 5.
     """
@@ -307,7 +310,7 @@ def solve_positive(a: FloatArray, b: FloatArray) -> bool:
 
 @njit(cache=True, nogil=True)
 def gram(jacobian: FloatArray, weight: FloatArray, diagonal: FloatArray, out: FloatArray) -> None:
-    """Lower triangle of diag(diagonal) + jacobian' diag(1 / weight) jacobian: few variables, many constraints.
+    """Lower triangle of diag(diagonal) + jacobian' diag(1 / weight) jacobian, for few variables.
 
     Parameters
     ----------

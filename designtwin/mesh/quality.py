@@ -370,6 +370,19 @@ def corner_edges(name: str) -> list[tuple[int, tuple[int, ...], float]]:
     return out
 
 
+def scaled_jacobians(mesh: Mesh) -> FloatArray:
+    """Scaled Jacobian of every cell of the highest dimension, float64[n_cells]; nan for the others.
+
+    Least determinant of unit edges at the corners: 1 for the regular cell, 0 for a flat one, negative where
+    a cell is inside out.
+    """
+    out = np.full(mesh.n_cells, np.nan)
+    for name, ids, conn in mesh.blocks():
+        if ELEMENTS[name].dimension == mesh.dimension:
+            out[ids] = _scaled_jacobian(name, mesh.points[conn])
+    return out
+
+
 def _scaled_jacobian(name: str, x: FloatArray) -> FloatArray:
     """Least determinant of unit edges at the corners, 1 for the regular cell, float64[c]."""
     worst = np.full(len(x), np.inf)

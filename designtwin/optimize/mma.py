@@ -6,7 +6,7 @@ import numpy as np
 
 from designtwin.errors import OptimizationError
 from designtwin.optimize.subproblem import Separable
-from designtwin.typing import FloatArray
+from designtwin.typing import FloatArray, IntArray
 
 _RHO = 1e-5
 """Curvature of every approximation at least, over the range of a variable."""
@@ -178,15 +178,21 @@ class MMA:
         lower, upper = self.lower[pick], self.upper[pick]
         low = np.maximum(np.maximum(self.low[pick], lower + 0.1 * (here - lower)), here - self.move * span)
         high = np.minimum(np.minimum(self.high[pick], upper - 0.1 * (upper - here)), here + self.move * span)
-        slopes = np.vstack([self.df[pick][None], self.dg[:, pick]])
-        values = np.concatenate([[self.f], self.g])
-        problem = Separable.about(here, values, slopes, lower, upper, low, high, span, self.rho)
-        found, self.multipliers = problem.solve(self.penalty)
+        found, self.multipliers = self._convex(pick, low, high).solve(self.penalty)
+        found = np.clip(found * span, low, high)
         if everything:
             return found
         out = x.copy()
         out[pick] = found
         return out
+
+    def _convex(self, pick: slice | IntArray, low: FloatArray, high: FloatArray) -> Separable:
+        """The convex problem of this step over some variables, in units of their ranges."""
+        span = self._range[pick]
+        slopes = np.vstack([self.df[pick][None], self.dg[:, pick]]) * span
+        values = np.concatenate([[self.f], self.g])
+        here, lower, upper = self.x[pick] / span, self.lower[pick] / span, self.upper[pick] / span
+        return Separable.about(here, values, slopes, lower, upper, low / span, high / span, self.rho)
 
     def state(self) -> dict[str, FloatArray]:
         """All it remembers, as plain arrays: ``restore`` goes on from there to the bit."""
@@ -232,13 +238,11 @@ class GCMMA(MMA):
         f : float
         g : float64[m]
         """
-        vary = self._range > 0.0
+        vary = np.flatnonzero(self._range > 0.0)
         here, new, span = self.x[vary], x[vary], self._range[vary]
         lower, upper = self.lower[vary], self.upper[vary]
-        slopes = np.vstack([self.df, self.dg])[:, vary]
         values = np.concatenate([[self.f], self.g])
-        expected = Separable.about(here, values, slopes, lower, upper, new, new, span, self.rho).values(new)
-        excess = np.concatenate([[f], np.atleast_1d(g)]) - expected
+        excess = np.concatenate([[f], np.atleast_1d(g)]) - self._convex(vary, new, new).values(new / span)
         weight = float(np.sum((upper - lower) * (new - here) ** 2 / ((upper - new) * (new - lower) * span)))
         if weight < 1e-14 or (excess <= 1e-7 * (1.0 + np.abs(values))).all():
             return None

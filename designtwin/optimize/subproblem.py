@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,7 +12,9 @@ from designtwin.kernels import separable
 from designtwin.kernels.separable import BLOCK, added, blocks_of
 from designtwin.typing import FloatArray
 
-_LAST = 1e-7
+_MANY = 50
+"""Variables per constraint above which the dual, with as many unknowns as constraints, is the shorter way."""
+_LAST = 1e-9
 """Barrier at which the interior point method ends: products of slacks and multipliers."""
 
 
@@ -41,13 +43,13 @@ class Separable:
     @classmethod
     def about(
         cls, x: FloatArray, values: FloatArray, slopes: FloatArray, lower: FloatArray, upper: FloatArray,
-        low: FloatArray, high: FloatArray, span: FloatArray, rho: FloatArray,
+        low: FloatArray, high: FloatArray, rho: FloatArray,
     ) -> Separable:  # fmt: skip
         """Functions with these values [m + 1] and slopes [m + 1, n] at x (Svanberg 2007, eqs. 3.2-3.6)."""
         p, q = np.empty_like(slopes), np.empty_like(slopes)
         sums = np.empty((blocks_of(len(x)), len(slopes)))
         parallel.run(
-            separable.approximate, len(sums), BLOCK, x, slopes, lower, upper, span, rho, p, q, sums
+            separable.approximate, len(sums), BLOCK, x, slopes, lower, upper, rho, p, q, sums
         )  # fmt: skip
         return cls(p, q, values - added(sums), lower, upper, low, high)
 
@@ -74,49 +76,123 @@ class Separable:
         ConvergenceError
             If the interior point method fails, which numbers that are not sound make it do.
         """
-        if len(self.r) <= 2:
-            return _by_multiplier(self, float(penalty[0]) if len(penalty) else 0.0)
+        m, n = len(self.r) - 1, len(self.low)
+        dual = _Dual(self, penalty)
+        if m == 0:
+            return dual.x, dual.multipliers
+        if m == 1:
+            return dual.bracketed()
+        if n > _MANY * m and (found := dual.climbed()) is not None:
+            return found
         return _InteriorPoint(self, penalty).solve()
 
 
-def _by_multiplier(problem: Separable, penalty: float) -> tuple[FloatArray, FloatArray]:
-    """One constraint: x follows from its multiplier in closed form, and the multiplier from one equation.
+class _Dual:
+    """The dual problem: x follows from the multipliers in closed form; they are found where it is largest."""
 
-    Newton's method on the dual's slope, which falls with the multiplier, inside an interval that shrinks.
-    """
-    x = np.empty_like(problem.low)
-    sums = np.empty((blocks_of(len(x)), 2))
+    def __init__(self, problem: Separable, penalty: FloatArray) -> None:
+        self.problem, self.penalty, self.m = problem, penalty, len(penalty)
+        self.x = np.empty_like(problem.low)
+        self.sums = np.empty((blocks_of(len(self.x)), 1 + 2 * self.m + self.m * self.m))
+        self.at(np.zeros(self.m))
+        # What a row can reach within the bounds is what its zero is measured by.
+        reach = np.maximum(problem.values(problem.low), problem.values(problem.high))[1:]
+        self.scale = np.abs(problem.r[1:]) + np.abs(reach) + 1e-300
 
-    def left(multiplier: float) -> tuple[float, float]:
+    def at(self, multipliers: FloatArray) -> None:
+        """Evaluate value, slopes and curvature of the dual."""
+        problem, m = self.problem, self.m
         parallel.run(
-            separable.nearest, len(sums), BLOCK, multiplier, problem.p, problem.q, problem.lower,
-            problem.upper,
-            problem.low, problem.high, x, sums,
+            separable.nearest, len(self.sums), BLOCK, multipliers, problem.p, problem.q, problem.lower,
+            problem.upper, problem.low, problem.high, self.x, self.sums,
         )  # fmt: skip
-        if len(problem.r) == 1:
-            return 0.0, 0.0
-        row, slope = added(sums)
-        broken = max(0.0, multiplier - penalty)
-        return float(row) + float(problem.r[1]) - broken, float(slope) - (1.0 if broken else 0.0)
+        total = added(self.sums)
+        rows = total[: 1 + m] + problem.r
+        broken = np.maximum(0.0, multipliers - self.penalty)
+        self.multipliers = multipliers
+        self.value = float(rows[0] + np.sum(multipliers * rows[1:]) - 0.5 * np.sum(broken * broken))
+        self.slope = rows[1:] - broken
+        self.loose = total[1 + m : 1 + 2 * m]
+        self.bend = total[1 + 2 * m :].reshape(m, m) + np.diag((broken > 0.0).astype(np.float64))
 
-    over, slope = left(0.0)
-    if over <= 0.0:
-        return x, np.zeros(len(problem.r) - 1)
-    least, most, multiplier = 0.0, np.inf, 0.0
-    scale = abs(float(problem.r[1])) + over
-    for _ in range(200):
-        guess = multiplier - over / slope if slope < 0.0 else np.inf
-        if not least < guess < most:
-            guess = 0.5 * (least + most) if np.isfinite(most) else 10.0 * least + 1.0
-        multiplier = guess
-        over, slope = left(multiplier)
-        if over > 0.0:
-            least = multiplier
-        else:
-            most = multiplier
-        if abs(over) <= 1e-13 * scale or (np.isfinite(most) and most - least <= 1e-15 * most):
-            break
-    return x, np.array([multiplier])
+    def bracketed(self) -> tuple[FloatArray, FloatArray]:
+        """One constraint: Newton's method on the slope, which falls, inside an interval that shrinks."""
+        least, most = 0.0, np.inf
+        for _ in range(200):
+            over, bend = float(self.slope[0]), float(self.bend[0, 0])
+            now = float(self.multipliers[0])
+            if over > 0.0:
+                least = now
+            elif now == 0.0:
+                break
+            else:
+                most = now
+            if abs(over) <= 1e-14 * self.scale[0] or (np.isfinite(most) and most - least <= 1e-15 * most):
+                break
+            guess = now + over / bend if bend > 0.0 else np.inf
+            if not least < guess < most:
+                guess = 0.5 * (least + most) if np.isfinite(most) else 10.0 * least + 1.0
+            self.at(np.array([guess]))
+        return self.x, self.multipliers
+
+    def climbed(self) -> tuple[FloatArray, FloatArray] | None:
+        """Several constraints: Newton's method with multipliers held at zero where they would leave it.
+
+        None if it stalls where the curvature has a kink.
+
+        Source: Bertsekas, Projected Newton methods for optimization problems with simple constraints, SIAM J.
+        Control Optim. 20 (1982) 221-246.
+        """
+        rounding = 1e-14 * (abs(self.value) + float(np.sum(self.scale)))
+        for _ in range(60):
+            slope, multipliers, value = self.slope, self.multipliers, self.value
+            direction = self._uphill()
+            if direction is None:
+                return None
+            gain = float(np.sum(slope * direction))
+            if gain <= rounding:  # the last step, too short to be measured
+                self.at(multipliers + direction)
+                return self._found()
+            length = 1.0
+            while True:
+                self.at(multipliers + length * direction)
+                if self.value >= value + 1e-4 * length * gain - rounding:
+                    break
+                length *= 0.5
+                if length < 1e-9:
+                    return None
+        return None
+
+    def _found(self) -> tuple[FloatArray, FloatArray] | None:
+        """What it stands at, if the conditions of an optimum hold there."""
+        left = np.where(self.multipliers > 0.0, np.abs(self.slope), np.maximum(self.slope, 0.0))
+        return (self.x.copy(), self.multipliers) if (left <= 1e-11 * self.scale).all() else None
+
+    def _uphill(self) -> FloatArray | None:
+        """Newton's step; multipliers that it would make negative stop at zero, the others go on without."""
+        direction = np.zeros(self.m)
+        free = (self.multipliers > 0.0) | (self.slope > 0.0)
+        # Where bounds hold all variables there is no curvature: what there would be without them keeps
+        # the step short, and fades out towards the optimum.
+        far = float((np.abs(self.slope[free]) / self.scale[free]).max(initial=0.0))
+        least = min(1e-2, far) * self.loose
+        while free.any():
+            pick = np.flatnonzero(free)
+            matrix = self.bend[np.ix_(pick, pick)]
+            matrix[np.diag_indices(len(pick))] += least[pick] + 1e-14 * self.loose[pick] + 1e-300
+            held = direction.copy()
+            held[pick] = 0.0
+            both = np.tril(self.bend) + np.tril(self.bend, -1).T
+            change = self.slope[pick] - np.sum(both[pick] * held, axis=1)
+            if not separable.solve_positive(matrix, change):
+                return None
+            direction[pick] = change
+            out = free & (self.multipliers + direction < 0.0)
+            if not out.any():
+                break
+            direction[out] = -self.multipliers[out]
+            free &= ~out
+        return direction
 
 
 class _InteriorPoint:
@@ -126,7 +202,14 @@ class _InteriorPoint:
     """
 
     def __init__(self, problem: Separable, penalty: FloatArray) -> None:
-        self.problem, self.penalty = problem, penalty
+        # Rows are scaled to slopes of about one, so that one barrier fits few variables and millions.
+        size = ((problem.p + problem.q) / (0.5 * (problem.upper - problem.lower)) ** 2).max(axis=1)
+        scale = 1.0 / np.where(size > 0.0, size, 1.0)
+        problem = replace(
+            problem, p=scale[:, None] * problem.p, q=scale[:, None] * problem.q, r=scale * problem.r
+        )
+        self.problem, self.share = problem, scale[1:] / scale[0]
+        self.penalty, self.bend = penalty / self.share, scale[0] / scale[1:] ** 2
         m, n = len(problem.r) - 1, len(problem.low)
         self.m, self.n, self.dense = m, n, m <= n
         middle = 0.5 * (problem.low + problem.high)
@@ -141,7 +224,7 @@ class _InteriorPoint:
         self.sums = np.empty((blocks, 2 * m + 2 + (m * m if self.dense else 0)))
         self.taken = np.empty((blocks, 1))
         # Rows: y, multipliers, multipliers of y >= 0, slacks.
-        self.rows = np.stack([np.ones(m), np.ones(m), np.maximum(1.0, 0.5 * penalty), np.ones(m)])
+        self.rows = np.stack([np.ones(m), np.ones(m), np.maximum(1.0, 0.5 * self.penalty), np.ones(m)])
 
     def solve(self) -> tuple[FloatArray, FloatArray]:
         barrier = 1.0
@@ -163,7 +246,7 @@ class _InteriorPoint:
                 else:
                     break  # as near as rounding allows
                 self._accept(after)
-            if not np.isfinite(residual) or largest > max(1e3 * barrier, 1e-3):
+            if not np.isfinite(residual) or largest > max(1e3 * barrier, 1e-2):
                 raise ConvergenceError(
                     f"the convex problem of a step of MMA was not solved: residual {largest:.1e}; "
                     f"check the size "
@@ -178,7 +261,7 @@ class _InteriorPoint:
         x = np.where(
             from_low > 1e3 * (x - self.low), low, np.where(from_high > 1e3 * (self.high - x), high, x)
         )
-        return np.clip(x, low, high), self.rows[1].copy()
+        return np.clip(x, low, high), self.rows[1] * self.share
 
     def _assemble(self, step: float, rows: FloatArray, barrier: float) -> tuple[float, float]:
         """Size of the residual after a step, and its largest number; Newton's equations there."""
@@ -196,7 +279,7 @@ class _InteriorPoint:
         self.matrix = total[2 * m + 2 :].reshape(m, m) if self.dense else None
         own = np.concatenate(
             [
-                self.penalty + y - multipliers - held, self.constraints - y + slack,
+                self.penalty + self.bend * y - multipliers - held, self.constraints - y + slack,
                 held * y - barrier, multipliers * slack - barrier,
             ]
         )  # fmt: skip
@@ -210,8 +293,8 @@ class _InteriorPoint:
     def _step(self, barrier: float) -> tuple[FloatArray, float]:
         """Newton's step: of the rows, and the largest share it takes of what a positive number has."""
         y, multipliers, held, slack = self.rows
-        of_y = 1.0 + held / y
-        ry = self.penalty + y - multipliers - barrier / y
+        of_y = self.bend + held / y
+        ry = self.penalty + self.bend * y - multipliers - barrier / y
         rl = self.constraints - y + barrier / multipliers
         weight = 1.0 / of_y + slack / multipliers
         load = rl + ry / of_y

@@ -19,7 +19,7 @@ from itertools import product as every
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve, eigh
+from scipy.linalg import eigh, lapack
 
 from designtwin import parallel
 from designtwin.errors import ConvergenceError, ModelError, SingularSystemError
@@ -31,11 +31,12 @@ if TYPE_CHECKING:
     from designtwin.kernels.voxels import Shape
 
 _LANE = 16  # kernels.voxels.LANE
-_DENSE = 700  # unknowns of a level that is inverted
+_DENSE = 400  # unknowns of a level that is inverted
 _SPRING = 2.0  # stiffness of a support on coarse levels over the diagonal where it acts
 _INNER = 2  # steps of conjugate gradients at a coarse level ...
 _MORE_AFTER = 40  # ... one more each so many iterations ...
 _MOST_INNER = 6  # ... up to so many: thin members between voids
+_PIECE = 20_000  # numbers of a field in a piece of work at least
 _STALLED = 200  # iterations without progress
 
 
@@ -292,7 +293,7 @@ class VoxelSystem:
         x = grid.pack(u)
         y = x if v is None or v is u else grid.pack(v)
         out = grid.empty_cells()
-        parallel.run(kernels.energies, grid.shape.layers, grid.shape, grid.blocks, x, y, out)
+        _run(kernels.energies, grid.shape.layers, grid.shape, grid.blocks, x, y, out)
         return grid.cells(out).ravel()
 
     def _refuse_free_motions(self) -> None:
@@ -389,9 +390,13 @@ class _Level:
         return self.grid.shape, self.blocks, self.modulus, self.spring, self.inverse
 
 
-def _run(kernel: Any, n: int, *arguments: Any) -> None:
-    """Over planes or layers, in few pieces: each computes the layer before its first plane once more."""
-    parallel.run(kernel, n, *arguments, grain=max(1, -(-n // (2 * parallel.threads()))))
+def _run(kernel: Any, n: int, shape: Shape, *arguments: Any) -> None:
+    """Over planes or layers, in few pieces: each computes the layer before its first plane once more.
+
+    None is so small that threads cost more than they save.
+    """
+    grain = max(-(-n // (2 * parallel.threads())), _PIECE // shape.plane, 1)
+    parallel.run(kernel, n, shape, *arguments, grain=grain)
 
 
 def _levels(system: VoxelSystem, values: FloatArray) -> tuple[list[_Level], IntArray, Array]:
@@ -466,7 +471,10 @@ def _dense(grid: _Grid, modulus: Array, spring: Array, diagonal: Array) -> tuple
     scale = 1.0 / np.sqrt(np.diag(total))
     scaled = total * scale * scale[:, None]
     scaled[np.diag_indices(index.size)] += 1e-7  # parts that hang on nothing but voids; exact is not wanted
-    inverse = cho_solve(cho_factor(scaled), np.eye(index.size)) * scale * scale[:, None]
+    factor, info = lapack.dpotrf(scaled, lower=1)
+    assert info == 0, "a sum of cells is not definite"
+    half, _ = lapack.dpotri(factor, lower=1)  # its upper triangle is not written
+    inverse = (np.tril(half) + np.tril(half, -1).T) * scale * scale[:, None]
     return index, np.ascontiguousarray(inverse, np.float32)
 
 
@@ -508,12 +516,12 @@ class _Cycle:
         for step in range(self.inner):
             z = self._cycle(depth)
             if step:
-                parallel.run(kernels.dots, planes, shape, z, q, sums)
+                _run(kernels.dots, planes, shape, z, q, sums)
                 keep = -float(sums.sum()) / pq
             _run(kernels.next_direction, planes, shape, keep, z, p)
             _run(kernels.product, planes, *level.operator, p, q, sums)
             pq = float(sums.sum())
-            parallel.run(kernels.dots, planes, shape, p, f, sums)
+            _run(kernels.dots, planes, shape, p, f, sums)
             along = float(sums.sum())
             if not (pq > 0.0 and along > 0.0):
                 break
@@ -625,7 +633,7 @@ class VoxelFactorization:
         sums = np.zeros(planes)
 
         def total(a: Array, b: Array) -> float:
-            parallel.run(kernels.dots, planes, shape, a, b, sums)
+            _run(kernels.dots, planes, shape, a, b, sums)
             return float(sums.sum())
 
         f[grid.pack(self.system.held) > 0.0] = 0.0

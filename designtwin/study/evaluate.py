@@ -16,6 +16,7 @@ from designtwin.prototype.tests import PrototypeTest
 from designtwin.requirements import Quantity, Requirement, Value
 from designtwin.requirements.base import worst
 from designtwin.study.store import Evaluation
+from designtwin.typing import FloatArray
 
 if TYPE_CHECKING:
     from designtwin.study.study import Study
@@ -26,6 +27,8 @@ FAR = 10.0
 """A slack beyond this is no number to steer by; as bad, or as good, as this."""
 TRIES = 2
 """How often a design is analysed before it counts as failed: a license, a full disk, a lost file pass."""
+TRIES_FOR_ALL = 6
+"""The same of what all else stands on: the start, and the design that is reported."""
 FAILURES = (DesignTwinError, FloatingPointError, np.linalg.LinAlgError)
 """What a design may fail with; all else is a mistake in code and raised."""
 T = TypeVar("T")
@@ -129,9 +132,9 @@ def tested(study: Study, values: Mapping[str, float], purpose: str, *, keep: boo
     )  # fmt: skip
 
 
-def patiently(act: Callable[[], T]) -> T:
-    """Try once more what may fail by chance."""
-    for _ in range(TRIES - 1):
+def patiently(act: Callable[[], T], tries: int = TRIES) -> T:
+    """Try again what may fail by chance."""
+    for _ in range(tries - 1):
         try:
             return act()
         except StudyError:
@@ -177,7 +180,7 @@ def _tested(study: Study, values: Mapping[str, float], keep: bool) -> Tested:
 def _smooth(
     e: Evaluation, wanted: Mapping[str, Quantity], constraints: Mapping[str, Constraint], model: Model,
     tests: Sequence[Test], results: Sequence[Any],
-) -> dict[str, tuple[float, float]]:  # fmt: skip
+) -> dict[str, list[float]]:  # fmt: skip
     """The smooth number of each response that has one, and the number it stands for."""
     out = {}
     for label, quantity in wanted.items():
@@ -187,7 +190,7 @@ def _smooth(
         source = source_of(quantity, model, results, label)
         numbers = smooth_by_case(quantity, source, largest=quantity.largest_governs)
         if numbers:
-            out[label] = ((max if quantity.largest_governs else min)(numbers.values()), true)
+            out[label] = [(max if quantity.largest_governs else min)(numbers.values()), true]
     for test, result in zip(tests, results, strict=True):
         for requirement in test.requirements:
             for case, number in smooth_by_case(
@@ -195,7 +198,7 @@ def _smooth(
             ).items():
                 one = constraints.get(label_of(requirement, case, result))
                 if one is not None:
-                    out[one.label] = (number, requirement.bad_end(one.value))
+                    out[one.label] = [number, requirement.bad_end(one.value)]
     return {label: pair for label, pair in out.items() if np.isfinite(pair).all()}
 
 
@@ -211,28 +214,63 @@ def smooth_by_case(quantity: Quantity, result: Any, *, largest: bool) -> dict[st
         return {}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Standin:
-    """The number that a smooth one stands for, as it was at some design: factor * smooth + shift.
+    """What a smooth number stands for: factor smooth exp(trend (x - at)), or smooth + shift + trend (x - at).
 
-    An extreme over a place and the bad end of its interval have kinks, a smooth aggregate has none. Held in
-    proportion it is right at the design it was made at, and as smooth everywhere as a search wants it.
+    An extreme over a place has kinks, and the bad end of its interval slopes that no adjoint gives; a smooth
+    aggregate has neither. Held in proportion it is right at the design it was made at; how the proportion
+    itself goes with the design is learned from designs seen before.
 
-    Source: Le, Norato, Bruns, Ha & Tortorelli, Struct. Multidisc. Optim. 41 (2010) 605, adaptive scaling.
+    Parameters
+    ----------
+    factor, shift : float
+    at, trend : float64[n], optional
+        Scaled variables of that design; slope of the logarithm of the proportion, or of the shift.
+
+    Source: Le, Norato, Bruns, Ha & Tortorelli, Struct. Multidisc. Optim. 41 (2010) 605, adaptive scaling;
+    Alexandrov et al., J. Aircraft 38 (2001) 1093, first-order corrections.
     """
 
     factor: float = 1.0
     shift: float = 0.0
+    proportional: bool = True
+    at: FloatArray | None = None
+    trend: FloatArray | None = None
 
     @classmethod
     def of(cls, quantity: Quantity, smooth: float, number: float) -> Standin:
         """From the two numbers at one design; of a temperature, or where a ratio says nothing, a shift."""
         if quantity.dimension != "temperature" and smooth != 0.0 and 0.2 < number / smooth < 5.0:
             return cls(factor=number / smooth)
-        return cls(shift=number - smooth)
+        return cls(shift=number - smooth, proportional=False)
 
-    def __call__(self, smooth: float) -> float:
-        return self.factor * smooth + self.shift
+    @property
+    def exact(self) -> bool:
+        """True where the smooth number is the number itself."""
+        return self.factor == 1.0 and self.shift == 0.0
+
+    @property
+    def offset(self) -> float:
+        """What a trend is the slope of."""
+        return float(np.log(self.factor)) if self.proportional else self.shift
+
+    def _moved(self, x: FloatArray) -> float:
+        return 0.0 if self.at is None or self.trend is None else float(self.trend @ (x - self.at))
+
+    def __call__(self, smooth: float, x: FloatArray) -> float:
+        if self.proportional:
+            return self.factor * smooth * float(np.exp(np.clip(self._moved(x), -1.0, 1.0)))
+        return smooth + self.shift + self._moved(x)
+
+    def slopes(self, smooth: float, x: FloatArray) -> tuple[float, FloatArray]:
+        """Over the smooth number, and over x with it held, float64[n]."""
+        trend = np.zeros_like(x) if self.trend is None else self.trend
+        if not self.proportional:
+            return 1.0, trend
+        moved = self._moved(x)
+        share = self.factor * float(np.exp(np.clip(moved, -1.0, 1.0)))
+        return share, share * smooth * trend * (abs(moved) < 1.0)
 
 
 def slack_slope(requirement: Requirement, value: float) -> float:

@@ -211,6 +211,8 @@ class Best:
         )
         lines += [f"  method           {self.method}"] if self.method else []
         lines.append(f"  gradients        {self.history.gradients_told}")
+        if self.study.scatter:
+            lines.append("  scatter          to first order; study.robustness() checks it by samples")
         if self.verification is None:
             lines.append("  verified         not yet: verify() tests it on a mesh the search never saw")
         else:

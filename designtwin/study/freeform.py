@@ -31,7 +31,9 @@ from designtwin.optimize import Found, Iterate, Problem, Stop, minimize
 from designtwin.progress import track
 from designtwin.prototype.refine import bound, carried
 from designtwin.prototype.tests import PrototypeTest
-from designtwin.requirements import Quantity
+from designtwin.requirements import FieldQuantity, Quantity
+from designtwin.requirements.life import DamageQuantity
+from designtwin.requirements.responses import AGGREGATES
 from designtwin.study.evaluate import FAILURES, Constraint, label_of, slack_slope, source_of
 from designtwin.typing import FloatArray, IntArray
 from designtwin.units import show, show_time, to_si
@@ -49,6 +51,8 @@ _FIRST = 0.15
 """Share of its range by which the first step may move a number."""
 _FEW = 600
 """Numbers up to which the dense matrices of SLSQP cost little beside an analysis."""
+_SHOWN = {"static": "von_mises", "thermal": "temperature"}
+"""What a picture shows where the quantity is one number."""
 _SOFT = 30.0
 """Sharpness of the smooth maximum over load cases, of values relative to the start."""
 
@@ -121,6 +125,8 @@ class FreeForm:
             )
         if self.on is not None and self.filter_radius is None:
             raise StudyError("FreeForm: faces need filter_radius=, the shortest wave their shape may have")
+        if self.aggregate not in AGGREGATES:
+            raise StudyError(f"FreeForm: aggregate is {' or '.join(AGGREGATES)}, got {self.aggregate!r}")
         if not 0.0 < self.quality < 1.0:
             raise StudyError(f"FreeForm: quality is a share between 0 and 1, got {self.quality!r}")
         object.__setattr__(self, "test", tests)
@@ -186,6 +192,8 @@ class Shaped:
         Of each step of the search, as the tests say.
     found : Found
         What the optimizer tells: why it stopped, multipliers.
+    quality : float
+        Share of its quality that every cell keeps at least.
     analyses : int
     notes : tuple of str
     """
@@ -200,6 +208,7 @@ class Shaped:
     value: float
     history: tuple[tuple[float, float, float], ...]
     found: Found
+    quality: float
     analyses: int
     notes: tuple[str, ...] = ()
 
@@ -217,9 +226,21 @@ class Shaped:
         """Before and after side by side; the quantity's own field unless told. See `designtwin.compare`."""
         from designtwin import edge
 
-        field = self.quantity if name is None else name
-        test = next(i for i, v in enumerate(self.before) if v.result.physics in self.quantity.read_from)
-        return edge.compare(self.before[test], self.after[test], field, **options)
+        physics = [verdict.result.physics for verdict in self.before]
+        test = next((i for i, one in enumerate(physics) if one in self.quantity.read_from), 0)
+        if name is None:
+            is_field = isinstance(self.quantity, FieldQuantity | DamageQuantity)
+            name = self.quantity if is_field else _SHOWN.get(physics[test], self.quantity)
+        return edge.compare(self.before[test], self.after[test], name, **options)
+
+    @property
+    def stopped(self) -> str:
+        """Why the search ended, in words."""
+        conflict = self.found.conflict
+        if conflict is None:
+            return self.found.stopped
+        asked = " and ".join(conflict.constraints)
+        return f"{self.found.stopped.split(';')[0]}; {asked} cannot be met within the reach"
 
     def __str__(self) -> str:
         dimension = self.quantity.dimension
@@ -227,9 +248,9 @@ class Shaped:
         lines = [
             f"{self.quantity.label}: {show(self.value, dimension)}, from {show(self.start, dimension)}",
             f"  moved            up to {show(far, 'length', digits=3)}",
-            f"  cells keep       {self.history[-1][2]:.0%} of their quality at least",
+            f"  cells keep       {self.quality:.0%} of their quality at least",
             f"  analyses         {self.analyses}",
-            f"  stopped          {self.found.stopped}",
+            f"  stopped          {self.stopped}",
             f"  tests            {overall(v.status for v in self.after)}, "
             + (f"on a finer mesh {self.status}" if self.verified else "not tested on a finer mesh"),
         ]
@@ -320,7 +341,7 @@ class _Search:
         for one in self._last:
             if np.array_equal(one.x, x):
                 return one
-        if time.monotonic() > self.deadline:
+        if self.analyses and time.monotonic() > self.deadline:
             raise Stop("the time allowed was used")
         by = self.shape.displacement(x)
         try:
@@ -543,7 +564,8 @@ class _Search:
                 self.notes.append(f"tested on the finer mesh in {show_time(time.perf_counter() - started)}")
         return Shaped(
             one.model, one.model.mesh.points - self.mesh.points, before, after, verified, self.form.minimize,
-            self.start, self.value(one), tuple(self.history), found, self.analyses, tuple(self.notes),
+            self.start, self.value(one), tuple(self.history), found, one.quality[1],
+            self.analyses, tuple(self.notes),
         )  # fmt: skip
 
 

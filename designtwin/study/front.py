@@ -12,7 +12,7 @@ import numpy as np
 
 from designtwin.errors import StudyError
 from designtwin.requirements import Quantity
-from designtwin.study.gradients import OBJECTIVE
+from designtwin.study.evaluate import OBJECTIVE
 from designtwin.study.search import Budget, Formulation, Search, optimize
 from designtwin.study.store import Evaluation, Gradient
 from designtwin.study.tables import printed
@@ -171,16 +171,17 @@ class _Both(Formulation):
 
     def functions(self, e: Evaluation) -> tuple[float, FloatArray]:
         """See `Formulation.functions`."""
-        n, slacks = self.normalized(e), self._slacks(e)
+        slacks = super().functions(e)[1]
+        n = self.normalized(e)
         if self.share is not None:
             slacks = np.append(slacks, n[0] - n[1] - (2.0 * self.share - 1.0))
         return float(self.weights @ n), slacks
 
     def gradients(self, e: Evaluation, found: Gradient) -> tuple[FloatArray, FloatArray]:
         """See `Formulation.gradients`."""
-        dn = np.array([self._change(e, label) * self._slopes(found, label) for label in self.labels])
+        dg = super().gradients(e, found)[1]
+        dn = np.array([self._seen_slopes(e, found, label) for label in self.labels])
         dn *= (self.sign / self.width)[:, None]
-        dg = self._slack_slopes(e, found)
         if self.share is not None:
             dg = np.vstack([dg, dn[0] - dn[1]])
         return self.weights @ dn, dg

@@ -271,7 +271,10 @@ class Chain:
     def sides(self) -> list[_Sides]:
         """The models beside this one, by variable."""
         if self._sides is None:
-            self._sides = [self._beside(name) for name in self.study.variables]
+            self._sides = [
+                self._beside(name) if v.between else _Sides(self.one.model, self.one.model, 1.0)
+                for name, v in self.study.variables.items()
+            ]
         return self._sides
 
     def _beside(self, name: str) -> _Sides:
@@ -280,21 +283,21 @@ class Chain:
         room = min(at, 1.0 - at)
         if room > _BUILD_STEP_AT_BOUND:
             h = min(_BUILD_STEP, room)
-            pairs = [(at + h, at - h), (at + h, at), (at, at - h)]
+            pairs = [p for s in (h, h / 3.0) for p in ((at + s, at - s), (at + s, at), (at, at - s))]
         else:
             h = _BUILD_STEP_AT_BOUND if at < 0.5 else -_BUILD_STEP_AT_BOUND
-            pairs = [(at + h, at), (at + 10.0 * h, at)]
+            pairs = [(at + s * h, at) for s in (1.0, 3.0, 10.0)]
         failure: Exception | None = None
         for one, other in pairs:
             low, high = sorted((one, other))
             try:
-                above, below = (self._built(name, variable.between(s), s == at) for s in (high, low))
+                above, below = (self._built(name, variable.inside(s), s == at) for s in (high, low))
             except StudyError:
                 raise
             except FAILURES as error:
                 failure = error
                 continue
-            return _Sides(above, below, variable.between(high) - variable.between(low))
+            return _Sides(above, below, variable.inside(high) - variable.inside(low))
         raise Stuck(
             f"no design beside this one could be evaluated: {type(failure).__name__}: {failure}"
         ) from failure
@@ -326,11 +329,13 @@ def _differences(
     for name in names:
         variable = study.variables[name]
         at = variable.scaled(values[name])
-        steps = (_STEP, -_STEP) if at + _STEP <= 1.0 else (-_STEP, _STEP)
-        sides.append([variable.between(at + s) for s in steps if 0.0 <= at + s <= 1.0])
+        steps = [s for h in (_STEP, _STEP / 2.0) for s in ((h, -h) if at + h <= 1.0 else (-h, h))]
+        # What cannot be varied a little has no slope.
+        near = [variable.inside(at + s) for s in steps if 0.0 <= at + s <= 1.0]
+        sides.append(near if variable.between else [])
     found: list[Evaluation | None] = [None] * len(names)
     failures: list[str] = []
-    for k in range(2):  # the other side where the first failed
+    for k in range(4):  # the other side, then nearer, where the first failed
         open_ = [i for i in range(len(names)) if found[i] is None and len(sides[i]) > k]
         beside = evaluate([{**values, names[i]: sides[i][k]} for i in open_])
         for i, tried in zip(open_, beside, strict=True):
@@ -340,14 +345,13 @@ def _differences(
                 found[i] = tried
     # Slopes of zero would look like an optimum.
     for name, e in zip(names, found, strict=True):
-        if e is None:
+        if e is None and study.variables[name].between:
             raise Stuck(f"no design beside this one could be evaluated: {failures[0]} (in {name})")
     out = {r.label: np.zeros(len(names)) for r in wanted}
     for i, side in enumerate(found):
-        assert side is not None
         for r in wanted:
-            there = _reading(side, r.label)
-            if there is not None:
+            there = None if side is None else _reading(side, r.label)
+            if side is not None and there is not None:
                 out[r.label][i] = (there - r.value) / (side.values[names[i]] - values[names[i]])
     return out
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,16 @@ from designtwin.errors import EvaluationFailed, StudyError
 from designtwin.optimize.problem import Problem, Stop
 from designtwin.progress import track
 from designtwin.requirements import Quantity, Requirement
-from designtwin.study.evaluate import OBJECTIVE, Standin, Tested, bounded, slack_slope, tested
+from designtwin.study.evaluate import (
+    OBJECTIVE,
+    TRIES,
+    TRIES_FOR_ALL,
+    Standin,
+    Tested,
+    bounded,
+    slack_slope,
+    tested,
+)
 from designtwin.study.gradients import CLIPPED, Stuck, gradient
 from designtwin.study.scatter import completed, extended
 from designtwin.study.store import Evaluation, Gradient, Store
@@ -23,9 +32,17 @@ if TYPE_CHECKING:
     from designtwin.study.study import Study
 
 AIM, MISSED, _DRIFT = 1.0, 0.5, 0.25
-"""In tolerances: the slack an optimizer aims for, what of it may be missed, and what a stand-in may be off."""
+"""In tolerances: slack an optimizer aims for, what of it may be missed, what a stand-in may be off."""
+_SHARP = 0.2
+"""Of the tolerance: optimality is asked so sharply that the objective is good to the tolerance itself."""
 _NEAR = 0.1
 """A slack below which a constraint may hold the design back."""
+_NOISE_WITHIN, _TREND_WITHIN, _DOUBT = 0.01, 0.3, 0.05
+"""Distances, in ranges, within which differences of stand-ins are noise, and beyond which they tell of other
+places; how dear a trend is that nothing demands."""
+_STAGED = ("sqp", "slsqp", "trust-constr", "gcmma", "branch")
+"""Methods that compare values of many designs: for them a stand-in is held while they run. MMA looks at the
+last design alone, and sees true values; so does what takes no slopes."""
 _STAGES = 8
 """How often smooth numbers are set right before the search is content with what it has."""
 
@@ -160,7 +177,7 @@ class Search:
             )
             return replace(found, values=dict(values))
         except Stuck as error:
-            raise self._end(str(error)) from error
+            raise EvaluationFailed(str(error)) from error
 
     def known_gradient(self, values: Mapping[str, float]) -> Gradient | None:
         """The gradient at a design where this search has asked for it."""
@@ -197,8 +214,12 @@ class Search:
         """
         if self._latest is None or dict(self._latest.values) != dict(values):
             self._latest = None
-            found = tested(self.study, values, "design", keep=self.way != "differences")
-            if not isinstance(found, Tested):
+            for _ in range(TRIES_FOR_ALL // TRIES):  # it has worked before
+                found = tested(self.study, values, "design", keep=self.way != "differences")
+                if isinstance(found, Tested):
+                    break
+            else:
+                assert not isinstance(found, Tested)
                 raise StudyError(f"the design failed when it was analysed again: {found.failure}")
             self._latest = found
         return self._latest
@@ -228,10 +249,11 @@ class Search:
 
 
 class Formulation:
-    """What an optimizer sees of evaluations and gradients: f of order one, g that is met at or below zero.
+    """What an optimizer sees of evaluations and gradients: f of order one, g that is met up to zero.
 
-    Where a response has a smooth number, that is what is seen, standing for the true one (`Standin`) as it was
-    at the design the formulation was last settled at: function and slope then belong together.
+    Methods that compare the values of many designs see smooth numbers, each standing for the true one as
+    it does at the design the formulation was last settled at: values and slopes then belong together. The
+    others see true values (`live`), and slopes as stand-ins made at each design have them.
 
     Parameters
     ----------
@@ -246,14 +268,54 @@ class Formulation:
         self.kept = self.names = tuple(first.slacks)
         self.scale = abs(first.objective or 0.0) or 1.0
         self.span = np.array([v.high - v.low for v in study.variables.values()])
+        self.live = False
         self._requirements = study.requirements
         self._quantities = {OBJECTIVE: study.minimize, **{q.label: q for q in study.goals}}
         self._standins: dict[str, Standin] = {}
+        self._differenced: set[str] = set()
+        self._seen: dict[int, tuple[FloatArray, Evaluation]] = {}
         self.settle(first)
+
+    @property
+    def sees_stand_ins(self) -> bool:
+        """True where a smooth number is not the number itself."""
+        return any(not one.exact for one in self._standins.values())
+
+    def differenced(self, labels: Iterable[str]) -> None:
+        """Of these responses true values have slopes, by differences: no smooth number stands for them."""
+        self._differenced.update(labels)
+        self._standins = {k: one for k, one in self._standins.items() if k not in self._differenced}
 
     def settle(self, e: Evaluation) -> None:
         """Let smooth numbers stand for the true ones as they do at this design."""
-        self._standins = {label: Standin.of(self._quantity(label), *pair) for label, pair in e.smooth.items()}
+        made = {label: self._made_at(e, label) for label in e.smooth}
+        self._standins = {label: one for label, one in made.items() if label not in self._differenced}
+
+    def _made_at(self, e: Evaluation, label: str) -> Standin:
+        one, at = Standin.of(self._quantity(label), *e.smooth[label]), self._x(e)
+        return replace(one, at=at, trend=self._trend(label, one, at))
+
+    def _trend(self, label: str, here: Standin, at: FloatArray) -> FloatArray:
+        """How a stand-in goes with the design, as far as designs seen tell; no more than they demand."""
+        rows, right = [], []
+        for x, e in self._seen.values():
+            far = float(np.linalg.norm(x - at))
+            if far == 0.0 or label not in e.smooth:
+                continue
+            there = Standin.of(self._quantity(label), *e.smooth[label])
+            if there.proportional != here.proportional:
+                continue
+            # What is near tells more, but for what is so near that its kinks and noise speak.
+            weight = far / np.hypot(far, _NOISE_WITHIN) / np.hypot(1.0, far / _TREND_WITHIN)
+            rows.append(weight * (x - at) / far)
+            right.append(weight * (there.offset - here.offset) / far)
+        if not rows:
+            return np.zeros(len(at))
+        a = np.vstack([*rows, _DOUBT * np.eye(len(at))])
+        return np.asarray(np.linalg.lstsq(a, np.concatenate([right, np.zeros(len(at))]), rcond=None)[0])
+
+    def _x(self, e: Evaluation) -> FloatArray:
+        return np.array([v.scaled(e.values[name]) for name, v in self.variables.items()])
 
     def drift(self, e: Evaluation) -> float:
         """How far constraints that may hold the design back are from what is seen of them."""
@@ -264,48 +326,67 @@ class Formulation:
 
     def functions(self, e: Evaluation) -> tuple[float, FloatArray]:
         """f and g float64[m]."""
+        self._seen.setdefault(e.number, (self._x(e), e))
         return self.number(e, OBJECTIVE) / self.scale, self._slacks(e)
 
     def gradients(self, e: Evaluation, found: Gradient) -> tuple[FloatArray, FloatArray]:
         """df float64[n] and dg float64[m, n], over scaled variables."""
-        df = self._change(e, OBJECTIVE) * self._slopes(found, OBJECTIVE) / self.scale
-        return df, self._slack_slopes(e, found)
+        self.differenced(label for label, way in found.how.items() if way != "adjoint")
+        return self._seen_slopes(e, found, OBJECTIVE) / self.scale, self._slack_slopes(e, found)
 
     def number(self, e: Evaluation, label: str) -> float:
         """The objective or a goal, as it is seen."""
         number = e.objective if label == OBJECTIVE else e.goals[label]
         assert number is not None
-        return self._standins[label](e.smooth[label][0]) if self._is_smooth(e, label) else number
+        return self._standins[label](e.smooth[label][0], self._x(e)) if self._stands(e, label) else number
 
     def slack(self, e: Evaluation, label: str) -> float:
         """A slack, as it is seen."""
-        if not self._is_smooth(e, label):
+        if not self._stands(e, label):
             return e.slacks.get(label, -CLIPPED)
-        return bounded(self._requirement(label).slack(self._standins[label](e.smooth[label][0])))
+        number = self._standins[label](e.smooth[label][0], self._x(e))
+        return bounded(self._requirement(label).slack(number))
 
-    def _is_smooth(self, e: Evaluation, label: str) -> bool:
-        return label in self._standins and label in e.smooth
+    def _stands(self, e: Evaluation, label: str) -> bool:
+        return not self.live and label in self._standins and label in e.smooth
 
     def _slacks(self, e: Evaluation) -> FloatArray:
         slacks = np.array([self.slack(e, name) for name in self.kept])
         return np.asarray(AIM * self.tolerance - np.minimum(slacks, CLIPPED))
 
     def _slack_slopes(self, e: Evaluation, found: Gradient) -> FloatArray:
-        slopes = [self._change(e, name) * self._slopes(found, name) for name in self.kept]
+        slopes = [self._seen_slopes(e, found, name) for name in self.kept]
         return -np.array(slopes).reshape(-1, len(self.span))
 
+    def _seen_slopes(self, e: Evaluation, found: Gradient, label: str) -> FloatArray:
+        """Slope of a response over scaled variables, as it is seen."""
+        slopes = self._slopes(found, label)
+        seen = self._standin(e, label)
+        if seen is None or label not in found.slopes:
+            return slopes
+        x, smooth = self._x(e), e.smooth[label][0]
+        by_x = seen.slopes(smooth, x)[1]
+        return np.asarray(self._change(e, label) * slopes + self._steepness(label, seen(smooth, x)) * by_x)
+
     def _change(self, e: Evaluation, label: str) -> float:
-        """Slope of what is seen over the slope at the design itself, where the stand-in was another."""
-        if not self._is_smooth(e, label):
+        """Slope of what is seen over the slope a gradient holds, for all that moves the smooth number."""
+        seen = self._standin(e, label)
+        if seen is None:
             return 1.0
-        smooth, number = e.smooth[label]
-        seen, own = self._standins[label], Standin.of(self._quantity(label), smooth, number)
-        ratio = seen.factor / own.factor
-        if label in self._quantities:
-            return ratio
-        requirement = self._requirement(label)
-        own_slope = slack_slope(requirement, number)
-        return ratio * slack_slope(requirement, seen(smooth)) / own_slope if own_slope != 0.0 else 0.0
+        (smooth, number), x = e.smooth[label], self._x(e)
+        own = self._steepness(label, number) * Standin.of(self._quantity(label), smooth, number).factor
+        return (
+            self._steepness(label, seen(smooth, x)) * seen.slopes(smooth, x)[0] / own if own != 0.0 else 0.0
+        )
+
+    def _steepness(self, label: str, number: float) -> float:
+        """d response / d number."""
+        return 1.0 if label in self._quantities else slack_slope(self._requirement(label), number)
+
+    def _standin(self, e: Evaluation, label: str) -> Standin | None:
+        if label not in e.smooth or label in self._differenced:
+            return None
+        return self._made_at(e, label) if self.live else self._standins.get(label)
 
     def _requirement(self, label: str) -> Requirement:
         known = self._requirements.get(label)
@@ -359,13 +440,16 @@ def optimize(
     with track(search.study.name, total=search.budget.analyses) as search.progress:
         try:
             first = search.evaluate(start)
-            if first.failure:  # by chance, or in a run before this one
-                first = search.evaluate(start, again=True)
+            for _ in range(TRIES_FOR_ALL // TRIES - 1):  # by chance, or in a run before this one
+                if first.failure:
+                    first = search.evaluate(start, again=True)
         except Stop as reason:
             return Outcome(str(reason))
         if first.failure:
             raise StudyError(f"the starting design cannot be evaluated: {first.failure}")
         form = make(first)
+        if search.way == "differences":
+            form.differenced(first.smooth)
 
         def functions(x: FloatArray) -> tuple[float, FloatArray]:
             return form.functions(_good(search.evaluate(search.values(x))))
@@ -384,20 +468,41 @@ def optimize(
                 x0=x, low=np.zeros(len(x)), high=np.ones(len(x)), functions=functions, gradients=gradients,
                 many=many, constraints=form.names, variables=search.names,
                 allowed=[v.allowed for v in variables.values()],
+                between=all(v.between for v in variables.values()),
             )  # fmt: skip
-            found = minimize(problem, method=method, tolerance=tolerance, feasibility=MISSED * tolerance)
+            chosen, why = _choice(problem, method, form)
+            form.live = chosen not in _STAGED
+            try:
+                found = minimize(
+                    problem, method=chosen, tolerance=_SHARP * tolerance, feasibility=MISSED * tolerance
+                )
+            except EvaluationFailed as error:  # of the start itself
+                return Outcome(str(error), f"{chosen}: {why}")
             e = search.evaluate(search.values(found.x))
-            settled = form.drift(e) <= _DRIFT * tolerance
+            settled = form.live or form.drift(e) <= _DRIFT * tolerance
             if settled or search.ended or (stage > 1 and not found.feasible):
                 break
             # What stands for the true extremes is set right, and the search goes on from there.
             form.settle(e)
             x = found.x
-    how = f"{found.method}: {found.why}" if found.why else found.method
+    how = f"{chosen}: {why}"
     stopped = found.stopped
     if not settled and not search.ended:
         stopped += f"; {_STAGES} times, and what stands for the extremes still moved by {form.drift(e):.1e}"
     return Outcome(stopped, how, () if found.conflict is None else tuple(found.conflict.constraints))
+
+
+def _choice(problem: Problem, method: str, form: Formulation) -> tuple[str, str]:
+    """The method, and why."""
+    from designtwin.optimize import choose
+
+    chosen, why = choose(problem, method)
+    if method == "auto" and chosen in _STAGED and form.sees_stand_ins and not problem.discrete:
+        return "mma", (
+            "one analysis a step; extremes and ends of intervals have slopes through smooth numbers, which "
+            "are set right at every step"
+        )
+    return chosen, why
 
 
 def _good(e: Evaluation) -> Evaluation:

@@ -20,7 +20,7 @@ from designtwin.model.model import Model
 from designtwin.plain import Plain
 from designtwin.prototype.cache import content
 from designtwin.requirements import Quantity, Requirement
-from designtwin.study.evaluate import Test, Tested, patiently, read, tested
+from designtwin.study.evaluate import TRIES_FOR_ALL, Test, Tested, patiently, read, tested
 from designtwin.study.found import Best, History
 from designtwin.study.gradients import WAYS
 from designtwin.study.scatter import Joint, Scatter, completed
@@ -210,12 +210,14 @@ class Study:
                 )
         return list(tests)
 
+    def _start(self) -> Model:
+        start = {name: v.start for name, v in self.variables.items()}
+        return patiently(lambda: self.model_of(start), TRIES_FOR_ALL)
+
     @property
     def requirements(self) -> dict[str, Requirement]:
         """All requirements, by their text."""
-        tests = self.tests_of(
-            patiently(lambda: self.model_of({n: v.start for n, v in self.variables.items()}))
-        )
+        tests = self.tests_of(self._start())
         return {str(one): one for test in tests for one in test.requirements}
 
     def run_tests(self, model: Model) -> tuple[Verdict, ...]:
@@ -509,7 +511,7 @@ class Study:
         StudyError
             If the folder holds another study, or the study cannot be known again.
         """
-        start = patiently(lambda: self.model_of({name: v.start for name, v in self.variables.items()}))
+        start = self._start()
         tests = self.tests_of(start)
         # What is kept in memory alone cannot meet another study.
         return Store(self.store, {} if self.store is None else self._fingerprint(start, tests))
@@ -547,7 +549,8 @@ class Study:
             from designtwin.study.uncertainty import at_sigma
 
             seen = at_sigma(search)
-        best = best_of(seen)
+        own = [e for e in seen if e.purpose == "design"] if self.scatter else seen  # others are moved by it
+        best = best_of([e for e in own if all(v.allows(e.values[n]) for n, v in self.variables.items())])
         stopped = outcome.stopped
         if best is None:
             reason = search.seen[0].failure if search.seen else "no analysis was allowed"

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from designtwin.errors import DesignTwinError, StudyError
-from designtwin.study.evaluate import FAILURES, Tested, tested
-from designtwin.study.gradients import OBJECTIVE, Chain, Response, responses_of
+from designtwin.study.evaluate import FAILURES, OBJECTIVE, Tested, tested
+from designtwin.study.gradients import Chain, Response, responses_of
 from designtwin.study.store import Evaluation
 from designtwin.study.variables import Variable
 from designtwin.typing import FloatArray
@@ -202,7 +202,7 @@ def _differences(
         # At a bound three points on one side, of second order too.
         offsets = (h, -h, h / 2, -h / 2) if inside else _one_sided(h if at < 0.5 else -h)
         for j, offset in enumerate(offsets):
-            value = variable.between(at + offset)
+            value = variable.inside(at + offset)
             there = _must(tested(study, {**here.values, name: value}, "check", keep=False))
             for key, number in _smooth(study, there, asked).items():
                 read.setdefault(key, np.full((len(names), 4), np.nan))[i, j] = number

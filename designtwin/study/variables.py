@@ -29,6 +29,8 @@ class Variable(Plain):
         For tables, such as ``"length"``.
     choices : tuple of float
         SI, ascending: the only values it may take; none where all between low and high may be.
+    between : bool
+        Whether `build` can make what lies between choices, as of a thickness; of a number of ribs it cannot.
     """
 
     low: float
@@ -36,6 +38,7 @@ class Variable(Plain):
     start: float
     dimension: str = "dimensionless"
     choices: tuple[float, ...] = ()
+    between: bool = True
 
     def __post_init__(self) -> None:
         if not self.low < self.high:
@@ -57,12 +60,16 @@ class Variable(Plain):
     def _plain_fields(self) -> dict[str, Any]:
         fields = super()._plain_fields()
         # Without choices the content is what it was before there were any: old stores are known again.
-        return fields if self.choices else {k: v for k, v in fields.items() if k != "choices"}
+        return fields if self.choices else {k: fields[k] for k in ("low", "high", "start", "dimension")}
 
     @property
     def allowed(self) -> FloatArray | None:
         """Scaled values it may take, float64[k] ascending; None where all may be."""
         return np.array([self.scaled(c) for c in self.choices]) if self.choices else None
+
+    def allows(self, value: float) -> bool:
+        """Whether it may take a value."""
+        return value in self.choices if self.choices else self.low <= value <= self.high
 
     def scaled(self, value: float) -> float:
         """0 at low, 1 at high."""
@@ -70,11 +77,11 @@ class Variable(Plain):
 
     def value(self, scaled: float) -> float:
         """SI value of a scaled one, never outside the range; where it is a choice, to the bit."""
-        value = self.between(scaled)
+        value = self.inside(scaled)
         near = min(self.choices, key=lambda c: abs(c - value), default=value)
         return near if abs(near - value) <= 1e-9 * (self.high - self.low) else value
 
-    def between(self, scaled: float) -> float:
+    def inside(self, scaled: float) -> float:
         """SI value of a scaled one where all within the range are meant, as for a difference."""
         return min(max(self.low + scaled * (self.high - self.low), self.low), self.high)
 
@@ -123,7 +130,7 @@ def variable(
             f"integer=True from {low!r} to {high!r}: two whole numbers are wanted, not far apart"
         )
     s = float(round(0.5 * (a + b))) if start is None else float(to_si(start, dimension, name="start"))
-    return Variable(a, b, s, dimension, tuple(np.arange(a, b + 1.0).tolist()))
+    return Variable(a, b, s, dimension, tuple(np.arange(a, b + 1.0).tolist()), between=False)
 
 
 def _of_choices(

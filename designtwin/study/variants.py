@@ -131,7 +131,7 @@ def packed(study: Study) -> bytes:
     # The store of a worker is opened by what the driver checked, not by what it would find itself.
     study = dataclasses.replace(study, store=None)
     try:
-        import cloudpickle  # type: ignore[import-untyped]
+        import cloudpickle
     except ImportError:
         dumps: Callable[[Any], bytes] = pickle.dumps
         hint = "pip install designtwin[cluster] sends any function; or write build and tests in a module"

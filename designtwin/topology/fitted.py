@@ -24,11 +24,13 @@ from designtwin.topology.simplices import Simplices, at_level
 from designtwin.topology.surface import level_of_volume
 from designtwin.typing import BoolArray, FloatArray, IntArray
 
-NEAR = 0.3
+NEAR = 0.2
 """Share of an edge: a surface nearer to a node takes the node along."""
 _LEAST = 0.15
 """A move that leaves a cell less than this share of its measure is not made."""
 _FLAT = 0.9999
+_ROUNDS = 5
+"""In which the surface is smoothed and the inside makes way."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +106,7 @@ def fitted(
     facets = _old_facets(body, plain, cut.ends)
     fairing = _fairing(plain, cut, facets[0])
     size = measures(cut.points, cut.conn)
-    points = _guarded(cut.conn, cut.points, fairing.smoothed(passes), size)
+    points = _faired(cut, fairing, plain.nodes_of_facets(plain.exterior), passes, size)
     for _ in range(5):
         now = volume(points, cut)
         # Growth is of the plain measure; thickness and radius come with their mean.
@@ -128,6 +130,25 @@ def _fairing(plain: Mesh, cut: _Piece, old: IntArray) -> Fairing:
     keys = exterior[block.rows] @ np.array([8, 1])
     on_level = ~np.isin(keys, old @ np.array([8, 1]))
     return Fairing.of(cut.points, block.conn, on_level, np.ones(len(cut.points), bool))
+
+
+def _faired(cut: _Piece, fairing: Fairing, outer: IntArray, passes: int, size: FloatArray) -> FloatArray:
+    """Points with the cut surface smoothed; those inside make way for it, a little at a time."""
+    wanted = fairing.smoothed(passes)
+    n, d = len(cut.points), cut.conn.shape[1]
+    pairs = _unique_pairs(np.concatenate([cut.conn[:, [i, j]] for i in range(d) for j in range(i)]))
+    both = np.concatenate([pairs, pairs[:, ::-1]])
+    graph = sparse.csr_array((np.ones(len(both)), (both[:, 0], both[:, 1])), shape=(n, n))
+    degree = np.asarray(graph.sum(axis=1)).ravel()
+    inner = np.ones(n, bool)
+    inner[outer] = False
+    points = cut.points
+    for _ in range(_ROUNDS if passes else 0):
+        points = _guarded(cut.conn, points, np.where(inner[:, None], points, wanted), size)
+        even = points.copy()
+        even[inner] = (graph @ points)[inner] / degree[inner, None]
+        points = _guarded(cut.conn, points, even, size)
+    return points
 
 
 def _guarded(conn: IntArray, before: FloatArray, after: FloatArray, size: FloatArray) -> FloatArray:

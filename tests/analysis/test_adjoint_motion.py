@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from builders import block, box
+from builders import apart, block, box
 from numpy.testing import assert_allclose
 
 import designtwin as dtw
@@ -18,8 +18,10 @@ from designtwin.analysis import transient
 from designtwin.analysis.adjoint import sensitivities, smooth_values
 from designtwin.analysis.adjoint.modal import Repeated
 from designtwin.analysis.adjoint.shapes import smooth_rank
+from designtwin.analysis.adjoint.transient import over_time
 from designtwin.assembly.directions import Directions
 from designtwin.errors import NoAdjointError, TopologyError
+from designtwin.mesh import Mesh
 
 DIRECT = dtw.Direct()
 
@@ -162,6 +164,105 @@ BRICK = box("hexahedron", (3, 1, 1), (0.1, 0.05, 0.05))
 PLATE = block("quad8", (2, 1, 1), (0.1, 0.05, 1.0))
 
 
+# What holds, joins and moves parts otherwise
+
+
+def flying(shape=0.0, modulus=0.0):
+    made = dtw.LinearElastic(youngs_modulus=2e11 * (1 + modulus), poissons_ratio=0.3, density=7800)
+    return dtw.Model(
+        shaped(TET, shape),
+        materials={"body": made},
+        supports=[dtw.InertiaRelief(), dtw.PointMass(on="xmax", mass=2.0)],
+        load_cases={"pull": [dtw.Force(on="xmax", value=(1e3, 0.0, 0.0))]},
+    )
+
+
+def slanted(shape=0.0):
+    """Held along a direction that turns as the part changes."""
+    x, y = np.cos(0.5 + shape), np.sin(0.5 + shape)
+    along = dtw.Cartesian(x=(x, y, 0.0), xy=(-y, x, 0.0))
+    made = dtw.LinearElastic(youngs_modulus=2e11, poissons_ratio=0.3, density=7800)
+    return dtw.Model(
+        shaped(HEX, shape),
+        materials={"body": made},
+        supports=[
+            dtw.FixedSupport(on="xmin"),
+            dtw.PrescribedDisplacement(on="xmax", x=0.0, coordinates=along),
+        ],
+        load_cases={"push": [dtw.Force(on="xmax", value=(-1e6, 3e6, 0.0))]},
+    )
+
+
+def hot(shape=0.0, expansion=0.0, warmth=0.0, modulus=0.0):
+    """Clamped at both ends and warmed; its modulus falls with temperature."""
+    softer = dtw.table(
+        over="temperature", at=[250.0, 700.0], values=[2e11 * (1 + modulus), 1.5e11 * (1 + modulus)]
+    )
+    made = dtw.LinearElastic(
+        youngs_modulus=softer, poissons_ratio=0.3, density=7800, expansion=1.2e-5 * (1 + expansion),
+        expansion_reference=293.15,
+    )  # fmt: skip
+    return dtw.Model(
+        shaped(HEX, shape),
+        materials={"body": made},
+        supports=[dtw.FixedSupport(on="xmin"), dtw.FixedSupport(on="xmax")],
+        load_cases={"push": [dtw.Temperature(350.0 * (1 + warmth))]},
+    )
+
+
+def spinning(shape=0.0, speed=0.0, density=0.0):
+    made = dtw.LinearElastic(youngs_modulus=2e11, poissons_ratio=0.3, density=7800 * (1 + density))
+    turn = dtw.Centrifugal(speed=300.0 * (1 + speed), axis="+y", point=(-0.2, 0.0, 0.0))
+    return dtw.Model(
+        shaped(HEX, shape),
+        materials={"body": made},
+        supports=[dtw.FixedSupport(on="xmin"), dtw.PointMass(on="xmax", mass=2.0)],
+        load_cases={"push": [turn]},
+    )
+
+
+def halves():
+    """Two meshes that do not match, face to face; where edges lie on each other a slide has a kink."""
+    parts = (
+        box("hexahedron", (2, 2, 2), (1.0, 0.1, 0.1)),
+        box("hexahedron", (2, 3, 1), (0.6, 0.1, 0.1), origin=(1.0, 0.013, 0.007)),
+    )
+    return apart(
+        *(
+            Mesh(mesh.points, mesh.cells, {f"{name}_{key}": group for key, group in mesh.groups.items()})
+            for name, mesh in zip("ab", parts, strict=True)
+        )
+    ), len(parts[0].points)
+
+
+HALVES, FIRST = halves()
+
+
+def tied(shape=0.0, conductivity=0.0):
+    """As the shape changes one half slides along the other, and what its nodes follow changes."""
+    made = dtw.LinearElastic(
+        youngs_modulus=2e11, poissons_ratio=0.3, density=7800, conductivity=30.0 * (1 + conductivity),
+        specific_heat=500.0,
+    )  # fmt: skip
+    points = shaped(HALVES, shape).points.copy()
+    points[FIRST:, 1] += shape * 0.05
+    return dtw.Model(
+        HALVES.moved(points),
+        materials={"a_body": made, "b_body": made},
+        supports=[dtw.FixedSupport(on="a_xmin"), dtw.FixedTemperature(on="a_xmin", value=300.0)],
+        connections=[dtw.Tie(a="a_xmax", b="b_xmin", tolerance="20 mm")],
+        load_cases={
+            "push": [dtw.Force(on="b_xmax", value=(-1e5, 2e4, 0.0)), dtw.HeatFlux(on="b_xmax", magnitude=1e4)]
+        },
+    )
+
+
+def long_heated(model):
+    return dtw.solve_transient(
+        model, duration="20000 s", initial="20 degC", step="4000 s", solver=DIRECT, keep=True
+    )
+
+
 # Life
 
 SAMPLES = np.random.default_rng(3).normal(size=(2, 40)) * [[10.0], [100.0]]
@@ -204,6 +305,8 @@ def used(model):
 STRESSED = {"shape": 1e-4, "poisson": 1e-4, "load": 1e-4}
 BUCKLES = {"shape": 2e-3, "modulus": 4e-3, "load": 4e-3, "foundation": 0.1}
 
+WARM = {"shape": 2e-3, "expansion": 4e-3, "warmth": 4e-3}
+TURNING = {"shape": 2e-3, "speed": 4e-3, "density": 4e-3}
 NONLINEAR = dict.fromkeys(("shape", "conductivity", "specific_heat", "film"), 2e-2)
 SOME = dict.fromkeys(("shape", "density", "flux"), 2e-2)
 
@@ -234,6 +337,15 @@ CASES = [
         "heat, mean at a time", warmed_part(BRICK), heated(times=["55 s"], keep=False),
         dtw.temperature(over="mean", time="55 s"), HEATED,
     ),
+    Case("frequency, free", flying, modes, dtw.frequency(2), {"shape": 2e-3, "modulus": 4e-3}),
+    Case("frequency, skew support", slanted, modes, dtw.frequency(1), {"shape": 2e-3}),
+    Case("buckling, skew support", slanted, buckled, dtw.buckling_factor(), {"shape": 2e-3}),
+    Case("frequency, warm", hot, pressed, dtw.frequency(1), WARM | {"modulus": 4e-3}),
+    Case("buckling, warm", hot, buckled, dtw.buckling_factor(), WARM),
+    Case("frequency, turning", spinning, pressed, dtw.frequency(1), TURNING),
+    Case("frequency, tied", tied, modes, dtw.frequency(1), {"shape": 2e-3}),
+    Case("buckling, tied", tied, buckled, dtw.buckling_factor(), {"shape": 2e-3}),
+    Case("heat, tied", tied, long_heated, dtw.temperature(on="b_xmax"), {"shape": 2e-5}),
     Case("damage", beam, used, dtw.damage(), STRESSED),
     Case("life", beam, used, dtw.life(survival=0.975), {"shape": 1e-4, "load": 1e-4}),
 ]  # fmt: skip
@@ -361,6 +473,35 @@ def test_the_smooth_rank_follows_the_rank_and_forgets_the_order(rank):
     assert slope @ close == pytest.approx(value)  # of degree one
     equal, slope = smooth_rank(np.array([7.0, 7.0, 30.0]), 1)
     assert_allclose(slope, [0.5 * equal / 7.0, 0.5 * equal / 7.0, 0.0], atol=1e-12)
+
+
+def test_the_peak_over_time_forgets_how_many_steps_were_made():
+    def course(times):
+        return 300.0 + 80.0 * np.sin(times / 30.0) * np.exp(-times / 60.0)
+
+    coarse = np.linspace(0.0, 100.0, 81)
+    fine = np.sort(np.append(np.linspace(0.0, 100.0, 161), np.linspace(20.0, 60.0, 401)[1:-1:2] + 1e-3))
+    one, slope = over_time(coarse, course(coarse), largest=True)
+    other, _ = over_time(fine, course(fine), largest=True)
+    assert one == pytest.approx(other, abs=0.05)
+    assert course(coarse).max() < one < course(coarse).max() + 4.0
+    low, _ = over_time(coarse, -course(coarse), largest=False)
+    assert low == pytest.approx(-one)
+    for i in (3, 31, 80):
+        step = 1e-3 * (np.arange(81) == i)
+        ends = [over_time(coarse, course(coarse) + s * step, largest=True)[0] for s in (1.0, -1.0)]
+        assert slope[i] == pytest.approx((ends[0] - ends[1]) / 2e-3, rel=1e-5, abs=1e-10)
+
+
+def test_steps_that_follow_their_error_hardly_change_the_slope():
+    model = warmed_part(BRICK)()
+    slopes = []
+    for options in ({"step": "2 s"}, {"tolerance": 0.02}):
+        result = dtw.solve_transient(model, duration="100 s", initial="20 degC", keep=True, **options)
+        (found,) = sensitivities(result, END)
+        slopes.append(found)
+    assert slopes[0].value == pytest.approx(slopes[1].value, abs=0.2)
+    assert_allclose(slopes[1].points, slopes[0].points, atol=0.02 * np.abs(slopes[0].points).max())
 
 
 # What is refused, and what is told

@@ -5,10 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
 
 import designtwin as dtw
 from designtwin import parallel
 from designtwin.analysis.adjoint import smooth_values
+from designtwin.assembly import directions
 from designtwin.errors import ModelError, NoAdjointError, RequirementError, TopologyError
 from tests.builders import apart, box
 from tests.surroundings import FULL
@@ -37,9 +39,9 @@ def slopes(build, quantity, *, solve=None, case=None, h=1e-4, **more):
         )
 
     found = pick(dtw.sensitivities(result, quantity, **more))
-    directions = dtw.Directions.of(build(0.0), [(build(h), build(-h), 2 * h)])
+    beside = dtw.Directions.of(build(0.0), [(build(h), build(-h), 2 * h)])
     exact = richardson(lambda v: pick(smooth_values(solve(build(v)), quantity, **more))[1])
-    return found, found.along(directions)[0], exact
+    return found, found.along(beside)[0], exact
 
 
 def wavy(mesh, by):
@@ -249,7 +251,31 @@ def test_stress_follows_heat_through_the_temperature(what):
     assert slope == pytest.approx(exact, rel=RICHARDSON, abs=1e-8 * abs(found.value))
 
 
-def bracket(by=0.0, solver=None):
+@pytest.mark.parametrize("what", ["emissivity", "k"])
+def test_radiation_from_face_to_face_is_transposed_too(what):
+    far = box("hexahedron", (2, 2, 1), (0.1, 0.1, 0.02), origin=(0.0, 0.0, 0.05))
+    far = replace(far, groups={"far " + name: group for name, group in far.groups.items()})
+    mesh = apart(box("hexahedron", (2, 2, 1), (0.1, 0.1, 0.02)), far)
+
+    def build(by):
+        k = 30.0 * (1.0 + (by if what == "k" else 0.0))
+        emissivity = {"zmax": 0.6 * (1.0 + (by if what == "emissivity" else 0.0)), "far zmin": 0.8}
+        part = replace(
+            STEEL, conductivity=dtw.table(over="temperature", at=[200.0, 2000.0], values=[k, 3 * k])
+        )
+        return dtw.Model(
+            mesh, {"body": part, "far body": part}, [dtw.FixedTemperature(on="far zmax", value=300.0)],
+            {"hot": [
+                dtw.HeatFlux(on="zmin", magnitude=8e3), dtw.Enclosure(emissivity=emissivity, ambient=290.0)
+            ]},
+        )  # fmt: skip
+
+    found, slope, exact = slopes(build, dtw.temperature("zmax"), solve=heat)
+    assert found.info.iterations > 0
+    assert slope == pytest.approx(exact, rel=RICHARDSON)
+
+
+def bracket(by=0.0):
     return shaped(box("tetra10", 3, (0.3, 0.2, 0.2)), CLAMPED)(by)
 
 
@@ -295,8 +321,6 @@ def test_ten_thousand_variables_are_one_product():
     model = bracket()
     found = dtw.sensitivities(dtw.solve_static(model, keep=True), dtw.compliance())[0]
     n = model.mesh.n_points
-    from scipy import sparse
-
     every = dtw.Directions.given(model, points=sparse.eye_array(3 * n, format="csr"))
     assert_array_equal(found.along(every), found.points.ravel())
 
@@ -370,3 +394,20 @@ def test_arrays_that_do_not_fit_are_refused():
         dtw.Directions.given(model, forces={"nowhere": np.zeros((1, model.mesh.n_points, 3))})
     with pytest.raises(ModelError, match="above zero"):
         dtw.Directions.of(model, [(model, model, 0.0)])
+
+
+def test_free_axes_of_skew_supports_do_not_jump_from_design_to_design():
+    model = shaped(wavy(BLOCK, 0.3), [dtw.Symmetry(on="xmin")])(0.0)
+    own = directions.map_of(model, model.cases["case"])
+    turn = sparse.bsr_array(own.turn)
+    other = turn.data.copy()
+    rng = np.random.default_rng(0)
+    for node in np.flatnonzero((turn.data != np.eye(3)).any(axis=(1, 2))):
+        free = ~own.fixed[3 * node : 3 * node + 3]
+        if free.any():
+            q, _ = np.linalg.qr(rng.standard_normal((free.sum(), free.sum())))
+            other[node][:, free] = other[node][:, free] @ q  # the same plane by other axes
+    jumped = sparse.bsr_array((other, turn.indices, turn.indptr), shape=turn.shape)
+    assert abs(jumped - turn).max() > 0.1
+    found = directions._aligned(replace(own, transform=jumped), own)
+    assert abs(found - own.transform).max() < 1e-14

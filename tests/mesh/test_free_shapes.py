@@ -323,3 +323,17 @@ def test_bodies_that_only_shift_or_grow_keep_their_quality():
 
 def bad_checks(mesh):
     return [f.check for f in mesh.check().at_least("bad")]
+
+
+def test_quality_is_a_requirement_like_any_other():
+    mesh = box("tetra10", 2, (0.02, 0.02, 0.02))
+    model = dtw.Model(
+        mesh, materials={"body": dtw.material("S355")}, supports=[dtw.FixedSupport(on="xmin")],
+        load_cases={"pull": [dtw.Force(on="xmax", value=("1 kN", 0, 0))]},
+    )  # fmt: skip
+    asked = dtw.mesh_quality() >= 0.2
+    verdict = dtw.StrengthTest(model, [asked]).run()
+    assert verdict.rows[0].value.value == pytest.approx(1 / np.sqrt(3), rel=0.5)
+    flat = model.with_(mesh=mesh.morphed(dtw.scale((1.0, 1.0, 0.02))))
+    assert not dtw.StrengthTest(flat, [asked]).run()
+    assert dtw.Quantity.from_dict(dtw.mesh_quality().to_dict()) == dtw.mesh_quality()

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 from known_problems import KNOWN, cantilever, slopes
+from surroundings import FULL
 
 from designtwin.errors import EvaluationFailed, OptimizationError
 from designtwin.optimize import Problem, choose, extras, front, minimize
@@ -221,7 +222,7 @@ def test_a_front_of_two_goals_is_the_line_between_their_optima(share):
             raise EvaluationFailed("diverged")
         return two_goals(x)
 
-    found = front(fragile, [-2.0, -2.0], [2.0, 2.0], generations=40)
+    found = front(fragile, [-2.0, -2.0], [2.0, 2.0], generations=60 if FULL else 30)
     assert (found.failures > 0) == (share > 0)
     assert (found.g <= 0.0).all()
     assert len(found.x) > 50

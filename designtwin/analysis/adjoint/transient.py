@@ -9,6 +9,9 @@ tangents C of E and A of F at each instant,
 from the last instant to the first, and dg = - the sum of psi_i . dR_i. Sizes of steps stay what they are.
 Answers and adjoints of all instants are kept in memory while they fit, else in files (`results.frames`).
 
+Where steps follow their error, their sizes change with the design by leaps, and with them the error in time:
+differences of whole analyses show these leaps, the adjoint does not.
+
 Source: Haftka and Gurdal, Elements of Structural Optimization, 3rd ed. (1992), sec. 8.2 and 8.3.
 """
 
@@ -33,15 +36,21 @@ from designtwin.errors import NoAdjointError, TopologyError
 from designtwin.kernels import surface
 from designtwin.model.model import Model
 from designtwin.requirements.fields import TemperatureQuantity
-from designtwin.requirements.responses import aggregated, over_place
+from designtwin.requirements.responses import over_place
 from designtwin.results import Frames, SolveInfo, TransientCase
-from designtwin.results.sensitivity import Action, Partials, Sensitivity, conduction_partials
-from designtwin.solvers.krylov import Preconditioner, conjugate_gradients, gmres
+from designtwin.results.sensitivity import Action, Partials, Sensitivity
+from designtwin.solvers.krylov import Preconditioner, conjugate_gradients, dot, gmres
 from designtwin.typing import FloatArray
 from designtwin.units import show_time
 
-_RTOL = 1e-11
-"""Residual of each adjoint step over its right-hand side."""
+_RTOL, _RTOL_ITERATED = 1e-11, 1e-7
+"""Residual of each adjoint step over its right-hand side: by factors, and by iterations, whose forward steps
+are solved no closer than that."""
+_MANY = 5
+"""Steps of one size for which factors of their own are worth it."""
+_SHARPNESS, _SPREAD, _INSTANTS = 50.0, 8, 100.0
+"""Of the aggregate over time: sharpness over the spread, order of the mean that measures it, instants that a
+course counts as."""
 _STALE = (0.25, 4.0)
 """Rates over that of a set-up for which it serves as preconditioner."""
 _SLOW = 25
@@ -126,11 +135,46 @@ def _asked(result: Any, quantity: Any, case: TransientCase, aggregate: str, larg
             )
         some = np.array([nearest])
     course = np.array([_at(out, int(i))[:2] for i in some])
-    value, slope = aggregated(course[:, 0], aggregate, largest=largest, who=quantity.label)
+    value, slope = over_time(case.times[some], course[:, 0], largest=largest)
     weights = np.zeros(n)
     weights[some] = slope
     true = float(course[:, 1].max() if largest else course[:, 1].min())
     return replace(out, value=value, true=true, weights=weights)
+
+
+def over_time(times: FloatArray, values: FloatArray, *, largest: bool) -> tuple[float, FloatArray]:
+    """A smooth number near the extreme of a course, and its slope over each of its values.
+
+    The aggregate of `responses.aggregated` ("ks"), each instant weighted by the time it stands for, so that
+    it does not depend on how many steps were made: a peak that lasts a hundredth of the time counts in full.
+
+    Parameters
+    ----------
+    times, values : float64[n]
+    """
+    if not largest:
+        value, slope = over_time(times, -values, largest=True)
+        return -value, slope
+    if len(values) == 1:
+        return float(values[0]), np.ones(1)
+    span = np.diff(times)
+    share = 0.5 * (np.append(span, 0.0) + np.append(0.0, span)) / float(span.sum())
+    mean = float((share * values).sum())
+    off = values - mean
+    most = float(np.abs(off).max())
+    if most <= 1e-14 * abs(mean):
+        return mean, share
+    order = float((share * (np.abs(off) / most) ** _SPREAD).sum())
+    spread = most * order ** (1.0 / _SPREAD)
+    exponent = _SHARPNESS * off / spread
+    top = float(exponent.max())
+    weight = _INSTANTS * share * np.exp(exponent - top)
+    total = float(weight.sum())
+    above = spread / _SHARPNESS * (top + float(np.log(total)))
+    weight /= total
+    by_spread = (above - float((weight * off).sum())) / spread
+    slope = weight + by_spread * share * np.sign(off) * (np.abs(off) / spread) ** (_SPREAD - 1)
+    return mean + above, slope + (1.0 - float(slope.sum())) * share
 
 
 def _sensitivity(result: Any, quantity: Any, case: TransientCase, asked: _Asked) -> Sensitivity:
@@ -157,8 +201,12 @@ class _Sweep:
         self.dofs = self.equations.dofs
         self.steps: list[Step] = steps_of(case)
         self.cells = [CaseCells(self.model, case.case, block) for block in self.equations.topology.blocks]
+        self.sums = [_CellSums(self, cells) for cells in self.cells]
         self._made: tuple[float, Preconditioner] | None = None
-        self.iterations = self.setups = 0
+        if self.kept and solver.made is not None and self.equations.constant:
+            system = solver.system(np.zeros(self.dofs.n_dof), None, solver.made.rate)
+            self._made = (solver.made.rate, solver.preconditioner(system))
+        self.iterations = 0
 
     def go(self) -> tuple[Partials, SolveInfo]:
         """The whole slope, and how it was had."""
@@ -166,7 +214,7 @@ class _Sweep:
         psi: list[FloatArray] = []  # of the steps after the one at hand, the next one first
         total = Partials(model=self.model)
         course = Frames.create(None, f"adjoint of {self.case.name}")
-        held = _Held(self)
+        held, guess = _Held(self), np.zeros(self.dofs.n_dof)
         for i in range(n, -1, -1):
             g, actions = self.asked.slope(i)
             total = total + Partials(model=self.model, actions=actions)
@@ -189,14 +237,17 @@ class _Sweep:
             if i > 0:
                 step = self.steps[i - 1]
                 map_ = self.equations.map(step.time)
-                lam = self._solved(map_.at_free(pull), u, step)
+                lam = guess = self._solved(map_.at_free(pull), u, step, guess)
                 own = np.asarray(map_.change(lam))
                 storing = storing + step.rate * own
                 pull -= step.rate * self._stored(u, own) + self.equations.pulled(u, own, step.time)
             held.add(i, u, lam, pull)
             course.append(float(n - i), np.empty(0), own=own, storing=storing, flowing=flowing)
-            total = total + self._of_cells(u, own + flowing, storing)
+            for sums in self.sums:
+                sums.add(*(self.dofs.scatter(one) for one in (u, own + flowing, storing)))
             psi = [own, *psi[:1]]
+        for sums in self.sums:
+            total = total + sums.partials()
         laws = (_Materials(self, course), _Sources(self, course))
         total = total + Partials(model=self.model, actions=tuple((1.0, one) for one in (*laws, held)))
         where = "files" if course.on_disk else "memory"
@@ -210,60 +261,100 @@ class _Sweep:
             seconds={"adjoint sweep": clock.perf_counter() - start}, notes=notes,
         )  # fmt: skip
 
-    def _solved(self, right: FloatArray, u: FloatArray, step: Step) -> FloatArray:
-        """(rate C + A)^T lam = right in the unknowns of the map."""
-        size = float(np.abs(right).max(initial=0.0))
-        if size == 0.0:
+    def _solved(self, right: FloatArray, u: FloatArray, step: Step, guess: FloatArray) -> FloatArray:
+        """(rate C + A)^T lam = right in the unknowns of the map, from a guess."""
+        equations, scale = self.equations, float(np.sqrt(dot(right, right)))
+        if scale == 0.0:
             return np.zeros_like(right)
-        equations = self.equations
         u.setflags(write=False)
         system = self.solver.system(u, step.time, step.rate)
-        if self._made is None or not _STALE[0] <= step.rate / self._made[0] <= _STALE[1]:
+        if self._made is None or not self._serves(step):
             self._made = (step.rate, Preconditioner(system, self.solver.solver))
-            self.setups += 1
         product = equations.product(u, step.time, step.rate, lambda: system, transposed=True)
-        made = self._made[1]
+        made, rest = self._made[1], right - product(guess)
+        wanted = (_RTOL if made.exact else _RTOL_ITERATED) * scale
+        left = float(np.sqrt(dot(rest, rest)))
+        if left <= wanted:
+            return guess
         if equations.symmetric:
-            wanted = _RTOL * float(np.sqrt((right * right).sum())) / size
-            found = conjugate_gradients(product, made, right / size, enough=lambda norm, _: norm <= wanted)
+            found = conjugate_gradients(
+                product, made, rest / scale, enough=lambda norm, _: norm <= wanted / scale
+            )
         else:
-            found = gmres(product, made, right / size, rtol=_RTOL)
+            found = gmres(product, made, rest / scale, rtol=min(wanted / left, 0.1))
         self.iterations += found.iterations
         if found.iterations > _SLOW:
             self._made = None
-        return np.asarray(found.x * size)
+        return np.asarray(guess + found.x * scale)
+
+    def _serves(self, step: Step) -> bool:
+        """Whether the set-up at hand will do for a step; factors are made anew where many like it come."""
+        assert self._made is not None
+        rate, made = self._made
+        if made.exact and self.equations.constant and abs(step.rate / rate - 1.0) > 1e-9:
+            alike = sum(abs(one.rate / step.rate - 1.0) <= 1e-9 for one in self.steps)
+            if alike >= _MANY:
+                return False
+        return _STALE[0] <= step.rate / rate <= _STALE[1]
 
     @cached_property
-    def _storage(self) -> list[tuple[FloatArray, FloatArray]]:
-        return [storage_points(self.model, one.block) for one in self.cells]
+    def _nothing_stored(self) -> FloatArray:
+        return self.equations.stored(np.zeros(self.dofs.n_dof))
 
     def _stored(self, u: FloatArray, x: FloatArray) -> FloatArray:
         """C(u) x, J."""
+        if self.equations.linear:
+            return np.asarray(self.equations.stored(x) - self._nothing_stored)
         warm, nodal = self.dofs.scatter(u), self.dofs.scatter(x)
         out = np.zeros((len(warm), 1))
-        for cells, (shape, measure) in zip(self.cells, self._storage, strict=True):
-            block = cells.block
+        for cells, sums in zip(self.cells, self.sums, strict=True):
+            block, shape = cells.block, sums.shape
             capacity = block.section.material.heat_capacity(warmth_at(block, shape, warm))
-            heat = np.ascontiguousarray((capacity * measure * (nodal[block.conn] @ shape.T))[..., None])
+            heat = np.ascontiguousarray((capacity * sums.measure * (nodal[block.conn] @ shape.T))[..., None])
             surface.scatter(block.conn, shape, heat, out)
-        return self.dofs.gather(out[:, 0])
+        return np.asarray(self.dofs.gather(out[:, 0]))
 
-    def _of_cells(self, u: FloatArray, flowing: FloatArray, storing: FloatArray) -> Partials:
-        """Slope of -flowing . K u - storing . E(u), over coordinates, thickness, conductivity and density."""
-        warm, psi, nu = (self.dofs.scatter(one) for one in (u, flowing, storing))
-        n_cells = self.model.mesh.n_cells
-        points, scale, density = np.zeros_like(self.model.mesh.points), np.zeros(n_cells), np.zeros(n_cells)
-        total = Partials(model=self.model)
-        stated = self.model.cell_density("stored heat")
-        for cells, (shape, measure) in zip(self.cells, self._storage, strict=True):
-            block = cells.block
-            total = total + replace(conduction_partials(self.model, cells, psi, warm), actions=())
-            heat = block.section.material.enthalpy(warmth_at(block, shape, warm)) * (nu[block.conn] @ shape.T)
-            cells.add_up(-cells.volume_slope(storage_tables(block), heat), points)
-            of_cell = -(heat * measure).sum(axis=1)
-            scale[block.cells] = of_cell / block.scale
-            density[block.cells] = of_cell / stated[block.cells]
-        return total + Partials(model=self.model, points=points, scale=scale, density=density)
+
+class _CellSums:
+    """What cells of one block do over all instants: the sum of -flowing . K(u) u - storing . E(u).
+
+    The change of gradients and of volume is linear in what is summed at the points, so that the slope over
+    coordinates is taken once, of the sums.
+    """
+
+    def __init__(self, sweep: _Sweep, cells: CaseCells) -> None:
+        self._model, self._cells = sweep.model, cells
+        self.shape, self.measure = storage_points(sweep.model, cells.block)
+        n, q = cells.measure.shape
+        self._work = np.zeros((n, q, 3, 3))
+        self._conducted, self._stored = np.zeros((n, q)), np.zeros(self.measure.shape)
+
+    def add(self, warm: FloatArray, flowing: FloatArray, storing: FloatArray) -> None:
+        """Take in an instant; nodal temperature and weights, float64[n_points] each."""
+        cells, block = self._cells, self._cells.block
+        if flowing.any():
+            cells.add_conducted(flowing, warm, self._work, self._conducted)
+        if storing.any():
+            heat = block.section.material.enthalpy(warmth_at(block, self.shape, warm))
+            self._stored += heat * (storing[block.conn] @ self.shape.T)
+
+    def partials(self) -> Partials:
+        """Slope over coordinates, thickness, conductivity and density."""
+        model, cells, block = self._model, self._cells, self._cells.block
+        points, n_cells = np.zeros_like(model.mesh.points), model.mesh.n_cells
+        for slope in (
+            cells.gradient_slope(cells.rule, self._work * cells.measure[..., None, None]),
+            cells.volume_slope(cells.rule, self._conducted),
+            cells.volume_slope(storage_tables(block), self._stored),
+        ):
+            cells.add_up(-slope, points)
+        conducted = -(self._conducted * cells.measure).sum(axis=1)
+        stored = -(self._stored * self.measure).sum(axis=1)
+        scale, density, conductivity = np.zeros(n_cells), np.zeros(n_cells), np.zeros(n_cells)
+        scale[block.cells] = (conducted + stored) / block.scale
+        density[block.cells] = stored / model.cell_density("stored heat")[block.cells]
+        conductivity[block.cells] = conducted
+        return Partials(model=model, points=points, scale=scale, density=density, conductivity=conductivity)
 
 
 @dataclass(frozen=True, eq=False)
@@ -319,7 +410,11 @@ class _Materials(_Course):
         for _, u, own, storing, flowing in self:
             warm, psi, nu = (sweep.dofs.scatter(one) for one in (u, own + flowing, storing))
             for number in moving:
-                cells, (shape, measure) = sweep.cells[number], sweep._storage[number]
+                cells, shape, measure = (
+                    sweep.cells[number],
+                    sweep.sums[number].shape,
+                    sweep.sums[number].measure,
+                )
                 gradient, left = cells.gradient(cells.rule, warm), cells.gradient(cells.rule, psi)
                 at_storage = nu[cells.block.conn] @ shape.T * measure
                 ends = []
