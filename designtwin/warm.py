@@ -21,6 +21,7 @@ import numpy as np
 import designtwin as dtw
 from designtwin.elements import ELEMENTS
 from designtwin.errors import DesignTwinError
+from designtwin.optimize import MMA
 from designtwin.progress import track
 from designtwin.typing import FloatArray, IntArray
 
@@ -313,6 +314,9 @@ def _slopes() -> None:
     ):  # fmt: skip
         for slope in dtw.sensitivities(result, quantity):
             assert np.isfinite(slope.along(moves)).all()
+    for n in (6, 500):  # few variables, and many
+        x = MMA(n, 3, 0.0, 1.0).step(np.full(n, 0.5), 1.0, np.ones(n), np.zeros(3), -np.ones((3, n)))
+        assert np.isfinite(x).all()
 
 
 def _layout() -> None:

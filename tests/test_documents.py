@@ -97,6 +97,29 @@ def test_the_readme_example_of_vibration_runs_as_it_stands(tmp_path, monkeypatch
         np.testing.assert_allclose([row[1] for row in ours], [row[1] for row in theirs], rtol=0.02)
 
 
+@pytest.mark.slow
+def test_the_readme_example_of_the_design_loop_runs_as_it_stands(tmp_path, monkeypatch, capsys):
+    (tmp_path / "meshes").symlink_to(ROOT / "meshes")
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    page = page[page.index("## The design loop") :]
+    space = {}
+    exec(compile(blocks("README.md")[4], "README.md", "exec"), space)
+    printed = capsys.readouterr().out
+    best = space["best"]
+    assert best.feasible
+    assert "best design: meets all requirements" in printed
+    found = re.findall(r"^  (thickness|fillet) +([\d.]+) mm", page, re.MULTILINE)
+    shown = {name: float(value) for name, value in found}
+    assert len(shown) == 2
+    for name, value in shown.items():
+        np.testing.assert_allclose(1e3 * best.values[name], value, rtol=0.02)
+    ours, theirs = rows_of(printed, "strength test"), rows_of(page, "strength test")
+    assert [row[0] for row in ours] == [row[0] for row in theirs] == ["PASS"] * 3
+    np.testing.assert_allclose([row[1] for row in ours], [row[1] for row in theirs], rtol=0.02)
+    assert len(space["study"].run(max_analyses=25).history) == len(best.history)  # from the store
+
+
 def rows_of(text, test="strength test"):
     """Status and first value of the table that a verdict prints, headline first."""
     table = re.search(test + r": (PASS|FAIL|CANNOT TELL)\n.*?─\n(.*?)\n *mesh ", text, re.DOTALL)
