@@ -106,9 +106,16 @@ class RobustFormulation(Formulation):
 
     def _bend(self, e: Evaluation, dg: FloatArray, along: FloatArray) -> FloatArray:
         """Change of -dg for a move of what scatters, float64[m, n]."""
-        values = shifted(completed(self._search.study.scatter, e.values), self._joint, _STEP * along)
-        beside = _beside(self._search, values)
-        return (dg - self._slack_slopes(self._search.evaluate(values), beside)) / _STEP
+        base = completed(self._search.study.scatter, e.values)
+        for step in (_STEP, -_STEP):  # the other side where the first cannot be analysed
+            values = shifted(base, self._joint, step * along)
+            try:
+                beside = _beside(self._search, values)
+            except EvaluationFailed as error:
+                failure = error
+                continue
+            return (dg - self._slack_slopes(self._search.evaluate(values), beside)) / step
+        raise failure
 
 
 def _beside(search: Search, values: Mapping[str, float]) -> Gradient:

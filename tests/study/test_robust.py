@@ -100,6 +100,16 @@ def test_the_optimum_holds_at_three_sigma_and_no_better():
     assert not study().robustness({"thickness": 0.97 * exact}, n=0).holds
 
 
+def test_where_one_side_of_the_scatter_cannot_be_analysed_the_other_one_is():
+    def fragile(values, mesh):
+        if values["pull"] < 0.999 * PULL:
+            raise dtw.MeshError("slack rope")
+        return strip(values, mesh)
+
+    best, other = study(fragile).run(), study().run()
+    assert_allclose(best.values["thickness"], other.values["thickness"], rtol=2e-3)
+
+
 def test_of_designs_as_heavy_the_one_that_scatters_less_is_found():
     """Thickness has a tolerance and width has none: thick and narrow needs less cross section."""
     variables = {
