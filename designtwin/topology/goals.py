@@ -127,11 +127,17 @@ class Physics:
         case = getattr(quantity, "case", None)
         if case is not None:
             return [case]
-        thermal = isinstance(quantity, TemperatureQuantity)
         cases = self.model.cases.values()
-        if thermal:
-            return [c.name for c in cases if c.is_thermal or self.model.heat_supports]
-        return [c.name for c in cases if c.is_static and not (c.is_thermal and not c.loads)]
+        if isinstance(quantity, TemperatureQuantity):
+            found = [c.name for c in cases if c.is_thermal or self.model.heat_supports]
+        else:
+            found = [c.name for c in cases if c.is_static and not (c.is_thermal and not c.loads)]
+        if not found:
+            what, known = "heat" if quantity.needs == "thermal" else "loads", ", ".join(self.model.cases)
+            raise StudyError(
+                f"{quantity.label} needs a load case with {what}; the model's cases are: {known or 'none'}"
+            )
+        return found
 
     def solve(self, density: FloatArray, interpolation: Interpolation) -> _Answers:
         """Solve all that is needed at a design of densities, float64[n_cells]."""

@@ -26,6 +26,7 @@ from designtwin.requirements.compliance import ComplianceQuantity
 from designtwin.requirements.fields import StressQuantity
 from designtwin.requirements.strength import YieldMargin
 from designtwin.requirements.totals import MassQuantity
+from designtwin.requirements.vibration import FrequencyQuantity
 from designtwin.solvers.solution import LinearSolver
 from designtwin.topology.chain import Chain, Fields
 from designtwin.topology.filters import cone_filter, helmholtz_filter
@@ -158,12 +159,20 @@ class Topology:
             raise StudyError("Topology wants one of minimize=dtw.compliance() and maximize=dtw.frequency(1)")
         goal: Any = self.minimize if self.minimize is not None else self.maximize
         check_quantity(goal, "minimize" if self.maximize is None else "maximize")
+        if isinstance(goal, FrequencyQuantity) == (self.maximize is None) or isinstance(goal, YieldMargin):
+            better = (
+                f"requirements=[{'dtw.yield_margin() >= 1.5'}]" if isinstance(goal, YieldMargin)
+                else "maximize=dtw.frequency(1)" if self.maximize is None else "minimize="
+            )  # fmt: skip
+            raise StudyError(f"{goal.label} is no goal of this kind; say {better}")
         object.__setattr__(self, "objective", goal)
         given = [self.requirements] if isinstance(self.requirements, Requirement) else self.requirements
         for number, one in enumerate(given, 1):
             if not isinstance(one, Requirement):
                 raise StudyError(f"requirement {number} is {one!r}; write dtw.yield_margin() >= 1.5")
             check_quantity(one.quantity, f"requirement {number}")
+            if isinstance(one.quantity, YieldMargin) and one.is_upper:
+                raise StudyError(f"requirement {number}, {one}: a margin has a lower limit; write >=")
         object.__setattr__(self, "requirements", tuple(given))
         for quantity in (goal, *(one.quantity for one in given)):
             quantity.check_case([*self.model.cases])
@@ -182,6 +191,8 @@ class Topology:
         object.__setattr__(self, "physics", physics)
         object.__setattr__(self, "volume", physics.volume)
         self._make_chain()
+        if not (~kept & ~voided).any():
+            raise StudyError("keep and void leave no cell to design")
         total = float(self.volume.sum())
         least = float(self.volume[kept].sum()) / total
         if self.volume_fraction is not None and least >= self.volume_fraction:
@@ -635,7 +646,6 @@ class _Search:
         """Keep all that the next step depends on."""
         if self._path is None or self.fields is None:
             return
-        self._path.parent.mkdir(parents=True, exist_ok=True)
         about = {
             "fingerprint": self.topology.fingerprint(), "number": self.number, "since": self.since,
             "sharpness": self.sharpness, "scale": self.scale, "stopped": self.stopped,
@@ -649,7 +659,7 @@ class _Search:
         arrays |= {f"mma_{key}": value for key, value in state.items()}
         buffer = io.BytesIO()
         np.savez(buffer, **arrays)
-        with atomic(self._path, error=StudyError) as file:
+        with atomic(self._path, error=StudyError, make_folder=True) as file:
             file.write(buffer.getvalue())
 
     def resume(self) -> None:

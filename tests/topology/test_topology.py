@@ -252,6 +252,12 @@ STIFF = {"minimize": dtw.compliance(), "volume_fraction": 0.3}
         ({**STIFF, "min_length": "5 cm", "filter_radius": "1 cm"}, "min_length"),
         ({**STIFF, "symmetry": "up"}, "symmetry"),
         ({**STIFF, "draft": "up"}, "draft"),
+        ({**STIFF, "minimize": dtw.frequency()}, "maximize=dtw.frequency"),
+        ({"maximize": dtw.compliance(), "volume_fraction": 0.3}, "minimize="),
+        ({"maximize": dtw.yield_margin(), "volume_fraction": 0.3}, "requirements="),
+        ({**STIFF, "requirements": [dtw.yield_margin() <= 2.0]}, "write >="),
+        ({**STIFF, "void": "body"}, "no cell to design"),
+        ({**STIFF, "minimize": dtw.temperature()}, "a load case with heat"),
     ],
 )
 def test_contradictions_are_told_at_the_door(options, words):
