@@ -46,18 +46,21 @@ def oc(run: Run) -> tuple[str, bool]:
 
 def _steps(run: Run, method: MMA | OC) -> tuple[str, bool]:
     point = run.at(run.start)
+    # The price of a broken constraint must not be small beside what f is worth.
+    scale = 1.0 / max(1.0, float(np.abs(run.slopes(point)[0]).max(initial=0.0)))
     for _ in range(run.max_iterations):
         df, dg = run.slopes(point)
+        f, df = scale * point.f, scale * df
         run.note(point)
         if why := run.arrived(point):
             return why, True
         if why := run.settled():
             return why, True
         if isinstance(method, MMA):
-            t = method.step(point.t, point.f, df, point.g, dg)
+            t = method.step(point.t, f, df, point.g, dg)
         else:
             t = method.step(point.t, df, float(point.g[0]), dg[0])
-        after = _reached(run, method, point, t)
+        after = _reached(run, method, point, t, scale)
         if after is None:
             return f"no design near the last one could be evaluated: {run.last_failure}", False
         if np.abs(after.t - point.t).max() < _SMALLEST:
@@ -69,14 +72,14 @@ def _steps(run: Run, method: MMA | OC) -> tuple[str, bool]:
     return f"the {run.max_iterations} steps allowed were made", bool(run.arrived(point))
 
 
-def _reached(run: Run, method: MMA | OC, point: Point, t: FloatArray) -> Point | None:
+def _reached(run: Run, method: MMA | OC, point: Point, t: FloatArray, scale: float) -> Point | None:
     """The next point: nearer where one fails, or (GCMMA) where it is not on the safe side."""
     failed = 0
     for _ in range(2 * _RETREATS):
         try:
             after = run.at(t)
             if isinstance(method, GCMMA):
-                again = method.refine(t, after.f, after.g)
+                again = method.refine(t, scale * after.f, after.g)
                 if again is not None:
                     t = again
                     continue
@@ -122,7 +125,11 @@ def trust_constr(run: Run) -> tuple[str, bool]:
                 bounds=Bounds(stage.low, stage.high, keep_feasible=True),
                 callback=lambda t, _state: stage.step(t),
                 constraints=NonlinearConstraint(stage.g, -np.inf, 0.0, jac=stage.dg) if run.m else (),
-                options={"gtol": 0.1 * run.tolerance, "xtol": 1e-9, "maxiter": 10 * run.max_iterations},
+                options={
+                    "gtol": 0.1 * run.tolerance, "xtol": 1e-9, "maxiter": 10 * run.max_iterations,
+                    "initial_barrier_parameter": 0.1 * run.tolerance,
+                    "initial_barrier_tolerance": 0.1 * run.tolerance,
+                },
             )  # fmt: skip
         return f"trust-constr: {str(out.message).lower()}"
 
