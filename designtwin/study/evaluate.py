@@ -241,8 +241,10 @@ class Standin:
     @classmethod
     def of(cls, quantity: Quantity, smooth: float, number: float) -> Standin:
         """From the two numbers at one design; of a temperature, or where a ratio says nothing, a shift."""
-        if quantity.dimension != "temperature" and smooth != 0.0 and 0.2 < number / smooth < 5.0:
-            return cls(factor=number / smooth)
+        ratio = number / smooth if smooth != 0.0 else 0.0
+        alike = ratio > 0.0 if quantity.spans_decades else 0.2 < ratio < 5.0
+        if alike and quantity.dimension != "temperature":
+            return cls(factor=ratio)
         return cls(shift=number - smooth, proportional=False)
 
     @property
