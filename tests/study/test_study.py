@@ -157,35 +157,48 @@ def test_budgets_end_the_search_with_the_best_so_far():
 
 
 SCRIPT = """
-import sys
+import sys, time
 sys.path[:0] = {paths!r}
-from test_study import study
-print(study(store={store!r}).run().values["thickness"].hex())
+from test_study import study, dtw
+one = study(store={store!r}, variables={{
+    "thickness": dtw.variable("1 mm", "5 mm", start="4 mm"),
+    "width": dtw.variable("20 mm", "60 mm", start="50 mm"),
+}})
+print("began", flush=True)
+began = time.perf_counter()
+best = one.run(tolerance=1e-5, gradients={gradients!r})
+print(*(value.hex() for value in best.values.values()), len(best.history), best.stopped)
+print(time.perf_counter() - began)
 """
 
 
-def script(store):
+def script(store, gradients):
     here = Path(__file__).resolve().parent
-    return SCRIPT.format(paths=[str(here), str(here.parent)], store=str(store))
+    code = SCRIPT.format(paths=[str(here), str(here.parent)], store=str(store), gradients=gradients)
+    return [sys.executable, "-c", code]
 
 
-@pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory):
-    code = script(tmp_path_factory.mktemp("study") / "whole")
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+@pytest.fixture(scope="module", params=["auto", "differences"] if FULL else ["auto"])
+def uninterrupted(tmp_path_factory, request):
+    command = script(tmp_path_factory.mktemp("study") / "whole", request.param)
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    return request.param, said[1], float(said[2])
 
 
-@pytest.mark.parametrize("delay", np.arange(1.0, 5.0, 0.2) if FULL else (1.5, 2.5))
-def test_killed_at_any_moment_it_resumes_to_the_same_bits(tmp_path, uninterrupted, delay):
-    code = script(tmp_path / "killed")
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+@pytest.mark.parametrize("share", np.linspace(0.02, 0.98, 20) if FULL else (0.2, 0.5, 0.8))
+def test_killed_at_any_moment_of_the_search_it_resumes_to_the_same_bits(tmp_path, uninterrupted, share):
+    gradients, known, seconds = uninterrupted
+    command = script(tmp_path / "killed", gradients)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "began\n"
     try:
-        process.wait(timeout=delay)
+        process.wait(timeout=share * seconds)
     except subprocess.TimeoutExpired:
         process.send_signal(signal.SIGKILL)
-        process.wait()
-    resumed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert resumed.stdout == uninterrupted
+    process.communicate()
+    resumed = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert resumed.stdout.splitlines()[1] == known
 
 
 def test_store_keeps_what_it_was_given(tmp_path):
