@@ -70,8 +70,12 @@ class Cell:
         out, strain = np.zeros((1, self.modes.shape[1], 3)), np.zeros_like(self.stress)
         if self.modes.shape[1]:
             slopes.mode_amplitudes(
-                0, 1, self.x, self.conn, self.gradient, self.weight, self.modes, self.center, self.tensor,
-                self.tensor_of, stress, out, strain,
+                0, 1, self.x, self.conn, self.gradient, self.weight, self.modes, self.center, self.scale,
+                self.tensor, self.tensor_of, stress, np.zeros_like(out), out,
+            )  # fmt: skip
+            slopes.strains(
+                0, 1, self.x, self.conn, *self.rule, self.modes, self.center, self.kind, self.bbar,
+                self.shape, self.gradient, self.modes, 0.0 * self.x, out, strain,
             )  # fmt: skip
         return out, strain
 
