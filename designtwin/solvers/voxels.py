@@ -406,7 +406,7 @@ def _levels(system: VoxelSystem, values: FloatArray) -> tuple[list[_Level], IntA
     grid: _Grid = system.grid
     modulus = grid.empty_cells()
     grid.cells(modulus)[:] = values.reshape(grid.cells(modulus).shape)
-    spring = np.zeros(0)
+    spring, edges = np.zeros(0), list(system.spacing)
     held = grid.pack(system.held)
     levels: list[_Level] = []
     while True:
@@ -417,9 +417,11 @@ def _levels(system: VoxelSystem, values: FloatArray) -> tuple[list[_Level], IntA
         if not levels:
             inverse[held > 0.0] = 0.0
         last = max(grid.counts) == 1 or grid.n_nodes * grid.components <= _DENSE
-        steps = np.ones(3, np.int64)
-        for axis, n in enumerate(grid.counts):
-            steps[axis if axis < grid.dimension - 1 else 2] = 2 if n > 1 else 1
+        # only the shorter edges double where cells are flat or needles
+        shortest = min((h for h, n in zip(edges, grid.counts, strict=True) if n > 1), default=0.0)
+        of_axis = [2 if n > 1 and h < 1.9 * shortest else 1 for h, n in zip(edges, grid.counts, strict=True)]
+        edges = [h * step for h, step in zip(edges, of_axis, strict=True)]
+        steps = np.array([of_axis[0], of_axis[1] if grid.dimension == 3 else 1, of_axis[-1]])
         levels.append(
             _Level(
                 grid, modulus.astype(np.float32), spring.astype(np.float32), inverse.astype(np.float32),
@@ -429,7 +431,6 @@ def _levels(system: VoxelSystem, values: FloatArray) -> tuple[list[_Level], IntA
         if last:
             index, matrix = _dense(grid, modulus, spring, diagonal * (inverse > 0.0))
             return levels, index, matrix
-        of_axis = [int(steps[axis if axis < grid.dimension - 1 else 2]) for axis in range(grid.dimension)]
         coarse = grid.coarse(of_axis)
         moduli = coarse.empty_cells()
         share = 1.0 / math.prod(of_axis)

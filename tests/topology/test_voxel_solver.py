@@ -207,6 +207,17 @@ def test_iterations_do_not_grow_with_the_grid():
     assert max(counted) < 25
 
 
+@pytest.mark.parametrize("spacing", [(1.0, 0.1, 1.0), (1.0, 1.0, 0.02), (0.05, 1.0, 0.05)])
+def test_flat_and_needle_voxels_take_no_more_iterations(spacing):
+    held = np.zeros((11, 17, 25, 3), bool)
+    held[:, :, 0] = True
+    system = VoxelSystem(counts=(24, 16, 10), spacing=spacing, tensor=isotropic(3), held=held.reshape(-1, 3))
+    f = np.zeros(held.shape)
+    f[:, -1, -1, 1] = -1.0
+    found = VoxelCG(rtol=1e-6).factorize(system, np.ones(system.n_cells)).solve(f.reshape(-1, 3))
+    assert found.iterations[0] < 25
+
+
 def test_digits_do_not_depend_on_threads():
     rng = np.random.default_rng(5)
     system = system_of((33, 20, 18), isotropic(3))
