@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import product as every
 from typing import TYPE_CHECKING, Any
@@ -236,6 +236,7 @@ class VoxelSystem:
     tensor: FloatArray
     held: BoolArray
     matrix: FloatArray | None = None
+    grid: _Grid = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         d = len(self.counts)
@@ -269,8 +270,6 @@ class VoxelSystem:
         object.__setattr__(self, "grid", fine)
         self._refuse_free_motions()
 
-    grid: Any = None
-
     @property
     def n_nodes(self) -> int:
         """Nodes of the grid."""
@@ -289,7 +288,7 @@ class VoxelSystem:
         """
         from designtwin.kernels import voxels as kernels
 
-        grid: _Grid = self.grid
+        grid = self.grid
         x = grid.pack(u)
         y = x if v is None or v is u else grid.pack(v)
         out = grid.empty_cells()
@@ -297,7 +296,7 @@ class VoxelSystem:
         return grid.cells(out).ravel()
 
     def _refuse_free_motions(self) -> None:
-        grid: _Grid = self.grid
+        grid = self.grid
         node, component = np.nonzero(self.held)
         if grid.components == 1:
             if not node.size:
@@ -403,7 +402,7 @@ def _levels(system: VoxelSystem, values: FloatArray) -> tuple[list[_Level], IntA
     """Levels, unknowns of the last one that are not held, and the inverse of its matrix there."""
     from designtwin.kernels import voxels as kernels
 
-    grid: _Grid = system.grid
+    grid = system.grid
     modulus = grid.empty_cells()
     grid.cells(modulus)[:] = values.reshape(grid.cells(modulus).shape)
     spring, edges = np.zeros(0), list(system.spacing)
@@ -595,7 +594,7 @@ class VoxelFactorization:
             If shapes do not match or f is not finite.
         """
         started = time.perf_counter()
-        grid: _Grid = self.system.grid
+        grid = self.system.grid
         wanted = (grid.n_nodes, grid.components)
         if f.shape[:2] != wanted or f.ndim > 3:
             raise ModelError(f"loads have shape {f.shape}; {wanted} or {(*wanted, 'n_rhs')} is wanted")
@@ -621,14 +620,14 @@ class VoxelFactorization:
 
     @cached_property
     def _operator(self) -> tuple[Any, ...]:
-        grid: _Grid = self.system.grid
+        grid = self.system.grid
         return grid.shape, grid.blocks, self.modulus, np.zeros(0), self.levels[0].inverse
 
     def _column(self, f: Array, x: Array | None, cycle: _Cycle, number: int) -> tuple[Array, int, float]:
         """One right-hand side as a field (ours to change): its solution, iterations, residual."""
         from designtwin.kernels import voxels as kernels
 
-        grid: _Grid = self.system.grid
+        grid = self.system.grid
         shape, inverse = grid.shape, self.levels[0].inverse
         planes, rtol = shape.layers + 1, self.solver.rtol
         sums = np.zeros(planes)

@@ -195,8 +195,8 @@ def helmholtz_filter(mesh: Mesh, radius: float) -> Filter:
     StudyError
         If the radius is not positive, or cells are lines or surfaces in space.
 
-    Source: Lazarov & Sigmund, Filters in topology optimization based on Helmholtz-type differential equations,
-    Int. J. Numer. Methods Engrg. 86 (2011), 765-781.
+    Source: Lazarov & Sigmund, Filters in topology optimization based on Helmholtz-type differential
+    equations, Int. J. Numer. Methods Engrg. 86 (2011), 765-781.
     """
     length = _checked(radius) / (2.0 * math.sqrt(3.0))
     n, volumes = mesh.n_points, mesh.cell_measures(order="mass")
