@@ -73,12 +73,13 @@ def rest_adjoint(
         back[c] = 0.5 * (1.0 - lean) * slope[c]
         if most[c] <= 0.0:
             continue
-        by_most = 0.5 * (1.0 + lean) * slope[c]
-        factor = by_most * power / root * most[c] ** (1.0 - root)
+        by_most = 0.5 * (1.0 + lean) * slope[c] * power / root
+        # The powers of densities as small as 1e-8 leave the numbers there are; their product does not.
+        shift = (1.0 - root) * math.log(most[c])
         for k in range(start[c], start[c + 1]):
-            value = max(out[below[k]], 0.0)
+            value = out[below[k]]
             if value > 0.0:
-                slope[below[k]] += factor * value ** (power - 1.0)
+                slope[below[k]] += by_most * math.exp((power - 1.0) * math.log(value) + shift)
 
 
 @njit(cache=True, nogil=True)

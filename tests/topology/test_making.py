@@ -110,3 +110,13 @@ def test_printed_density_has_nothing_to_rest_on_above_a_void():
     for z in range(4):
         steep[z, 2 * z : 2 * z + 1] = 1.0
     assert Overhang.of(mesh, AXES["y"], RIGHT)(steep.ravel()).reshape(6, 9)[1:].max() < 0.05
+
+
+@pytest.mark.parametrize("density", [1e-12, 9e-9, 1e-8, 1e-6])
+def test_slopes_through_what_rests_stay_finite_in_voids(density):
+    """A sharp projection leaves densities whose fortieth powers are no longer numbers."""
+    mesh = VoxelGrid((5, 5, 4)).mesh()
+    overhang = Overhang.of(mesh, AXES["z"], RIGHT)
+    slopes = overhang.adjoint(np.full(mesh.n_cells, density), np.ones(mesh.n_cells))
+    assert np.isfinite(slopes).all()
+    assert 0.9 < slopes.max() < 2.0
