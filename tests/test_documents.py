@@ -109,7 +109,7 @@ def test_the_readme_example_of_the_design_loop_runs_as_it_stands(tmp_path, monke
     best = space["best"]
     assert best.feasible
     assert "best design: meets all requirements" in printed
-    found = re.findall(r"^  (thickness|fillet) +([\d.]+) mm", page, re.MULTILINE)
+    found = re.findall(r"^  (upright|base) +([\d.]+) mm", page, re.MULTILINE)
     shown = {name: float(value) for name, value in found}
     assert len(shown) == 2
     for name, value in shown.items():

@@ -42,6 +42,9 @@ class Problem:
         Values each variable may take; None where every value between the bounds is allowed.
     between : bool
         Whether functions can be evaluated between allowed values (a thickness can, a number of fins cannot).
+    resolution : float
+        Share of a range below which steps make no difference: where values are noisy, or not asked to be
+        better, searches that go step by step end there.
     many : callable (points float64[k, n]) -> sequence of (f, g) or EvaluationFailed, optional
         Several evaluations at once, for methods that work on populations.
 
@@ -60,12 +63,15 @@ class Problem:
     variables: Sequence[str] = ()
     allowed: Sequence[FloatArray | None] | None = None
     between: bool = True
+    resolution: float = 0.0
     many: Callable[[FloatArray], Sequence[tuple[float, FloatArray] | EvaluationFailed]] | None = None
 
     def __post_init__(self) -> None:
         for name in ("x0", "low", "high"):
             object.__setattr__(self, name, np.array(getattr(self, name), dtype=np.float64).ravel())
         n = len(self.x0)
+        if not 0.0 <= self.resolution < 1.0:
+            raise OptimizationError(f"resolution is {self.resolution!r}; a share from 0 to 1 is wanted")
         if n == 0:
             raise OptimizationError("a problem needs a variable at least")
         if len(self.low) != n or len(self.high) != n:

@@ -47,12 +47,13 @@ def sqp(run: Run) -> tuple[str, bool]:
     run.note(point)
     curvature, learned = _first_curvature(df), False
     region, price = _FIRST, _PRICE
+    smallest = max(_SMALLEST, run.problem.resolution)
     for _ in range(run.max_iterations):
         if why := run.arrived(point) or run.settled():
             return why, True
         step = _model(point, df, dg, curvature, region, price)
         price, failure, failed, trusted = step.price, "", False, region
-        while step.length > _SMALLEST and step.promise > 1e-15 * (1.0 + abs(point.f)):
+        while step.length > smallest and step.promise > 1e-15 * (1.0 + abs(point.f)):
             after, gain, failure = _reached(run, point, dg, curvature, region, step)
             if after is not None:
                 break
@@ -62,8 +63,8 @@ def sqp(run: Run) -> tuple[str, bool]:
         else:
             if failure:
                 return f"no design near the last one could be evaluated: {failure}", False
-            if not learned:
-                return _nowhere(run, point), False
+            if not learned or run.problem.resolution > 0.0:
+                return _nowhere(run, point), bool(run.problem.resolution and run.feasible(point))
             curvature, learned = _first_curvature(df), False
             region = _FIRST
             continue
@@ -162,4 +163,6 @@ def _updated(curvature: FloatArray, s: FloatArray, y: FloatArray, learned: bool)
 def _nowhere(run: Run, point: Point) -> str:
     if not run.feasible(point):
         return "no step meets the constraints any better, even to first order"
+    if run.problem.resolution:
+        return f"no step longer than {run.problem.resolution:.1%} of the ranges brings the objective down"
     return f"no step brings f further down (first-order optimality {point.kkt:.1e})"

@@ -40,9 +40,10 @@ _NEAR = 0.1
 _NOISE_WITHIN, _TREND_WITHIN, _DOUBT = 0.01, 0.3, 0.05
 """Distances, in ranges, within which differences of stand-ins are noise, and beyond which they tell of other
 places; how dear a trend is that nothing demands."""
-_STAGED = ("sqp", "slsqp", "trust-constr", "gcmma", "branch")
-"""Methods that compare values of many designs: for them a stand-in is held while they run. MMA looks at the
-last design alone, and sees true values; so does what takes no slopes."""
+_STAGED = ("slsqp", "trust-constr", "gcmma", "branch")
+"""Methods that trust values and slopes to belong together: for them a stand-in is held while they run. MMA
+looks at the last design alone, SQP in a trust region withdraws where its model is wrong: both see true
+values; so does what takes no slopes."""
 _STAGES = 8
 """How often smooth numbers are set right before the search is content with what it has."""
 
@@ -434,7 +435,7 @@ def optimize(
     StudyError
         If the start cannot be evaluated.
     """
-    from designtwin.optimize import minimize
+    from designtwin.optimize import choose, minimize
 
     variables = search.study.variables
     with track(search.study.name, total=search.budget.analyses) as search.progress:
@@ -469,8 +470,10 @@ def optimize(
                 many=many, constraints=form.names, variables=search.names,
                 allowed=[v.allowed for v in variables.values()],
                 between=all(v.between for v in variables.values()),
+                # Extremes and ends of intervals jump as the mesh moves: sharper than that is not to be had.
+                resolution=tolerance if form.sees_stand_ins else 0.0,
             )  # fmt: skip
-            chosen, why = _choice(problem, method, form)
+            chosen, why = choose(problem, method)
             form.live = chosen not in _STAGED
             try:
                 found = minimize(
@@ -490,19 +493,6 @@ def optimize(
     if not settled and not search.ended:
         stopped += f"; {_STAGES} times, and what stands for the extremes still moved by {form.drift(e):.1e}"
     return Outcome(stopped, how, () if found.conflict is None else tuple(found.conflict.constraints))
-
-
-def _choice(problem: Problem, method: str, form: Formulation) -> tuple[str, str]:
-    """The method, and why."""
-    from designtwin.optimize import choose
-
-    chosen, why = choose(problem, method)
-    if method == "auto" and chosen in _STAGED and form.sees_stand_ins and not problem.discrete:
-        return "mma", (
-            "one analysis a step; extremes and ends of intervals have slopes through smooth numbers, which "
-            "are set right at every step"
-        )
-    return chosen, why
 
 
 def _good(e: Evaluation) -> Evaluation:
