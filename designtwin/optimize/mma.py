@@ -225,7 +225,8 @@ class GCMMA(MMA):
 
     def _first_rho(self) -> FloatArray:
         slopes = np.vstack([self.df, self.dg])
-        return np.maximum(1e-6, 0.1 / self.n * np.sum(np.abs(slopes) * self._range, axis=1))
+        reach = np.sum(np.abs(slopes) * self._range, axis=1)
+        return np.asarray(np.maximum(1e-6, 0.1 / self.n * reach))
 
     def refine(self, x: FloatArray, f: float, g: FloatArray) -> FloatArray | None:
         """None where the design proposed may be taken, else a nearer one.
