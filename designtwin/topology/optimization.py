@@ -256,8 +256,8 @@ class Topology:
             made = not isinstance(self.interpolation, type) and callable(self.interpolation)
             if not made or not hasattr(self.interpolation, "derivative"):
                 raise StudyError(
-                    f"interpolation is {self.interpolation!r}; 'SIMP', 'RAMP' or one of a penalty of its own, "
-                    "SIMP(penalty=4), is wanted"
+                    f"interpolation is {self.interpolation!r}; 'SIMP', 'RAMP' or one with a penalty of its "
+                    "own, SIMP(penalty=4), is wanted"
                 )
             chosen: Interpolation = self.interpolation
             return chosen
