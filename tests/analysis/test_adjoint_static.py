@@ -357,7 +357,7 @@ def test_what_has_no_adjoint_says_so():
     with pytest.raises(RequirementError, match="never negative"):
         dtw.sensitivities(result, dtw.stress("xx"), aggregate="p-norm")
     with pytest.raises(RequirementError, match="near the largest"):
-        dtw.sensitivities(result, dtw.displacement("z", on="xmax", over="min"), aggregate="p-norm")
+        dtw.sensitivities(result, dtw.displacement(component="z", over="min"), aggregate="p-norm")
     with pytest.raises(RequirementError, match="got 'stress'"):
         dtw.sensitivities(result, "stress")
     with pytest.raises(RequirementError, match="needs a thermal result"):
