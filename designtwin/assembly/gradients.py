@@ -231,12 +231,15 @@ class CaseCells:
         warmed : bool
             Whether the case's thermal strain counts.
         """
+        stress = "stress, warmed" if warmed else "stress"
         if "strain" not in of.memory:
+            of.memory["strain"] = self.strain(self.rule, of)
+        strain = of.memory["strain"]
+        if stress not in of.memory:
             tensor, which, free = self._law
-            strain = self.strain(self.rule, of)
             elastic = strain - free if warmed and free is not None else strain
-            of.memory["strain"], of.memory["stress"] = strain, applied(tensor, which, elastic)
-        return of.memory["strain"], of.memory["stress"]
+            of.memory[stress] = applied(tensor, which, elastic)
+        return strain, of.memory[stress]
 
     def forces(self, at: PointTables, stress: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Forces of a stress (weights in it) on nodes [n_cells, n, 3] and modes [n_cells, m, 3].

@@ -1,6 +1,6 @@
 """Mesh: points, cells, named groups; selections as rules; quality; morphing."""
 
-from designtwin.mesh.mesh import FacetBlock, Group, MassProperties, Mesh
+from designtwin.mesh.mesh import FREE_SURFACE, FacetBlock, Group, MassProperties, Mesh
 from designtwin.mesh.morphing import Lattice, Move, bore, displacements, fillet, move, offset, scale, stretch
 from designtwin.mesh.quality import Finding, MeshReport
 from designtwin.mesh.selections import (
@@ -22,6 +22,7 @@ from designtwin.mesh.selections import (
 )
 
 __all__ = [
+    "FREE_SURFACE",
     "FacetBlock",
     "Finding",
     "Group",

@@ -4,7 +4,7 @@ A *shape* answers ``displacement(s)``, how far every point goes, ``gradient(g)``
 respect to ``s`` of what has the derivative ``g`` with respect to the points (the transpose, exact), and the
 range of ``s``. There are two:
 
-* ``VertexMorph``: a face may rise and sink. Heights at nodes a third of a filter radius apart are spread by
+* ``VertexMorph``: a face may rise and sink. Heights at nodes a fifth of a filter radius apart are spread by
   the filter, so that no wrinkle of the mesh can live on; the outside that is not to change stays (flat
   faces slide in their planes, straight holes along their axes), and the inside follows as an elastic body
   that is stiff where cells are small.
@@ -286,7 +286,7 @@ class VertexMorph:
         The form is the same all along this axis, as of a plate or an extruded bar.
 
     The displacement of node i is ``t_i d_i sum_j A_ij s_j``. A is the filter: its rows add up to one, so
-    that no node moves beyond the reach. The heights s are those of nodes about half a radius apart
+    that no node moves beyond the reach. The heights s are those of nodes a fifth of a radius apart
     (``controls``): what the filter would smooth out needs no number of its own, and the search stays small
     and well conditioned whatever the mesh. d fades out towards what stays, and t is the normal, turned into
     the faces that the node must stay on.

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from designtwin.mesh.quality import MeshReport
 
 
+FREE_SURFACE = "designed surface"
+"""Group of facets that stand for one smooth face, however coarse: no edge of the part is between them."""
+
+
 @dataclass(frozen=True, eq=False)
 class Group:
     """A named set of nodes, facets and cells; each part may be absent.

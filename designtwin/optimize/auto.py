@@ -51,13 +51,15 @@ def choose(problem: Problem, method: str = "auto") -> Choice:
         return _chosen(problem)
     if method not in METHODS:
         raise OptimizationError(
-            f"there is no method {method!r}{did_you_mean(method, METHODS)}; "
+            f"there is no method {method!r}{did_you_mean(str(method), METHODS)}; "
             f"there are {', '.join(METHODS)} and auto"
         )
     if method in (*gradient.METHODS, "branch") and problem.gradients is None:
         raise OptimizationError(
             f"method={method!r} wants gradients, which this problem has not; use 'ego' or 'cma'"
         )
+    if method == "cma" and np.count_nonzero(problem.high > problem.low) == 1:
+        raise OptimizationError("method='cma' wants two variables at least; use 'ego' for one")
     if method not in discrete.METHODS and problem.discrete:
         raise OptimizationError(
             f"method={method!r} takes any value between bounds, but some variables are allowed only some; "
@@ -102,8 +104,7 @@ def _chosen(problem: Problem) -> Choice:
             return Choice(
                 "sqp",
                 f"gradients and {n} variables, no more than {gradient.FEW}: sequential quadratic "
-                f"programming in a "
-                "trust region needs fewest evaluations",
+                "programming in a trust region needs fewest evaluations",
             )
         return Choice(
             "mma", f"gradients and {n} variables, more than {gradient.FEW}: MMA holds no matrix of them"
@@ -112,13 +113,12 @@ def _chosen(problem: Problem) -> Choice:
         return Choice(
             "ego", f"no gradients and {n} variables, no more than {_DEAR}: a statistical model (kriging)"
         )
-    if has("cma"):
+    if n > 1 and has("cma"):
         why = f"more than {_DEAR}" if n > _DEAR else "and smt for a statistical model is not installed"
         return Choice("cma", f"no gradients and {n} variables, {why}: CMA-ES")
     raise OptimizationError(
         "a problem without gradients needs an optional package: pip install 'designtwin[surrogate]' "
-        "(few variables) "
-        "or 'designtwin[global]'"
+        "(few variables) or 'designtwin[global]' (two or more)"
     )
 
 
@@ -167,6 +167,9 @@ def minimize(
         raise OptimizationError(
             f"tolerance and feasibility are numbers between 0 and 1, got {tolerance!r} and {feasibility!r}"
         )
+    for name, count in (("max_iterations", max_iterations), ("max_evaluations", max_evaluations)):
+        if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1:
+            raise OptimizationError(f"{name}={count!r}: a whole number of at least 1 is wanted")
     chosen = choose(problem, method)
     run = Run(problem, tolerance, feasibility, max_iterations, max_evaluations, callback)
     found: Conflict | None = None

@@ -194,7 +194,8 @@ def neighbors(run: Run) -> tuple[str, bool]:
     catalogue = _Catalogue(run)
     if catalogue.continuous and run.problem.gradients is None:
         raise OptimizationError(
-            "continuous variables beside discrete ones want gradients; or use method='cma' or 'ego'"
+            "continuous variables beside discrete ones want gradients; give these, or values that are "
+            "allowed for every variable"
         )
     tried: dict[tuple[int, ...], Point | None] = {}
 

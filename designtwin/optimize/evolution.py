@@ -24,6 +24,7 @@ def cma(run: Run) -> tuple[str, bool]:
     generation.
     """
     cma = load("cma", method="cma")
+    random = np.random.default_rng(_SEED)  # of its own: numpy's global one belongs to the user
     start = run.at(run.start)
     run.note(start)
     known: dict[bytes, Point] = {}
@@ -34,7 +35,8 @@ def cma(run: Run) -> tuple[str, bool]:
     strategy = cma.CMAEvolutionStrategy(
         run.start.copy(),
         0.25,
-        {"bounds": [0.0, 1.0], "seed": _SEED, "verbose": -9, "tolx": 1e-12, "tolfun": 0.0, "tolfunhist": 0.0,
+        {"bounds": [0.0, 1.0], "randn": lambda *shape: random.standard_normal(shape), "seed": np.nan,
+         "verbose": -9, "tolx": 1e-12, "tolfun": 0.0, "tolfunhist": 0.0,
          "tolflatfitness": 10**6, "tolstagnation": 10**6},
     )  # fmt: skip
     inside = 0.1 * run.tolerance  # multipliers come to rest on either side: this one is met
@@ -121,7 +123,7 @@ def front(
     Parameters
     ----------
     functions : callable (x) -> (f float64[p], g float64[m])
-        All f are minimized; g <= 0 is met. May raise ``EvaluationFailed``: such a design has no offspring.
+        All f are minimized; g <= 0 is met. May raise ``EvaluationFailed``: such a design ranks last.
     low, high : float64[n]
     population, generations : int
     allowed : sequence of float64[k] or None, optional
@@ -144,6 +146,8 @@ def front(
     low, high = np.asarray(low, dtype=np.float64), np.asarray(high, dtype=np.float64)
     if low.shape != high.shape or low.ndim != 1 or not (low <= high).all():
         raise OptimizationError("a front wants bounds low <= high of one length")
+    if allowed is not None and len(allowed) != len(low):
+        raise OptimizationError(f"allowed wants one entry per variable, got {len(allowed)} for {len(low)}")
     if population < 4 or generations < 1:
         raise OptimizationError(
             f"a front wants 4 designs and 1 generation at least, got {population}, {generations}"
@@ -202,7 +206,9 @@ def front(
     n = len(low)
     done = [(np.frombuffer(key)[:n], *o) for key, o in known.items() if not isinstance(o, EvaluationFailed)]
     met = [row for row in done if (row[2] <= 0.0).all()]
-    best = [a for a in met if not any(_dominates(b[1], a[1]) for b in met)]
+    values = np.array([row[1] for row in met]).reshape(-1, p)
+    beaten = [((values <= f).all(axis=1) & (values < f).any(axis=1)).any() for f in values]
+    best = [row for row, worse in zip(met, beaten, strict=True) if not worse]
     best.sort(key=lambda row: tuple(row[1]))
     return Front(
         x=np.array([row[0] for row in best]).reshape(-1, n),
@@ -213,7 +219,3 @@ def front(
         stopped=f"{generations} generations of {population} designs were made"
         + ("" if best else "; none met all constraints"),
     )
-
-
-def _dominates(a: FloatArray, b: FloatArray) -> bool:
-    return bool((a <= b).all() and (a < b).any())

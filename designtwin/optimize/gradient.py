@@ -60,12 +60,15 @@ def _steps(run: Run, method: MMA | OC) -> tuple[str, bool]:
             t = method.step(point.t, f, df, point.g, dg)
         else:
             t = method.step(point.t, df, float(point.g[0]), dg[0])
+        before = run.failures
         after = _reached(run, method, point, t, scale)
         if after is None:
             return f"no design near the last one could be evaluated: {run.last_failure}", False
         if np.abs(after.t - point.t).max() < _SMALLEST:
-            stuck = run.feasible(after)
-            return f"steps became smaller than {_SMALLEST:.0e} of every range", stuck
+            why = f"steps became smaller than {_SMALLEST:.0e} of every range"
+            if run.failures > before:  # cut short by them, and not for want of a better design
+                return f"{why}, as designs beside the last one failed: {run.last_failure}", False
+            return f"{why} (first-order optimality {after.kkt:.1e})", run.feasible(after)
         point = after
     run.slopes(point)
     run.note(point)
@@ -74,23 +77,21 @@ def _steps(run: Run, method: MMA | OC) -> tuple[str, bool]:
 
 def _reached(run: Run, method: MMA | OC, point: Point, t: FloatArray, scale: float) -> Point | None:
     """The next point: nearer where one fails, or (GCMMA) where it is not on the safe side."""
-    failed = 0
-    for _ in range(2 * _RETREATS):
+    failed, refined = 0, 0
+    while failed <= _RETREATS:
         try:
             after = run.at(t)
-            if isinstance(method, GCMMA):
+            if isinstance(method, GCMMA) and refined < _RETREATS:
                 again = method.refine(t, scale * after.f, after.g)
                 if again is not None:
-                    t = again
+                    t, refined = again, refined + 1
                     continue
             run.slopes(after)
             return after
         except EvaluationFailed:
             failed += 1
-            if failed > _RETREATS:
-                return None
             t = method.retreat()
-    return after
+    return None
 
 
 def slsqp(run: Run) -> tuple[str, bool]:

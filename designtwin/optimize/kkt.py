@@ -46,7 +46,7 @@ def optimality(
     near = np.flatnonzero(g >= -np.minimum(0.1, 0.1 * reach) - feasibility)
     if len(near):
         multipliers[near] = _least_squares(t, df, dg[near], np.minimum(g[near], 0.0))
-    slope = df + (multipliers @ dg if len(g) else 0.0)
+    slope = df + np.sum(multipliers[near, None] * dg[near], axis=0)  # not by BLAS: the same for any threads
     projected = t - np.clip(t - slope / scale, 0.0, 1.0)
     stationary = float(np.abs(projected).max(initial=0.0))
     gap = float(np.sum(multipliers * np.abs(np.minimum(g, 0.0)))) / scale

@@ -127,10 +127,8 @@ class MMA:
         x = np.clip(np.asarray(x, dtype=np.float64).ravel(), self.low, self.high)
         df = np.asarray(df, dtype=np.float64).ravel()
         g = np.atleast_1d(np.asarray(g, dtype=np.float64)).ravel()
-        dg = np.ascontiguousarray(
-            np.asarray(dg, dtype=np.float64).reshape(self.m, -1) if self.m else np.zeros((0, self.n))
-        )
-        if len(x) != self.n or len(df) != self.n or len(g) != self.m or dg.shape[1] != self.n:
+        dg = np.ascontiguousarray(dg if self.m else np.zeros((0, self.n)), dtype=np.float64)
+        if len(x) != self.n or len(df) != self.n or len(g) != self.m or dg.size != self.m * self.n:
             raise OptimizationError(
                 f"a step of {self.n} variables and {self.m} constraints was given x[{len(x)}], "
                 f"df[{len(df)}], "
@@ -140,6 +138,7 @@ class MMA:
             raise OptimizationError(
                 "a step was given numbers that are not finite; call retreat() where a design failed"
             )
+        dg = dg.reshape(self.m, self.n)
         self._asymptotes(x)
         self.before_that, self.before, self.x = self.before, self.x, x
         self.f, self.df, self.g, self.dg = float(f), df, g, dg
@@ -226,7 +225,8 @@ class GCMMA(MMA):
 
     def _first_rho(self) -> FloatArray:
         slopes = np.vstack([self.df, self.dg])
-        return np.maximum(1e-6, 0.1 / self.n * (np.abs(slopes) @ self._range))
+        reach = np.sum(np.abs(slopes) * self._range, axis=1)
+        return np.asarray(np.maximum(1e-6, 0.1 / self.n * reach))
 
     def refine(self, x: FloatArray, f: float, g: FloatArray) -> FloatArray | None:
         """None where the design proposed may be taken, else a nearer one.

@@ -205,11 +205,12 @@ class Run:
             self.gradients += 1
             df, dg = self.problem.gradients(point.x)
             df = np.asarray(df, dtype=np.float64)
-            dg = np.asarray(dg, dtype=np.float64).reshape(self.m, -1) if self.m else np.zeros((0, len(df)))
-            if len(df) != self.problem.n or dg.shape[1] != self.problem.n:
+            dg = np.asarray(dg if self.m else np.zeros((0, self.problem.n)), dtype=np.float64)
+            if len(df) != self.problem.n or dg.size != self.m * self.problem.n:
                 raise OptimizationError(
                     f"gradients returned df[{len(df)}] and dg{list(dg.shape)} for {self.problem.n} variables"
                 )
+            dg = dg.reshape(self.m, self.problem.n)
             df, dg = df[self.free] * self.range, dg[:, self.free] * self.range
             if not (np.isfinite(df).all() and np.isfinite(dg).all()):
                 self.failures += 1
@@ -259,7 +260,7 @@ class Run:
         return ""
 
     def settled(self, steps: int = 3) -> str:
-        """Why going on is of no use, in words: f and x stand still over the last steps; "" if they do not."""
+        """Why going on is of no use, in words: f stands still over the last steps; "" if it does not."""
         last = self.history[-steps - 1 :]
         if min(len(last), self._unspoiled) <= steps or any(
             s.violation > max(self.feasibility, 0.1 * self.tolerance) for s in last

@@ -37,7 +37,7 @@ def ego(run: Run) -> tuple[str, bool]:
     n = run.n
     if n > 20:
         raise OptimizationError(f"method='ego' is for 20 variables at most, got {n}; use 'cma' or gradients")
-    first = qmc.LatinHypercube(n, rng=np.random.default_rng(_SEED)).random(max(4, 2 * n + 1))
+    first = qmc.LatinHypercube(n, seed=np.random.default_rng(_SEED)).random(max(4, 2 * n + 1))
     done: list[Point] = []
     failed: list[FloatArray] = []
 
@@ -52,7 +52,7 @@ def ego(run: Run) -> tuple[str, bool]:
     if not done:
         return f"none of the first {len(first) + 1} designs could be evaluated: {run.last_failure}", False
     run.note(done[0])
-    space = qmc.Sobol(n, rng=np.random.default_rng(_SEED + 1)).random(_CLOUD)
+    space = qmc.Sobol(n, seed=np.random.default_rng(_SEED + 1)).random(_CLOUD)
     rng = np.random.default_rng(_SEED + 2)
     blind: list[tuple[float, float]] = []  # error of f foretold, in shares of its spread and in its own sigma
     lengths: dict[int, FloatArray] = {}

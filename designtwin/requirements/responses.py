@@ -136,44 +136,60 @@ def aggregated(values: FloatArray, how: str, *, largest: bool, who: str) -> tupl
     Raises
     ------
     RequirementError
-        If the aggregate is unknown, or a p-norm is asked of what is negative.
+        If the aggregate is unknown, or a p-norm is asked of the smallest or of what is negative.
     """
     if how not in AGGREGATES:
         raise RequirementError(f"aggregate={how!r} is unknown (known: {', '.join(AGGREGATES)})")
-    if not largest:
-        value, slope = aggregated(-values, "ks", largest=True, who=who)
-        return -value, slope
     n = len(values)
     if n == 1:
         return float(values[0]), np.ones(1)
     if how == "p-norm":
-        if values.min() < 0.0:
-            raise RequirementError(f"{who}: a p-norm is of what is never negative; say aggregate='ks'")
+        if not largest or values.min() < 0.0:
+            raise RequirementError(
+                f"{who}: a p-norm is near the largest of what is never negative; say aggregate='ks'"
+            )
         most = float(values.max())
         if most == 0.0:
             return 0.0, np.zeros(n)
         share = values / most
         total = float((share**_NORM).sum())
         return most * total ** (1.0 / _NORM), share ** (_NORM - 1) * total ** (1.0 / _NORM - 1.0)
-    mean = float(values.mean())
+    return shared(values, np.full(n, 1.0 / n), n, largest=largest)
+
+
+def shared(values: FloatArray, share: FloatArray, count: float, *, largest: bool) -> tuple[float, FloatArray]:
+    """The ``ks`` of `aggregated`, each value weighted by a share of the whole.
+
+    Parameters
+    ----------
+    values : float64[k]
+    share : float64[k]
+        Above 0; their sum is 1.
+    count : float
+        Values that the whole counts as: one of share 1 / count counts in full.
+    """
+    if not largest:
+        value, slope = shared(-values, share, count, largest=True)
+        return -value, slope
+    mean = float((share * values).sum())
     off = values - mean
-    largest_off = float(np.abs(off).max())
-    if largest_off <= 1e-14 * max(abs(mean), 1e-300):
-        return mean, np.full(n, 1.0 / n)
-    scaled = off / largest_off
-    order = float((np.abs(scaled) ** _SPREAD).mean())
-    spread = largest_off * order ** (1.0 / _SPREAD)
+    most = float(np.abs(off).max())
+    if most <= 1e-14 * max(abs(mean), 1e-300):
+        return mean, share
+    scaled = off / most
+    order = float((share * np.abs(scaled) ** _SPREAD).sum())
+    spread = most * order ** (1.0 / _SPREAD)
     exponent = _SHARPNESS * off / spread
     top = float(exponent.max())
-    weight = np.exp(exponent - top)
+    weight = count * share * np.exp(exponent - top)
     total = float(weight.sum())
     above = spread / _SHARPNESS * (top + float(np.log(total)))
     weight /= total
     # over the deviations: directly, and through the spread
     by_spread = (above - float((weight * off).sum())) / spread
-    of_spread = np.sign(scaled) * np.abs(scaled) ** (_SPREAD - 1) * order ** (1.0 / _SPREAD - 1.0) / n
+    of_spread = share * np.sign(scaled) * np.abs(scaled) ** (_SPREAD - 1) * order ** (1.0 / _SPREAD - 1.0)
     slope = weight + by_spread * of_spread
-    return mean + above, slope + (1.0 - float(slope.sum())) / n
+    return mean + above, slope + (1.0 - float(slope.sum())) * share
 
 
 # Static

@@ -115,7 +115,8 @@ def fit(x: FloatArray, y: FloatArray, families: Sequence[str]) -> Chaos:
                 worse += 1
                 if worse == 4:  # odd functions gain nothing by even degrees, and the other way round
                     break
-    assert best is not None
+    if best is None:
+        raise StudyError("the points do not tell the inputs apart: some hardly vary, or vary together")
     return best
 
 

@@ -139,6 +139,8 @@ class Best:
         Which method searched, and why that one.
     conflict : tuple of str
         Requirements that cannot be met together, as far as slopes tell; none where all are met.
+    verification : Verification, optional
+        Of the last ``verify``.
     """
 
     values: Mapping[str, float]
@@ -183,6 +185,12 @@ class Best:
         found = Verification(verdicts, self.study.objective_of(model, verdicts), model.mesh)
         object.__setattr__(self, "verification", found)  # so that what is printed says it
         return found
+
+    def report(self, path: Any, **options: Any) -> Any:
+        """Write design, course and verdicts as one HTML page; see `designtwin.report`."""
+        from designtwin import edge
+
+        return edge.report(self, path, **options)
 
     def sensitivity(self) -> StudySensitivity:
         """How every response moves with every variable at this design; see ``Study.sensitivity``."""

@@ -20,7 +20,7 @@ import numpy as np
 
 from designtwin.assembly.directions import Directions
 from designtwin.criteria.verdict import Verdict, overall
-from designtwin.errors import DesignTwinError, EvaluationFailed, MeshError, StudyError
+from designtwin.errors import DesignTwinError, EvaluationFailed, MeshError, NoAdjointError, StudyError
 from designtwin.mesh import Mesh
 from designtwin.mesh.freeform import Shape, VertexMorph, lattice_shape, quality_kept
 from designtwin.mesh.morphing import Lattice, Length, Place, check_moved
@@ -145,8 +145,8 @@ class FreeForm:
             First-order optimality at which the search ends; also where the quantity stands still to a tenth
             of it.
         method : str
-            Of `designtwin.optimize.minimize`; "auto" takes SLSQP up to 600 numbers, which waves of a shape
-            need for their curvatures lie far apart, and MMA beyond.
+            Of `designtwin.optimize.minimize`; "auto" takes SLSQP up to 600 numbers, as it learns how much
+            stiffer short waves of a shape are than long ones, and MMA beyond.
         verify : bool
             Whether the shape found is tested on the mesh with every cell halved too.
 
@@ -157,6 +157,8 @@ class FreeForm:
         StudyError
             If no test makes the analysis the quantity is read from.
         """
+        if isinstance(max_analyses, bool) or not isinstance(max_analyses, int) or max_analyses < 1:
+            raise StudyError(f"max_analyses={max_analyses!r}: a whole number of at least 1 is wanted")
         seconds = float(to_si(max_time, "time", name="max_time"))
         search = _Search(self, max_analyses, time.monotonic() + seconds)
         with track(self.name, total=max_analyses) as progress:
@@ -226,12 +228,16 @@ class Shaped:
         """Before and after side by side; the quantity's own field unless told. See `designtwin.compare`."""
         from designtwin import edge
 
+        before, after, own = self.pair()
+        return edge.compare(before, after, own if name is None else name, **options)
+
+    def pair(self) -> tuple[Verdict, Verdict, str | Quantity]:
+        """The verdicts before and after that show what was made least, and the field that does."""
         physics = [verdict.result.physics for verdict in self.before]
         test = next((i for i, one in enumerate(physics) if one in self.quantity.read_from), 0)
-        if name is None:
-            is_field = isinstance(self.quantity, FieldQuantity | DamageQuantity)
-            name = self.quantity if is_field else _SHOWN.get(physics[test], self.quantity)
-        return edge.compare(self.before[test], self.after[test], name, **options)
+        is_field = isinstance(self.quantity, FieldQuantity | DamageQuantity)
+        name = self.quantity if is_field else _SHOWN.get(physics[test], self.quantity)
+        return self.before[test], self.after[test], name
 
     @property
     def stopped(self) -> str:
@@ -295,6 +301,11 @@ class _Search:
             (i for i, result in enumerate(self.first.results) if result is source), -1
         )  # -1 where it is read off the model
         self.start = float(self.quantity.evaluate(source).value)
+        if not math.isfinite(self.start) or (self.quantity.spans_decades and self.start <= 0.0):
+            raise StudyError(
+                f"FreeForm: {self.quantity.label} is {show(self.start, self.quantity.dimension)} at the "
+                "start: there is nothing a shape could change for the better"
+            )
         self.labels = [one.label for one in self.first.constraints]
         self._smooth_start: dict[str, float] = {}
         self._scales: FloatArray | None = None
@@ -424,6 +435,8 @@ class _Search:
                 np.zeros(len(x)),
             )
             dg = self._constraint_slopes(one)
+        except NoAdjointError:
+            raise  # of the quantity, not of this shape
         except FAILURES as error:
             raise EvaluationFailed(f"{type(error).__name__}: {error}") from error
         return self._goal_scale * df, dg / self._scaled(one)[:, None]
@@ -438,7 +451,9 @@ class _Search:
             found = sensitivities(
                 source, quantity, aggregate=self.form.aggregate, largest=c.requirement.is_upper
             )
-            s = next(s for s in found if quantity.needs == "model" or s.case == c.value.case)
+            s = next((s for s in found if quantity.needs == "model" or s.case == c.value.case), None)
+            if s is None:
+                raise NoAdjointError(f"no adjoint belongs to {c.label}")
             # The end of the interval grows in proportion to the smooth number (Le et al. 2010).
             end = c.requirement.bad_end(c.value)
             slope = self.shape.gradient(_points(s)) if quantity.needs == "model" else self._slope_of(s, one)

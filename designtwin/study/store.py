@@ -126,6 +126,8 @@ class Store:
     """
 
     def __init__(self, folder: str | Path | None, fingerprint: Mapping[str, str]) -> None:
+        if not isinstance(folder, str | Path | None):
+            raise StudyError(f"store={folder!r}: the path of a folder is wanted")
         self.folder = None if folder is None else Path(folder)
         self.fingerprint = dict(fingerprint)
         try:

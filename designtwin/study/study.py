@@ -27,6 +27,7 @@ from designtwin.study.scatter import Joint, Scatter, completed
 from designtwin.study.search import Budget, Formulation, Search, optimize
 from designtwin.study.store import Evaluation, Gradient, Store
 from designtwin.study.variables import Variable
+from designtwin.study.variants import check_workers
 from designtwin.units import show_time, to_si
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class Study:
     sigma: float = 3.0
 
     def __post_init__(self) -> None:
-        if not self.variables:
+        if not isinstance(self.variables, Mapping) or not self.variables:
             raise StudyError("a study needs variables={'thickness': dtw.variable('3 mm', '8 mm'), ...}")
         for name, one in self.variables.items():
             if not isinstance(one, Variable):
@@ -96,7 +97,9 @@ class Study:
                 raise StudyError(f"{name} must be a function, got {getattr(self, name)!r}")
         if not isinstance(self.minimize, Quantity):
             raise StudyError(f"minimize wants a quantity such as dtw.mass(), got {self.minimize!r}")
-        for goal in self.goals:
+        goals = (self.goals,) if isinstance(self.goals, Quantity) else tuple(self.goals)
+        object.__setattr__(self, "goals", goals)
+        for goal in goals:
             if not isinstance(goal, Quantity):
                 raise StudyError(f"goals wants quantities such as dtw.mass(), got {goal!r}")
         Joint(self.scatter, list(self.variables))
@@ -134,6 +137,7 @@ class Study:
         budget = self._budget(max_analyses, max_time)
         _check_tolerance(tolerance)
         self._check_way(gradients)
+        check_workers(workers)
         store = self.open_store()  # misuse is told before the first analysis
         try:
             search = Search(self, store, budget, gradients=gradients, workers=workers)
@@ -157,7 +161,10 @@ class Study:
     def _budget(max_analyses: int, max_time: Any) -> Budget:
         if isinstance(max_analyses, bool) or not isinstance(max_analyses, int) or max_analyses < 1:
             raise StudyError(f"max_analyses={max_analyses!r}: a whole number of at least 1 is wanted")
-        return Budget(max_analyses, float(to_si(max_time, "time", name="max_time")))
+        seconds = float(to_si(max_time, "time", name="max_time"))
+        if seconds <= 0.0:
+            raise StudyError(f"max_time={max_time!r}: a time above 0 is wanted, such as '10 min'")
+        return Budget(max_analyses, seconds)
 
     @staticmethod
     def _check_way(gradients: str) -> None:
@@ -171,15 +178,8 @@ class Study:
         mesh = self.mesh if mesh is None else mesh
         if not isinstance(mesh, Mesh):
             raise StudyError(f"a mesh is wanted, as read_mesh returns it; got {type(mesh).__name__} {mesh!r}")
-        try:
-            model = self.build(completed(self.scatter, values), mesh)
-        except DesignTwinError:
-            raise
-        except Exception as error:
-            # Not this package's words, but its failure: the search goes on around such a design.
-            raise ModelError(
-                f"build({dict(values)}, mesh) failed: {type(error).__name__}: {error}"
-            ) from error
+        all_of_it = completed(self.scatter, values)
+        model = _asked(lambda: self.build(all_of_it, mesh), f"build({dict(values)}, mesh)")
         if not isinstance(model, Model):
             raise StudyError(f"build must return a Model, got {type(model).__name__}")
         return model
@@ -192,7 +192,7 @@ class Study:
         StudyError
             If ``tests`` does not answer with a list of them.
         """
-        tests = self.tests(model)
+        tests = _asked(lambda: self.tests(model), "tests(model)")
         if not isinstance(tests, list | tuple) or not tests:
             raise StudyError(
                 "tests must return a list of a prototype test at least: [dtw.StrengthTest(model, ...)]"
@@ -274,14 +274,22 @@ class Study:
 
     def _all(self, values: Mapping[str, float] | None) -> dict[str, float]:
         """Values of all variables in their order; those not given are at their start."""
+        if not isinstance(values, Mapping | None):
+            raise StudyError(f"values={values!r}: a value by variable is wanted, as {{'thickness': '4 mm'}}")
         given = dict(values or {})
         for name in given:
             if name not in self.variables:
                 raise StudyError(f"values names {name!r}, and the variables are {', '.join(self.variables)}")
-        return {
+        found = {
             name: float(to_si(given.get(name, v.start), v.dimension, name=name))
             for name, v in self.variables.items()
         }
+        for name, v in self.variables.items():
+            if not v.low <= found[name] <= v.high:
+                raise StudyError(
+                    f"{name} is {v.text(found[name])}, outside {v.text(v.low)} to {v.text(v.high)}"
+                )
+        return found
 
     # Tables and fronts
 
@@ -352,6 +360,7 @@ class Study:
         budget = self._budget(max_analyses, max_time)
         _check_tolerance(tolerance)
         self._check_way(gradients)
+        check_workers(workers)
         return pareto(
             self, one, other, points=points, budget=budget, tolerance=tolerance, method=method,
             gradients=gradients, workers=workers,
@@ -588,6 +597,17 @@ def best_of(evaluations: Sequence[Evaluation]) -> Evaluation | None:
     return max(done, key=lambda e: (e.worst_slack, -e.number), default=None)
 
 
+def _asked(function: Callable[[], Any], call: str) -> Any:
+    """What a function of the user answers; what it stumbles over is the failure of a design."""
+    try:
+        return function()
+    except DesignTwinError:
+        raise
+    except Exception as error:
+        # Not this package's words, but its failure: the search goes on around such a design.
+        raise ModelError(f"{call} failed: {type(error).__name__}: {error}") from error
+
+
 def _check_sigma(sigma: float) -> float:
     if isinstance(sigma, bool) or not isinstance(sigma, int | float) or not 0.0 < sigma < 40.0:
         raise StudyError(f"sigma={sigma!r}: a number of standard deviations above 0 is wanted, such as 3")
@@ -595,7 +615,7 @@ def _check_sigma(sigma: float) -> float:
 
 
 def _check_tolerance(tolerance: float) -> None:
-    if not 0.0 < tolerance < 1.0:
+    if not isinstance(tolerance, int | float) or not 0.0 < tolerance < 1.0:
         raise StudyError(f"tolerance is a relative change between 0 and 1, such as 1e-3; got {tolerance!r}")
 
 

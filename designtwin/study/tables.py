@@ -11,6 +11,7 @@ import numpy as np
 from designtwin.errors import DesignTwinError, StudyError
 from designtwin.study.evaluate import FAILURES, OBJECTIVE, Tested, tested
 from designtwin.study.gradients import Chain, Response, responses_of
+from designtwin.study.search import Budget, Search
 from designtwin.study.store import Evaluation
 from designtwin.study.variables import Variable
 from designtwin.typing import FloatArray
@@ -143,6 +144,8 @@ def check_gradients(study: Study, values: dict[str, float], step: float) -> Grad
     """See `Study.check_gradients`."""
     if not 1e-6 <= step <= 0.2:
         raise StudyError(f"step={step!r}: a share of each variable's range from 1e-6 to 0.2 is wanted")
+    if not any(v.between for v in study.variables.values()):
+        raise StudyError("no variable can be varied a little, as all are whole numbers: there are no slopes")
     here = _must(tested(study, values, "design", keep=True))
     asked = _distinct(responses_of(study, here, clipped=False))
     chain = Chain(study, here)
@@ -168,6 +171,7 @@ def check_gradients(study: Study, values: dict[str, float], step: float) -> Grad
                 float(abs(slope[i] - difference[i]) * span[i] / scale), how[k],
             )
             for i, name in enumerate(names)
+            if study.variables[name].between
         ]  # fmt: skip
     return GradientCheck(tuple(rows), values, dict(study.variables))
 
@@ -190,11 +194,16 @@ def _distinct(responses: Sequence[Response]) -> list[Response]:
 def _differences(
     study: Study, here: Tested, asked: Sequence[Response], step: float
 ) -> dict[tuple[int, str | None], tuple[FloatArray, FloatArray]]:
-    """Central differences of smooth numbers over two steps, and what they leave open, float64[k] each."""
+    """Central differences of smooth numbers over two steps, and what they leave open, float64[k] each.
+
+    nan for variables that cannot be varied a little.
+    """
     names = list(study.variables)
     read: dict[tuple[int, str | None], FloatArray] = {}
     for i, name in enumerate(names):
         variable = study.variables[name]
+        if not variable.between:
+            continue
         # So far inside that both sides are within bounds: the design itself may be at one.
         at = variable.scaled(here.values[name])
         h = min(step, max(at, 1.0 - at))
@@ -209,9 +218,11 @@ def _differences(
     base = _smooth(study, here, asked)
     out = {}
     for key, numbers in read.items():
-        difference, steps_apart = np.empty(len(names)), np.empty(len(names))
+        difference, steps_apart = np.full(len(names), np.nan), np.full(len(names), np.nan)
         for i, name in enumerate(names):
             variable = study.variables[name]
+            if not variable.between:
+                continue
             at = variable.scaled(here.values[name])
             h = min(step, max(at, 1.0 - at))
             span = h * (variable.high - variable.low)
@@ -325,7 +336,12 @@ def _span_of(variable: Variable) -> str:
 
 def sensitivity(study: Study, values: dict[str, float]) -> StudySensitivity:
     """See `Study.sensitivity`."""
-    found, e = study.gradients(values), study.analyse(values)
+    store = study.open_store()
+    try:
+        search = Search(study, store, Budget(10**9, float("inf")))
+        found, e = search.at(values), search.evaluate(values)
+    finally:
+        store.close()
     names = list(study.variables)
     step = _SHARE * np.array([v.high - v.low for v in study.variables.values()])
     labels = list(found.slopes)

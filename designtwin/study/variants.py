@@ -50,6 +50,18 @@ def evaluate_many(
     return [found[i] for i in range(len(designs))]
 
 
+def check_workers(workers: int | None) -> None:
+    """A number of processes, or none stated.
+
+    Raises
+    ------
+    StudyError
+        If it is neither.
+    """
+    if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
+        raise StudyError(f"workers={workers!r} is no number of processes; 1 is this process alone")
+
+
 class Workers:
     """Processes that analyse the designs of a study; a context manager.
 
@@ -78,8 +90,7 @@ class Workers:
         self, study: Study, *, workers: int | None = None, cluster: Any = None, store: Store | None = None,
         at_most: int | None = None,
     ) -> None:  # fmt: skip
-        if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
-            raise StudyError(f"workers={workers!r} is no number of processes; 1 is this process alone")
+        check_workers(workers)
         if cluster is not None and workers is not None:
             raise StudyError("the cluster says how many workers there are; leave workers= out")
         self._store = store

@@ -18,7 +18,7 @@ from scipy.sparse.csgraph import connected_components
 
 from designtwin.elements import ELEMENTS
 from designtwin.errors import StudyError
-from designtwin.mesh.mesh import Group, Mesh
+from designtwin.mesh.mesh import FREE_SURFACE, Group, Mesh
 from designtwin.topology.fairing import PASSES, Fairing, outward
 from designtwin.topology.simplices import Simplices, at_level
 from designtwin.topology.surface import level_of_volume
@@ -40,7 +40,7 @@ class Fitted:
     Parameters
     ----------
     mesh : Mesh
-        Triangles or tetrahedra; groups as before.
+        Triangles or tetrahedra; groups as before, and "designed surface": the facets that the cut made.
     level : float
     measure : float
         Volume (area) of its cells, m^3 (m^2).
@@ -116,6 +116,8 @@ def fitted(
     groups = {
         key: _carried(group, mesh, plain, cut.cell, cut.ends, facets) for key, group in mesh.groups.items()
     }
+    cut_facets = Group(facets=plain.exterior[_made(plain.exterior, facets[0])])
+    groups[FREE_SURFACE] = cut_facets.merged(groups.get(FREE_SURFACE, Group()))
     made = plain.with_groups(groups)
     pieces = made.pieces
     notes = [] if pieces.max(initial=0) == 0 else [f"the design is in {pieces.max() + 1} pieces"]
@@ -127,9 +129,14 @@ def _fairing(plain: Mesh, cut: _Piece, old: IntArray) -> Fairing:
     """The outside of the new mesh; what lies in the outside of the old one keeps its shape."""
     exterior = plain.exterior
     (block,) = plain.facets(exterior)
-    keys = exterior[block.rows] @ np.array([8, 1])
-    on_level = ~np.isin(keys, old @ np.array([8, 1]))
+    on_level = _made(exterior, old)[block.rows]
     return Fairing.of(cut.points, block.conn, on_level, np.ones(len(cut.points), bool))
+
+
+def _made(exterior: IntArray, old: IntArray) -> BoolArray:
+    """Which outer facets do not lie in the outside of the design space."""
+    key = np.array([8, 1])
+    return np.asarray(~np.isin(exterior @ key, old @ key))
 
 
 def _faired(cut: _Piece, fairing: Fairing, outer: IntArray, passes: int, size: FloatArray) -> FloatArray:

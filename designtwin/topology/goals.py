@@ -155,7 +155,7 @@ class Physics:
         """A quantity in each of its cases."""
         if isinstance(quantity, MassQuantity):
             each = self.volume * self.model.cell_density("topology optimization")
-            return [Told("", float(each @ answers.density), each)]
+            return [Told("", float((each * answers.density).sum()), each)]
         if isinstance(quantity, FrequencyQuantity):
             return [self._frequency(quantity, answers)]
         of: Callable[[Any, State, _Answers], Told] = {

@@ -24,7 +24,8 @@ from designtwin.topology.filters import Filter, Projection, filtered_slopes
 from designtwin.topology.interpolation import SIMP, Interpolation
 from designtwin.typing import BoolArray, FloatArray, IntArray
 
-_CORNERS = ((0, 0, 0), (1, 0, 0), (1, 1, 0), (0, 1, 0), (0, 0, 1), (1, 0, 1), (1, 1, 1), (0, 1, 1))
+CORNERS = ((0, 0, 0), (1, 0, 0), (1, 1, 0), (0, 1, 0), (0, 0, 1), (1, 0, 1), (1, 1, 1), (0, 1, 1))
+"""Of a hexahedron, the first four of a quad, in VTK's order."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ class VoxelGrid:
         strides = np.cumprod([1, *(n + 1 for n in self.counts[:-1])])
         axes = [stride * np.arange(n) for stride, n in zip(strides, self.counts, strict=True)]
         first = np.sum(np.meshgrid(*axes[::-1], indexing="ij"), axis=0).ravel()
-        corners = np.array([c[: self.dimension] for c in _CORNERS[: 2**self.dimension]])
+        corners = np.array([c[: self.dimension] for c in CORNERS[: 2**self.dimension]])
         return np.asarray(first[:, None] + corners @ strides)
 
     def mesh(self, kept: BoolArray | None = None) -> Mesh:

@@ -13,10 +13,9 @@ from designtwin.errors import ModelError, SingularSystemError, StudyError
 from designtwin.mesh.locate import find_cells
 from designtwin.mesh.mesh import Group, Mesh
 from designtwin.solvers.voxels import VoxelCG, VoxelFactorization, VoxelSystem
-from designtwin.topology.grid import VoxelGrid
+from designtwin.topology.grid import CORNERS, VoxelGrid
 from designtwin.typing import BoolArray, FloatArray, IntArray
 
-_CORNERS = ((0, 0, 0), (1, 0, 0), (1, 1, 0), (0, 1, 0), (0, 0, 1), (1, 0, 1), (1, 1, 1), (0, 1, 1))
 _OFF = 1e-6
 """Share of an edge by which a node may be off its place: rounding."""
 _SAME_SIDE = 0.5
@@ -53,7 +52,7 @@ class Lattice:
             return None
         d = 2 if name == "quad" else 3
         x = mesh.points[conn][:, :, :d]
-        corners = np.array([corner[:d] for corner in _CORNERS[: 2**d]], np.float64)
+        corners = np.array([corner[:d] for corner in CORNERS[: 2**d]], np.float64)
         edges = x[0, {2: 2, 3: 6}[d]] - x[0, 0]
         if not (edges > 0.0).all():
             return None
@@ -86,7 +85,7 @@ class Lattice:
             Components of the mesh's nodes that are zero.
         """
         d = self.grid.dimension
-        order = [_CORNERS.index((*c, 0) if d == 2 else c) for c in product((0, 1), repeat=d)]
+        order = [CORNERS.index((*c, 0) if d == 2 else c) for c in product((0, 1), repeat=d)]
         rows = (np.array(order)[:, None] * d + np.arange(d)).ravel()
         whole = np.zeros((self.grid.n_nodes, d), bool)
         whole[self.node] = held
@@ -121,7 +120,6 @@ class OnLattice:
 
     lattice: Lattice
     made: VoxelFactorization
-    name: str = "VoxelCG"
 
     @classmethod
     def of(cls, lattice: Lattice, system: VoxelSystem, weight: FloatArray) -> OnLattice:

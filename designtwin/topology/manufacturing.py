@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -80,7 +81,7 @@ def mirrored(mesh: Mesh, planes: Any) -> tuple[MatrixFilter, tuple[str, ...]]:
     tree, n = cKDTree(centers), mesh.n_cells
     weights, notes = sparse.eye_array(n, format="csr"), []
     for plane in _planes(planes):
-        normal, at = plane if isinstance(plane, tuple) else (plane, None)
+        normal, at = plane if isinstance(plane, tuple) and len(plane) == 2 else (plane, None)
         direction = axis_of(normal, "symmetry")
         middle = mesh.extents.mean(axis=0) @ direction
         where = middle if at is None else float(to_si(at, "length", name="symmetry"))
@@ -105,8 +106,12 @@ def mirrored(mesh: Mesh, planes: Any) -> tuple[MatrixFilter, tuple[str, ...]]:
 
 
 def _planes(given: Any) -> list[Any]:
-    one = isinstance(given, str) or (isinstance(given, tuple) and len(given) == 2 and given[0] in AXES
-                                     and given[1] not in AXES)  # fmt: skip
+    if not isinstance(given, str | Sequence):
+        raise StudyError(
+            f"symmetry is {given!r}; a plane 'x' or ('x', '12 mm'), or a list of these is wanted"
+        )
+    pair = isinstance(given, tuple) and len(given) == 2 and isinstance(given[0], str)
+    one = isinstance(given, str) or (pair and not (isinstance(given[1], str) and given[1] in AXES))
     return [given] if one else list(given)
 
 

@@ -7,6 +7,7 @@ import io
 import json
 import math
 import time
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,7 +93,7 @@ class Topology:
         No member thinner: the thinned design is analysed and the thickened one weighed.
     projection : bool
         Whether densities are driven to 0 and 1.
-    interpolation : "SIMP", "RAMP", or one of their classes with a penalty of its own
+    interpolation : "SIMP", "RAMP", or one with a penalty of its own, SIMP(penalty=4)
     symmetry : "x", ("x", "12 mm"), or a list of these
         Planes of symmetry by their normals, in the middle or where said.
     extrusion : direction, optional
@@ -185,6 +186,10 @@ class Topology:
         object.__setattr__(self, "voided", voided)
         if self.method not in ("auto", "oc", "mma"):
             raise StudyError(f"method is {self.method!r}; 'auto', 'oc' or 'mma' is wanted")
+        if self.method == "oc" and (self.volume_fraction is None or given or self.maximize is not None):
+            raise StudyError(
+                "method='oc' holds a volume_fraction and knows no other limit and no maximize=; say 'mma'"
+            )
         quantities = [goal, *(one.quantity for one in given)]
         object.__setattr__(self, "stiffness", self._interpolation(goal))
         physics = Physics(self.model, quantities, self.solver)
@@ -248,8 +253,12 @@ class Topology:
     def _interpolation(self, goal: Any) -> Interpolation:
         known: dict[str, Callable[..., Interpolation]] = {"SIMP": SIMP, "RAMP": RAMP}
         if not isinstance(self.interpolation, str):
-            if not callable(self.interpolation) or not hasattr(self.interpolation, "derivative"):
-                raise StudyError(f"interpolation is {self.interpolation!r}; 'SIMP' or 'RAMP' is wanted")
+            made = not isinstance(self.interpolation, type) and callable(self.interpolation)
+            if not made or not hasattr(self.interpolation, "derivative"):
+                raise StudyError(
+                    f"interpolation is {self.interpolation!r}; 'SIMP', 'RAMP' or one with a penalty of its "
+                    "own, SIMP(penalty=4), is wanted"
+                )
             chosen: Interpolation = self.interpolation
             return chosen
         if self.interpolation not in known:
@@ -302,7 +311,7 @@ class Topology:
         if length is not None and not self.projection:
             raise StudyError("min_length needs the projection; leave projection= out")
         links = []
-        if len(self.symmetry):
+        if not (isinstance(self.symmetry, Sequence) and not len(self.symmetry)):
             mirror, words = mirrored(mesh, self.symmetry)
             links.append(mirror)
             notes += words
@@ -410,9 +419,10 @@ class Topology:
         if self.volume_fraction is not None:
             wanted = self.volume_fraction * float(self.volume.sum())
             names.append(f"volume ≤ {self.volume_fraction:.4g} of the space")
-            g.append(float(self.volume @ fields.part) / wanted - 1.0)
+            designed = self._volume_of(fields.part)
+            g.append(designed / wanted - 1.0)
             # The thickened design is held, to where the part itself has the volume.
-            share = float(self.volume @ fields.part) / float(self.volume @ fields.heavy)
+            share = designed / self._volume_of(fields.heavy)
             dg.append(self._by_design(x, sharpness, share * self.volume / wanted, heavy=True))
         for one in self.requirements:
             heavy = isinstance(one.quantity, MassQuantity)
@@ -425,14 +435,18 @@ class Topology:
             np.array(dg).reshape(len(g), len(x)),
         )  # fmt: skip
 
+    def _volume_of(self, density: FloatArray) -> float:
+        """m^3; summed here, for the digits of BLAS go with its threads."""
+        return float((self.volume * density).sum())
+
     def _told(self, quantity: Quantity, answers: Any, fields: Fields) -> list[Told]:
         told = self.physics.told(quantity, answers)
         if not isinstance(quantity, MassQuantity):
             return told
         case, slope = told[0].case, told[0].slope
-        value = float(slope @ fields.part)
+        value = float((slope * fields.part).sum())
         # The thickened design is weighed, to where the part itself has the mass.
-        return [Told(case, value, slope * (value / float(slope @ fields.heavy)))]
+        return [Told(case, value, slope * (value / float((slope * fields.heavy).sum())))]
 
     def _by_design(self, x: FloatArray, sharpness: float, slope: FloatArray, *, heavy: bool) -> FloatArray:
         nothing = np.zeros(len(slope))
@@ -444,9 +458,9 @@ class Topology:
         """One number of all cases."""
         if self.cases == "worst" and len(told) > 1:
             values = np.array([one.value for one in told])
-            top = float(np.abs(values).max()) or 1.0
-            share = (np.abs(values) / top) ** (POWER - 1.0)
-            share /= ((np.abs(values) / top) ** POWER).sum()
+            # Cases within some percent of the worst count too, whatever the sign of the values.
+            share = np.exp(POWER * (values - values.max()) / (float(np.abs(values).max()) or 1.0))
+            share /= share.sum()
             return float(values.max()), np.asarray(
                 sum(s * one.slope for s, one in zip(share, told, strict=True))
             )
@@ -572,11 +586,12 @@ class _Search:
             new = method.step(self.x, found.f / self.scale, found.df / self.scale, found.g, found.dg)
         change = float(np.abs(new - self.x)[self.free].max(initial=0.0))
         part = found.fields.part
-        gray = float(4.0 * topology.volume @ (part * (1.0 - part)) / topology.volume.sum())
+        space = float(topology.volume.sum())
+        gray = 4.0 * topology._volume_of(part * (1.0 - part)) / space
         self.history.append(
             Step(
                 number=self.number, value=found.value, limits=dict(zip(found.names, found.g, strict=True)),
-                volume=float(topology.volume @ part / topology.volume.sum()), change=change, gray=gray,
+                volume=topology._volume_of(part) / space, change=change, gray=gray,
                 sharpness=self.sharpness, seconds=time.perf_counter() - started,
                 dimension=topology.objective.dimension,
             )
@@ -593,7 +608,7 @@ class _Search:
         part = topology.chain.fields(x, self.sharpness).part
         share = topology.volume_fraction
         assert share is not None
-        return float(topology.volume @ part) / (share * float(topology.volume.sum())) - 1.0
+        return topology._volume_of(part) / (share * float(topology.volume.sum())) - 1.0
 
     def _method(self, m: int) -> MMA | OC:
         if self.method is None:
@@ -676,7 +691,7 @@ class _Search:
             with np.load(self._path, allow_pickle=False) as stored:
                 arrays = {name: stored[name] for name in stored.files}
             about = json.loads(arrays.pop("about").tobytes().decode())
-        except (ValueError, OSError, KeyError) as error:
+        except (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise StudyError(f"{self._path} cannot be read: {error}; remove it to begin anew") from error
         if about["fingerprint"] != self.topology.fingerprint():
             raise StudyError(

@@ -18,7 +18,7 @@ from designtwin.errors import StudyError
 from designtwin.io import stl
 from designtwin.io._common import length_factor
 from designtwin.mesh.locate import find_cells
-from designtwin.mesh.mesh import Mesh
+from designtwin.mesh.mesh import FREE_SURFACE, Group, Mesh
 from designtwin.topology.fairing import PASSES, Fairing
 from designtwin.topology.simplices import Simplices, outline
 from designtwin.typing import BoolArray, FloatArray, IntArray
@@ -40,12 +40,15 @@ class ClosedSurface:
         The density at which it was cut.
     notes : tuple of str
         What was left out, in words.
+    on_level : bool[k], optional
+        Triangles that the cut made; the others lie in the outside of the design space.
     """
 
     points: FloatArray
     triangles: IntArray
     level: float = 0.5
     notes: tuple[str, ...] = ()
+    on_level: BoolArray | None = None
 
     @cached_property
     def volume(self) -> float:
@@ -99,7 +102,8 @@ class ClosedSurface:
 
     def mesh(self) -> Mesh:
         """The triangles as a mesh: for pictures, and to write."""
-        return Mesh(self.points, {"triangle": self.triangles}, source="topology surface")
+        groups = {} if self.on_level is None else {FREE_SURFACE: Group(cells=np.flatnonzero(self.on_level))}
+        return Mesh(self.points, {"triangle": self.triangles}, groups, source="topology surface")
 
     def save(self, path: str | Path, *, length_unit: str = "mm") -> Path:
         """Write as binary STL; folders on the way are made.
@@ -129,7 +133,8 @@ class ClosedSurface:
         """Picture of the surface; see `designtwin.viz.plot_mesh`."""
         from designtwin import edge
 
-        return edge.plot_mesh(self.mesh(), **options)
+        usual = {"mesh_edges": False, "groups": False, "title": "Designed surface"}
+        return edge.plot_mesh(self.mesh(), **{**usual, **options})
 
     def __str__(self) -> str:
         state = "closed" if self.is_manifold else "NOT closed"
@@ -251,7 +256,7 @@ def closed_surface(
     lost = int(((value >= level) & (kept(level) < level))[body.nodes].sum())
     if lost:
         notes.append(f"islands of {lost:,} nodes that hold nothing were left out; the rest has their volume")
-    return ClosedSurface(points, cut.facets, level, tuple(notes))
+    return ClosedSurface(points, cut.facets, level, tuple(notes), cut.on_level)
 
 
 def _within(body: Simplices, before: FloatArray, after: FloatArray) -> FloatArray:

@@ -217,11 +217,6 @@ class _Assembly:
     assembled: Assembled
     made: Factorization
 
-    @property
-    def name(self) -> str:
-        """The solver's."""
-        return type(self.made).__name__.removesuffix("Factorization")
-
     def solve(self, forces: Sequence[FloatArray]) -> list[FloatArray]:
         """Displacements [n_points, 3] of nodal forces [n_points, 3]."""
         dofs, map_ = self.assembled.dofs, self.assembled.map
@@ -271,7 +266,6 @@ class Statics:
         for case in self.cases:
             groups.setdefault(case.setup_key(), []).append(case)
         self.groups = list(groups.values())
-        self.solver_name = ""
         if self.lattice is not None and self.groups and not self._systems:
             self.lattice = None
 
@@ -373,7 +367,6 @@ class Statics:
                 force + self._free_strain(case, weight) for case, force in zip(group, forces, strict=True)
             ]
             found = made.solve(pushed)
-            self.solver_name = made.name
             for case, force, u in zip(group, forces, found, strict=True):
                 states[case.name] = State(case.name, u, force, made.adjoint, self._slope(case, u))
         return [states[case.name] for case in self.cases]

@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 
 from designtwin.elements import ELEMENTS, facet_table
-from designtwin.mesh import Mesh
+from designtwin.mesh import FREE_SURFACE, Mesh
 from designtwin.typing import BoolArray, FloatArray, IntArray
 
 SHARP = {1: float(np.cos(np.radians(30.0))), 2: float(np.cos(np.radians(20.0)))}
@@ -133,6 +133,7 @@ class Skin:
         )
         self.line_cells = np.concatenate([ids for ids, _ in lines]) if lines else np.empty(0, np.int64)
         self._edges: Edges | None = None
+        self.free = _in_free_surface(mesh, self.facets)
 
     @property
     def n_facets(self) -> int:
@@ -206,6 +207,7 @@ class Skin:
         plane = np.concatenate([np.repeat(_is_plane(n), n.shape[1]) for n in rest_own]) & (self.degree > 1)
         weight = np.where(plane, 100.0, 1.0)
         node = np.concatenate([self.node[s.conn].ravel() for s in self.sets])
+        free = np.concatenate([np.repeat(self.free[s.rows], s.conn.shape[1]) for s in self.sets])
         order = np.argsort(node, kind="stable")
         start = np.flatnonzero(np.r_[True, np.diff(node[order]) > 0])
         size = np.diff(np.r_[start, len(order)])
@@ -218,6 +220,7 @@ class Skin:
             a = order[live]
             b = order[start_of[live] + (position[live] + offset) % size_of[live]]
             meets = np.einsum("ij,ij->i", rest[a], rest[b]) > SMOOTH[self.degree]
+            meets |= free[a] & free[b]
             meets &= ~(plane[a] & ~plane[b])
             total[a[meets]] += weight[b[meets], None] * normal[b[meets]]
         total /= np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-300)
@@ -285,13 +288,28 @@ class Skin:
         return polylines(parts)
 
     def feature_edges(self, label: IntArray | None = None) -> BoolArray:
-        """Which edges belong to the drawing of the part: sharp, free, or between facets labeled apart."""
+        """Which edges belong to the drawing of the part: sharp, free, or between facets labeled apart.
+
+        Facets of a designed surface are pieces of one smooth face, whatever their angle.
+        """
         edges = self.edges()
         chosen = edges.angle_cosine < SHARP[self.degree]
+        chosen &= ~((edges.facets >= 0).all(axis=1) & self.free[edges.facets].all(axis=1))
         if label is not None:
             both = (edges.facets >= 0).all(axis=1)
             chosen = chosen | (both & (label[edges.facets[:, 0]] != label[edges.facets[:, 1]]))
         return np.asarray(chosen)
+
+
+def _in_free_surface(mesh: Mesh, facets: IntArray) -> BoolArray:
+    """Which facets (cell, local facet; -1 for the cell itself) belong to a designed surface."""
+    group = mesh.groups.get(FREE_SURFACE)
+    out = np.zeros(len(facets), bool)
+    if group is not None and group.facets is not None:
+        out |= np.isin(facets @ np.array([8, 1]), group.facets @ np.array([8, 1])) & (facets[:, 1] >= 0)
+    if group is not None and group.cells is not None:
+        out |= np.isin(facets[:, 0], group.cells) & (facets[:, 1] < 0)
+    return out
 
 
 def facet_sets(cells: Sequence[tuple[str, IntArray, IntArray]], facets: IntArray) -> list[FacetSet]:

@@ -14,8 +14,8 @@ from designtwin import units
 from designtwin.errors import PictureError
 from designtwin.mesh.mesh import Mesh
 from designtwin.progress import in_notebook
-from designtwin.typing import FloatArray, IntArray
-from designtwin.viz.geometry import Skin, Triangles
+from designtwin.typing import FloatArray
+from designtwin.viz.geometry import Skin
 from designtwin.viz.history import LINES
 from designtwin.viz.models import draw_model
 from designtwin.viz.page import Box, Page, shorten
@@ -25,8 +25,6 @@ from designtwin.viz.view import look_at
 
 SOLID = "#8fa3b5"
 _MARGINS = (0.07, 0.07, 0.10, 0.08)
-_CREASE = 0.8
-"""Cosine between a triangle and the mean around a point below which the point is on an edge."""
 _REDRAW = 1.5
 """Seconds between pictures of a run at least."""
 _DENSITY = Scale(title="density", low=0.0, high=1.0, colors="#f4f6f8:#27384a")
@@ -142,13 +140,15 @@ def _design(optimum: Any) -> Scene:
     """The smooth surface of a solid; the densities of plane cells."""
     model = optimum.model
     skin = Skin(model.mesh)
-    outline = skin.edge_lines(skin.feature_edges(None), model.mesh.points, skin.level())
+    outline = skin.edge_lines(skin.feature_edges(), model.mesh.points, skin.level())
     frame = Line(outline, color=FAINT, width=0.9, opacity=0.55)
     if model.dimension == 2:
         return Scene(bodies=(_gray(optimum),), lines=(frame,), scale=_DENSITY, flat=True, title="design")
-    surface = optimum.surface()
-    return Scene(bodies=(Body(_shaded(surface.points, surface.triangles), color=SOLID),), lines=(frame,),
-                 title="design")  # fmt: skip
+    surface = optimum.surface().mesh()
+    own = Skin(surface)
+    body = Body(own.triangles(surface.points, 1)[0], color=SOLID)
+    edges = Line(own.edge_lines(own.feature_edges(), surface.points, 1), color=INK, width=0.9, opacity=0.7)
+    return Scene(bodies=(body,), lines=(frame, edges), title="design")
 
 
 def _gray(optimum: Any) -> Body:
@@ -161,23 +161,6 @@ def _gray(optimum: Any) -> Body:
     return Body(triangles, values=values)
 
 
-def _shaded(points: FloatArray, triangles: IntArray) -> Triangles:
-    """Triangles with normals that are smooth but at edges."""
-    a, b, c = (points[triangles[:, i]] for i in range(3))
-    vectors = np.cross(b - a, c - a)
-    mean = np.zeros_like(points)
-    np.add.at(mean, triangles.ravel(), np.repeat(vectors, 3, axis=0))
-    mean /= np.maximum(np.linalg.norm(mean, axis=1), 1e-300)[:, None]
-    flat = vectors / np.maximum(np.linalg.norm(vectors, axis=1), 1e-300)[:, None]
-    normals = mean[triangles]
-    edge = np.einsum("tia,ta->ti", normals, flat) < _CREASE
-    normals[edge] = np.broadcast_to(flat[:, None], normals.shape)[edge]
-    n = len(triangles)
-    return Triangles(
-        points[triangles].reshape(-1, 3), normals.reshape(-1, 3), np.arange(3 * n).reshape(n, 3), np.arange(n)
-    )
-
-
 def _frame(optimum: Any) -> Page:
     """One picture of a run: the solid cells, and the course so far."""
     page = Page((1500, 700))
@@ -186,7 +169,7 @@ def _frame(optimum: Any) -> Page:
     model = optimum.model
     mesh: Mesh = model.mesh
     skin = Skin(mesh)
-    outline = skin.edge_lines(skin.feature_edges(None), mesh.points, 1)
+    outline = skin.edge_lines(skin.feature_edges(), mesh.points, 1)
     frame = Line(outline, color=FAINT, width=0.9, opacity=0.55)
     if model.dimension == 2:
         scene = Scene(bodies=(_gray(optimum),), lines=(frame,), scale=_DENSITY, flat=True, title="design")
@@ -195,9 +178,7 @@ def _frame(optimum: Any) -> Page:
         part = Mesh(mesh.points, {name: conn[inside[ids]] for name, ids, conn in mesh.blocks()})
         own = Skin(part)
         body = Body(own.triangles(part.points, 1)[0], color=SOLID)
-        edges = Line(
-            own.edge_lines(own.feature_edges(None), part.points, 1), color=INK, width=0.6, opacity=0.4
-        )
+        edges = Line(own.edge_lines(own.feature_edges(), part.points, 1), color=INK, width=0.6, opacity=0.4)
         scene = Scene(bodies=(body,), lines=(frame, edges), title="design")
     whole = draw_model(model)
     scene = _with_focus(scene, whole.framed())

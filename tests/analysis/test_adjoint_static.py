@@ -356,6 +356,8 @@ def test_what_has_no_adjoint_says_so():
         dtw.sensitivities(result, dtw.stress(), aggregate="mean")
     with pytest.raises(RequirementError, match="never negative"):
         dtw.sensitivities(result, dtw.stress("xx"), aggregate="p-norm")
+    with pytest.raises(RequirementError, match="near the largest"):
+        dtw.sensitivities(result, dtw.displacement(component="z", over="min"), aggregate="p-norm")
     with pytest.raises(RequirementError, match="got 'stress'"):
         dtw.sensitivities(result, "stress")
     with pytest.raises(RequirementError, match="needs a thermal result"):

@@ -76,7 +76,8 @@ def test_designs_that_fail_beyond_a_cliff_end_the_search_beside_it_in_words():
         assert found.feasible
         assert found.failures > 0
         assert 6.2 <= found.x[0] < 6.3
-        assert found.converged or "thinner than its fillet" in found.stopped
+        assert not found.converged
+        assert "thinner than its fillet" in found.stopped
 
 
 def test_not_a_number_is_a_failure_not_a_value():
@@ -258,6 +259,14 @@ def test_methods_that_do_not_fit_are_refused():
         minimize(KNOWN["hs43"].problem(), method="oc")
     with pytest.raises(OptimizationError, match="only some"):
         minimize(known.problem(allowed=[np.array([1.0, 9.0])] * 5), method="sqp")
+    with pytest.raises(OptimizationError, match="no method None"):
+        minimize(known.problem(), method=None)
+    for wrong in ({"max_iterations": 0}, {"max_iterations": 2.5}, {"max_evaluations": True}):
+        with pytest.raises(OptimizationError, match="whole number of at least 1"):
+            minimize(known.problem(), **wrong)
+    short = known.problem(gradients=lambda x: (np.ones(5), np.ones(4)))
+    with pytest.raises(OptimizationError, match=r"df\[5\] and dg\[4\]"):
+        minimize(short)
     with pytest.raises(OptimizationError, match="returned df"):
         minimize(known.problem(gradients=lambda x: (np.ones(4), np.ones((1, 5)))))
 

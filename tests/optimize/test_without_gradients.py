@@ -242,6 +242,31 @@ def test_a_front_is_the_same_again_and_takes_allowed_values_only():
     )
     assert a.x.tobytes() == b.x.tobytes()
     assert set(a.x[:, 0]) <= set(levels)
+    with pytest.raises(OptimizationError, match="one entry per variable"):
+        front(two_goals, [-2.0, -2.0], [2.0, 2.0], allowed=[levels])
+
+
+def test_a_population_is_drawn_from_numbers_of_its_own():
+    problem = KNOWN["cantilever"].problem(derivatives=False)
+    first = minimize(problem, method="cma", max_evaluations=60)
+    np.random.seed(5)  # noqa: NPY002, the user's, which is neither read nor moved
+    before = np.random.get_state()[2]  # noqa: NPY002
+    again = minimize(problem, method="cma", max_evaluations=60)
+    assert np.random.get_state()[2] == before  # noqa: NPY002
+    assert again.x.tobytes() == first.x.tobytes()
+
+
+def test_one_variable_is_no_population():
+    one = Problem(x0=[0.5], low=[0.0], high=[1.0], functions=lambda x: ((x[0] - 0.3) ** 2, np.zeros(0)))
+    with pytest.raises(OptimizationError, match="two variables at least"):
+        minimize(one, method="cma")
+    assert choose(one).method == "ego"
+
+
+def test_what_no_method_can_do_is_said_without_advice_that_fails():
+    mixed = KNOWN["cantilever"].problem(derivatives=False, allowed=[SIZES, None, None, None, None])
+    with pytest.raises(OptimizationError, match="allowed for every variable"):
+        minimize(mixed)
 
 
 def test_packages_that_are_missing_are_named_with_the_extra_that_brings_them(monkeypatch):
@@ -265,3 +290,7 @@ def test_auto_without_gradients_takes_what_is_installed(monkeypatch):
     monkeypatch.setattr("designtwin.optimize.auto.has", lambda package: False)
     with pytest.raises(OptimizationError, match="needs an optional package"):
         choose(problem)
+    one = Problem(x0=[0.5], low=[0.0], high=[1.0], functions=lambda x: (x[0], np.zeros(0)))
+    monkeypatch.setattr("designtwin.optimize.auto.has", lambda package: package == "cma")
+    with pytest.raises(OptimizationError, match=r"designtwin\[surrogate\]"):
+        choose(one)

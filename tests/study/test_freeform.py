@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from numpy.testing import assert_allclose
 from surroundings import FULL
 
 import designtwin as dtw
-from designtwin.errors import MeshError, StudyError
+from designtwin.errors import MeshError, NoAdjointError, StudyError
 from designtwin.study.freeform import _Search, planes_of_symmetry
 
 MM = 1e-3
@@ -199,6 +200,30 @@ def test_wrong_use_is_told():
         form(model, dtw.compliance(), fixed="ymax").run()
     with pytest.raises(StudyError, match="needs a thermal analysis"):
         form(model, dtw.temperature()).run()
+    with pytest.raises(StudyError, match="max_analyses=0"):
+        good.run(max_analyses=0)
+    with pytest.raises(NoAdjointError, match="reaction"):
+        form(beam(n=(10, 2)), dtw.compliance(), [dtw.reaction("xmin", "y") <= "2 kN"]).run()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wear(dtw.Quantity):
+    """None yet, counted in decades."""
+
+    needs: ClassVar[str] = "static"
+    spans_decades: ClassVar[bool] = True
+
+    @property
+    def label(self):
+        return "wear"
+
+    def by_case(self, result):
+        return [dtw.Value.between(0.0, 0.0, 0.0, case=case.name) for case in self.cases_of(result)]
+
+
+def test_what_is_nothing_at_the_start_cannot_be_made_less():
+    with pytest.raises(StudyError, match=r"wear is 0.* at the start: there is nothing"):
+        form(beam(n=(10, 2)), Wear()).run()
 
 
 @pytest.mark.skipif(not FULL, reason="starts gmsh some twenty times: in full only")

@@ -244,3 +244,22 @@ def test_what_build_and_tests_do_wrong_is_told():
         study(tests=lambda model: strength(model)[0]).run()
     with pytest.raises(dtw.StudyError, match="relative change"):
         study().run(tolerance=float("nan"))
+
+
+@pytest.mark.parametrize(
+    ("ask", "words"),
+    [
+        (lambda: study().gradients({"thickness": "30 mm"}), "thickness is 30 mm, outside 1 mm to 5 mm"),
+        (lambda: study().check_gradients([0.003]), "a value by variable"),
+        (lambda: study().run(tolerance="fine"), "tolerance is a relative change"),
+        (lambda: study().run(max_time="0 s"), "a time above 0"),
+        (lambda: study().run(workers=-1), "no number of processes"),
+        (lambda: study().run(method=None), "no method None"),
+        (lambda: study(tests=lambda model: 1 / 0).run(), r"tests\(model\) failed: ZeroDivisionError"),
+        (lambda: study(store=3).run(), "path of a folder"),
+        (lambda: study(variables=[dtw.variable("1 mm", "5 mm")]), "a study needs variables="),
+    ],
+)
+def test_what_is_asked_wrongly_is_told_in_words(ask, words):
+    with pytest.raises(dtw.DesignTwinError, match=words):
+        ask()

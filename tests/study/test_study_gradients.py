@@ -94,6 +94,26 @@ def test_a_check_at_a_bound_stays_within_it():
     assert max(seen) <= 0.06
 
 
+def test_a_check_varies_nothing_that_is_a_whole_number():
+    seen = set()
+
+    def build(values, mesh):
+        seen.add(values["sheets"])
+        return strip({**values, "thickness": 1e-3 * values["sheets"]}, mesh)
+
+    sheets, width = dtw.variable(1, 5, start=4, integer=True), VARIABLES["width"]
+    check = study(build=build, variables={"sheets": sheets, "width": width}).check_gradients()
+    assert seen == {4.0}
+    assert {row.variable for row in check.rows} == {"width"}
+    assert check.worst.apart < 1e-6
+    with pytest.raises(dtw.StudyError, match="all are whole numbers"):
+        dtw.Study(
+            build=lambda v, mesh: strip({"thickness": 1e-3 * v["sheets"], "width": 0.05}, mesh), mesh=STRIP,
+            variables={"sheets": sheets}, minimize=dtw.mass(),
+            tests=lambda model: [dtw.StrengthTest(model, requirements=[MARGIN])],
+        ).check_gradients()  # fmt: skip
+
+
 def test_a_check_finds_a_slope_that_is_wrong(monkeypatch):
     from designtwin.results.sensitivity import Sensitivity
 
@@ -213,6 +233,18 @@ def test_how_responses_move_is_told_per_tenth_of_a_range():
     assert "+10.00 %" in str(table)
     picture = table.plot(show=False)
     assert {"mass", "+0.4 mm", "+10.0 %"} <= set(picture.texts)
+
+
+def test_how_responses_move_takes_one_analysis():
+    seen = []
+
+    def build(values, mesh):
+        if values == {"thickness": 0.003, "width": 0.03}:
+            seen.append(values)
+        return strip(values, mesh)
+
+    study(build=build).sensitivity({"thickness": "3 mm", "width": "30 mm"})
+    assert len(seen) == 1
 
 
 def test_at_the_best_design_that_is_kept_unless_told(tmp_path):

@@ -12,6 +12,7 @@ from designtwin.errors import StudyError
 from designtwin.topology.fitted import fitted, measures
 from designtwin.topology.simplices import Simplices, outline
 from designtwin.topology.surface import ClosedSurface, closed_surface, enclosed, nodal
+from designtwin.viz.geometry import SHARP, Skin
 
 
 def waves(points, a=7.0, b=5.0, c=6.0):
@@ -166,3 +167,28 @@ def test_no_level_of_an_impossible_volume():
     mesh = box("tetra", 3)
     with pytest.raises(StudyError, match="encloses"):
         closed_surface(Simplices.of(mesh), waves(mesh.points), 1.5)
+
+
+def test_a_designed_surface_is_one_smooth_face_in_pictures_however_coarse():
+    mesh = box("hexahedron", 6, (2.0, 1.0, 1.0))
+    body = Simplices.of(mesh)
+    model = fitted(mesh, body, waves(mesh.points), 0.8, np.array([0]), np.ones(mesh.n_cells))
+    surface = closed_surface(body, waves(mesh.points), 0.8).mesh()
+    for made in (model.mesh, surface):
+        skin = Skin(made)
+        inner = skin.free[skin.edges().facets].all(axis=1)
+        sharp = skin.edges().angle_cosine < SHARP[skin.degree]
+        drawn = skin.feature_edges()
+        assert (inner & sharp).any()  # facets do meet at large angles
+        assert not (inner & drawn).any()
+        # Flat faces of the design space keep their outline.
+        assert (drawn == (sharp & ~inner)).all()
+        assert (sharp & ~inner).sum() > 50
+    # What the cut made is a group, and none of it lies in the outside of the space.
+    group = model.mesh.groups["designed surface"]
+    (block,) = model.mesh.facets(group.facets)
+    middle = model.mesh.points[block.conn[:, :3]].mean(axis=1)
+    off = np.minimum(middle, [2.0, 1.0, 1.0] - middle).min(axis=1)
+    assert (off > 1e-6).mean() > 0.99
+    refined = model.mesh.refined()
+    assert len(refined.groups["designed surface"].facets) == 4 * len(group.facets)

@@ -9,6 +9,7 @@ from builders import box, rectangle
 import designtwin as dtw
 from designtwin.errors import StudyError
 from designtwin.topology.found import Step
+from designtwin.topology.interpolation import SIMP
 
 STEEL = dtw.material("S355")
 
@@ -252,6 +253,11 @@ STIFF = {"minimize": dtw.compliance(), "volume_fraction": 0.3}
         ({**STIFF, "requirements": [dtw.mass()]}, "requirement 1"),
         ({**STIFF, "min_length": "5 cm", "filter_radius": "1 cm"}, "min_length"),
         ({**STIFF, "symmetry": "up"}, "symmetry"),
+        ({**STIFF, "symmetry": 3}, "a list of these"),
+        ({**STIFF, "symmetry": [(1, 0, 0, 0)]}, "symmetry"),
+        ({**STIFF, "interpolation": SIMP}, "SIMP.penalty=4."),
+        ({**STIFF, "method": "oc", "requirements": [dtw.displacement() <= 0.01]}, "knows no other limit"),
+        ({"minimize": dtw.mass(), "requirements": [dtw.compliance() <= 1.0], "method": "oc"}, "volume_fract"),
         ({**STIFF, "draft": "up"}, "draft"),
         ({**STIFF, "minimize": dtw.frequency()}, "maximize=dtw.frequency"),
         ({"maximize": dtw.compliance(), "volume_fraction": 0.3}, "minimize="),

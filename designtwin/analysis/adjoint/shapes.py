@@ -37,8 +37,8 @@ SHARPNESS = 400.0
 """Exponent p: of two equal values the smooth one is 0.17 % below, two 5 % apart do not feel each other."""
 NO_WEIGHT = 1e-9
 """Slope of the smooth value over one of its values below which that does not count."""
-_NEAR = 0.2
-"""Logarithm of the ratio within which values count as near each other."""
+_NEAR = 0.1
+"""Logarithm of the ratio within which values count as near each other; others are 4e-18 of these."""
 
 
 def smooth_rank(values: FloatArray, rank: int, sharpness: float = SHARPNESS) -> tuple[float, FloatArray]:

@@ -36,7 +36,7 @@ from designtwin.errors import NoAdjointError, TopologyError
 from designtwin.kernels import surface
 from designtwin.model.model import Model
 from designtwin.requirements.fields import TemperatureQuantity
-from designtwin.requirements.responses import over_place
+from designtwin.requirements.responses import over_place, shared
 from designtwin.results import Frames, SolveInfo, TransientCase
 from designtwin.results.sensitivity import Action, Partials, Sensitivity
 from designtwin.solvers.krylov import Preconditioner, conjugate_gradients, dot, gmres
@@ -48,9 +48,8 @@ _RTOL, _RTOL_ITERATED = 1e-11, 1e-7
 are solved no closer than that."""
 _MANY = 5
 """Steps of one size for which factors of their own are worth it."""
-_SHARPNESS, _SPREAD, _INSTANTS = 50.0, 8, 100.0
-"""Of the aggregate over time: sharpness over the spread, order of the mean that measures it, instants that a
-course counts as."""
+_INSTANTS = 100.0
+"""That a course counts as in its aggregate over time."""
 _STALE = (0.25, 4.0)
 """Rates over that of a set-up for which it serves as preconditioner."""
 _SLOW = 25
@@ -152,29 +151,11 @@ def over_time(times: FloatArray, values: FloatArray, *, largest: bool) -> tuple[
     ----------
     times, values : float64[n]
     """
-    if not largest:
-        value, slope = over_time(times, -values, largest=True)
-        return -value, slope
     if len(values) == 1:
         return float(values[0]), np.ones(1)
     span = np.diff(times)
     share = 0.5 * (np.append(span, 0.0) + np.append(0.0, span)) / float(span.sum())
-    mean = float((share * values).sum())
-    off = values - mean
-    most = float(np.abs(off).max())
-    if most <= 1e-14 * abs(mean):
-        return mean, share
-    order = float((share * (np.abs(off) / most) ** _SPREAD).sum())
-    spread = most * order ** (1.0 / _SPREAD)
-    exponent = _SHARPNESS * off / spread
-    top = float(exponent.max())
-    weight = _INSTANTS * share * np.exp(exponent - top)
-    total = float(weight.sum())
-    above = spread / _SHARPNESS * (top + float(np.log(total)))
-    weight /= total
-    by_spread = (above - float((weight * off).sum())) / spread
-    slope = weight + by_spread * share * np.sign(off) * (np.abs(off) / spread) ** (_SPREAD - 1)
-    return mean + above, slope + (1.0 - float(slope.sum())) * share
+    return shared(values, share, _INSTANTS, largest=largest)
 
 
 def _sensitivity(result: Any, quantity: Any, case: TransientCase, asked: _Asked) -> Sensitivity:
