@@ -266,7 +266,7 @@ class Shaped:
 
 @dataclass(eq=False)
 class _Design:
-    """A shape, analysed."""
+    """A shape, analyzed."""
 
     x: FloatArray
     model: Model
@@ -342,7 +342,7 @@ class _Search:
         return np.asarray(self.mesh.points + self.shape.displacement(x))
 
     def design(self, x: FloatArray) -> _Design:
-        """Analyse a shape, unless it is one of the last ones.
+        """Analyze a shape, unless it is one of the last ones.
 
         Raises
         ------

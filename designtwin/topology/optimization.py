@@ -90,7 +90,7 @@ class Topology:
     filter : "density" or "pde"
         Cone, or Helmholtz equation: the latter does not reach across voids of the design space.
     min_length : length, optional
-        No member thinner: the thinned design is analysed and the thickened one weighed.
+        No member thinner: the thinned design is analyzed and the thickened one weighed.
     projection : bool
         Whether densities are driven to 0 and 1.
     interpolation : "SIMP", "RAMP", or one with a penalty of its own, SIMP(penalty=4)

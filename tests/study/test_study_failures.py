@@ -59,7 +59,7 @@ def test_a_failure_is_tried_once_more_before_it_counts():
     one = study(MARGIN, build=build)
     for _ in range(2):
         tries.append(None)
-    found = one.analyse({"thickness": 0.002})
+    found = one.analyze({"thickness": 0.002})
     assert not found.failure
     assert found.tries == 2
 
