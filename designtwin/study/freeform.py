@@ -465,7 +465,7 @@ class _Search:
         """What constraints are divided by: how far the shape can move them, found at the start."""
         if self._scales is None:
             slopes = self._constraint_slopes(self.first)
-            far = np.abs(slopes) @ np.maximum(self.shape.high, -self.shape.low)
+            far = np.sum(np.abs(slopes) * np.maximum(self.shape.high, -self.shape.low), axis=1)
             self._scales = np.append(np.clip(far[:-1], 1e-4, 1.0), 1.0)
         return self._scales
 
