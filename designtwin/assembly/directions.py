@@ -163,6 +163,9 @@ class Directions:
     ) -> Directions:
         """From arrays, each with one row for each of k variables; any of them may be left out.
 
+        What is not given stays: forces of pressure and of weight, springs and films of faces that move too.
+        `Directions.of` differences all of these.
+
         Sparse ones cost what they hold, so that ten thousand variables that touch a node each are no burden.
 
         Parameters
