@@ -109,6 +109,8 @@ class Cad:
             if self.parameters:
                 raise MeshError("Cad: parameters= are those of a .geo script; a function is given all values")
             return
+        if not isinstance(self.geometry, str | Path):
+            raise MeshError(f"Cad: geometry is {self.geometry!r}; a .geo file or a function is wanted")
         path = _readable(Path(self.geometry))
         if path.suffix.lower() != ".geo":
             raise MeshError(
