@@ -27,7 +27,7 @@ from designtwin.mesh.morphing import Lattice, Length, Place, check_moved
 from designtwin.mesh.surface import facet_normals
 from designtwin.model.model import Model
 from designtwin.model.supports import Symmetry
-from designtwin.optimize import Found, Iterate, Problem, Stop, minimize
+from designtwin.optimize import Found, Iterate, Problem, Stop, check_method, minimize
 from designtwin.progress import track
 from designtwin.prototype.refine import bound, carried
 from designtwin.prototype.tests import PrototypeTest
@@ -159,6 +159,7 @@ class FreeForm:
         """
         if isinstance(max_analyses, bool) or not isinstance(max_analyses, int) or max_analyses < 1:
             raise StudyError(f"max_analyses={max_analyses!r}: a whole number of at least 1 is wanted")
+        check_method(method)
         seconds = float(to_si(max_time, "time", name="max_time"))
         search = _Search(self, max_analyses, time.monotonic() + seconds)
         with track(self.name, total=max_analyses) as progress:

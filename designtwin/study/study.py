@@ -17,6 +17,7 @@ from designtwin.criteria.verdict import Verdict
 from designtwin.errors import DesignTwinError, ModelError, StudyError
 from designtwin.mesh import Mesh
 from designtwin.model.model import Model
+from designtwin.optimize import check_method
 from designtwin.plain import Plain
 from designtwin.prototype.cache import content
 from designtwin.requirements import Quantity, Requirement
@@ -137,6 +138,7 @@ class Study:
         budget = self._budget(max_analyses, max_time)
         _check_tolerance(tolerance)
         self._check_way(gradients)
+        check_method(method)
         check_workers(workers)
         store = self.open_store()  # misuse is told before the first analysis
         try:
@@ -360,6 +362,7 @@ class Study:
         budget = self._budget(max_analyses, max_time)
         _check_tolerance(tolerance)
         self._check_way(gradients)
+        check_method(method)
         check_workers(workers)
         return pareto(
             self, one, other, points=points, budget=budget, tolerance=tolerance, method=method,

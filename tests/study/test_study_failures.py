@@ -154,6 +154,18 @@ def test_what_is_no_choice_is_told(make, words):
         make()
 
 
+def test_a_method_that_is_none_costs_no_analysis():
+    built = []
+
+    def build(values, mesh):
+        built.append(values)
+        return strip(values, mesh)
+
+    with pytest.raises(dtw.OptimizationError, match="no method 'simplex'"):
+        study(MARGIN, build=build).run(method="simplex")
+    assert not built
+
+
 def test_the_best_is_tested_on_a_finer_mesh_by_itself():
     best = study(MARGIN).run()
     assert "not yet" in str(best)
