@@ -121,10 +121,15 @@ class Directions:
         TopologyError
             If a neighbor has other cells, parts, places or cases; says which variable, and what differs.
         """
-        names = (
-            tuple(names) if names is not None else tuple(f"variable {i + 1}" for i in range(len(neighbors)))
-        )
+        for one in neighbors:
+            if not (
+                isinstance(one, tuple | list) and len(one) == 3 and all(isinstance(m, Model) for m in one[:2])
+            ):
+                raise ModelError(
+                    f"a neighbor is {one!r}; (model plus, model minus, step between the two) is wanted"
+                )
         pairs = tuple(Pair(*one) for one in neighbors)
+        names = _names(names, len(pairs))
         for name, pair in zip(names, pairs, strict=True):
             if not pair.step > 0.0:
                 raise ModelError(
@@ -162,6 +167,9 @@ class Directions:
         names: Sequence[str] | None = None,
     ) -> Directions:
         """From arrays, each with one row for each of k variables; any of them may be left out.
+
+        What is not given stays: forces of pressure and of weight, springs and films of faces that move too.
+        `Directions.of` differences all of these.
 
         Sparse ones cost what they hold, so that ten thousand variables that touch a node each are no burden.
 
@@ -207,9 +215,8 @@ class Directions:
         k = sizes.pop()
         for name, (_, size) in fields.items():
             found.setdefault(name, sparse.csr_array((k, size)))
-        names = tuple(names) if names is not None else tuple(f"variable {i + 1}" for i in range(k))
         return cls(
-            model, names, found["points"], found["scale"], found["density"], found["stiffness"],
+            model, _names(names, k), found["points"], found["scale"], found["density"], found["stiffness"],
             found["conductivity"], of_case["forces"], of_case["motions"], of_case["heat"],
         )  # fmt: skip
 
@@ -416,6 +423,14 @@ class Directions:
         if key not in self._kept:
             self._kept[key] = make()
         return self._kept[key]
+
+
+def _names(given: Sequence[str] | None, count: int) -> tuple[str, ...]:
+    """Of variables, numbered where none were given."""
+    names = tuple(f"variable {i + 1}" for i in range(count)) if given is None else tuple(given)
+    if len(names) != count:
+        raise ModelError(f"{len(names)} names are given for {count} variables")
+    return names
 
 
 def _map_slope(

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
 import os
 import re
 import subprocess
@@ -36,6 +37,7 @@ from designtwin.typing import FloatArray, IntArray
 from designtwin.units import show, to_si
 
 _DONE, _REFUSED = 0, 3
+_DIMENSIONS = ("length", "angle", "dimensionless")
 _READS = (".geo", ".step", ".stp", ".brep", ".iges", ".igs")
 
 
@@ -71,8 +73,8 @@ class Cad:
     size : length
         Of cells.
     parameters : mapping of name to dimension, optional
-        What a script may be told, such as ``{"radius": "length", "holes": "dimensionless"}``; lengths are
-        written in its unit.
+        What a script may be told, such as ``{"radius": "length", "tilt": "angle", "holes":
+        "dimensionless"}``; lengths are written in its unit, angles in rad.
     length_unit : str
         Of the geometry.
     order : int
@@ -107,13 +109,19 @@ class Cad:
             if self.parameters:
                 raise MeshError("Cad: parameters= are those of a .geo script; a function is given all values")
             return
+        if not isinstance(self.geometry, str | Path):
+            raise MeshError(f"Cad: geometry is {self.geometry!r}; a .geo file or a function is wanted")
         path = _readable(Path(self.geometry))
         if path.suffix.lower() != ".geo":
             raise MeshError(
                 f"Cad: {path.name} has no parameters; give a .geo script, or a function that writes one"
             )
         text = path.read_text(encoding="utf-8", errors="replace")
-        for name in self.parameters or {}:
+        for name, dimension in (self.parameters or {}).items():
+            if dimension not in _DIMENSIONS:
+                raise MeshError(
+                    f"Cad: parameter {name!r} is said to be {dimension!r}; {', '.join(_DIMENSIONS)} are known"
+                )
             if not re.search(rf"DefineConstant\s*\[[^\]]*\b{re.escape(name)}\b", text):
                 raise MeshError(
                     f"Cad: {path.name} has no parameter {name!r}; it says so by DefineConstant[ {name} = 5 ];"
@@ -290,6 +298,9 @@ class Cad:
         strange = sorted(set(values) - set(known))
         if strange:
             raise MeshError(f"Cad: {strange[0]!r} is not among parameters=: {', '.join(known)}")
+        for name, value in values.items():
+            if not math.isfinite(value):
+                raise MeshError(f"Cad: {name!r} is {value}; a finite number is wanted")
         told = {name: v / factor if known[name] == "length" else v for name, v in values.items()}
         return {"file": str(_readable(Path(self.geometry))), "set": told}
 

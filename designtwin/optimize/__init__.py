@@ -1,6 +1,6 @@
 """Optimization as pure mathematics: numbers in, numbers out."""
 
-from designtwin.optimize.auto import METHODS, Choice, choose, minimize
+from designtwin.optimize.auto import METHODS, Choice, check_method, choose, minimize
 from designtwin.optimize.conflict import Conflict
 from designtwin.optimize.evolution import Front, front
 from designtwin.optimize.mma import GCMMA, MMA
@@ -19,6 +19,7 @@ __all__ = [
     "Iterate",
     "Problem",
     "Stop",
+    "check_method",
     "choose",
     "front",
     "minimize",

@@ -39,6 +39,21 @@ _DEAR = 10
 """Variables up to which a statistical model pays."""
 
 
+def check_method(method: str) -> None:
+    """Whether there is such a method.
+
+    Raises
+    ------
+    OptimizationError
+        If there is none.
+    """
+    if method != "auto" and method not in METHODS:
+        raise OptimizationError(
+            f"there is no method {method!r}{did_you_mean(str(method), METHODS)}; "
+            f"there are {', '.join(METHODS)} and auto"
+        )
+
+
 def choose(problem: Problem, method: str = "auto") -> Choice:
     """The method for a problem, and why.
 
@@ -47,13 +62,9 @@ def choose(problem: Problem, method: str = "auto") -> Choice:
     OptimizationError
         If there is no such method, or it cannot do what the problem asks.
     """
+    check_method(method)
     if method == "auto":
         return _chosen(problem)
-    if method not in METHODS:
-        raise OptimizationError(
-            f"there is no method {method!r}{did_you_mean(str(method), METHODS)}; "
-            f"there are {', '.join(METHODS)} and auto"
-        )
     if method in (*gradient.METHODS, "branch") and problem.gradients is None:
         raise OptimizationError(
             f"method={method!r} wants gradients, which this problem has not; use 'ego' or 'cma'"

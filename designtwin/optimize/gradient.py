@@ -65,10 +65,12 @@ def _steps(run: Run, method: MMA | OC) -> tuple[str, bool]:
         if after is None:
             return f"no design near the last one could be evaluated: {run.last_failure}", False
         if np.abs(after.t - point.t).max() < _SMALLEST:
+            if why := run.arrived(after):
+                return why, True
             why = f"steps became smaller than {_SMALLEST:.0e} of every range"
-            if run.failures > before:  # cut short by them, and not for want of a better design
+            if run.failures > before:
                 return f"{why}, as designs beside the last one failed: {run.last_failure}", False
-            return f"{why} (first-order optimality {after.kkt:.1e})", run.feasible(after)
+            return f"{why}, short of an optimum (first-order optimality {after.kkt:.1e})", False
         point = after
     run.slopes(point)
     run.note(point)

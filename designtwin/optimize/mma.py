@@ -98,7 +98,7 @@ class MMA:
             )
         self._range = self.high - self.low
         self._steps = (slower, faster)
-        self._longest, self._first = move, asymptote
+        self.longest, self._first = move, asymptote
         self.penalty = np.full(m, float(penalty))
         self.multipliers = np.zeros(m)
         self.move = move
@@ -142,7 +142,7 @@ class MMA:
         self._asymptotes(x)
         self.before_that, self.before, self.x = self.before, self.x, x
         self.f, self.df, self.g, self.dg = float(f), df, g, dg
-        self.move = min(self._longest, 2.0 * self.move)
+        self.move = min(self.longest, 2.0 * self.move)
         self.rho = self._first_rho()
         return self._proposal()
 

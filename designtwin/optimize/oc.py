@@ -52,7 +52,7 @@ class OC:
             raise OptimizationError(
                 f"OC wants move > 0, 0 < damping <= 1, 0 < tolerance < 1; got {move}, {damping}, {tolerance}"
             )
-        self.move, self.damping, self.tolerance = move, damping, tolerance
+        self.longest, self.damping, self.tolerance = move, damping, tolerance
         self.multiplier = 0.0
         self._shorter = 1.0
         self._last: (
@@ -114,7 +114,7 @@ class OC:
     def _proposal(self) -> FloatArray:
         assert self._last is not None
         x, df, g, dg, constraint = self._last
-        move = self.move * self._shorter
+        move = self.longest * self._shorter
         low, high = np.maximum(self.low, x - move), np.minimum(self.high, x + move)
         gain = np.zeros(self.n)
         free = self.high > self.low

@@ -29,7 +29,7 @@ from designtwin.criteria.verdict import jsonable
 from designtwin.errors import DesignTwinError, PictureError
 from designtwin.io.files import atomic
 from designtwin.progress import track
-from designtwin.report import inputs, life, vibration, zones
+from designtwin.report import design, inputs, life, vibration, zones
 from designtwin.report.browser import need_browser, print_pdf
 from designtwin.report.view import Packed, packed
 from designtwin.requirements import FieldQuantity
@@ -60,7 +60,7 @@ class Section:
     ----------
     title : str
     body : object or sequence of objects
-        Verdicts, what a study returned or verified, pictures, tables, words.
+        Verdicts, what a study, a free form or a topology found, pictures, tables, words.
     note : str
         A sentence under the title.
     """
@@ -284,7 +284,7 @@ def _sections(source: Any) -> list[Section]:
         elif _is_pair(item):
             out.append(Section(item[0], item[1]))
         else:
-            test = getattr(item, "test", "") or type(item).__name__
+            test = design.title_of(item) or getattr(item, "test", "") or type(item).__name__
             out.append(Section(test[:1].upper() + test[1:], item))
     return out
 
@@ -320,18 +320,20 @@ def _blocks(item: Any, page: _Page) -> list[Block]:
         return [page.pictures.add(item, "")]
     if hasattr(item, "rows") and hasattr(item, "result"):
         return _verdict_blocks(item, page)
-    if hasattr(item, "history") and hasattr(item, "values"):
-        return _study_blocks(item, page)
+    found = design.blocks(
+        item, page.pictures, lambda some: [b for v in some for b in _verdict_blocks(v, page)]
+    )
+    if found is not None:
+        return found
     if hasattr(item, "verdicts"):
         return [b for v in item.verdicts for b in _verdict_blocks(v, page)]
-    if hasattr(item, "designs") and hasattr(item, "evaluations"):
-        return _some(page.pictures.draw("plot_history", item, caption="Course of the study"))
     if hasattr(item, "hotspots"):
         return _life_blocks(item, page, drawn=False)
     if hasattr(item, "findings") and hasattr(item, "grade"):
         return [inputs.mesh_check_block(item)]
     raise DesignTwinError(
-        f"report: a {type(item).__name__} has no place here; verdicts, studies, pictures, Table and text have"
+        f"report: a {type(item).__name__} has no place here; verdicts, what a study, a free form or a "
+        "topology found, pictures, Table and text have"
     )
 
 
@@ -526,57 +528,6 @@ def _model_blocks(model: Any, pictures: _Pictures, *, again: bool) -> list[Block
     ]
 
 
-# A study
-
-
-def _study_blocks(best: Any, page: _Page) -> list[Block]:
-    history = best.history
-    start = next((d for d in history.designs if not d.failure), None)
-    rows = []
-    for name, variable in history.variables.items():
-        before = variable.text(start.values[name]) if start is not None else ""
-        rows.append(
-            [
-                name,
-                before,
-                variable.text(best.values[name]),
-                variable.text(variable.low),
-                variable.text(variable.high),
-            ]
-        )
-    from designtwin.units import show
-
-    dimension = history.objective.dimension
-    before = show(start.objective, dimension) if start is not None and start.objective is not None else ""
-    rows.append([history.objective.label, before, show(best.objective, dimension), "", ""])
-    status = "PASS" if best.feasible else "FAIL"
-    words = (
-        "best design meets every requirement, numerical error included"
-        if best.feasible
-        else ("no design met every requirement; this one comes nearest")
-    )
-    return [
-        {"kind": "banner", "status": status, "text": words},
-        {
-            "kind": "table",
-            "title": "Variables",
-            "head": ["", "start", "tuned", "lowest", "highest"],
-            "rows": rows,
-        },
-        {
-            "kind": "list",
-            "title": "",
-            "items": [
-                f"held back by: {', '.join(best.active) or 'nothing'}",
-                f"stopped: {best.stopped}",
-                f"{len(history.evaluations)} evaluations, {len(history.designs)} of them designs",
-            ],
-        },
-        *_some(page.pictures.draw("plot_history", history, caption="Course of the study")),
-        *[b for v in best.verdicts for b in _verdict_blocks(v, page)],
-    ]
-
-
 # The page
 
 
@@ -590,7 +541,7 @@ def _render(chapters: list[Block], page: _Page, *, title: str, author: str) -> s
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    statuses = {verdict["status"] for verdict in page.verdicts}
+    statuses = {b["status"] for chapter in chapters for b in chapter["blocks"] if b["kind"] == "banner"}
     # A story with a bad beginning and a good end has no one status; its chapters say theirs.
     overall = statuses.pop() if len(statuses) == 1 else ""
     data: PlainData = {"designtwin": __version__, "verdicts": page.verdicts}

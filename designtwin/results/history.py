@@ -240,7 +240,7 @@ class StaticResult(Result["StaticCase | StaticHistory"]):
         Cases whose temperature is the answer of a thermal analysis of the same part.
     """
 
-    kept: Mapping[str, SetUp] = field(default_factory=dict, repr=False)
+    kept: Mapping[str, SetUp] = field(default_factory=dict, repr=False, metadata={"kept": False})
     warmed: Mapping[str, tuple[Any, str, Any]] = field(default_factory=dict, repr=False)
 
     physics: ClassVar[str] = "static"

@@ -18,6 +18,7 @@ from designtwin.assembly.cells import PointTables, applied, conductivity_tensors
 from designtwin.assembly.directions import Directions
 from designtwin.assembly.gradients import CaseCells, Strained
 from designtwin.assembly.topology import Topology
+from designtwin.errors import ModelError
 from designtwin.model.model import LoadCase, Model
 from designtwin.results.common import SolveInfo
 from designtwin.typing import FloatArray
@@ -74,7 +75,18 @@ class Partials:
         ----------
         directions : Directions
             Of the same model.
+
+        Raises
+        ------
+        ModelError
+            If they are of another mesh.
         """
+        ours, theirs = self.model.mesh, directions.model.mesh
+        if (ours.n_points, ours.n_cells) != (theirs.n_points, theirs.n_cells):
+            raise ModelError(
+                f"the directions are of a model of {theirs.n_cells:,} cells, the slope of one of "
+                f"{ours.n_cells:,}; both are of one model"
+            )
         out = np.zeros(len(directions))
         for matrix, array in (
             (directions.points, self.points), (directions.scale, self.scale),

@@ -182,7 +182,7 @@ class ThermalResult(Result[ThermalCase]):
         What adjoints take up again, where the analysis was told to keep it.
     """
 
-    kept: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    kept: Mapping[str, Any] = field(default_factory=dict, repr=False, metadata={"kept": False})
 
     physics: ClassVar[str] = "thermal"
 

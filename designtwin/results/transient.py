@@ -646,7 +646,7 @@ class TransientResult(Result[TransientCase]):
     kept : mapping of case name to what gradients take up again, where the analysis was told to keep it
     """
 
-    kept: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    kept: Mapping[str, Any] = field(default_factory=dict, repr=False, metadata={"kept": False})
 
     physics: ClassVar[str] = "thermal"
 

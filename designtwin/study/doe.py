@@ -126,7 +126,7 @@ class Variants:
 
     @property
     def failed(self) -> tuple[Evaluation, ...]:
-        """Designs that could not be analysed; each says why in ``failure``."""
+        """Designs that could not be analyzed; each says why in ``failure``."""
         return tuple(e for e in self.evaluations if e.failure)
 
     @property
@@ -234,7 +234,7 @@ def _titled(name: str, dimension: str) -> str:
 def variants(
     study: Study, designs: Sequence[Mapping[str, Any]], *, workers: int | None = None, cluster: Any = None
 ) -> Variants:
-    """Analyse designs side by side (``Study.variants``)."""
+    """Analyze designs side by side (``Study.variants``)."""
     return Variants(
         study, tuple(run_variants(study, _read_designs(study, designs), workers=workers, cluster=cluster))
     )
@@ -249,7 +249,7 @@ def sample(
     workers: int | None = None,
     cluster: Any = None,
 ) -> Variants:
-    """Analyse designs spread over the ranges of the variables (``Study.sample``)."""
+    """Analyze designs spread over the ranges of the variables (``Study.sample``)."""
     designs = designs_of(study.variables, unit_points(n, len(study.variables), method, seed))
     return Variants(study, tuple(run_variants(study, designs, workers=workers, cluster=cluster)))
 

@@ -26,7 +26,7 @@ OBJECTIVE = "objective"
 FAR = 10.0
 """A slack beyond this is no number to steer by; as bad, or as good, as this."""
 TRIES = 2
-"""How often a design is analysed before it counts as failed: a license, a full disk, a lost file pass."""
+"""How often a design is analyzed before it counts as failed: a license, a full disk, a lost file pass."""
 TRIES_FOR_ALL = 6
 """The same of what all else stands on: the start, and the design that is reported."""
 FAILURES = (DesignTwinError, FloatingPointError, np.linalg.LinAlgError)
@@ -45,7 +45,7 @@ class Test(Protocol):
         ...
 
     def run(self) -> Verdict:
-        """Analyse and judge."""
+        """Analyze and judge."""
         ...
 
 

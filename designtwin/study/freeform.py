@@ -27,7 +27,7 @@ from designtwin.mesh.morphing import Lattice, Length, Place, check_moved
 from designtwin.mesh.surface import facet_normals
 from designtwin.model.model import Model
 from designtwin.model.supports import Symmetry
-from designtwin.optimize import Found, Iterate, Problem, Stop, minimize
+from designtwin.optimize import Found, Iterate, Problem, Stop, check_method, minimize
 from designtwin.progress import track
 from designtwin.prototype.refine import bound, carried
 from designtwin.prototype.tests import PrototypeTest
@@ -159,6 +159,7 @@ class FreeForm:
         """
         if isinstance(max_analyses, bool) or not isinstance(max_analyses, int) or max_analyses < 1:
             raise StudyError(f"max_analyses={max_analyses!r}: a whole number of at least 1 is wanted")
+        check_method(method)
         seconds = float(to_si(max_time, "time", name="max_time"))
         search = _Search(self, max_analyses, time.monotonic() + seconds)
         with track(self.name, total=max_analyses) as progress:
@@ -266,7 +267,7 @@ class Shaped:
 
 @dataclass(eq=False)
 class _Design:
-    """A shape, analysed."""
+    """A shape, analyzed."""
 
     x: FloatArray
     model: Model
@@ -342,7 +343,7 @@ class _Search:
         return np.asarray(self.mesh.points + self.shape.displacement(x))
 
     def design(self, x: FloatArray) -> _Design:
-        """Analyse a shape, unless it is one of the last ones.
+        """Analyze a shape, unless it is one of the last ones.
 
         Raises
         ------
@@ -465,7 +466,7 @@ class _Search:
         """What constraints are divided by: how far the shape can move them, found at the start."""
         if self._scales is None:
             slopes = self._constraint_slopes(self.first)
-            far = np.abs(slopes) @ np.maximum(self.shape.high, -self.shape.low)
+            far = np.sum(np.abs(slopes) * np.maximum(self.shape.high, -self.shape.low), axis=1)
             self._scales = np.append(np.clip(far[:-1], 1e-4, 1.0), 1.0)
         return self._scales
 

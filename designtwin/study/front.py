@@ -63,7 +63,7 @@ class Front:
     points : tuple of FrontPoint
         From the best in `one` to the best in `other`; dominated ones are marked.
     evaluations : tuple of Evaluation
-        All designs analysed on the way.
+        All designs analyzed on the way.
     variables : mapping of name to Variable
     stopped : str
         Why there are fewer points than were asked for, "" where there are not.

@@ -44,7 +44,7 @@ class Indices:
     over : str
         "variables" or "scatter".
     samples : Variants, optional
-        What was analysed.
+        What was analyzed.
     dropped : int
         Samples that failed and were left out.
     """

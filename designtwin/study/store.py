@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One design, analysed.
+    """One design, analyzed.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class Evaluation:
     goals : mapping of quantity to float
         What else was read beside the objective, SI.
     tries : int
-        How often it was analysed: a failure is tried once more before it counts as one.
+        How often it was analyzed: a failure is tried once more before it counts as one.
     smooth : mapping of response to (float, float)
         The smooth number that adjoints differentiate, and the one it stands for: the bad end of the interval
         of a constraint, the value of an objective or goal, SI. Of responses without adjoint nothing.
@@ -95,7 +95,7 @@ class Gradient:
     asked : str
         "auto", "adjoint" or "differences".
     beside : tuple of mapping of variable to SI value
-        Designs that were analysed for it.
+        Designs that were analyzed for it.
     seconds : float
     """
 

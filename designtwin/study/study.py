@@ -17,6 +17,7 @@ from designtwin.criteria.verdict import Verdict
 from designtwin.errors import DesignTwinError, ModelError, StudyError
 from designtwin.mesh import Mesh
 from designtwin.model.model import Model
+from designtwin.optimize import check_method
 from designtwin.plain import Plain
 from designtwin.prototype.cache import content
 from designtwin.requirements import Quantity, Requirement
@@ -126,7 +127,7 @@ class Study:
         gradients : "auto", "adjoint" or "differences"
             "auto" takes the adjoint of every response that has one, and says which have not.
         workers : int, optional
-            Processes that analyse designs side by side where several are wanted at once.
+            Processes that analyze designs side by side where several are wanted at once.
 
         Raises
         ------
@@ -137,6 +138,7 @@ class Study:
         budget = self._budget(max_analyses, max_time)
         _check_tolerance(tolerance)
         self._check_way(gradients)
+        check_method(method)
         check_workers(workers)
         store = self.open_store()  # misuse is told before the first analysis
         try:
@@ -228,7 +230,7 @@ class Study:
         """The minimized quantity of a tested model, SI."""
         return read(self.minimize, model, [v.result for v in verdicts], "minimize")
 
-    def analyse(self, values: Mapping[str, float], *, purpose: str = "design") -> Evaluation:
+    def analyze(self, values: Mapping[str, float], *, purpose: str = "design") -> Evaluation:
         """Build, test and read one design; nothing is kept.
 
         Parameters
@@ -360,6 +362,7 @@ class Study:
         budget = self._budget(max_analyses, max_time)
         _check_tolerance(tolerance)
         self._check_way(gradients)
+        check_method(method)
         check_workers(workers)
         return pareto(
             self, one, other, points=points, budget=budget, tolerance=tolerance, method=method,
@@ -371,7 +374,7 @@ class Study:
     def variants(
         self, designs: Sequence[Mapping[str, Any]], *, workers: int | None = None, cluster: Any = None
     ) -> Variants:
-        """Analyse many designs at once: what the store knows is read, what failed is tried again.
+        """Analyze many designs at once: what the store knows is read, what failed is tried again.
 
         Parameters
         ----------
@@ -379,7 +382,7 @@ class Study:
         workers : int, optional
             Processes on this machine, which share its threads; as many as there are threads unless told.
         cluster : str, Client or Cluster of Dask, optional
-            Where to analyse instead (extra ``cluster``), such as ``"tcp://head:8786"``.
+            Where to analyze instead (extra ``cluster``), such as ``"tcp://head:8786"``.
 
         Raises
         ------
@@ -394,7 +397,7 @@ class Study:
         self, n: int, *, method: str = "sobol", seed: int = 0, workers: int | None = None,
         cluster: Any = None,
     ) -> Variants:  # fmt: skip
-        """Analyse designs spread over the ranges of the variables.
+        """Analyze designs spread over the ranges of the variables.
 
         Parameters
         ----------
@@ -419,7 +422,7 @@ class Study:
         Parameters
         ----------
         n : int
-            Designs analysed; with method "saltelli" n (k + 2) of them.
+            Designs analyzed; with method "saltelli" n (k + 2) of them.
         over : "variables" or "scatter"
             Uniform over the ranges of the variables; or over what scatters about a design.
         values : mapping of variable to value, optional

@@ -107,7 +107,7 @@ class RobustFormulation(Formulation):
     def _bend(self, e: Evaluation, dg: FloatArray, along: FloatArray) -> FloatArray:
         """Change of -dg for a move of what scatters, float64[m, n]."""
         base = completed(self._search.study.scatter, e.values)
-        for step in (_STEP, -_STEP):  # the other side where the first cannot be analysed
+        for step in (_STEP, -_STEP):  # the other side where the first cannot be analyzed
             values = shifted(base, self._joint, step * along)
             try:
                 beside = _beside(self._search, values)
@@ -212,7 +212,7 @@ class Robustness:
     spreads : mapping of label to Spread
         The objective first.
     samples : Variants, optional
-        What was analysed to check.
+        What was analyzed to check.
     points : float64[n, k]
         Scattered parameters of the samples, SI.
     slopes : mapping of label to float64[k]
@@ -278,7 +278,7 @@ class Robustness:
             lines.append(
                 f"  checked by {len(self.samples)} samples: first order "
                 + ("is enough" if self.linear else "is NOT enough everywhere")
-                + (f"; {failed} of them could not be analysed" if failed else "")
+                + (f"; {failed} of them could not be analyzed" if failed else "")
             )
         return "\n".join(lines)
 

@@ -1,7 +1,7 @@
 """Many designs at once: processes of this machine, each with its share of the threads, or a Dask cluster.
 
 Workers are processes of their own that begin empty and are sent the study, so that scripts need no guard
-around their main part and a crash in one analysis ends one worker, not the study. What a worker has analysed
+around their main part and a crash in one analysis ends one worker, not the study. What a worker has analyzed
 it writes into the store of the study itself before it says so: neither its own end nor that of the process
 that asked loses a finished design.
 """
@@ -42,7 +42,7 @@ def evaluate_many(
     study: Study, designs: Sequence[Design], *, workers: int | None = None, cluster: Any = None,
     store: Store | None = None, purpose: str = "design",
 ) -> list[Evaluation]:  # fmt: skip
-    """Analyse designs side by side; the answers are in the order of the designs (see `Workers`)."""
+    """Analyze designs side by side; the answers are in the order of the designs (see `Workers`)."""
     if not designs:
         return []
     with Workers(study, workers=workers, cluster=cluster, store=store, at_most=len(designs)) as pool:
@@ -63,7 +63,7 @@ def check_workers(workers: int | None) -> None:
 
 
 class Workers:
-    """Processes that analyse the designs of a study; a context manager.
+    """Processes that analyze the designs of a study; a context manager.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ class Workers:
         Processes on this machine, together on all its threads (``DESIGNTWIN_THREADS``); as many as there are
         threads unless told. 1 analyses in this process.
     cluster : str, Client or Cluster of Dask, optional
-        Where to analyse instead: ``"tcp://head:8786"``, or what ``dask.distributed`` made. A design takes all
+        Where to analyze instead: ``"tcp://head:8786"``, or what ``dask.distributed`` made. A design takes all
         threads of a Dask worker, so give it as many as an analysis can use (``dask worker --nthreads 8``).
     store : Store, optional
         Keeps every evaluation before `map` yields it.
@@ -105,7 +105,7 @@ class Workers:
     def map(self, designs: Sequence[Design], *, purpose: str = "design") -> Iterator[tuple[int, Evaluation]]:
         """Number and evaluation of each design, as they are finished.
 
-        A design that cannot be analysed, or that ends its worker again and again, has its reason in
+        A design that cannot be analyzed, or that ends its worker again and again, has its reason in
         ``failure``.
 
         Raises
@@ -173,7 +173,7 @@ class _Here:
 
     def map(self, designs: list[dict[str, float]], purpose: str) -> Iterator[tuple[int, Evaluation]]:
         for i, values in enumerate(designs):
-            yield i, self._study.analyse(values, purpose=purpose)
+            yield i, self._study.analyze(values, purpose=purpose)
 
     def close(self) -> None: ...
 
@@ -350,7 +350,7 @@ def serve() -> None:
         while True:
             values, purpose = _receive(asked)
             try:
-                evaluation = study.analyse(values, purpose=purpose)
+                evaluation = study.analyze(values, purpose=purpose)
                 if store is not None:
                     store.add(evaluation)
                 answer: Any = evaluation
@@ -453,7 +453,7 @@ def _on_cluster(name: str, blob: bytes, values: dict[str, float], purpose: str) 
         if name not in _studies:
             _studies.clear()  # one study at a time is held
             _studies[name] = pickle.loads(blob)
-        evaluation: Evaluation = _studies[name].analyse(values, purpose=purpose)
+        evaluation: Evaluation = _studies[name].analyze(values, purpose=purpose)
         return evaluation
 
 
@@ -461,7 +461,7 @@ def run_variants(
     study: Study, designs: Sequence[Design], *, workers: int | None = None, cluster: Any = None,
     purpose: str = "sample",
 ) -> list[Evaluation]:  # fmt: skip
-    """Evaluations of designs in their order: those of the store, and the others analysed side by side.
+    """Evaluations of designs in their order: those of the store, and the others analyzed side by side.
 
     Designs that failed before are tried again, once per call.
     """

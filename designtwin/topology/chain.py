@@ -1,4 +1,4 @@
-"""From design variables to the densities that are analysed and weighed, and slopes back."""
+"""From design variables to the densities that are analyzed and weighed, and slopes back."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Fields(NamedTuple):
     Parameters
     ----------
     part : what is to be made
-    stiff : what is analysed: the part, or thinned where a minimum length is asked for
+    stiff : what is analyzed: the part, or thinned where a minimum length is asked for
     heavy : what is weighed: the part, or thickened
     """
 
@@ -43,7 +43,7 @@ class Chain:
         Overhang, draft: after the projection.
     keep, void : bool[n_cells]
     robust : bool
-        Whether what is analysed is thinned, and what is weighed thickened.
+        Whether what is analyzed is thinned, and what is weighed thickened.
 
     Source: Wang, Lazarov & Sigmund, On projection methods, convergence and robust formulations in topology
     optimization, Struct. Multidisc. Optim. 43 (2011), 767-784.
@@ -67,7 +67,7 @@ class Chain:
     def slopes(
         self, x: FloatArray, sharpness: float, stiff: FloatArray, heavy: FloatArray | None = None
     ) -> FloatArray:
-        """By the design variables, from slopes by the analysed (and the weighed) densities."""
+        """By the design variables, from slopes by the analyzed (and the weighed) densities."""
         smooth = self._smooth(x)
         apart = self.robust and sharpness > 0.0
         out = self._back(smooth, sharpness, ERODED if apart else 0.5, stiff)

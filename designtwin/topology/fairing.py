@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
+from designtwin.errors import StudyError
 from designtwin.typing import BoolArray, FloatArray, IntArray
 
 PASSES = 20
@@ -16,6 +17,8 @@ _SHRINK, _SWELL = 0.5, -0.53
 """Taubin's pair: low waves pass, high ones vanish (pass band 0.1)."""
 _LEAST = 0.05
 """Share of its area below which an outer face may not shrink."""
+_MISSED = 1e-4
+"""Share of its volume by which a body may be off."""
 _FLAT = 0.9999
 """Cosine from which on two faces of the outside are one plane."""
 
@@ -136,10 +139,22 @@ class Fairing:
     def of_measure(
         self, points: FloatArray, wanted: float, measure: Callable[[FloatArray], float]
     ) -> FloatArray:
-        """Points grown until the body has the wanted volume (area), by Newton's method."""
+        """Points grown until the body has the wanted volume (area), by Newton's method.
+
+        Raises
+        ------
+        StudyError
+            If it does not come within 0.01 % of it.
+        """
         for _ in range(20):
             off = wanted - measure(points)
             if abs(off) <= 1e-12 * wanted:
-                break
+                return points
             points = self.grown(points, off)
+        missed = measure(points) / wanted - 1.0
+        if not abs(missed) <= _MISSED:
+            raise StudyError(
+                f"the smoothed surface is {missed:+.2%} off the volume designed, and its points may not "
+                "move that far; take fewer passes, or finer cells"
+            )
         return points

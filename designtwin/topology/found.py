@@ -410,10 +410,10 @@ class Retest:
         return self.verdicts[0].plot(*what, **options)
 
     def report(self, path: Any, **options: Any) -> Any:
-        """Write the verdicts as one HTML page."""
+        """Write the comparison and the verdicts as one HTML page; see `designtwin.report`."""
         from designtwin import edge
 
-        return edge.report(list(self.verdicts), path, **options)
+        return edge.report(self, path, **options)
 
     def __str__(self) -> str:
         lines = [str(verdict) for verdict in self.verdicts]

@@ -52,11 +52,19 @@ class VoxelGrid:
     origin: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        counts = tuple(int(n) for n in self.counts)
+        try:
+            counts = tuple(int(n) for n in self.counts)
+        except (TypeError, ValueError):
+            counts = ()
         d = len(counts)
         if d not in (2, 3) or any(n < 1 for n in counts) or counts != tuple(self.counts):
             raise StudyError(f"{self.counts} cells make no grid; 2 or 3 whole numbers from 1 on do")
-        spacing = tuple(float(h) for h in np.broadcast_to(np.asarray(self.spacing, np.float64), d))
+        try:
+            spacing = tuple(float(h) for h in np.broadcast_to(np.asarray(self.spacing, np.float64), d))
+        except (TypeError, ValueError):
+            spacing = ()
+        if not spacing:
+            raise StudyError(f"the spacing of a grid of {d} axes is {self.spacing!r}; a length in m, or {d}")
         if not all(0.0 < h < math.inf for h in spacing):
             raise StudyError(f"the spacing of a grid is {spacing}; positive lengths are wanted")
         origin = tuple(float(x) for x in self.origin) or (0.0,) * d

@@ -20,6 +20,8 @@ class Interpolation(Protocol):
 
 
 def _check(name: str, penalty: float, floor: float, least: float) -> None:
+    if not (isinstance(penalty, int | float) and isinstance(floor, int | float)):
+        raise StudyError(f"penalty and floor of {name} are {penalty!r} and {floor!r}; numbers are wanted")
     if not least <= penalty < float("inf"):
         raise StudyError(f"the penalty of {name} is {penalty}; a number from {least:g} on is wanted")
     if not 0.0 <= floor < 1.0:

@@ -55,7 +55,9 @@ _STAGE = 15
 _STILL = 0.02
 """Change of a density at which it does so earlier."""
 _MOVE, _CAREFUL = 0.2, 0.05
-"""Longest step of a density; where stress is limited, which says little of what lies far from its peak."""
+"""Longest step of a density; where more than a volume is limited, which falls steeply once members part."""
+_CRISP = 0.8
+"""No step longer than this over the sharpness: a sharp projection turns longer ones into holes."""
 _FLOORS = {"static": 1e-9, "thermal": 1e-4}
 
 
@@ -90,7 +92,7 @@ class Topology:
     filter : "density" or "pde"
         Cone, or Helmholtz equation: the latter does not reach across voids of the design space.
     min_length : length, optional
-        No member thinner: the thinned design is analysed and the thickened one weighed.
+        No member thinner: the thinned design is analyzed and the thickened one weighed.
     projection : bool
         Whether densities are driven to 0 and 1.
     interpolation : "SIMP", "RAMP", or one with a penalty of its own, SIMP(penalty=4)
@@ -488,7 +490,8 @@ class Topology:
         if self.method != "auto":
             return self.method == "oc"
         plain = isinstance(self.objective, ComplianceQuantity) and self.maximize is None
-        alone = self.volume_fraction is not None and not self.requirements
+        # Under a projection their steps swing between designs that hold together and such that do not.
+        alone = self.volume_fraction is not None and not self.requirements and not self.projection
         assert self.physics is not None
         statics = self.physics.statics
         own = statics is not None and any(any(statics.follows(c.name)) for c in statics.cases)
@@ -611,13 +614,16 @@ class _Search:
         return topology._volume_of(part) / (share * float(topology.volume.sum())) - 1.0
 
     def _method(self, m: int) -> MMA | OC:
+        topology = self.topology
+        careful = topology.requirements or topology.limits_stress
+        move = _CAREFUL if careful else _MOVE
+        if self.sharpness:
+            move = min(move, _CRISP / self.sharpness)
         if self.method is None:
             n = len(self.x)
-            if self.topology.uses_oc:
-                self.method = OC(n, self.low, self.high, move=_MOVE)
-            else:
-                move = _CAREFUL if self.topology.limits_stress else _MOVE
-                self.method = MMA(n, m, self.low, self.high, move=move)
+            kind = OC if topology.uses_oc else MMA
+            self.method = OC(n, self.low, self.high) if kind is OC else MMA(n, m, self.low, self.high)
+        self.method.longest = move
         return self.method
 
     def _next(self, change: float, found: Evaluated) -> None:

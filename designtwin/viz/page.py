@@ -296,7 +296,9 @@ class Page:
             text = (
                 callout.text if seen or callout.kind in ("name", "note") else f"{callout.text}  (hidden side)"
             )
-            label = self._label(axes, callout, text)
+            # No label is wider than half the picture of its part.
+            letters = int(np.clip(0.045 * view.width / self.unit, 18, 52))
+            label = self._label(axes, callout, folded(text, letters))
             extent = label.get_window_extent()
             pad = 9 * self.unit
             w, h = extent.width + 2 * pad, extent.height + 2 * pad
@@ -522,6 +524,14 @@ def wrap(text: str, width: int) -> list[str]:
     import textwrap
 
     return textwrap.wrap(text, width) or [""]
+
+
+def folded(text: str, width: int, most: int = 3) -> str:
+    """Each line of a text in lines of at most about `width` letters, `most` of them."""
+    import textwrap
+
+    lines = text.split("\n")
+    return "\n".join(textwrap.fill(line, width, max_lines=most, placeholder=" …") for line in lines)
 
 
 def shorten(text: str, width: int) -> str:

@@ -129,7 +129,7 @@ def plot_front(
     show: bool | None = None,
     title: str | None = None,
 ) -> Picture:
-    """Draw the front between two quantities, all designs analysed on the way, and how variables go along it.
+    """Draw the front between two quantities, all designs analyzed on the way, and how variables go along it.
 
     Parameters
     ----------
@@ -189,7 +189,7 @@ def _points(page: Page, axes: Any, source: Any, wide: bool) -> None:
     done = [e for e in source.evaluations if not e.failure and e.objective is not None]
     label = source.other.label
     for meets, face, edge, text in (
-        (True, "#c7d0d8", "#c7d0d8", "analysed on the way"),
+        (True, "#c7d0d8", "#c7d0d8", "analyzed on the way"),
         (False, PAPER, "#e7a3ac", "does not meet all requirements"),
     ):
         some = [e for e in done if (e.worst_slack >= 0.0) == meets]

@@ -128,7 +128,8 @@ def _pair(optimum: Any, camera: Any, size: tuple[int, int], title: str | None) -
         )  # fmt: skip
         above = 1.0 - top + 24 * page.unit / page.height
         page.text(0.5 * i + 0.25, above, heading, 22, ha="center", weight="bold")
-    page.footer([*before.notes, *optimum.topology.notes])
+    shades = ["dark: solid, white: void"] if optimum.model.dimension == 2 else []
+    page.footer([*before.notes, *shades, *optimum.topology.notes])
     return page
 
 

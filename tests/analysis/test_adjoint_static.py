@@ -407,6 +407,16 @@ def test_arrays_that_do_not_fit_are_refused():
         dtw.Directions.given(model, forces={"nowhere": np.zeros((1, model.mesh.n_points, 3))})
     with pytest.raises(ModelError, match="above zero"):
         dtw.Directions.of(model, [(model, model, 0.0)])
+    with pytest.raises(ModelError, match="model plus, model minus, step"):
+        dtw.Directions.of(model, [(model, model)])
+    with pytest.raises(ModelError, match="2 names are given for 1 variables"):
+        dtw.Directions.of(model, [(model, model, 1.0)], names=["width", "height"])
+    (slope,) = dtw.sensitivities(model, dtw.mass())
+    other = model.with_(mesh=box("hexahedron", 3))
+    with pytest.raises(ModelError, match="both are of one model"):
+        slope.along(dtw.Directions.given(other, scale=np.ones((1, 27))))
+    with pytest.raises(NoAdjointError, match="mesh quality"):
+        dtw.sensitivities(model, dtw.mesh_quality())
 
 
 def test_free_axes_of_skew_supports_do_not_jump_from_design_to_design():

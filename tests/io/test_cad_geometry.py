@@ -130,6 +130,10 @@ def test_cells_refuse_to_follow_where_the_geometry_is_another(tmp_path):
 def test_wrong_use_is_told(plate, drawn, tmp_path):
     with pytest.raises(MeshError, match="no parameter 'width'"):
         dataclasses.replace(plate, parameters={"width": "length"})
+    with pytest.raises(MeshError, match="'radius' is said to be 'lenght'; length"):
+        dataclasses.replace(plate, parameters={"radius": "lenght"})
+    with pytest.raises(MeshError, match="'radius' is nan; a finite"):
+        plate.mesh({"radius": float("nan")})
     with pytest.raises(MeshError, match="'angle' is not among"):
         plate.mesh({"angle": 1.0})
     with pytest.raises(MeshError, match="only a mesh that"):

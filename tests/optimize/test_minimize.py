@@ -80,6 +80,19 @@ def test_designs_that_fail_beyond_a_cliff_end_the_search_beside_it_in_words():
         assert "thinner than its fillet" in found.stopped
 
 
+def test_optimality_criteria_say_where_they_are_stuck():
+    """What is at zero stays there: shares of nothing are nothing."""
+    problem = Problem(
+        x0=[0.0, 0.5], low=[0.0, 0.0], high=[1.0, 1.0],
+        functions=lambda x: (1.0 / (0.1 + x).prod(), np.array([x.sum() - 1.0])),
+        gradients=lambda x: (-1.0 / (0.1 + x).prod() / (0.1 + x), np.ones((1, 2))),
+    )  # fmt: skip
+    stuck = minimize(problem, method="oc")
+    assert not stuck.converged
+    assert "short of an optimum" in stuck.stopped
+    assert_allclose(minimize(problem, method="mma").x, 0.5, atol=1e-3)
+
+
 def test_not_a_number_is_a_failure_not_a_value():
     path = minimize(KNOWN["cantilever"].problem(), method="mma").history
 

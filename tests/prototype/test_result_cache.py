@@ -352,3 +352,14 @@ def test_the_environment_names_the_folder_or_switches_it_off(monkeypatch, tmp_pa
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert dtw.ResultCache().folder == tmp_path / "designtwin"
+
+
+def test_a_record_leaves_out_what_adjoints_take_up():
+    model = bar()
+    kept, plain = (dtw.solve_static(model, keep=keep) for keep in (True, False))
+    assert kept.kept
+    assert not plain.kept
+    back = unpack(pack(kept, Context(model)), Context(model))
+    assert not back.kept
+    for name in model.cases:
+        assert back[name].displacement.tobytes() == kept[name].displacement.tobytes()

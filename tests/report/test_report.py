@@ -12,6 +12,8 @@ import designtwin as dtw
 from designtwin import edge, viz
 from designtwin.errors import DesignTwinError, PictureError
 from designtwin.report import Section, Table, write_report
+from designtwin.study.found import Best, History, Verification
+from designtwin.study.store import Evaluation
 
 VOID = {"meta", "img", "link", "br", "hr", "input"}
 
@@ -164,29 +166,13 @@ def test_what_it_stands_on_is_there(page, verdict):
 
 
 def test_sections_tell_a_longer_story(verdict, tmp_path):
-    best = SimpleNamespace(
-        history=SimpleNamespace(
-            variables={"thickness": dtw.variable("3 mm", "8 mm")},
-            designs=[
-                SimpleNamespace(
-                    values={"thickness": 0.005},
-                    objective=0.9,
-                    failure="",
-                    number=1,
-                    slacks={},
-                    worst_slack=1.0,
-                )
-            ],
-            evaluations=[1, 2, 3],
-            objective=dtw.mass(),
-        ),
-        values={"thickness": 0.004},
-        objective=0.7,
-        feasible=True,
-        active=("yield margin",),
-        stopped="converged",
-        verdicts=(verdict,),
-    )
+    start = Evaluation(1, {"thickness": 0.005}, 0.9)
+    history = History((start,), {"thickness": dtw.variable("3 mm", "8 mm")}, dtw.mass())
+    best = Best(
+        values={"thickness": 0.004}, objective=0.7, feasible=True, active=("yield margin",),
+        stopped="converged", history=history, verdicts=(verdict,), model=verdict.result.model, study=None,
+    )  # fmt: skip
+    check = Verification((verdict,), 0.71, verdict.result.model.mesh)
     picture = edge.plot_mesh(box("tetra", 1), window_size=(400, 300), show=False)
     path = write_report(
         [
@@ -197,7 +183,7 @@ def test_sections_tell_a_longer_story(verdict, tmp_path):
                 note="n",
             ),
             ("Design loop", [best, picture]),
-            ("On a finer mesh", SimpleNamespace(verdicts=(verdict,))),
+            ("On a finer mesh", check),
         ],
         tmp_path / "story.html",
         title="Story",
@@ -210,7 +196,7 @@ def test_sections_tell_a_longer_story(verdict, tmp_path):
     rows = [t["rows"] for t in page.tables]
     assert [["a"], ["1"], ["2"]] in rows, "the empty column is gone"
     assert ["thickness", "5 mm", "4 mm", "3 mm", "8 mm"] in [row for t in rows for row in t]
-    assert "stopped: converged" in page.texts
+    assert ["stopped", "converged"] in [row for t in rows for row in t]
     assert len(json.loads(page.data)["verdicts"]) == 3
     models = [text for text in page.texts if text.startswith("Model of")]
     assert len(models) == 1, "the same model is described once"

@@ -202,6 +202,8 @@ def test_wrong_use_is_told():
         form(model, dtw.temperature()).run()
     with pytest.raises(StudyError, match="max_analyses=0"):
         good.run(max_analyses=0)
+    with pytest.raises(dtw.OptimizationError, match="no method 'simplex'"):
+        good.run(method="simplex")
     with pytest.raises(NoAdjointError, match="reaction"):
         form(beam(n=(10, 2)), dtw.compliance(), [dtw.reaction("xmin", "y") <= "2 kN"]).run()
 

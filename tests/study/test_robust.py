@@ -203,7 +203,7 @@ def test_samples_that_fail_are_told_and_do_not_count_as_good():
     assert 0 < failed < 6
     assert found.requirements[0].failing == pytest.approx(failed / 64)
     assert not found.holds
-    assert f"{failed} of them could not be analysed" in str(found)
+    assert f"{failed} of them could not be analyzed" in str(found)
 
 
 # Reliability

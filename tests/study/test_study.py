@@ -122,11 +122,11 @@ def test_a_second_run_analyses_nothing_again(tmp_path):
         return strength(model)
 
     first = study(store=tmp_path, tests=counted).run()
-    analysed = len(calls)
+    analyzed = len(calls)
     second = study(store=tmp_path, tests=counted).run()
     assert second.values == first.values
     # The requirements are asked for: for the fingerprint, for what the optimizer sees, for the last verdict.
-    assert len(calls) - analysed <= 3
+    assert len(calls) - analyzed <= 3
 
 
 def test_another_build_is_noticed(tmp_path):

@@ -59,7 +59,7 @@ def test_a_failure_is_tried_once_more_before_it_counts():
     one = study(MARGIN, build=build)
     for _ in range(2):
         tries.append(None)
-    found = one.analyse({"thickness": 0.002})
+    found = one.analyze({"thickness": 0.002})
     assert not found.failure
     assert found.tries == 2
 
@@ -152,6 +152,18 @@ def test_an_ordinary_variable_is_known_by_what_it_always_was():
 def test_what_is_no_choice_is_told(make, words):
     with pytest.raises(dtw.DesignTwinError, match=words):
         make()
+
+
+def test_a_method_that_is_none_costs_no_analysis():
+    built = []
+
+    def build(values, mesh):
+        built.append(values)
+        return strip(values, mesh)
+
+    with pytest.raises(dtw.OptimizationError, match="no method 'simplex'"):
+        study(MARGIN, build=build).run(method="simplex")
+    assert not built
 
 
 def test_the_best_is_tested_on_a_finer_mesh_by_itself():

@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose
 
 import designtwin as dtw
 from designtwin.errors import StudyError
+from designtwin.topology.fairing import Fairing
 from designtwin.topology.fitted import fitted, measures
 from designtwin.topology.simplices import Simplices, outline
 from designtwin.topology.surface import ClosedSurface, closed_surface, enclosed, nodal
@@ -192,3 +193,11 @@ def test_a_designed_surface_is_one_smooth_face_in_pictures_however_coarse():
     assert (off > 1e-6).mean() > 0.99
     refined = model.mesh.refined()
     assert len(refined.groups["designed surface"].facets) == 4 * len(group.facets)
+
+
+def test_a_volume_that_no_point_can_make_up_for_is_told():
+    body = Simplices.of(box("hexahedron", 3))
+    cut = outline(body, np.ones(len(body.points)), 0.5)
+    still = Fairing.of(cut.points, cut.facets, cut.on_level, np.zeros(len(cut.points), bool))
+    with pytest.raises(StudyError, match=r"-50.00% off the volume designed"):
+        still.of_measure(cut.points, 2.0, lambda at: enclosed(at, cut.facets))

@@ -228,6 +228,26 @@ def test_grid_takes_the_place_of_cells_with_loads_and_supports():
 STIFF = {"minimize": dtw.compliance(), "volume_fraction": 0.3}
 
 
+@pytest.mark.parametrize("limit", ["volume", "displacement"])
+def test_a_run_ends_by_itself_and_no_member_parts_on_the_way_to_crisp_edges(limit):
+    model = dtw.Model(
+        rectangle("quad", (24, 8), (0.3, 0.1)),
+        materials={"body": dtw.PlaneStress(STEEL, thickness="10 mm")},
+        supports=[dtw.FixedSupport(on="xmin")],
+        load_cases={"down": [dtw.Force(on="xmax", value=("0 N", "-1 kN", "0 N"))]},
+    )
+    if limit == "volume":
+        topology = dtw.Topology(model, minimize=dtw.compliance(), volume_fraction=0.4)
+    else:
+        slow = dtw.displacement("xmax", "y") <= "1 mm"
+        topology = dtw.Topology(model, minimize=dtw.mass(), keep="xmax", requirements=[slow])
+    found = topology.run(max_iterations=150)
+    assert found.converged
+    course = [step.value for step in found.history if step.sharpness == found.history[-1].sharpness]
+    assert max(course) < 1.5 * course[-1]  # an edge of voids between two members costs a million times this
+    assert found.feasible
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

@@ -20,7 +20,8 @@ from designtwin.errors import PictureError
 from designtwin.mesh import Group, Mesh
 from designtwin.requirements import show_value
 from designtwin.viz import fields, render, screen
-from designtwin.viz.page import Grid, Page, format_ticks
+from designtwin.viz.models import draw_model
+from designtwin.viz.page import Grid, Page, compose, folded, format_ticks
 from designtwin.viz.scene import ALARM, Body, Scene
 from designtwin.viz.view import frame, look_at, visible
 
@@ -504,6 +505,25 @@ def test_a_bad_cell_is_shown(tmp_path):
     red = pixels(picture.png)
     assert ((red[..., 0] > 0.6) & (red[..., 1] < 0.35)).mean() > 1e-3
     assert "bad" not in edge.plot_check(good, window_size=(800, 600), show=False).texts[0]
+
+
+def test_a_long_name_is_folded_and_stays_on_the_page(verdict):
+    place = dtw.faces(normal="+x") & dtw.box((-1, -1, -1), (1, 1, 1)) & dtw.box((-2, -2, -2), (2, 2, 2))
+    model = verdict.result.model
+    model = model.with_(load_cases={"pull": [dtw.Force(on=place, value=("1 N", "0 N", "0 N"))]})
+    page, _ = compose(draw_model(model), (800, 600))
+    page.figure.canvas.draw()
+    labels = [t for axes in page.figure.axes for t in axes.texts if "Force on" in t.get_text()]
+    assert labels
+    for label in labels:
+        box = label.get_window_extent()
+        assert "\n" in label.get_text().split("\n(1, 0, 0)")[0]
+        assert box.x0 >= 0
+        assert box.x1 <= 800
+        assert box.width < 480
+    words = "one two three four five six seven"
+    assert folded(f"{words}\nb", 9, 3) == "one two\nthree\nfour …\nb"
+    assert folded("short\nlines", 9) == "short\nlines"
 
 
 def test_a_model_shows_supports_loads_and_totals(verdict):

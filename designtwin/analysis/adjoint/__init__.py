@@ -100,6 +100,8 @@ def _check(quantity: object) -> None:
 
 
 def _responses(result: Any, quantity: Quantity, aggregate: str, largest: bool | None) -> list[Response]:
+    if quantity.needs == "model":
+        raise NoAdjointError(f"no adjoint gradient is known of {quantity.label}; differences will do")
     wanted = quantity.largest_governs if largest is None else largest
     return [
         response_of(quantity, result, case, aggregate=aggregate, largest=wanted)
