@@ -21,6 +21,7 @@ NOTEBOOKS = {
     "05_cannot_tell": (2, ("rounds of refinement", "singular", "all claims hold")),
     "06_crane_life": (1, ("life test of jib arm: ", "hot spots", "left out 4", "all claims hold")),
     "07_grams_against_kelvins": (3, ("thermal test of heat sink: ", "farthest apart", "all claims hold")),
+    "08_fillet_for_life": (2, ("hot spots of shift", "as drawn", "all claims hold")),
     "09_topology": (4, ("closed surface of", "strength test of console, optimized: ", "all claims hold")),
 }
 MOST_BYTES = 600_000  # of committed pictures per notebook
