@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from designtwin.errors import DesignTwinError, MissingPropertyError, ModelError, StudyError
+from designtwin.errors import DesignTwinError, MissingPropertyError, ModelError, RequirementError, StudyError
 from designtwin.model.model import Model
 from designtwin.prototype import StrengthTest, ThermalTest, VibrationTest
 from designtwin.requirements import Quantity, Requirement, mass, yield_margin
@@ -323,6 +323,9 @@ class Redesign(Model):
         SingularSystemError, ConvergenceError
             If the part has no answer, as when it came apart.
         """
+        for one in requirements:
+            if not isinstance(one, Requirement):
+                raise RequirementError(f"retest was given {one!r}; write retest(dtw.yield_margin() >= 1.5)")
         optimum: Optimum = self.source
         notes = list(self.notes)
         asked = [*requirements] or [*optimum.topology.requirements]

@@ -156,6 +156,9 @@ def voxelized(mesh: Mesh, size: float) -> Mesh:
     """
     d = mesh.dimension
     low, high = mesh.extents[:, :d]
+    thinnest = float((high - low).min())
+    if size > 1.5 * thinnest:
+        raise StudyError(f"a grid of {size:g} m is coarser than the part, {thinnest:g} m at its thinnest")
     counts = np.maximum(np.round((high - low) / size), 1).astype(np.int64)
     if np.prod(counts.astype(np.float64)) > MOST:
         raise StudyError(

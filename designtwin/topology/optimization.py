@@ -86,7 +86,8 @@ class Topology:
         with their groups. Cubes are solved without a matrix, many times faster; a mesh that consists of equal
         cubes is so without being asked.
     keep, void : group or selection, or a sequence of these
-        Cells that stay solid (those at faces or nodes, where it names these), cells that stay empty.
+        Cells that stay solid (those at faces or nodes, where it names these), cells that stay empty unless
+        they are kept.
     filter_radius : length, optional
         Radius over which densities are smoothed; 1.6 cells, or the minimum length, where left out.
     filter : "density" or "pde"
@@ -186,6 +187,8 @@ class Topology:
         voided &= ~kept
         object.__setattr__(self, "kept", kept)
         object.__setattr__(self, "voided", voided)
+        if not isinstance(self.store, str | Path | None):
+            raise StudyError(f"store is {self.store!r}; the path of a folder is wanted")
         if self.method not in ("auto", "oc", "mma"):
             raise StudyError(f"method is {self.method!r}; 'auto', 'oc' or 'mma' is wanted")
         if self.method == "oc" and (self.volume_fraction is None or given or self.maximize is not None):
@@ -251,6 +254,8 @@ class Topology:
                 )
             if not (isinstance(weight, int | float) and weight >= 0.0):
                 raise StudyError(f"cases: the weight of {name!r} is {weight!r}; a number from 0 on is wanted")
+        if not any(self.cases.values()):
+            raise StudyError(f"cases is {self.cases!r}; at least one case needs a weight above 0")
 
     def _interpolation(self, goal: Any) -> Interpolation:
         known: dict[str, Callable[..., Interpolation]] = {"SIMP": SIMP, "RAMP": RAMP}
@@ -305,6 +310,12 @@ class Topology:
                 f"min_length={show(length, 'length')} needs a filter of that radius at least, and it is "
                 f"{show(radius, 'length')}"
             )
+        longest = float(np.ptp(mesh.extents[:, : mesh.dimension], axis=0).max())
+        if radius > longest:
+            raise StudyError(
+                f"the filter reaches {show(radius, 'length')}, farther than the part is long "
+                f"({show(longest, 'length')}): nothing could take form"
+            )
         if radius < 1.2 * h:
             notes.append(
                 f"the filter reaches {show(radius, 'length')}, hardly beyond a cell of {show(h, 'length')}: "
@@ -318,7 +329,7 @@ class Topology:
             links.append(mirror)
             notes += words
         if self.extrusion is not None:
-            links.append(extruded(mesh, axis_of(self.extrusion, "extrusion")))
+            links.append(extruded(mesh, self._axis("extrusion")))
         if self.filter == "density":
             smoothing: Any = cone_filter(mesh.cell_centers, self.volume, radius)
         elif self.filter == "pde":
@@ -327,13 +338,21 @@ class Topology:
             raise StudyError(f"filter is {self.filter!r}; 'density' or 'pde' is wanted")
         shaping: list[Any] = []
         if self.draft is not None:
-            shaping.append(Draw.of(mesh, axis_of(self.draft, "draft")))
+            shaping.append(Draw.of(mesh, self._axis("draft")))
         if self.overhang is not None:
             angle = self.overhang_angle
-            shaping.append(Overhang.of(mesh, axis_of(self.build, "build"), angle))
+            shaping.append(Overhang.of(mesh, self._axis("build"), angle))
         chain = Chain(tuple(links), smoothing, tuple(shaping), self.kept, self.voided, length is not None)
         object.__setattr__(self, "chain", chain)
         object.__setattr__(self, "notes", tuple(notes))
+
+    def _axis(self, name: str) -> FloatArray:
+        """A direction of these settings, in the plane of a plane model."""
+        given = getattr(self, name)
+        axis = axis_of(given, name)
+        if self.model.mesh.dimension == 2 and abs(axis[2]) > 1e-9:
+            raise StudyError(f"{name} is {given!r}, out of the plane of this model; say 'x' or 'y'")
+        return axis
 
     @property
     def overhang_angle(self) -> float:
@@ -382,8 +401,10 @@ class Topology:
         seconds = float(to_si(max_time, "time", name="max_time"))
         if not isinstance(max_iterations, int) or max_iterations < 1:
             raise StudyError(f"max_iterations is {max_iterations!r}; 1 or more is wanted")
-        if not 0.0 < tolerance < 1.0:
+        if not isinstance(tolerance, int | float) or not 0.0 < tolerance < 1.0:
             raise StudyError(f"tolerance is {tolerance!r}; a change of density such as 0.01 is wanted")
+        if watch is not None and not callable(watch):
+            raise StudyError(f"watch is {watch!r}; a function of an Optimum is wanted")
         from designtwin import edge
 
         search = _Search(self, max_iterations, time.monotonic() + seconds, tolerance)
