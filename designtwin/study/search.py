@@ -206,12 +206,12 @@ class Search:
             raise StudyError(f"no gradient at this design: {error}") from error
 
     def tested(self, values: Mapping[str, float]) -> Tested:
-        """A design with its results; analysed again only where they are not at hand.
+        """A design with its results; analyzed again only where they are not at hand.
 
         Raises
         ------
         StudyError
-            If it cannot be analysed any more.
+            If it cannot be analyzed any more.
         """
         if self._latest is None or dict(self._latest.values) != dict(values):
             self._latest = None
@@ -221,7 +221,7 @@ class Search:
                     break
             else:
                 assert not isinstance(found, Tested)
-                raise StudyError(f"the design failed when it was analysed again: {found.failure}")
+                raise StudyError(f"the design failed when it was analyzed again: {found.failure}")
             self._latest = found
         return self._latest
 
