@@ -116,6 +116,8 @@ class Cad:
             raise MeshError(
                 f"Cad: {path.name} has no parameters; give a .geo script, or a function that writes one"
             )
+        if not isinstance(self.parameters, Mapping | None):
+            raise MeshError(f"Cad: parameters is {self.parameters!r}; {{'radius': 'length', ...}} is wanted")
         text = path.read_text(encoding="utf-8", errors="replace")
         for name, dimension in (self.parameters or {}).items():
             if dimension not in _DIMENSIONS:
@@ -292,6 +294,8 @@ class Cad:
 
     def _design(self, values: Mapping[str, float]) -> dict[str, Any]:
         """The file of a design and what it is told."""
+        if not isinstance(values, Mapping):
+            raise MeshError(f"Cad: values is {values!r}; {{'radius': 0.005, ...}} is wanted, SI")
         if callable(self.geometry):
             return {"file": str(_readable(Path(self.geometry(dict(values))))), "set": {}}
         known, factor = self.parameters or {}, length_factor(self.length_unit)

@@ -127,7 +127,9 @@ class FreeForm:
             raise StudyError("FreeForm: faces need filter_radius=, the shortest wave their shape may have")
         if self.aggregate not in AGGREGATES:
             raise StudyError(f"FreeForm: aggregate is {' or '.join(AGGREGATES)}, got {self.aggregate!r}")
-        if not 0.0 < self.quality < 1.0:
+        if isinstance(self.reach, tuple | list) and len(self.reach) != 2:
+            raise StudyError(f"FreeForm: reach is a length, or (how far in, how far out), got {self.reach!r}")
+        if not isinstance(self.quality, int | float) or not 0.0 < self.quality < 1.0:
             raise StudyError(f"FreeForm: quality is a share between 0 and 1, got {self.quality!r}")
         object.__setattr__(self, "test", tests)
 

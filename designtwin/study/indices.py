@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from designtwin.errors import StudyError
+from designtwin.errors import DesignTwinError, StudyError
 from designtwin.study import chaos
 from designtwin.study.doe import Variants, designs_of
 from designtwin.study.scatter import Joint, completed, extended, sobol_points
@@ -20,6 +20,8 @@ from designtwin.typing import FloatArray
 if TYPE_CHECKING:
     from designtwin.study.study import Study
 
+_LEAST = 8
+"""Samples below which the scatter of an index says nothing of its error."""
 SURE = 0.05
 """Leave-one-out error of an expansion above which its indices are not to be trusted."""
 
@@ -154,24 +156,50 @@ def sobol_indices(
     StudyError
         If points are too few, or values not finite.
     """
-    names = tuple(inputs)
-    low, high = (np.array([float(pair[i]) for pair in inputs.values()]) for i in (0, 1))
-    if not names or not (np.isfinite(low) & np.isfinite(high) & (low < high)).all():
-        raise StudyError(f"inputs must be finite ranges {{'x': (low, high), ...}}; got {dict(inputs)!r}")
+    try:
+        ends = np.array([*inputs.values()], np.float64)
+    except (AttributeError, TypeError, ValueError):
+        ends = np.zeros((0, 2))
+    if ends.shape != (len(inputs or ()), 2) or not len(ends) or not _are_ranges(*ends.T):
+        raise StudyError(f"inputs must be finite ranges {{'x': (low, high), ...}}; got {inputs!r}")
+    names, (low, high) = tuple(inputs), ends.T
+    if not callable(function):
+        raise StudyError(f"function is {function!r}; a function of points x[n, {len(names)}] is wanted")
     points = _points(n, len(names), method, seed)
-    y = np.asarray(function(low + points * (high - low)), np.float64)
+    try:
+        answer = function(low + points * (high - low))
+        y = np.asarray(answer, np.float64) if np.isrealobj(answer) else np.zeros(0)
+    except DesignTwinError:
+        raise
+    except Exception as error:
+        raise StudyError(
+            f"the function failed at points x[{len(points)}, {len(names)}]: {type(error).__name__}: {error}"
+        ) from error
+    if y.ndim not in (1, 2) or len(y) != len(points) or not y.size:
+        raise StudyError(
+            f"of {len(points)} points x[{len(points)}, {len(names)}] the function must give as many real "
+            f"numbers, or rows of these; it gave {list(np.shape(answer))}"
+        )
     y = y.reshape(len(points), -1)
     labels = tuple(f"y{i + 1}" for i in range(y.shape[1])) if y.shape[1] > 1 else ("y",)
     return _indices(names, labels, points, y, ("uniform",) * len(names), method, seed)
 
 
+def _are_ranges(low: FloatArray, high: FloatArray) -> bool:
+    return bool((np.isfinite(low) & np.isfinite(high) & (low < high)).all())
+
+
 def _points(n: int, k: int, method: str, seed: int) -> FloatArray:
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise StudyError(f"seed={seed!r}: a whole number from 0 on is wanted")
     if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
         raise StudyError(f"n={n!r} is no number of samples")
     if method == "chaos":
         return sobol_points(n, k, seed)
     if method != "saltelli":
         raise StudyError(f"method={method!r} is unknown (known: chaos, saltelli)")
+    if n < _LEAST:
+        raise StudyError(f"n={n}: of fewer than {_LEAST} samples no share of a variance can be told")
     _salib()
     from SALib.sample import sobol
 

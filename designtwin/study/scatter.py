@@ -139,12 +139,18 @@ def scatter(
             )
         kind, s = "uniform", (b - a) / math.sqrt(12.0)
     elif isinstance(std, str) and std.strip().endswith("%"):
+        if dimension == "temperature":
+            raise StudyError(f"std={std!r} of a temperature hangs on where its scale begins; say std='2 K'")
         s = abs(m) * float(to_si(std, "dimensionless", name="std"))
     else:
         s = float(to_si(std, _difference(dimension), name="std"))
-    return Scatter(
-        mean=m, std=s, kind=kind or "normal", dimension=dimension, correlated=dict(correlated or {})
-    )
+    return Scatter(mean=m, std=s, kind=kind or "normal", dimension=dimension, correlated=_by_name(correlated))
+
+
+def _by_name(correlated: Mapping[str, float] | None) -> dict[str, float]:
+    if not isinstance(correlated, Mapping | None):
+        raise StudyError(f"correlated={correlated!r}: a mapping is wanted, such as {{'width': 0.5}}")
+    return dict(correlated or {})
 
 
 def tolerance(
@@ -166,13 +172,17 @@ def tolerance(
     if isinstance(half, str):
         for sign in ("±", "+/-", "+-"):
             half = half.strip().removeprefix(sign)
+        if half.startswith("+"):
+            raise StudyError(
+                f"tolerance {half!r} is to one side alone; move the value to the middle and say ± half of it"
+            )
     dimension = _difference(dimension or _dimension_of(half))
     t = float(to_si(half, dimension, name="tolerance"))
     if not t > 0.0:
         raise StudyError(f"tolerance {half!r} is not above 0")
     return Scatter(
         mean=0.0, std=t / 3.0 if kind == "normal" else t / math.sqrt(3.0), kind=kind, dimension=dimension,
-        deviates=True, correlated=dict(correlated or {}),
+        deviates=True, correlated=_by_name(correlated),
     )  # fmt: skip
 
 

@@ -460,8 +460,13 @@ def optimize(
             return form.gradients(search.evaluate(values), search.gradient(values))
 
         def many(points: FloatArray) -> list[Any]:
-            found = search.evaluate_all([search.values(x) for x in points], "design")
-            return [EvaluationFailed(e.failure) if e.failure else form.functions(e) for e in found]
+            def one(e: Evaluation) -> Any:
+                try:
+                    return form.functions(_good(e))
+                except EvaluationFailed as failure:  # of this design alone
+                    return failure
+
+            return [one(e) for e in search.evaluate_all([search.values(x) for x in points], "design")]
 
         x = np.array([v.scaled(start[name]) for name, v in variables.items()])
         for stage in range(1, _STAGES + 1):

@@ -15,8 +15,8 @@ from designtwin.viz.sensitivity import plot_sensitivity
 from designtwin.viz.shapes import plot_modes
 from designtwin.viz.spectra import plot_campbell, plot_psd, plot_response, plot_shock_spectrum
 from designtwin.viz.study import plot_front, plot_study_sensitivity
-from designtwin.viz.variants import plot_indices, plot_robustness, plot_variants
 from designtwin.viz.topology import TopologyFilm, plot_topology
+from designtwin.viz.variants import plot_indices, plot_robustness, plot_variants
 from designtwin.viz.web import web_view
 from designtwin.viz.zones import plot_zones
 

@@ -265,3 +265,11 @@ def test_a_study_takes_slopes_through_cells_that_follow_their_geometry(tmp_path)
     )
     table = study.check_gradients()
     assert table.worst.apart < 1e-3, str(table)
+
+
+@pytest.mark.parametrize(("words", "given"), [("reach", {"reach": ("1 mm",)}), ("quality", {"quality": "a"})])
+def test_free_forms_say_what_is_wanted_of_them(words, given):
+    test = dtw.StrengthTest(beam(), requirements=[dtw.mass() <= 1.0])
+    usual = {"on": "ymax", "reach": "1 mm", "filter_radius": "30 mm"}
+    with pytest.raises(dtw.DesignTwinError, match=words):
+        dtw.FreeForm(test=test, minimize=dtw.stress("von_mises"), **(usual | given))

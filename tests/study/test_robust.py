@@ -343,3 +343,24 @@ def test_scatter_is_plain_data():
     one = dtw.scatter("8 kN", std="5 %", correlated={"yield": 0.3})
     assert type(one).from_dict(one.to_dict()) == one
     assert dataclasses.replace(one, std=1.0).content_hash() != one.content_hash()
+
+
+@pytest.mark.parametrize(
+    ("ask", "words"),
+    [
+        (lambda: dtw.scatter("20 degC", std="4 %"), "where its scale begins"),
+        (lambda: dtw.scatter(1.0, std=0.1, correlated=["width"]), "a mapping is wanted"),
+        (lambda: dtw.tolerance("+0.1 mm"), "to one side alone"),
+        (lambda: dtw.sobol_indices(lambda x: x[0], {"a": (0, 1)}, n=64), "as many real numbers"),
+        (lambda: dtw.sobol_indices(lambda x: 1 / 0, {"a": (0, 1)}), "the function failed"),
+        (lambda: dtw.sobol_indices(lambda x: 1j * x[:, 0], {"a": (0, 1)}), "as many real numbers"),
+        (lambda: dtw.sobol_indices(3, {"a": (0, 1)}), "a function of points"),
+        (lambda: dtw.sobol_indices(np.sum, {"a": 1}), "finite ranges"),
+        (lambda: dtw.sobol_indices(np.sum, None), "finite ranges"),
+        (lambda: dtw.sobol_indices(np.sum, {"a": (0, 1)}, seed=-1), "seed=-1"),
+        (lambda: dtw.sobol_indices(np.sum, {"a": (0, 1)}, n=2, method="saltelli"), "fewer than 8"),
+    ],
+)
+def test_scatter_and_indices_say_in_words_what_they_cannot_be(ask, words):
+    with pytest.raises(dtw.DesignTwinError, match=words):
+        ask()
