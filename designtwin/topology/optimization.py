@@ -206,7 +206,7 @@ class Topology:
         total = float(self.volume.sum())
         least = float(self.volume[kept].sum()) / total
         if self.volume_fraction is not None and self.volume_fraction * total < float(self.volume.min()):
-            raise StudyError(f"volume_fraction={self.volume_fraction:g} is less than a single cell of the mesh")
+            raise StudyError(f"volume_fraction={self.volume_fraction:g} is less than a cell of the mesh")
         if self.volume_fraction is not None and least >= self.volume_fraction:
             raise StudyError(
                 f"what is kept is {least:.1%} of the design space already; volume_fraction="

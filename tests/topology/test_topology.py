@@ -255,7 +255,7 @@ def test_a_run_ends_by_itself_and_no_member_parts_on_the_way_to_crisp_edges(limi
         ({"minimize": dtw.compliance(), "maximize": dtw.frequency()}, "one of minimize"),
         ({"minimize": dtw.compliance()}, "volume_fraction=0.3"),
         ({**STIFF, "volume_fraction": 30}, "share between 0 and 1"),
-        ({**STIFF, "volume_fraction": 1e-9}, "less than a single cell"),
+        ({**STIFF, "volume_fraction": 1e-9}, "less than a cell"),
         ({"minimize": dtw.mass()}, "what must hold"),
         ({**STIFF, "minimize": dtw.reaction("xmin")}, "no slope by densities"),
         ({**STIFF, "minimize": dtw.stress("tresca")}, "von Mises"),
