@@ -397,7 +397,7 @@ def _design(lines: Iterable[Line]) -> str:
     rows = [
         [
             what,
-            number(line[f"{name}_forward_cpu"]),
+            number(line[f"{name}_forward"]),
             *(f"{line[f'{name}_{part}']:.2f}" for part in ("adjoint", "rest_1", "rest_10000")),
         ]
         for name, what in (("factors", "sparse factors"), ("multigrid", "multigrid"))
@@ -409,7 +409,7 @@ def _design(lines: Iterable[Line]) -> str:
         f"{line['search_wall']:.0f} s, {line['search_cpu']:.0f} CPU s ({line['stopped']}). "
         "What an adjoint costs, as a share of the analysis of one load case:\n\n"
     )
-    head = ["solver", "analysis, CPU s", "adjoint", "the rest, 1 variable", "the rest, 10,000 variables"]
+    head = ["solver", "analysis, s", "adjoint", "the rest, 1 variable", "the rest, 10,000 variables"]
     return text + table(head, rows, left=1)
 
 
