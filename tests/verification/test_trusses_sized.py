@@ -93,10 +93,9 @@ def test_three_bars_weigh_what_is_known_in_closed_form():
     best = dtw.Study(
         build=three_bars, mesh=mesh, variables={"outer": area, "upright": area}, minimize=dtw.mass(),
         tests=lambda model: [dtw.StrengthTest(model, requirements=limits)],
-    ).run(tolerance=3e-6)  # fmt: skip
+    ).run(tolerance=1e-8)  # fmt: skip
     assert_allclose(best.objective, 263.8958434, rtol=1e-5)
-    # the weight is flat along the curve of equal stress: areas follow from it to its root
-    assert_allclose(list(best.values.values()), [0.788675, 0.408248], rtol=5e-3)
+    assert_allclose(list(best.values.values()), [0.788675, 0.408248], rtol=1e-4)
     assert best.active == (f"{limits[0]} | pull",)
 
 
@@ -104,5 +103,5 @@ def test_three_bars_weigh_what_is_known_in_closed_form():
 def test_the_method_of_its_own_choice_finds_the_same_ten_bars():
     best = ten_bar_study().run(tolerance=1e-4, max_analyses=100)
     assert best.feasible
-    assert best.method.startswith("mma")
+    assert best.method.startswith("sqp")
     assert_allclose(best.objective / POUND, 5060.85, rtol=0.002)
