@@ -121,7 +121,8 @@ class Study:
         max_time : number or string
             Wall time of this call, s.
         tolerance : float
-            Relative change of the objective at which the search ends.
+            Relative change of the objective at which the search ends; where extremes or ends of intervals
+            steer it, also the share of a range below which steps of SQP make no difference.
         method : str
             "auto" or one of ``optimize.METHODS``; what was chosen, and why, is said by the answer.
         gradients : "auto", "adjoint" or "differences"

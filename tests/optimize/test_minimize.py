@@ -289,3 +289,30 @@ def test_gradients_of_these_tests_are_right():
     df, dg = slopes(cantilever, x)
     assert_allclose(df, 0.0624)
     assert_allclose(dg[0], -3 * np.array([61, 37, 19, 7, 1]) / x**4)
+
+
+@pytest.mark.parametrize("wrong", [-1e-3, 1.0, float("nan")])
+def test_a_resolution_is_a_share(wrong):
+    with pytest.raises(OptimizationError, match="resolution"):
+        Problem(
+            x0=[0.5], low=[0.0], high=[1.0], functions=lambda x: (float(x[0]), np.zeros(0)), resolution=wrong
+        )
+
+
+def test_a_search_with_jittering_slopes_ends_where_steps_make_no_difference():
+    """Near the optimum slopes are jitter alone: no step keeps its promise, however short."""
+
+    def found(resolution):
+        problem = Problem(
+            x0=np.full(3, 0.9), low=np.zeros(3), high=np.ones(3),
+            functions=lambda x: (float(((x - 0.3) ** 2).sum()), np.zeros(0)),
+            gradients=lambda x: (2.0 * (x - 0.3) + 0.1 * np.cos(1e7 * x), np.zeros((0, 3))),
+            resolution=resolution,
+        )  # fmt: skip
+        return minimize(problem, method="sqp", tolerance=1e-9)
+
+    coarse, fine = found(1e-2), found(0.0)
+    assert coarse.converged
+    assert "no step longer than 1.0%" in coarse.stopped
+    assert coarse.evaluations < fine.evaluations
+    assert np.abs(coarse.x - 0.3).max() < 0.06
