@@ -12,7 +12,7 @@ from matplotlib.image import imread
 from nbclient import NotebookClient
 
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
-# Name, pictures it must show at least, words that its tables must print.
+# Name, pictures it must show at least (not counting live ones: there are none in CI), words it must print.
 NOTEBOOKS = {
     "01_bracket_strength": (5, ("strength test of bracket: ", "no cell inverted", "all claims hold")),
     "02_design_iteration": (4, ("best design: ", "strength test of bracket: ", "all claims hold")),
@@ -22,7 +22,7 @@ NOTEBOOKS = {
     "06_crane_life": (1, ("life test of jib arm: ", "hot spots", "left out 4", "all claims hold")),
     "07_grams_against_kelvins": (3, ("thermal test of heat sink: ", "farthest apart", "all claims hold")),
     "08_fillet_for_life": (2, ("hot spots of shift", "as drawn", "all claims hold")),
-    "09_topology": (4, ("closed surface of", "strength test of console, optimized: ", "all claims hold")),
+    "09_topology": (3, ("closed surface of", "strength test of console, optimized: ", "all claims hold")),
 }
 MOST_BYTES = 600_000  # of committed pictures per notebook
 
