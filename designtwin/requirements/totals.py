@@ -10,9 +10,9 @@ import numpy as np
 from designtwin import units
 from designtwin.errors import RequirementError
 from designtwin.mesh.selections import Selection, select
+from designtwin.model.domains import cell_patches
 from designtwin.requirements.base import Quantity, one_of, over_word
 from designtwin.requirements.values import Value
-from designtwin.results.places import measures
 
 if TYPE_CHECKING:
     from designtwin.model.model import Model
@@ -44,11 +44,10 @@ def total_mass(model: Any) -> float:
 
     Masses attached to the part are not of it.
     """
-    mesh = model.mesh
-    density = model.cell_density(needed_by="mass") * model.cell_scale()
+    density = model.cell_density(needed_by="mass")
     total = 0.0
-    for name, ids, conn in mesh.blocks():
-        total += float(np.einsum("cq,c->", measures(model, name, conn)[1], density[ids]))
+    for patch in cell_patches(model, np.arange(model.mesh.n_cells)):
+        total += float((density[patch.cells, None] * patch.measure).sum())
     return total
 
 
