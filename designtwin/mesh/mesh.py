@@ -270,7 +270,7 @@ class Mesh:
 
     def with_groups(self, groups: Mapping[str, Group]) -> Mesh:
         """The same mesh with these groups added; a name already there is replaced."""
-        return replace(self, groups={**self.groups, **groups})
+        return self._numbering(replace(self, groups={**self.groups, **groups}))
 
     # Facets
 
@@ -519,8 +519,22 @@ class Mesh:
         return MassProperties(mass, center, np.trace(second) * np.eye(3) - second)
 
     def moved(self, points: FloatArray) -> Mesh:
-        """The same cells and groups on other points."""
-        return replace(self, points=points)
+        """The same cells and groups on other points; unknowns keep their order."""
+        return self._numbering(replace(self, points=points))
+
+    def _numbering(self, mesh: Mesh) -> Mesh:
+        """A mesh of the same cells, its unknowns in the order of this one."""
+        mesh.__dict__["numbering_points"] = self.numbering_points
+        return mesh
+
+    @cached_property
+    def numbering_points(self) -> FloatArray:
+        """Points whose order along a curve through space numbers the unknowns, float64[n, 3], m.
+
+        A moved mesh takes over those of the mesh it came from: one order of elimination then serves all
+        designs of a study.
+        """
+        return self.points
 
     def morphed(
         self,
