@@ -18,7 +18,7 @@ from designtwin.requirements.totals import MassQuantity
 from designtwin.topology.fairing import PASSES
 from designtwin.topology.fitted import Fitted, fitted
 from designtwin.topology.goals import cell_volumes
-from designtwin.topology.manufacturing import OverhangCheck, axis_of, check_overhang
+from designtwin.topology.manufacturing import MakingCheck, axis_of, check_draft, check_overhang
 from designtwin.topology.simplices import Simplices
 from designtwin.topology.surface import ClosedSurface, closed_surface, nodal
 from designtwin.typing import BoolArray, FloatArray, IntArray
@@ -154,7 +154,7 @@ class Optimum:
         """Cells that are there, bool[n_cells]."""
         return np.asarray(self.printed >= SOLID)
 
-    def check_overhang(self) -> OverhangCheck:
+    def check_overhang(self) -> MakingCheck:
         """Look whether every solid cell rests on another; knows nothing of the optimizer.
 
         Raises
@@ -166,6 +166,22 @@ class Optimum:
         return check_overhang(
             self.model.mesh, self.solid, axis_of(topology.build, "build"), topology.overhang_angle,
             exempt=topology.kept,
+        )  # fmt: skip
+
+    def check_draft(self) -> MakingCheck:
+        """Look whether anything solid is in the way of the die; knows nothing of the optimizer.
+
+        Raises
+        ------
+        StudyError
+            If there is no direction of draw.
+        """
+        topology = self.topology
+        if topology.draw is None:
+            raise StudyError("no draw= was stated")
+        return check_draft(
+            self.model.mesh, self.solid, axis_of(topology.draw, "draw"), topology.draft_angle,
+            exempt=topology.voided,
         )  # fmt: skip
 
     # The part
@@ -288,6 +304,8 @@ class Optimum:
             lost = 1.0 - float(self.printed @ topology.volume) / float(self.density @ topology.volume)
             if lost > 1e-3:
                 lines.append(f"  left out         {lost:.1%} of the material, which would be printed on air")
+        if topology.draw is not None:
+            lines.append(f"  draft            {self.check_draft()}")
         lines.append(f"  stopped          after {len(self.history)} designs: {self.stopped}")
         lines += [f"  note             {note}" for note in topology.notes]
         return "\n".join(lines)

@@ -36,11 +36,13 @@ from designtwin.topology.goals import POWER, Limit, Physics, Told, check_quantit
 from designtwin.topology.interpolation import RAMP, SIMP, Interpolation
 from designtwin.topology.lattice import voxelized
 from designtwin.topology.manufacturing import (
+    AXES,
     Draw,
     Overhang,
     axis_of,
     cell_size,
     extruded,
+    heights,
     mirrored,
 )
 from designtwin.typing import BoolArray, FloatArray
@@ -101,8 +103,10 @@ class Topology:
         Planes of symmetry by their normals, in the middle or where said.
     extrusion : direction, optional
         Constant along it.
-    draft : direction, optional
+    draw : direction, optional
         A die can be drawn along it: no undercuts.
+    draft : angle
+        Lean of the walls from the direction of draw.
     overhang : angle, optional
         Printed without support: nothing leans less than this from the plate.
     build : direction
@@ -138,7 +142,8 @@ class Topology:
     interpolation: Any = field(default="SIMP", kw_only=True)
     symmetry: Any = field(default=(), kw_only=True)
     extrusion: Any = field(default=None, kw_only=True)
-    draft: Any = field(default=None, kw_only=True)
+    draw: Any = field(default=None, kw_only=True)
+    draft: Any = field(default="0 deg", kw_only=True)
     overhang: Any = field(default=None, kw_only=True)
     build: Any = field(default="z", kw_only=True)
     method: str = field(default="auto", kw_only=True)
@@ -339,14 +344,32 @@ class Topology:
         else:
             raise StudyError(f"filter is {self.filter!r}; 'density' or 'pde' is wanted")
         shaping: list[Any] = []
-        if self.draft is not None:
-            shaping.append(Draw.of(mesh, self._axis("draft")))
+        draft, threshold = self.draft_angle, np.asarray(0.5)
+        if self.draw is not None:
+            self._check_draw(length)
+            axis = self._axis("draw")
+            links.append(extruded(mesh, axis))
+            threshold = heights(mesh, axis)
+            shaping.append(Draw.of(mesh, axis, draft))
         if self.overhang is not None:
             angle = self.overhang_angle
             shaping.append(Overhang.of(mesh, self._axis("build"), angle))
-        chain = Chain(tuple(links), smoothing, tuple(shaping), self.kept, self.voided, length is not None)
+        robust = length is not None
+        chain = Chain(tuple(links), smoothing, tuple(shaping), self.kept, self.voided, robust, threshold)
         object.__setattr__(self, "chain", chain)
         object.__setattr__(self, "notes", tuple(notes))
+
+    def _check_draw(self, length: float | None) -> None:
+        if length is not None:
+            raise StudyError(
+                "min_length is not held where a die is drawn; take a filter_radius of that length"
+            )
+        if not self.projection:
+            raise StudyError("draw= needs the projection; leave projection= out")
+        if self.extrusion is not None:
+            raise StudyError(
+                "draw= and extrusion= exclude each other: what is extruded has no undercuts along it"
+            )
 
     def _axis(self, name: str) -> FloatArray:
         """A direction of these settings, in the plane of a plane model."""
@@ -370,6 +393,24 @@ class Topology:
         angle = float(to_si(self.overhang, "angle", name="overhang"))
         if not 0.0 < angle < 0.5 * math.pi:
             raise StudyError(f"overhang is {self.overhang!r}; an angle between 0 and 90 deg is wanted")
+        return angle
+
+    @property
+    def draft_angle(self) -> float:
+        """From the direction of draw, rad.
+
+        Raises
+        ------
+        StudyError
+            If it is no angle from 0 to 45 degrees, or there is none to draw along.
+        """
+        if isinstance(self.draft, str) and self.draft.strip() in AXES:
+            raise StudyError(f"draft is {self.draft!r}; it is an angle: draw={self.draft!r}, draft='3 deg'")
+        angle = float(to_si(self.draft, "angle", name="draft"))
+        if not 0.0 <= angle <= 0.25 * math.pi:
+            raise StudyError(f"draft is {self.draft!r}; an angle from 0 to 45 deg is wanted")
+        if angle and self.draw is None:
+            raise StudyError("draft= is the lean of walls along a die's way; say which: draw='z'")
         return angle
 
     # Running
@@ -530,7 +571,7 @@ class Topology:
             "keep": hashlib.sha256(np.packbits(self.kept).tobytes()).hexdigest(),
             "void": hashlib.sha256(np.packbits(self.voided).tobytes()).hexdigest(),
             "shape": repr((self.filter_radius, self.filter, self.min_length, self.projection, self.symmetry,
-                           self.extrusion, self.draft, self.overhang, self.build, self.method)),
+                           self.extrusion, self.draw, self.draft, self.overhang, self.build, self.method)),
             "interpolation": repr(self.stiffness),
         }  # fmt: skip
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()

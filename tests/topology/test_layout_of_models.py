@@ -153,6 +153,22 @@ def test_printed_part_has_no_cell_on_air():
         free.run(max_iterations=1, live=False).check_overhang()
 
 
+def test_a_cast_part_leaves_the_die_with_its_draft():
+    model = plate((40, 20))
+    found = dtw.Topology(
+        model, minimize=dtw.compliance(), volume_fraction=0.5, draw="y", draft="10 deg"
+    ).run(max_iterations=90, live=False)  # fmt: skip
+    check = found.check_draft()
+    assert check, check
+    assert "draft            no cells lie in the way" in str(found)
+    assert found.history[-1].gray < 0.1
+    free = dtw.Topology(model, minimize=dtw.compliance(), volume_fraction=0.5).run(
+        max_iterations=2, live=False
+    )
+    with pytest.raises(StudyError, match="no draw="):
+        free.check_draft()
+
+
 def test_minimum_length_leaves_no_thin_member():
     model = plate((60, 20))
     found = dtw.Topology(
@@ -271,7 +287,10 @@ def test_a_run_ends_by_itself_and_no_member_parts_on_the_way_to_crisp_edges(limi
         ({**STIFF, "filter_radius": "1 m"}, "farther than the part"),
         ({**STIFF, "grid": "1 m"}, "coarser than the part"),
         ({**STIFF, "overhang": "45 deg"}, "out of the plane"),
-        ({**STIFF, "draft": "z"}, "out of the plane"),
+        ({**STIFF, "draw": "z"}, "out of the plane"),
+        ({**STIFF, "draft": "x"}, "draw='x', draft='3 deg'"),
+        ({**STIFF, "draft": "3 deg"}, "say which: draw="),
+        ({**STIFF, "draw": "x", "draft": "60 deg"}, "from 0 to 45 deg"),
         ({**STIFF, "store": 3}, "path of a folder"),
         ({**STIFF, "filter": "box"}, "'density' or 'pde'"),
         ({**STIFF, "interpolation": "linear"}, "'SIMP' or 'RAMP'"),
@@ -285,7 +304,7 @@ def test_a_run_ends_by_itself_and_no_member_parts_on_the_way_to_crisp_edges(limi
         ({**STIFF, "interpolation": SIMP}, "SIMP.penalty=4."),
         ({**STIFF, "method": "oc", "requirements": [dtw.displacement() <= 0.01]}, "knows no other limit"),
         ({"minimize": dtw.mass(), "requirements": [dtw.compliance() <= 1.0], "method": "oc"}, "volume_fract"),
-        ({**STIFF, "draft": "up"}, "draft"),
+        ({**STIFF, "draw": "up"}, "draw is 'up'"),
         ({**STIFF, "minimize": dtw.frequency()}, "maximize=dtw.frequency"),
         ({"maximize": dtw.compliance(), "volume_fraction": 0.3}, "minimize="),
         ({"maximize": dtw.yield_margin(), "volume_fraction": 0.3}, "requirements="),
