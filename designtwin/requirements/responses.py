@@ -43,6 +43,8 @@ from designtwin.results.sensitivity import Action, DifferenceAction
 from designtwin.typing import FloatArray, IntArray
 
 AGGREGATES = ("ks", "p-norm")
+WITH_ENDS = (StressQuantity, YieldMargin, BrittleMargin, TensorMargin, FkmMargin)
+"""Quantities whose smooth number may be that of the ends of their intervals."""
 _SHARPNESS = 50.0
 """Of the Kreisselmeier-Steinhauser function, over the spread of the values."""
 _NORM = 12
@@ -51,6 +53,8 @@ _TENSOR = 1e-5
 """Share of a stress by which criteria are differenced."""
 _SPREAD = 8
 """Order of the mean that measures the spread."""
+_LEAST = 0.1
+"""Least share of a value, or of its end in that, with which the two count as proportional."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -66,10 +70,18 @@ class Response:
         Slope over displacement, per m.
     samples : float64[s, 6], optional
         Slope over stress at the sampling points of ``Recovery``, per Pa.
+    strains : float64[s, 6], optional
+        Slope over strain there.
+    reactions : float64[n_points, 3], optional
+        Slope over the force of supports and springs at each node, per N.
+    held : float64[n_points], optional
+        Slope over the heat that prescribed temperatures put in at each node, per W.
     temperature : float64[n_points], optional
         Slope over the temperature that a thermal analysis solves for, per K.
     loads : float64[n_points, 3], optional
         Slope over nodal forces of the case's loads, the answer fixed, per N.
+    points : float64[n_points, 3], optional
+        Slope over coordinates, the answer fixed, per m.
     actions : tuple of (factor, Action)
         What depends on the model itself, the answer fixed.
     """
@@ -79,8 +91,12 @@ class Response:
     true: float
     displacement: FloatArray | None = None
     samples: FloatArray | None = None
+    strains: FloatArray | None = None
+    reactions: FloatArray | None = None
+    held: FloatArray | None = None
     temperature: FloatArray | None = None
     loads: FloatArray | None = None
+    points: FloatArray | None = None
     actions: tuple[tuple[float, Action], ...] = field(default=())
 
 
@@ -255,7 +271,9 @@ def _only_static(quantity: Quantity, result: Any) -> None:
 
 
 @response_of.register
-def _(quantity: StressQuantity, result: Any, case: Any, *, aggregate: str, largest: bool) -> Response:
+def _(
+    quantity: StressQuantity, result: Any, case: Any, *, aggregate: str, largest: bool, ends: bool = False
+) -> Response:  # fmt: skip
     _only_static(quantity, result)
     steady(quantity, case)
     if quantity.at is not None:
@@ -265,6 +283,11 @@ def _(quantity: StressQuantity, result: Any, case: Any, *, aggregate: str, large
     rows = quantity.rows(result)
     stress = case.stress("averaged")[rows]
     values, by_stress = STRESS[quantity.component](stress)
+    if ends and quantity.over != "mean":
+        _, low, high = quantity._field(case, rows)
+        swapped = (values < 0.0) & (quantity.over == "max_abs")
+        share, values = at_ends(values, np.where(swapped != largest, high, low))
+        by_stress = share[:, None] * by_stress
     value, slope, actions = over_place(
         quantity, result, case, rows, values, aggregate=aggregate, largest=largest
     )
@@ -277,16 +300,23 @@ def _(quantity: StressQuantity, result: Any, case: Any, *, aggregate: str, large
 @response_of.register(BrittleMargin)
 @response_of.register(TensorMargin)
 @response_of.register(FkmMargin)
-def _(quantity: MechanicalQuantity, result: Any, case: Any, *, aggregate: str, largest: bool) -> Response:
+def _(
+    quantity: MechanicalQuantity, result: Any, case: Any, *, aggregate: str, largest: bool, ends: bool = False
+) -> Response:  # fmt: skip
     _only_static(quantity, result)
     steady(quantity, case)
     rows = quantity.rows(result)
     state = AtStress(case, case.stress("averaged"))
     values, by_stress = utilization_slope(quantity, state, rows)
+    share = np.ones(len(rows))
+    if ends:
+        _, low, high = quantity._field(case, rows)
+        with np.errstate(divide="ignore"):
+            share, values = at_ends(values, 1.0 / (high if largest else low))
     used, slope = aggregated(values, aggregate, largest=not largest, who=quantity.label)
     if used <= 0.0:
         raise NoAdjointError(f"{quantity.label}: nothing is stressed in case {case.name!r}")
-    slope = -slope / used**2  # the margin is one over what is used of the strength
+    slope = -share * slope / used**2  # the margin is one over what is used of the strength
     samples = to_samples(case.recovery, rows, slope[:, None] * by_stress)
     solved = case.name in getattr(result, "warmed", {})
     actions: tuple[tuple[float, Action], ...] = ()
@@ -294,6 +324,17 @@ def _(quantity: MechanicalQuantity, result: Any, case: Any, *, aggregate: str, l
         actions = ((1.0, StrengthAction(quantity, state, rows, slope, solved)),)
     true = true_value(quantity, result, case)
     return Response(case=case.name, value=1.0 / used, true=true, samples=samples, actions=actions)
+
+
+def at_ends(values: FloatArray, ends: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Ends of intervals in place of values: the slope of each over its value, and the ends, float64[k] each.
+
+    An interval is held as wide in proportion as it is, where that says something; as wide where it does not.
+    """
+    known = np.isfinite(ends)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.where(known, ends / values, 1.0)
+    return np.where((share > _LEAST) & (share < 1.0 / _LEAST), share, 1.0), np.where(known, ends, values)
 
 
 class AtStress:

@@ -434,3 +434,20 @@ def test_free_axes_of_skew_supports_do_not_jump_from_design_to_design():
     assert abs(jumped - turn).max() > 0.1
     found = directions._aligned(replace(own, transform=jumped), own)
     assert abs(found - own.transform).max() < 1e-14
+
+
+@pytest.mark.parametrize("requirement", [dtw.yield_margin() >= 1.5, dtw.stress() <= 3e8], ids=str)
+def test_the_bad_end_of_an_interval_has_a_slope_of_its_own(requirement):
+    """Where loads alone grow, errors grow with them: widths held in proportion are exact."""
+    quantity, more = requirement.quantity, {"largest": requirement.is_upper, "ends": True}
+
+    def build(by):
+        grown = [dtw.Force(on="xmax", value=(1e5 * (1 + by), -2e5 * (1 + by), 0.7e5 * (1 + by)))]
+        return dtw.Model(HEXAS, {"body": STEEL}, CLAMPED, {"case": grown})
+
+    found, slope, exact = slopes(build, quantity, **more)
+    assert slope == pytest.approx(exact, rel=RICHARDSON)
+    (value,) = requirement.by_case(dtw.solve_static(build(0.0), solver=dtw.Direct()))
+    end = requirement.bad_end(value)
+    assert abs(end - value.value) > 0.05 * value.value, "or the test says nothing"
+    assert found.value == pytest.approx(end, rel=0.02)
