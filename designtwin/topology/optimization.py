@@ -31,7 +31,7 @@ from designtwin.requirements.vibration import FrequencyQuantity
 from designtwin.solvers.solution import LinearSolver
 from designtwin.topology.chain import Chain, Fields
 from designtwin.topology.filters import cone_filter, helmholtz_filter
-from designtwin.topology.found import Optimum, Step
+from designtwin.topology.found import MET, Optimum, Step
 from designtwin.topology.goals import POWER, Limit, Physics, Told, check_quantity
 from designtwin.topology.interpolation import RAMP, SIMP, Interpolation
 from designtwin.topology.lattice import voxelized
@@ -632,6 +632,7 @@ class _Search:
         self.converged = False
         self.fields: Fields | None = None
         self.analyzed = self.x
+        self.best: tuple[int, FloatArray, Fields] | None = None
 
     def step(self) -> None:
         """Evaluate the design and move to the next."""
@@ -663,11 +664,22 @@ class _Search:
                 dimension=topology.objective.dimension,
             )
         )  # fmt: skip
+        if self._is_best():
+            self.best = (self.number, self.x, found.fields)
         self.number += 1
         self.since += 1
         self.analyzed, self.x = self.x, new
         self._next(change, found)
         self.save()
+
+    def _is_best(self) -> bool:
+        """Whether the last design meets all limits and is better than those before, or crisper."""
+        last = self.history[-1]
+        if last.worst > MET or self.best is None:
+            return last.worst <= MET
+        before = self.history[self.best[0]]
+        sign = 1.0 if self.topology.maximize is None else -1.0
+        return last.sharpness > before.sharpness or sign * last.value < sign * before.value
 
     def _excess(self, x: FloatArray) -> float:
         """Volume above what is allowed, as a share of it."""
@@ -694,10 +706,10 @@ class _Search:
         """Sharpen the projection, or end."""
         most = _LOCAL if self.topology.limits_stress else SHARPEST
         sharp = self.sharpness == 0.0 or self.sharpness >= most
-        if sharp and change < self.tolerance and found.g.max(initial=0.0) <= 1e-3:
+        if sharp and change < self.tolerance and found.g.max(initial=0.0) <= MET:
             self.converged = True
             self.stopped = f"no density changed by more than {self.tolerance:g}"
-        elif sharp and self._still() and found.g.max(initial=0.0) <= 1e-3:
+        elif sharp and self._still() and found.g.max(initial=0.0) <= MET:
             self.converged = True
             self.stopped = f"the objective stood still to {1e-4:g} over {_WINDOW} designs"
         elif self.number >= self.most:
@@ -713,11 +725,18 @@ class _Search:
         return len(values) == _WINDOW and np.ptp(values) <= 1e-4 * abs(values[-1])
 
     def optimum(self) -> Optimum:
-        """What there is by now."""
+        """What there is by now; where the budget ended it, the best that met all limits."""
         assert self.fields is not None
+        number, x, fields = self.number - 1, self.analyzed, self.fields
+        stopped = self.stopped or "still running"
+        if self.stopped and not self.converged:
+            stopped += "; no design met all limits, this is the last"
+            if self.best is not None:
+                number, x, fields = self.best
+                stopped = f"{self.stopped}; this is design {number}, the best that met all limits"
         return Optimum(
-            topology=self.topology, density=self.fields.part, x=self.analyzed, history=tuple(self.history),
-            stopped=self.stopped or "still running", converged=self.converged,
+            topology=self.topology, density=fields.part, x=x, history=tuple(self.history), stopped=stopped,
+            converged=self.converged, number=number,
         )  # fmt: skip
 
     # Checkpoints
@@ -735,6 +754,7 @@ class _Search:
             "fingerprint": self.topology.fingerprint(), "number": self.number, "since": self.since,
             "sharpness": self.sharpness, "scale": self.scale, "stopped": self.stopped,
             "converged": self.converged, "history": [step.to_plain() for step in self.history],
+            "best": None if self.best is None else self.best[0],
         }  # fmt: skip
         state = self.method.state() if isinstance(self.method, MMA) else {}
         arrays: dict[str, Any] = {
@@ -742,6 +762,9 @@ class _Search:
             "analyzed": self.analyzed, **self.fields._asdict(),
         }  # fmt: skip
         arrays |= {f"mma_{key}": value for key, value in state.items()}
+        if self.best is not None:
+            arrays |= {"best": self.best[1]}
+            arrays |= {f"best_{key}": value for key, value in self.best[2]._asdict().items()}
         buffer = io.BytesIO()
         np.savez(buffer, **arrays)
         with atomic(self._path, error=StudyError, make_folder=True) as file:
@@ -770,6 +793,9 @@ class _Search:
             )
         self.x, self.analyzed = arrays["x"], arrays["analyzed"]
         self.fields = Fields(arrays["part"], arrays["stiff"], arrays["heavy"])
+        if about["best"] is not None:
+            best = Fields(arrays["best_part"], arrays["best_stiff"], arrays["best_heavy"])
+            self.best = (about["best"], arrays["best"], best)
         self.number, self.since = about["number"], about["since"]
         self.sharpness, self.scale = about["sharpness"], about["scale"]
         self.history = [Step.from_plain(one) for one in about["history"]]

@@ -88,6 +88,30 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_digits(tmp_path):
         topology(tmp_path)
 
 
+def test_a_run_that_its_budget_ends_returns_the_best_that_met_all_limits(tmp_path):
+    slow = dtw.displacement("xmax", "y") <= "3 mm"
+    topology = dtw.Topology(plate(), minimize=dtw.mass(), requirements=[slow], store=tmp_path)
+    found = topology.run(max_iterations=24, live=False)
+    assert not found.converged
+    assert found.step is not found.history[-1]
+    met = [step for step in found.history if step.worst <= 1e-3]
+    crisp = [step for step in met if step.sharpness == met[-1].sharpness]
+    assert found.step.value == found.value == min(step.value for step in crisp)
+    assert found.feasible
+    fields = topology.chain.fields(found.x, found.step.sharpness)
+    np.testing.assert_array_equal(fields.part, found.density)
+    assert f"design {found.step.number}, the best that met all limits" in str(found)
+    again = topology.run(max_iterations=24, live=False)
+    np.testing.assert_array_equal(again.density, found.density)
+    on = topology.run(max_iterations=25, live=False)
+    assert len(on.history) == 25
+    never = dtw.Topology(
+        plate(), minimize=dtw.mass(), requirements=[dtw.displacement("xmax", "y") <= "0.1 um"]
+    ).run(max_iterations=3, live=False)  # fmt: skip
+    assert never.step is never.history[-1]
+    assert "no design met all limits" in never.stopped
+
+
 def test_a_solid_goes_from_densities_to_a_surface_to_a_verdict(tmp_path):
     topology = dtw.Topology(
         cantilever((18, 6, 5)), minimize=dtw.compliance(), volume_fraction=0.35, keep=["xmax"], symmetry="y"
@@ -174,7 +198,7 @@ def test_minimum_length_leaves_no_thin_member():
     found = dtw.Topology(
         model, minimize=dtw.compliance(), volume_fraction=0.4, min_length="20 mm"
     ).run(max_iterations=120, live=False)  # fmt: skip
-    fields = found.topology.chain.fields(found.x, found.history[-1].sharpness)
+    fields = found.topology.chain.fields(found.x, found.step.sharpness)
     # Members that vanish from the thinned design are thinner than the length.
     part = found.density.reshape(-1)
     thin = (fields.stiff < 0.5) & (fields.heavy > 0.5)
