@@ -35,7 +35,7 @@ from designtwin.typing import FloatArray, IntArray
 _GRAIN = 256
 _KELVIN = 1e-3
 """Half the step over which properties that depend on temperature are differenced."""
-_DOUBLE_SHEAR = np.array([1.0, 1.0, 1.0, 2.0, 2.0, 2.0])
+DOUBLE_SHEAR = np.array([1.0, 1.0, 1.0, 2.0, 2.0, 2.0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,7 +220,7 @@ class CaseCells:
         )  # fmt: skip
         if self._is_bar:
             axial = np.einsum("cqi,ci->cq", out, self._direction)
-            out = axial[..., None] * (self._direction * _DOUBLE_SHEAR)[:, None]
+            out = axial[..., None] * (self._direction * DOUBLE_SHEAR)[:, None]
         return out
 
     def strained(self, of: Strained, *, warmed: bool = False) -> tuple[FloatArray, FloatArray]:
@@ -247,7 +247,7 @@ class CaseCells:
         The transpose of ``strain``.
         """
         if self._is_bar:
-            axial = np.einsum("cqi,ci->cq", stress, self._direction * _DOUBLE_SHEAR)
+            axial = np.einsum("cqi,ci->cq", stress, self._direction * DOUBLE_SHEAR)
             stress = axial[..., None] * self._direction[:, None]
         out, modes = np.empty((*self.block.conn.shape, 3)), self.no_modes
         parallel.run(
@@ -260,7 +260,7 @@ class CaseCells:
         """How the sum of stress : strain over points changes with coordinates, float64[n_cells, n, 3]."""
         out = np.zeros((*self.block.conn.shape, 3))
         if self._is_bar:
-            self._bar_slope(at, np.einsum("cqi,ci->cq", stress, self._direction * _DOUBLE_SHEAR), of, out)
+            self._bar_slope(at, np.einsum("cqi,ci->cq", stress, self._direction * DOUBLE_SHEAR), of, out)
             return out
         parallel.run(
             contraction.strain_slope, len(out), *self._arguments, *self._tables(at), _c(stress), _c(of.nodal),
@@ -295,7 +295,7 @@ class CaseCells:
         chord = x[:, 1] - x[:, 0]
         length = np.linalg.norm(chord, axis=1)[:, None]
         e = chord / length
-        axial = np.einsum("cpi,ci->cp", stress, self._direction * _DOUBLE_SHEAR)
+        axial = np.einsum("cpi,ci->cp", stress, self._direction * DOUBLE_SHEAR)
         form = tensors(np.einsum("cp,cpi->ci", axial, left), shear=0.5)
         by_e = 2.0 * np.einsum("cij,cj->ci", form, e)
         by_chord = (by_e - (by_e * e).sum(axis=1)[:, None] * e) / length
@@ -341,9 +341,15 @@ class CaseCells:
     def add_conducted(
         self, one: FloatArray, other: FloatArray, work: FloatArray, conducted: FloatArray
     ) -> None:
-        """Add what heat that flows by a temperature ``other`` does on the gradient of ``one``, at the points
-        of the rule: see ``kernels.contraction.conducted_work``."""
-        tensor, which = conductivity_tensors(self.model, self.block, self.rule, other)
+        """Add what heat that flows by temperatures ``other`` does on the gradient of ``one``, at the points
+        of the rule: see ``kernels.contraction.conducted_work``.
+
+        Parameters
+        ----------
+        one, other : float64[n_points, t]
+            At instants of one conductivity: that of the first.
+        """
+        tensor, which = conductivity_tensors(self.model, self.block, self.rule, other[:, 0])
         parallel.run(
             contraction.conducted_work, len(work), self.model.mesh.points, self.block.conn,
             self.rule.gradient, tensor, which, one, other, work, conducted, grain=_GRAIN,
