@@ -95,7 +95,8 @@ class Topology:
     filter : "density" or "pde"
         Cone, or Helmholtz equation: the latter does not reach across voids of the design space.
     min_length : length, optional
-        No member thinner: the thinned design is analyzed and the thickened one weighed.
+        No member and no gap thinner: the thinned design is analyzed and the thickened one weighed. Along
+        faces of the design space members may be half as thick.
     projection : bool
         Whether densities are driven to 0 and 1.
     interpolation : "SIMP", "RAMP", or one with a penalty of its own, SIMP(penalty=4)
