@@ -26,6 +26,7 @@ from designtwin.elements import sampling
 from designtwin.errors import NoAdjointError, RequirementError
 from designtwin.model.magnitude import nodal
 from designtwin.model.model import Model
+from designtwin.model.sections import PlaneStress
 from designtwin.requirements.base import Quantity, frames_of
 from designtwin.requirements.compliance import ComplianceQuantity, loads_of
 from designtwin.requirements.fields import (
@@ -36,6 +37,7 @@ from designtwin.requirements.fields import (
     TemperatureQuantity,
 )
 from designtwin.requirements.fkm import FkmMargin
+from designtwin.requirements.strain import StrainQuantity
 from designtwin.requirements.strength import BrittleMargin, TensorMargin, YieldMargin
 from designtwin.results import stress as tensor
 from designtwin.results.places import mean_weights
@@ -244,7 +246,7 @@ def over_place(
 
 @response_of.register
 def _(quantity: DisplacementQuantity, result: Any, case: Any, *, aggregate: str, largest: bool) -> Response:
-    _only_static(quantity, result)
+    only_static(quantity, result)
     steady(quantity, case)
     rows = quantity.rows(result)
     vectors = case.displacement[rows]
@@ -265,7 +267,8 @@ def _(quantity: DisplacementQuantity, result: Any, case: Any, *, aggregate: str,
     return Response(case=case.name, value=value, true=true, displacement=out, actions=actions)
 
 
-def _only_static(quantity: Quantity, result: Any) -> None:
+def only_static(quantity: Quantity, result: Any) -> None:
+    """Raise NoAdjointError for what is no static result."""
     if result.physics != "static":
         raise NoAdjointError(f"no adjoint gradient is known of {quantity.label} of a {result.physics} result")
 
@@ -274,7 +277,7 @@ def _only_static(quantity: Quantity, result: Any) -> None:
 def _(
     quantity: StressQuantity, result: Any, case: Any, *, aggregate: str, largest: bool, ends: bool = False
 ) -> Response:  # fmt: skip
-    _only_static(quantity, result)
+    only_static(quantity, result)
     steady(quantity, case)
     if quantity.at is not None:
         raise NoAdjointError(
@@ -296,6 +299,30 @@ def _(
     return Response(case=case.name, value=value, true=true, samples=samples, actions=actions)
 
 
+@response_of.register
+def _(quantity: StrainQuantity, result: Any, case: Any, *, aggregate: str, largest: bool) -> Response:
+    only_static(quantity, result)
+    steady(quantity, case)
+    for part in result.model.parts:
+        if isinstance(part.section, PlaneStress):
+            raise NoAdjointError(
+                f"{quantity.label}: {part.name!r} is a sheet, which thins as its material has it, and no "
+                "gradient is known of that"
+            )
+    rows = quantity.rows(result)
+    tensors = case.strain("averaged")[rows] * tensor.ENGINEERING
+    values, by_tensor = STRESS[quantity.component](tensors)
+    by_strain = by_tensor * tensor.ENGINEERING
+    if quantity.component in tensor.COMPONENTS[3:]:
+        values, by_strain = 2.0 * values, 2.0 * by_strain
+    value, slope, actions = over_place(
+        quantity, result, case, rows, values, aggregate=aggregate, largest=largest
+    )
+    strains = to_samples(case.recovery, rows, slope[:, None] * by_strain)
+    true = true_value(quantity, result, case)
+    return Response(case=case.name, value=value, true=true, strains=strains, actions=actions)
+
+
 @response_of.register(YieldMargin)
 @response_of.register(BrittleMargin)
 @response_of.register(TensorMargin)
@@ -303,7 +330,7 @@ def _(
 def _(
     quantity: MechanicalQuantity, result: Any, case: Any, *, aggregate: str, largest: bool, ends: bool = False
 ) -> Response:  # fmt: skip
-    _only_static(quantity, result)
+    only_static(quantity, result)
     steady(quantity, case)
     rows = quantity.rows(result)
     state = AtStress(case, case.stress("averaged"))
