@@ -66,6 +66,19 @@ def _products(u, grad):
 
 
 @njit(cache=True, nogil=True)
+def _add_products(tensor, grad, out):
+    """Add tensor [i, k] grad [a, k] to out [a, i]; the tensor in registers."""
+    t00, t01, t02 = tensor[0, 0], tensor[0, 1], tensor[0, 2]
+    t10, t11, t12 = tensor[1, 0], tensor[1, 1], tensor[1, 2]
+    t20, t21, t22 = tensor[2, 0], tensor[2, 1], tensor[2, 2]
+    for a in range(grad.shape[0]):
+        r, s, t = grad[a, 0], grad[a, 1], grad[a, 2]
+        out[a, 0] += t00 * r + t01 * s + t02 * t
+        out[a, 1] += t10 * r + t11 * s + t12 * t
+        out[a, 2] += t20 * r + t21 * s + t22 * t
+
+
+@njit(cache=True, nogil=True)
 def _inverse_solid(x, dn, inv):
     """`_inverse` in three dimensions."""
     j00, j01, j02, j10, j11, j12, j20, j21, j22 = _products(x, dn)
@@ -84,10 +97,8 @@ def _inverse_solid(x, dn, inv):
 def _spread(dn, inv, grad):
     """Space gradients [n, 3] of natural ones [n, d]."""
     if dn.shape[1] == 3:
-        for a in range(dn.shape[0]):
-            r, s, t = dn[a, 0], dn[a, 1], dn[a, 2]
-            for i in range(3):
-                grad[a, i] = r * inv[0, i] + s * inv[1, i] + t * inv[2, i]
+        grad[:] = 0.0
+        _add_products(inv.T, dn, grad)
         return
     for a in range(dn.shape[0]):
         for i in range(3):
@@ -167,9 +178,9 @@ def volume_slope(start, stop, points, conn, shape, gradient, weight, kind, scale
 @njit(cache=True, nogil=True)
 def strain_slope(
     start, stop, points, conn, shape, gradient, weight, modes, center, kind, bbar,
-    at_shape, at_gradient, at_modes, stress, displacement, amplitude, out,
+    at_shape, at_gradient, at_modes, stress, displacement, amplitude, work, out,
 ):  # fmt: skip
-    """Add how the sum of stress : strain over points changes with the nodes of each cell, the stress fixed.
+    """Add how sums of stress : strain over points change with the nodes of each cell, the stress fixed.
 
     Parameters
     ----------
@@ -179,62 +190,74 @@ def strain_slope(
     center : float64[n, d]
     bbar : bool
     at_shape, at_gradient, at_modes : float64[p, n], [p, n, d], [p, m, d]
-        Points of the sum: those of the rule, or others.
-    stress : float64[n_cells, p, 6]
-        Anything that multiplies strain; weights of the sum are in it.
-    displacement : float64[n_points, 3]
+        Points of the sums: those of the rule, or others.
+    stress : float64[k, n_cells, p, 6]
+        Anything that multiplies strain, in each of k sums; weights are in it.
+    displacement : float64[k, n_points, 3]
         m.
-    amplitude : float64[n_cells, m, 3]
+    amplitude : float64[k, n_cells, m, 3]
         Of the incompatible modes, m; fixed.
+    work : float64[n_cells, p]
+        What changes as the volume at a point does, as in ``volume_slope``; weights are in it.
     out : float64[n_cells, n, 3]
         Added to.
     """
-    n, m = shape.shape[1], modes.shape[1]
-    x, u, grad = np.empty((n, 3)), np.empty((n, 3)), np.empty((n, 3))
+    sums, n, m = stress.shape[0], shape.shape[1], modes.shape[1]
+    x, u, grad = np.empty((n, 3)), np.empty((sums, n, 3)), np.empty((n, 3))
     grad0, mode_grad, inv = np.empty((n, 3)), np.empty((m, 3)), np.empty((3, 3))
     slope, s, pulled = np.empty((3, 3)), np.empty((3, 3)), np.empty((3, 3))
+    total, mean = np.empty((3, 3)), np.empty(sums)  # mean: what multiplies the mean dilatation
     for c in range(start, stop):
         _gather(points, conn[c], x)
-        _gather(displacement, conn[c], u)
-        mean = 0.0  # what multiplies the mean dilatation
+        for h in range(sums):
+            _gather(displacement[h], conn[c], u[h])
+        mean[:] = 0.0
         for p in range(at_shape.shape[0]):
-            _tensor(stress[c, p], s)
-            if bbar:
-                third = (s[0, 0] + s[1, 1] + s[2, 2]) / 3.0
-                mean += third
-                for i in range(3):
-                    s[i, i] -= third
             det = _map_gradients(x, at_gradient[p], inv, grad)
+            total[:] = 0.0
+            total[0, 0] = total[1, 1] = total[2, 2] = work[c, p]
+            radius = 0.0
             if kind == 1:
                 radius = _at(x, at_shape[p])
-                if radius > 0.0:
-                    hoop = s[2, 2] * _at(u, at_shape[p]) / (radius * radius)
+                if work[c, p] != 0.0:
                     for a in range(n):
-                        out[c, a, 0] -= hoop * at_shape[p, a]
-                else:  # on the axis the hoop strain equals the radial one
-                    s[0, 0] += s[2, 2]
-            _pull(u, grad, s, slope, pulled)
-            for a in range(n):
-                for i in range(3):
-                    value = 0.0
-                    for k in range(3):
-                        value += pulled[i, k] * grad[a, k]
-                    out[c, a, i] -= value
+                        out[c, a, 0] += work[c, p] / radius * at_shape[p, a]
             if m > 0:
                 det0 = _map_gradients(x, center, inv, grad0)
                 _spread(at_modes[p], inv, mode_grad)
                 for b in range(m):
                     for i in range(3):
                         mode_grad[b, i] *= det0 / det
-                work = _pull(amplitude[c], mode_grad, s, slope, pulled)
-                for a in range(n):
+            for h in range(sums):
+                _tensor(stress[h, c, p], s)
+                if bbar:
+                    third = (s[0, 0] + s[1, 1] + s[2, 2]) / 3.0
+                    mean[h] += third
                     for i in range(3):
-                        value = work * (grad0[a, i] - grad[a, i])
-                        for k in range(3):
-                            value -= pulled[i, k] * grad0[a, k]
-                        out[c, a, i] += value
+                        s[i, i] -= third
+                if kind == 1:
+                    if radius > 0.0:
+                        hoop = s[2, 2] * _at(u[h], at_shape[p]) / (radius * radius)
+                        for a in range(n):
+                            out[c, a, 0] -= hoop * at_shape[p, a]
+                    else:  # on the axis the hoop strain equals the radial one
+                        s[0, 0] += s[2, 2]
+                _pull(u[h], grad, s, slope, pulled)
+                for i in range(3):
+                    for k in range(3):
+                        total[i, k] -= pulled[i, k]
+                if m > 0:
+                    given = _pull(amplitude[h, c], mode_grad, s, slope, pulled)
+                    for a in range(n):
+                        for i in range(3):
+                            value = given * (grad0[a, i] - grad[a, i])
+                            for k in range(3):
+                                value -= pulled[i, k] * grad0[a, k]
+                            out[c, a, i] += value
+            _add_products(total, grad, out[c])
         if bbar:
-            _mean_slope(x, u, shape, gradient, weight, kind, mean, inv, grad, slope, out[c])
+            for h in range(sums):
+                _mean_slope(x, u[h], shape, gradient, weight, kind, mean[h], inv, grad, slope, out[c])
 
 
 @njit(cache=True, nogil=True)
@@ -305,10 +328,7 @@ def gradient_slope(start, stop, points, conn, gradient, work, out):
         _gather(points, conn[c], x)
         for p in range(gradient.shape[0]):
             _map_gradients(x, gradient[p], inv, grad)
-            for a in range(n):
-                for i in range(3):
-                    for k in range(3):
-                        out[c, a, i] -= work[c, p, i, k] * grad[a, k]
+            _add_products(-work[c, p], grad, out[c])
 
 
 @njit(cache=True, nogil=True)
@@ -621,10 +641,7 @@ def strain_forces(
                         out[c, a, 0] += s[2, 2] * at_shape[p, a] / radius
                 else:
                     s[0, 0] += s[2, 2]
-            for a in range(n):
-                for i in range(3):
-                    for k in range(3):
-                        out[c, a, i] += s[i, k] * grad[a, k]
+            _add_products(s, grad, out[c])
         if bbar:
             volume = 0.0
             for q in range(weight.shape[0]):
