@@ -208,13 +208,22 @@ class ComplexStatics:
         for one in self.springs:
             dofs = (3 * one.nodes[:, :, None] + np.arange(3)).reshape(len(one.nodes), -1)
             np.add.at(k, (dofs[:, :, None], dofs[:, None, :]), one.values)
+        self.matrix, self.right = k, f
         free = ~self.fixed.ravel()
         u = self.motions.ravel().copy()
         u[free] = np.linalg.solve(k[np.ix_(free, free)], f[free] - k[np.ix_(free, ~free)] @ u[~free])
         return u.reshape(-1, 3)
 
-    def averaged(self, u):
-        """Stress averaged over the cells at each row of the result points, complex[k, 6]."""
+    def reactions(self, u):
+        """Forces of supports and springs on each node, complex[n_points, 3]."""
+        out = np.where(self.fixed.ravel(), self.matrix @ u.ravel() - self.right, 0.0)
+        for one in self.springs:
+            dofs = (3 * one.nodes[:, :, None] + np.arange(3)).reshape(len(one.nodes), -1)
+            np.subtract.at(out, dofs, np.einsum("kij,kj->ki", one.values, u.ravel()[dofs]))
+        return out.reshape(-1, 3)
+
+    def averaged(self, u, *, of="stress"):
+        """Stress (or strain) averaged over the cells at each row of the result points, complex[k, 6]."""
         rows_of = self.recovery.points.cells
         out, count = np.zeros((len(self.recovery.points), 6), complex), np.zeros(len(self.recovery.points))
         for block, inner, (_, _, rows) in zip(self.blocks, self.kept, rows_of, strict=True):
@@ -227,7 +236,8 @@ class ComplexStatics:
                 amplitude = inner[..., -1] - np.einsum("cij,cj->ci", inner[..., :-1], local)
                 strain = strain + np.einsum("cpri,ci->cpr", modes, amplitude)
             stress = np.einsum("crs,cps->cpr", self.law(block, cells), strain - self.free(block, at))
-            np.add.at(out, rows, np.einsum("ns,csr->cnr", extrapolation, stress))
+            wanted = strain if of == "strain" else stress
+            np.add.at(out, rows, np.einsum("ns,csr->cnr", extrapolation, wanted))
             np.add.at(count, rows, 1.0)
         return out / count[:, None]
 
@@ -264,7 +274,10 @@ def p_norm(values, order=12):
 
 
 def complex_heat(model, case, points=None, conductivity=None, scale=None, heat=None, given=None):
-    """Temperature complex[n_points] of linear steady conduction; heat [n_points], given: {node: value}."""
+    """Temperature complex[n_points] of linear steady conduction, and heat that held nodes put in, complex[n].
+
+    heat [n_points], given: {node: value}.
+    """
     mesh = model.mesh
     points = np.array(mesh.points, complex) if points is None else points
     n = len(points)
@@ -294,4 +307,4 @@ def complex_heat(model, case, points=None, conductivity=None, scale=None, heat=N
         np.add.at(k, (one.nodes[:, :, None], one.nodes[:, None, :]), one.values)
     free = ~held
     t[free] = np.linalg.solve(k[np.ix_(free, free)], f[free] - k[np.ix_(free, held)] @ t[held])
-    return t
+    return t, k @ t - f

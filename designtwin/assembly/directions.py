@@ -398,14 +398,17 @@ class Directions:
     def heat_supports(
         self, case: LoadCase, time: float | None = None
     ) -> list[tuple[SparseMatrix | None, FloatArray | None]]:
-        """How the map of prescribed temperatures moves; as `supports`."""
+        """How the map of prescribed temperatures moves; as `supports`. Of times, s, the last is kept."""
         if not self.pairs:
             return [(None, None)] * len(self)
 
         def of(model: Model) -> AffineMap:
             return heat_map(model, model.cases.get(case.name, case), DofMap(model.mesh.n_points, 1), time)
 
-        return self._maps(("heat supports", case.name, time), case.name, of)
+        key = ("heat supports", case.name, time is None)
+        if time is not None:
+            self._kept.pop(key, None)
+        return self._maps(key, case.name, of)
 
     def _maps(
         self, key: Hashable, case: str, of: Callable[[Model], AffineMap]

@@ -11,6 +11,7 @@ Source: Choi and Kim, Structural Sensitivity Analysis and Optimization 1 (2005),
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -258,13 +259,30 @@ class CaseCells:
 
     def strain_slope(self, at: PointTables, stress: FloatArray, of: Strained) -> FloatArray:
         """How the sum of stress : strain over points changes with coordinates, float64[n_cells, n, 3]."""
+        return self._slope(at, [(stress, of)], np.zeros(stress.shape[:2]))
+
+    def work_slope(self, psi: Strained, u: Strained) -> tuple[FloatArray, FloatArray]:
+        """Work that the stress of u, warmth included, does on psi at each point, float64[n_cells, q], J, and
+        how it changes with coordinates, both displacements fixed, float64[n_cells, n, 3], N."""
+        (_, stress), (strain, other) = self.strained(u, warmed=True), self.strained(psi)
+        dv = self.measure[..., None]
+        work = (stress * strain).sum(axis=2) * self.measure
+        return work, self._slope(self.rule, [(stress * dv, psi), (other * dv, u)], work)
+
+    def _slope(
+        self, at: PointTables, pairs: Sequence[tuple[FloatArray, Strained]], work: FloatArray
+    ) -> FloatArray:
+        """Sums of stress : strain, and of what changes as the volume does, in one turn over the cells."""
         out = np.zeros((*self.block.conn.shape, 3))
         if self._is_bar:
-            self._bar_slope(at, np.einsum("cqi,ci->cq", stress, self._direction * _DOUBLE_SHEAR), of, out)
-            return out
+            for stress, of in pairs:
+                axial = np.einsum("cqi,ci->cq", stress, self._direction * _DOUBLE_SHEAR)
+                self._bar_slope(at, axial, of, out)
+            pairs = [(np.zeros((*work.shape, 6)), pairs[0][1])]
         parallel.run(
-            contraction.strain_slope, len(out), *self._arguments, *self._tables(at), _c(stress), _c(of.nodal),
-            of.amplitude, out, grain=_GRAIN,
+            contraction.strain_slope, len(out), *self._arguments, *self._tables(at),
+            np.stack([stress for stress, _ in pairs]), np.stack([of.nodal for _, of in pairs]),
+            np.stack([of.amplitude for _, of in pairs]), work, out, grain=_GRAIN,
         )  # fmt: skip
         return out
 
@@ -334,16 +352,23 @@ class CaseCells:
         parallel.run(
             contraction.strain_slope, len(out), self.model.mesh.points, block.conn, at.shape, at.gradient,
             at.weight, no_modes, self._center, 0, False, at.shape, at.gradient, no_modes,
-            _c(flux_as_stress(flux)), scalar(nodal), none, out, grain=_GRAIN,
+            flux_as_stress(flux)[None], scalar(nodal)[None], none[None], np.zeros(flux.shape[:2]), out,
+            grain=_GRAIN,
         )  # fmt: skip
         return out
 
     def add_conducted(
         self, one: FloatArray, other: FloatArray, work: FloatArray, conducted: FloatArray
     ) -> None:
-        """Add what heat that flows by a temperature ``other`` does on the gradient of ``one``, at the points
-        of the rule: see ``kernels.contraction.conducted_work``."""
-        tensor, which = conductivity_tensors(self.model, self.block, self.rule, other)
+        """Add what heat that flows by temperatures ``other`` does on the gradient of ``one``, at the points
+        of the rule: see ``kernels.contraction.conducted_work``.
+
+        Parameters
+        ----------
+        one, other : float64[n_points, t]
+            At instants of one conductivity: that of the first.
+        """
+        tensor, which = conductivity_tensors(self.model, self.block, self.rule, other[:, 0])
         parallel.run(
             contraction.conducted_work, len(work), self.model.mesh.points, self.block.conn,
             self.rule.gradient, tensor, which, one, other, work, conducted, grain=_GRAIN,

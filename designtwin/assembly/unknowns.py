@@ -123,6 +123,11 @@ class AffineMap:
         along = np.where(self.fixed, self.restrict(reaction), 0.0)
         return along if self.transform is None else self.transform @ along
 
+    def carried(self, motion: FloatArray) -> FloatArray:
+        """What a motion [n_dof] of prescribed unknowns moves: itself there, and all that follows them."""
+        local = motion if self.turn is None else self.turn.T @ motion
+        return self.change(np.where(self.fixed, local, 0.0))
+
 
 def rigid_modes(points: FloatArray, components: int, *, axisymmetric: bool = False) -> FloatArray:
     """Rigid-body motions as columns float64[n_points * components, k], centered and of like size.

@@ -47,21 +47,41 @@ def _inverse(x, dn, inv):
 
 
 @njit(cache=True, nogil=True)
+def _products(u, grad):
+    """Sums over nodes of u_i grad_k, [3, 3] row by row: in registers, which is what makes it fast."""
+    g00 = g01 = g02 = g10 = g11 = g12 = g20 = g21 = g22 = 0.0
+    for a in range(grad.shape[0]):
+        u0, u1, u2 = u[a, 0], u[a, 1], u[a, 2]
+        r, s, t = grad[a, 0], grad[a, 1], grad[a, 2]
+        g00 += u0 * r
+        g01 += u0 * s
+        g02 += u0 * t
+        g10 += u1 * r
+        g11 += u1 * s
+        g12 += u1 * t
+        g20 += u2 * r
+        g21 += u2 * s
+        g22 += u2 * t
+    return g00, g01, g02, g10, g11, g12, g20, g21, g22
+
+
+@njit(cache=True, nogil=True)
+def _add_products(tensor, grad, out):
+    """Add tensor [i, k] grad [a, k] to out [a, i]; the tensor in registers."""
+    t00, t01, t02 = tensor[0, 0], tensor[0, 1], tensor[0, 2]
+    t10, t11, t12 = tensor[1, 0], tensor[1, 1], tensor[1, 2]
+    t20, t21, t22 = tensor[2, 0], tensor[2, 1], tensor[2, 2]
+    for a in range(grad.shape[0]):
+        r, s, t = grad[a, 0], grad[a, 1], grad[a, 2]
+        out[a, 0] += t00 * r + t01 * s + t02 * t
+        out[a, 1] += t10 * r + t11 * s + t12 * t
+        out[a, 2] += t20 * r + t21 * s + t22 * t
+
+
+@njit(cache=True, nogil=True)
 def _inverse_solid(x, dn, inv):
     """`_inverse` in three dimensions."""
-    j00 = j01 = j02 = j10 = j11 = j12 = j20 = j21 = j22 = 0.0
-    for a in range(dn.shape[0]):
-        x0, x1, x2 = x[a, 0], x[a, 1], x[a, 2]
-        r, s, t = dn[a, 0], dn[a, 1], dn[a, 2]
-        j00 += x0 * r
-        j01 += x0 * s
-        j02 += x0 * t
-        j10 += x1 * r
-        j11 += x1 * s
-        j12 += x1 * t
-        j20 += x2 * r
-        j21 += x2 * s
-        j22 += x2 * t
+    j00, j01, j02, j10, j11, j12, j20, j21, j22 = _products(x, dn)
     c00, c01, c02 = j11 * j22 - j12 * j21, j12 * j20 - j10 * j22, j10 * j21 - j11 * j20
     det = j00 * c00 + j01 * c01 + j02 * c02
     over = 1.0 / det
@@ -77,10 +97,8 @@ def _inverse_solid(x, dn, inv):
 def _spread(dn, inv, grad):
     """Space gradients [n, 3] of natural ones [n, d]."""
     if dn.shape[1] == 3:
-        for a in range(dn.shape[0]):
-            r, s, t = dn[a, 0], dn[a, 1], dn[a, 2]
-            for i in range(3):
-                grad[a, i] = r * inv[0, i] + s * inv[1, i] + t * inv[2, i]
+        grad[:] = 0.0
+        _add_products(inv.T, dn, grad)
         return
     for a in range(dn.shape[0]):
         for i in range(3):
@@ -160,9 +178,9 @@ def volume_slope(start, stop, points, conn, shape, gradient, weight, kind, scale
 @njit(cache=True, nogil=True)
 def strain_slope(
     start, stop, points, conn, shape, gradient, weight, modes, center, kind, bbar,
-    at_shape, at_gradient, at_modes, stress, displacement, amplitude, out,
+    at_shape, at_gradient, at_modes, stress, displacement, amplitude, work, out,
 ):  # fmt: skip
-    """Add how the sum of stress : strain over points changes with the nodes of each cell, the stress fixed.
+    """Add how sums of stress : strain over points change with the nodes of each cell, the stress fixed.
 
     Parameters
     ----------
@@ -172,62 +190,74 @@ def strain_slope(
     center : float64[n, d]
     bbar : bool
     at_shape, at_gradient, at_modes : float64[p, n], [p, n, d], [p, m, d]
-        Points of the sum: those of the rule, or others.
-    stress : float64[n_cells, p, 6]
-        Anything that multiplies strain; weights of the sum are in it.
-    displacement : float64[n_points, 3]
+        Points of the sums: those of the rule, or others.
+    stress : float64[k, n_cells, p, 6]
+        Anything that multiplies strain, in each of k sums; weights are in it.
+    displacement : float64[k, n_points, 3]
         m.
-    amplitude : float64[n_cells, m, 3]
+    amplitude : float64[k, n_cells, m, 3]
         Of the incompatible modes, m; fixed.
+    work : float64[n_cells, p]
+        What changes as the volume at a point does, as in ``volume_slope``; weights are in it.
     out : float64[n_cells, n, 3]
         Added to.
     """
-    n, m = shape.shape[1], modes.shape[1]
-    x, u, grad = np.empty((n, 3)), np.empty((n, 3)), np.empty((n, 3))
+    sums, n, m = stress.shape[0], shape.shape[1], modes.shape[1]
+    x, u, grad = np.empty((n, 3)), np.empty((sums, n, 3)), np.empty((n, 3))
     grad0, mode_grad, inv = np.empty((n, 3)), np.empty((m, 3)), np.empty((3, 3))
     slope, s, pulled = np.empty((3, 3)), np.empty((3, 3)), np.empty((3, 3))
+    total, mean = np.empty((3, 3)), np.empty(sums)  # mean: what multiplies the mean dilatation
     for c in range(start, stop):
         _gather(points, conn[c], x)
-        _gather(displacement, conn[c], u)
-        mean = 0.0  # what multiplies the mean dilatation
+        for h in range(sums):
+            _gather(displacement[h], conn[c], u[h])
+        mean[:] = 0.0
         for p in range(at_shape.shape[0]):
-            _tensor(stress[c, p], s)
-            if bbar:
-                third = (s[0, 0] + s[1, 1] + s[2, 2]) / 3.0
-                mean += third
-                for i in range(3):
-                    s[i, i] -= third
             det = _map_gradients(x, at_gradient[p], inv, grad)
+            total[:] = 0.0
+            total[0, 0] = total[1, 1] = total[2, 2] = work[c, p]
+            radius = 0.0
             if kind == 1:
                 radius = _at(x, at_shape[p])
-                if radius > 0.0:
-                    hoop = s[2, 2] * _at(u, at_shape[p]) / (radius * radius)
+                if work[c, p] != 0.0:
                     for a in range(n):
-                        out[c, a, 0] -= hoop * at_shape[p, a]
-                else:  # on the axis the hoop strain equals the radial one
-                    s[0, 0] += s[2, 2]
-            _pull(u, grad, s, slope, pulled)
-            for a in range(n):
-                for i in range(3):
-                    value = 0.0
-                    for k in range(3):
-                        value += pulled[i, k] * grad[a, k]
-                    out[c, a, i] -= value
+                        out[c, a, 0] += work[c, p] / radius * at_shape[p, a]
             if m > 0:
                 det0 = _map_gradients(x, center, inv, grad0)
                 _spread(at_modes[p], inv, mode_grad)
                 for b in range(m):
                     for i in range(3):
                         mode_grad[b, i] *= det0 / det
-                work = _pull(amplitude[c], mode_grad, s, slope, pulled)
-                for a in range(n):
+            for h in range(sums):
+                _tensor(stress[h, c, p], s)
+                if bbar:
+                    third = (s[0, 0] + s[1, 1] + s[2, 2]) / 3.0
+                    mean[h] += third
                     for i in range(3):
-                        value = work * (grad0[a, i] - grad[a, i])
-                        for k in range(3):
-                            value -= pulled[i, k] * grad0[a, k]
-                        out[c, a, i] += value
+                        s[i, i] -= third
+                if kind == 1:
+                    if radius > 0.0:
+                        hoop = s[2, 2] * _at(u[h], at_shape[p]) / (radius * radius)
+                        for a in range(n):
+                            out[c, a, 0] -= hoop * at_shape[p, a]
+                    else:  # on the axis the hoop strain equals the radial one
+                        s[0, 0] += s[2, 2]
+                _pull(u[h], grad, s, slope, pulled)
+                for i in range(3):
+                    for k in range(3):
+                        total[i, k] -= pulled[i, k]
+                if m > 0:
+                    given = _pull(amplitude[h, c], mode_grad, s, slope, pulled)
+                    for a in range(n):
+                        for i in range(3):
+                            value = given * (grad0[a, i] - grad[a, i])
+                            for k in range(3):
+                                value -= pulled[i, k] * grad0[a, k]
+                            out[c, a, i] += value
+            _add_products(total, grad, out[c])
         if bbar:
-            _mean_slope(x, u, shape, gradient, weight, kind, mean, inv, grad, slope, out[c])
+            for h in range(sums):
+                _mean_slope(x, u[h], shape, gradient, weight, kind, mean[h], inv, grad, slope, out[c])
 
 
 @njit(cache=True, nogil=True)
@@ -259,14 +289,8 @@ def _mean_slope(x, u, shape, gradient, weight, kind, times, inv, grad, slope, ou
                 radius = _at(x, shape[q])
                 hoop = _at(u, shape[q]) / radius
                 dv *= 2.0 * math.pi * radius
-            dilatation = hoop
-            for i in range(3):
-                for k in range(3):
-                    value = 0.0
-                    for a in range(n):
-                        value += u[a, i] * grad[a, k]
-                    slope[i, k] = value
-                dilatation += slope[i, i]
+            _slope(u, grad, slope)
+            dilatation = hoop + slope[0, 0] + slope[1, 1] + slope[2, 2]
             if turn == 0:
                 volume += dv
                 total += dv * dilatation
@@ -304,32 +328,30 @@ def gradient_slope(start, stop, points, conn, gradient, work, out):
         _gather(points, conn[c], x)
         for p in range(gradient.shape[0]):
             _map_gradients(x, gradient[p], inv, grad)
-            for a in range(n):
-                for i in range(3):
-                    for k in range(3):
-                        out[c, a, i] -= work[c, p, i, k] * grad[a, k]
+            _add_products(-work[c, p], grad, out[c])
 
 
 @njit(cache=True, nogil=True)
 def conducted_work(start, stop, points, conn, gradient, tensor, tensor_of, one, other, work, conducted):
-    """Add what heat that flows by ``other`` does on the gradient of ``one``, at each point.
+    """Add what heat that flows by ``other`` does on the gradient of ``one``, at each point, over instants.
 
     Parameters
     ----------
     points, conn : as in ``volume_slope``
     gradient : float64[p, n, d]
     tensor : float64[k, 3, 3]
-        Conductivity, W/(m K).
+        Conductivity, W/(m K), at all of the instants.
     tensor_of : int64[n_cells, p]
-    one, other : float64[n_points]
+    one, other : float64[n_points, t]
+        At t instants.
     work : float64[n_cells, p, 3, 3]
         Added to: a q + b s with the gradients a of one and b of other and their fluxes q = k b, s = k^T a.
     conducted : float64[n_cells, p]
         Added to: a . q.
     """
-    n = conn.shape[1]
+    n, turns = conn.shape[1], one.shape[1]
     x, grad, inv = np.empty((n, 3)), np.empty((n, 3)), np.empty((3, 3))
-    a, b = np.empty(3), np.empty(3)
+    a, b, both = np.empty((3, turns)), np.empty((3, turns)), np.empty((3, 3))
     for c in range(start, stop):
         _gather(points, conn[c], x)
         for p in range(gradient.shape[0]):
@@ -337,16 +359,23 @@ def conducted_work(start, stop, points, conn, gradient, tensor, tensor_of, one, 
             a[:] = 0.0
             b[:] = 0.0
             for m in range(n):
+                node = conn[c, m]
                 for i in range(3):
-                    a[i] += grad[m, i] * one[conn[c, m]]
-                    b[i] += grad[m, i] * other[conn[c, m]]
+                    for t in range(turns):
+                        a[i, t] += grad[m, i] * one[node, t]
+                        b[i, t] += grad[m, i] * other[node, t]
+            for i in range(3):
+                for j in range(3):
+                    value = 0.0
+                    for t in range(turns):
+                        value += a[i, t] * b[j, t]
+                    both[i, j] = value
             k = tensor[tensor_of[c, p]]
             for i in range(3):
-                q = k[i, 0] * b[0] + k[i, 1] * b[1] + k[i, 2] * b[2]
-                s = k[0, i] * a[0] + k[1, i] * a[1] + k[2, i] * a[2]
-                conducted[c, p] += a[i] * q
                 for j in range(3):
-                    work[c, p, j, i] += a[j] * q + b[j] * s
+                    conducted[c, p] += k[i, j] * both[i, j]
+                    for h in range(3):
+                        work[c, p, j, i] += both[j, h] * k[i, h] + both[h, j] * k[h, i]
 
 
 @njit(cache=True, nogil=True)
@@ -384,12 +413,8 @@ def stress_stiffness_slope(
                 hoop = 2.0 * dv * s[2, 2] * _at(a_, shape[q]) * _at(b_, shape[q]) / radius**3
                 for a in range(n):
                     out[c, a, 0] -= hoop * shape[q, a]
-            for i in range(3):
-                for k in range(3):
-                    la[i, k] = lb[i, k] = 0.0
-                    for a in range(n):
-                        la[i, k] += a_[a, i] * grad[a, k]
-                        lb[i, k] += b_[a, i] * grad[a, k]
+            _slope(a_, grad, la)
+            _slope(b_, grad, lb)
             # (la s)^T lb + (lb s)^T la: what multiplies minus the gradient of the nodes' motion
             for k in range(3):
                 for j in range(3):
@@ -432,12 +457,8 @@ def stress_of_gradients(start, stop, points, conn, shape, gradient, kind, one, o
         _gather(other, conn[c], b_)
         for q in range(shape.shape[0]):
             _map_gradients(x, gradient[q], inv, grad)
-            for i in range(3):
-                for k in range(3):
-                    la[i, k] = lb[i, k] = 0.0
-                    for a in range(n):
-                        la[i, k] += a_[a, i] * grad[a, k]
-                        lb[i, k] += b_[a, i] * grad[a, k]
+            _slope(a_, grad, la)
+            _slope(b_, grad, lb)
             for j in range(3):
                 for k in range(3):
                     h[j, k] = la[0, j] * lb[0, k] + la[1, j] * lb[1, k] + la[2, j] * lb[2, k]
@@ -620,10 +641,7 @@ def strain_forces(
                         out[c, a, 0] += s[2, 2] * at_shape[p, a] / radius
                 else:
                     s[0, 0] += s[2, 2]
-            for a in range(n):
-                for i in range(3):
-                    for k in range(3):
-                        out[c, a, i] += s[i, k] * grad[a, k]
+            _add_products(s, grad, out[c])
         if bbar:
             volume = 0.0
             for q in range(weight.shape[0]):
@@ -646,22 +664,10 @@ def strain_forces(
 @njit(cache=True, nogil=True)
 def _slope(u, grad, slope):
     """Displacement gradient [i, k] = du_i/dx_k."""
-    g00 = g01 = g02 = g10 = g11 = g12 = g20 = g21 = g22 = 0.0
-    for a in range(grad.shape[0]):
-        u0, u1, u2 = u[a, 0], u[a, 1], u[a, 2]
-        r, s, t = grad[a, 0], grad[a, 1], grad[a, 2]
-        g00 += u0 * r
-        g01 += u0 * s
-        g02 += u0 * t
-        g10 += u1 * r
-        g11 += u1 * s
-        g12 += u1 * t
-        g20 += u2 * r
-        g21 += u2 * s
-        g22 += u2 * t
-    slope[0, 0], slope[0, 1], slope[0, 2] = g00, g01, g02
-    slope[1, 0], slope[1, 1], slope[1, 2] = g10, g11, g12
-    slope[2, 0], slope[2, 1], slope[2, 2] = g20, g21, g22
+    (
+        slope[0, 0], slope[0, 1], slope[0, 2], slope[1, 0], slope[1, 1], slope[1, 2],
+        slope[2, 0], slope[2, 1], slope[2, 2],
+    ) = _products(u, grad)  # fmt: skip
 
 
 @njit(cache=True, nogil=True)

@@ -84,60 +84,103 @@ def rest_adjoint(
 
 @njit(cache=True, nogil=True)
 def fill(
-    order: IntArray, start: IntArray, above: IntArray, density: FloatArray, round_off: float,
-    out: FloatArray,
+    start: int, stop: int, height: FloatArray, aside: FloatArray, bins: IntArray, begin: IntArray,
+    member: IntArray, size: float, tangent: float, slack: float, step: float, power: float, floor: float,
+    density: FloatArray, total: FloatArray, out: FloatArray,
 ) -> None:  # fmt: skip
-    """Density without undercuts: at least what there is above, smax over it one after another.
+    """Density that a die leaves: what there is in the cone above each cell, sum of x^(p + 1) over sum of x^p.
+
+    This mean is that of the densest: exact where all are 0 or 1, and never above the largest.
 
     Parameters
     ----------
-    order : int64[n]
-        Cells, highest first.
-    start, above : int64[n + 1], int64[k]
-        Cells right above each.
+    start, stop : int
+        Cells.
+    height : float64[n]
+        Along the way of the die, m.
+    aside : float64[n, 2]
+        Across it, m, from a corner that no cell is beyond.
+    bins : int64[2]
+        Squares across.
+    begin, member : int64[bins[0] * bins[1] + 1], int64[n]
+        Cells of each square, highest first.
+    size : float
+        Edge of a square, m.
+    tangent, slack : float
+        The cone is slack + tangent * height wide, m.
+    step : float
+        Height from which on a cell is above another, m.
+    power, floor : float
+        p, and the least density, whose powers are still numbers.
     density : float64[n]
-    round_off : float
-        epsilon of smax(a, b) = (a + b + sqrt((a - b)^2 + epsilon) - sqrt(epsilon)) / 2, which is never above
-        the larger of the two.
-    out : float64[n]
-        Overwritten.
+    total, out : float64[n]
+        Overwritten: sum of x^p, and the density filled.
     """
-    edge = math.sqrt(round_off)
-    for c in order:
-        value = density[c]
-        for k in range(start[c], start[c + 1]):
-            gap = value - out[above[k]]
-            value = 0.5 * (value + out[above[k]] + math.sqrt(gap * gap + round_off) - edge)
-        out[c] = value
+    top = height.max()
+    for c in range(start, stop):
+        reach = slack + tangent * (top - height[c])
+        value = max(density[c], floor)
+        low = value**power
+        high = low * value
+        for i in range(
+            max(0, int((aside[c, 0] - reach) / size)), min(bins[0] - 1, int((aside[c, 0] + reach) / size)) + 1
+        ):
+            for j in range(
+                max(0, int((aside[c, 1] - reach) / size)),
+                min(bins[1] - 1, int((aside[c, 1] + reach) / size)) + 1,
+            ):
+                for k in range(begin[i * bins[1] + j], begin[i * bins[1] + j + 1]):
+                    other = member[k]
+                    along = height[other] - height[c]
+                    if along <= step:
+                        break
+                    wide = slack + tangent * along
+                    x, y = aside[other, 0] - aside[c, 0], aside[other, 1] - aside[c, 1]
+                    if x * x + y * y <= wide * wide:
+                        value = max(density[other], floor)
+                        part = value**power
+                        low += part
+                        high += part * value
+        total[c] = low
+        out[c] = high / low
 
 
 @njit(cache=True, nogil=True)
 def fill_adjoint(
-    order: IntArray, start: IntArray, above: IntArray, density: FloatArray, round_off: float,
-    out: FloatArray, slope: FloatArray, back: FloatArray,
+    start: int, stop: int, height: FloatArray, aside: FloatArray, bins: IntArray, begin: IntArray,
+    member: IntArray, size: float, tangent: float, slack: float, step: float, power: float, floor: float,
+    density: FloatArray, total: FloatArray, out: FloatArray, slope: FloatArray, back: FloatArray,
 ) -> None:  # fmt: skip
-    """Slopes by `density` from those by `out` of `fill`.
+    """Slopes by `density` from those by `out` of `fill`: of the cells in the cone below each.
 
     Parameters
     ----------
     slope : float64[n]
-        By the density filled; overwritten on the way.
+        By the density filled.
     back : float64[n]
-        Overwritten: by the density given. The others as in `fill`.
+        Overwritten: by the density given. The others as in `fill`, `total` and `out` as it left them, the
+        cells of each square lowest first.
     """
-    edge = math.sqrt(round_off)
-    for i in range(len(order) - 1, -1, -1):
-        c = order[i]
-        first, last = start[c], start[c + 1]
-        left = slope[c]
-        for k in range(last - 1, first - 1, -1):
-            # The value before this step, found again from the start: few cells lie above one.
-            value = density[c]
-            for j in range(first, k):
-                gap = value - out[above[j]]
-                value = 0.5 * (value + out[above[j]] + math.sqrt(gap * gap + round_off) - edge)
-            gap = value - out[above[k]]
-            lean = gap / math.sqrt(gap * gap + round_off)
-            slope[above[k]] += 0.5 * (1.0 - lean) * left
-            left *= 0.5 * (1.0 + lean)
-        back[c] = left
+    bottom = height.min()
+    for c in range(start, stop):
+        value = max(density[c], floor)
+        reach = slack + tangent * (height[c] - bottom)
+        grown = value ** (power - 1.0)
+        sum_ = slope[c] / total[c] * ((power + 1.0) * value - power * out[c])
+        for i in range(
+            max(0, int((aside[c, 0] - reach) / size)), min(bins[0] - 1, int((aside[c, 0] + reach) / size)) + 1
+        ):
+            for j in range(
+                max(0, int((aside[c, 1] - reach) / size)),
+                min(bins[1] - 1, int((aside[c, 1] + reach) / size)) + 1,
+            ):
+                for k in range(begin[i * bins[1] + j], begin[i * bins[1] + j + 1]):
+                    other = member[k]
+                    along = height[c] - height[other]
+                    if along <= step:
+                        break
+                    wide = slack + tangent * along
+                    x, y = aside[other, 0] - aside[c, 0], aside[other, 1] - aside[c, 1]
+                    if x * x + y * y <= wide * wide:
+                        sum_ += slope[other] / total[other] * ((power + 1.0) * value - power * out[other])
+        back[c] = grown * sum_

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +18,7 @@ from designtwin.optimize.extras import has
 from designtwin.optimize.problem import Found, Iterate, Problem, Stop
 from designtwin.optimize.run import Run
 from designtwin.optimize.surrogate import ego
+from designtwin.typing import FloatArray
 
 
 class Choice(NamedTuple):
@@ -35,6 +38,8 @@ METHODS: dict[str, Callable[[Run], tuple[str, bool]]] = {
 
 _ALL_OF_THEM = 64
 """Combinations up to which all are simply tried."""
+_ALIKE = 1e-3
+"""Share of the objective within which two searches ended at the same optimum, or at one as good."""
 _DEAR = 10
 """Variables up to which a statistical model pays."""
 
@@ -142,6 +147,7 @@ def minimize(
     max_iterations: int = 200,
     max_evaluations: int = 10_000,
     callback: Callable[[Iterate], None] | None = None,
+    starts: int = 1,
 ) -> Found:
     """Search for least f with g <= 0 between bounds.
 
@@ -162,6 +168,10 @@ def minimize(
     max_iterations, max_evaluations : int
     callback : callable (Iterate) -> None, optional
         Told every step.
+    starts : int
+        Searches in all: from x0, and from points that fill the box evenly (Halton's sequence). A search that
+        goes step by step finds a local optimum; the best of several is told with how many ended there. They
+        share the evaluations allowed.
 
     Returns
     -------
@@ -178,11 +188,68 @@ def minimize(
         raise OptimizationError(
             f"tolerance and feasibility are numbers between 0 and 1, got {tolerance!r} and {feasibility!r}"
         )
-    for name, count in (("max_iterations", max_iterations), ("max_evaluations", max_evaluations)):
+    counts = {"max_iterations": max_iterations, "max_evaluations": max_evaluations, "starts": starts}
+    for name, count in counts.items():
         if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1:
             raise OptimizationError(f"{name}={count!r}: a whole number of at least 1 is wanted")
     chosen = choose(problem, method)
-    run = Run(problem, tolerance, feasibility, max_iterations, max_evaluations, callback)
+    if starts > 1 and chosen.method not in gradient.METHODS:
+        raise OptimizationError(
+            f"starts={starts}: method={chosen.method!r} looks at the whole box by itself; leave starts out"
+        )
+    found: list[Found] = []
+    failed, left = [], max_evaluations
+    for x0 in _starts(problem, starts):
+        run = Run(replace(problem, x0=x0), tolerance, feasibility, max_iterations, left, callback)
+        try:
+            one, ended = _search(run, chosen)
+        except EvaluationFailed as failure:
+            if starts == 1:
+                raise
+            failed.append(str(failure))
+        else:
+            found.append(one)
+            if ended:  # by the budget, or by whoever counts it
+                break
+        left -= run.evaluations
+        if left < 1:
+            break
+    if not found:
+        raise EvaluationFailed(f"none of {len(failed)} starts could be evaluated: {failed[0]}")
+    return found[0] if starts == 1 else _best_of(found, len(failed), starts)
+
+
+def _starts(problem: Problem, count: int) -> Iterator[FloatArray]:
+    """The start of a problem, and points that fill its box evenly."""
+    yield problem.x0
+    if count > 1:
+        from scipy.stats import qmc
+
+        # Not scrambled: of more starts the first are those of fewer. The first point is a corner.
+        for share in qmc.Halton(problem.n, scramble=False).random(count)[1:]:
+            yield problem.low + share * (problem.high - problem.low)
+
+
+def _best_of(found: Sequence[Found], failed: int, asked: int) -> Found:
+    """The best of several searches, with how many ended there."""
+    best = min(found, key=lambda one: (0.0 if one.feasible else float(one.g.max()), one.f))
+    at_best = [
+        one for one in found if one.feasible == best.feasible and one.f <= best.f + _ALIKE * abs(best.f)
+    ]
+    words = [f"{len(at_best)} of {len(found)} starts ended within {_ALIKE:.1%} of it"]
+    words += [f"{failed} could not be evaluated"] if failed else []
+    missing = asked - len(found) - failed
+    words += [f"{missing} more were not begun"] if missing else []
+    return replace(
+        best, stopped=f"{best.stopped}; {', '.join(words)}", starts=tuple(found),
+        evaluations=sum(one.evaluations for one in found), gradients=sum(one.gradients for one in found),
+        failures=sum(one.failures for one in found),
+    )  # fmt: skip
+
+
+def _search(run: Run, chosen: Choice) -> tuple[Found, bool]:
+    """One search, and whether whoever counts evaluations ended it."""
+    problem, feasibility = run.problem, run.feasibility
     found: Conflict | None = None
     stopped, converged, ended = "", False, False
     try:
@@ -204,6 +271,9 @@ def minimize(
         raise EvaluationFailed(f"no design could be evaluated: {run.last_failure or stopped}")
     best = run.result(converged)
     feasible = run.feasible(best)
+    if run.n and chosen.method in gradient.METHODS and not ended:
+        with contextlib.suppress(EvaluationFailed, Stop):  # the end is told with its own optimality
+            run.slopes(best)
     if not feasible:
         converged = False
         if run.n and chosen.method in gradient.METHODS:
@@ -213,10 +283,11 @@ def minimize(
         else:
             missed = [problem.constraint(int(i)) for i in np.flatnonzero(best.g > feasibility)]
             stopped += f"; no design met all constraints, the nearest one misses {', '.join(missed)}"
-    return Found(
+    answer = Found(
         x=best.x, f=best.f, g=best.g,
         multipliers=best.multipliers if best.multipliers is not None else np.full(max(run.m, 0), np.nan),
         iterations=max(0, len(run.history) - 1), evaluations=run.evaluations, gradients=run.gradients,
         failures=run.failures, stopped=stopped, converged=converged, feasible=feasible, kkt=best.kkt,
         method=chosen.method, why=chosen.why, history=tuple(run.history), conflict=found, details=run.details,
     )  # fmt: skip
+    return answer, ended

@@ -18,6 +18,8 @@ FEW = 200
 """Variables up to which the dense matrices of quadratic programming cost nothing beside an analysis."""
 _RETREATS = 30
 """Times a step is halved around designs that fail before the search gives up."""
+_CYCLE = 20
+"""Steps in a row that found nothing new: a method whose steps swing would go on so forever."""
 _SMALLEST = 1e-7
 """A step shorter than this share of every range leads nowhere."""
 
@@ -48,6 +50,7 @@ def _steps(run: Run, method: MMA | OC) -> tuple[str, bool]:
     point = run.at(run.start)
     # The price of a broken constraint must not be small beside what f is worth.
     scale = 1.0 / max(1.0, float(np.abs(run.slopes(point)[0]).max(initial=0.0)))
+    again = 0
     for _ in range(run.max_iterations):
         df, dg = run.slopes(point)
         f, df = scale * point.f, scale * df
@@ -60,8 +63,15 @@ def _steps(run: Run, method: MMA | OC) -> tuple[str, bool]:
             t = method.step(point.t, f, df, point.g, dg)
         else:
             t = method.step(point.t, df, float(point.g[0]), dg[0])
-        before = run.failures
+        before, known = run.failures, run.evaluations
         after = _reached(run, method, point, t, scale)
+        again = again + 1 if run.evaluations == known else 0
+        if again > _CYCLE:
+            return (
+                "steps swing between designs seen before, short of an optimum (first-order optimality "
+                f"{point.kkt:.1e}); method='gcmma' never swings, 'sqp' learns how variables work together",
+                False,
+            )
         if after is None:
             return f"no design near the last one could be evaluated: {run.last_failure}", False
         if np.abs(after.t - point.t).max() < _SMALLEST:

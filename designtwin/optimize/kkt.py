@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from designtwin.optimize.sums import Factor, across, gram, times
 from designtwin.typing import FloatArray
 
 _AT_BOUND = 1e-6
@@ -46,7 +47,7 @@ def optimality(
     near = np.flatnonzero(g >= -np.minimum(0.1, 0.1 * reach) - feasibility)
     if len(near):
         multipliers[near] = _least_squares(t, df, dg[near], np.minimum(g[near], 0.0))
-    slope = df + np.sum(multipliers[near, None] * dg[near], axis=0)  # not by BLAS: the same for any threads
+    slope = df + across(multipliers[near], dg[near])
     projected = t - np.clip(t - slope / scale, 0.0, 1.0)
     stationary = float(np.abs(projected).max(initial=0.0))
     gap = float(np.sum(multipliers * np.abs(np.minimum(g, 0.0)))) / scale
@@ -59,19 +60,12 @@ def _least_squares(t: FloatArray, df: FloatArray, dg: FloatArray, slack: FloatAr
 
     What multipliers are worth in slack that is left is a row of its own, so that only what binds gets one.
     """
-    from scipy.optimize import nnls
-
     free = (t > _AT_BOUND) & (t < 1.0 - _AT_BOUND)
     best = np.zeros(len(dg))
     for _ in range(20):
-        # nnls over the normal equations' root: as small as the number of constraints.
-        a = np.vstack([dg[:, free].T, slack])
-        b = np.concatenate([-df[free], [0.0]])
-        if a.shape[0] > 4 * a.shape[1]:
-            q, r = np.linalg.qr(a)
-            a, b = r, q.T @ b
-        best, _ = nnls(a, b, maxiter=30 * max(10, len(dg)))
-        slope = df + best @ dg
+        a = np.column_stack([dg[:, free], slack])
+        best = _nonnegative(gram(a.T, np.ones(a.shape[1])), times(a, np.append(-df[free], 0.0)))
+        slope = df + across(best, dg)
         # A bound holds a variable only where the slope points out of the box there.
         now = (t > _AT_BOUND) & (t < 1.0 - _AT_BOUND)
         now |= (t <= _AT_BOUND) & (slope < 0.0)
@@ -80,3 +74,43 @@ def _least_squares(t: FloatArray, df: FloatArray, dg: FloatArray, slack: FloatAr
             break
         free = now | free
     return best
+
+
+def _nonnegative(normal: FloatArray, right: FloatArray) -> FloatArray:
+    """Least squares with unknowns >= 0, from normal equations; one that others can replace stays at zero.
+
+    Source: Lawson & Hanson, Solving Least Squares Problems (1974), ch. 23, algorithm NNLS.
+    """
+    n = len(right)
+    x, held = np.zeros(n), np.zeros(n, bool)
+    size = float(np.abs(right).max(initial=0.0))
+    tired: list[int] = []
+    for _ in range(10 * n + 10):
+        pull = np.where(held, -np.inf, right - times(normal, x))
+        pull[tired] = -np.inf
+        j = int(np.argmax(pull))
+        if not pull[j] > 1e-12 * size:
+            break
+        held[j] = True
+        while True:
+            pick = np.flatnonzero(held)
+            block = normal[np.ix_(pick, pick)]
+            try:
+                new = Factor(block + 1e-14 * np.diag(np.diag(block))).solve(right[pick])
+            except ArithmeticError:
+                new = np.full(len(pick), -1.0)
+            if held[j] and not new[np.searchsorted(pick, j)] > 0.0:
+                held[j] = False  # its column is, to rounding, one of the others'
+                tired.append(j)
+                break
+            if (new > 0.0).all():
+                x[:] = 0.0
+                x[pick] = new
+                tired = []
+                break
+            falls = new <= 0.0
+            share = float((x[pick][falls] / (x[pick][falls] - new[falls])).min())
+            x[pick] += share * (new - x[pick])
+            held[pick[falls & (x[pick] <= 1e-15 * x.max())]] = False
+            x[~held] = 0.0
+    return x

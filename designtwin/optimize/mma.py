@@ -241,10 +241,12 @@ class GCMMA(MMA):
         vary = np.flatnonzero(self._range > 0.0)
         here, new, span = self.x[vary], x[vary], self._range[vary]
         lower, upper = self.lower[vary], self.upper[vary]
-        values = np.concatenate([[self.f], self.g])
         excess = np.concatenate([[f], np.atleast_1d(g)]) - self._convex(vary, new, new).values(new / span)
         weight = float(np.sum((upper - lower) * (new - here) ** 2 / ((upper - new) * (new - lower) * span)))
-        if weight < 1e-14 or (excess <= 1e-7 * (1.0 + np.abs(values))).all():
+        # Of the objective, whose scale is anyone's, rounding alone may pass: or it would rise now and then.
+        noise = 1e-10 * abs(self.f) + 1e-13 * float(np.sum(np.abs(self.df) * self._range))
+        rounding = np.append(noise, 1e-7 * (1.0 + np.abs(self.g)))
+        if weight < 1e-14 or (excess <= rounding).all():
             return None
         grown = np.minimum(10.0 * self.rho, 1.1 * (self.rho + excess / weight))
         self.rho = np.where(excess > 0.0, np.maximum(grown, self.rho), self.rho)

@@ -197,6 +197,8 @@ class Found:
         Constraints that cannot be met together, where none meets all.
     details : dict
         What a method alone has to tell: predicted errors, what was tried, what is proved.
+    starts : tuple of Found
+        Where each search from a start of its own ended, if several were asked for.
     """
 
     x: FloatArray
@@ -216,6 +218,14 @@ class Found:
     history: tuple[Iterate, ...] = ()
     conflict: Conflict | None = None
     details: dict[str, Any] = field(default_factory=dict)
+    starts: tuple[Found, ...] = ()
+
+    @property
+    def optimality(self) -> str:
+        """How far slopes at the end are from those of an optimum, in words; "" where they are not known."""
+        if not np.isfinite(self.kkt):
+            return ""
+        return f"{self.kkt:.1e}, of slopes that limits and bounds do not balance (0 at an optimum)"
 
     def __str__(self) -> str:
         lines = [
@@ -224,6 +234,8 @@ class Found:
             f" ({self.method}), largest constraint {self.g.max(initial=-np.inf):+.2g}",
             f"  stopped: {self.stopped}",
         ]
+        if self.optimality:
+            lines.append(f"  first-order optimality: {self.optimality}")
         if self.why:
             lines.append(f"  method:  {self.why}")
         if self.conflict is not None:

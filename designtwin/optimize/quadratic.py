@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from designtwin.optimize.sums import Factor, across, dot, gram, times
 from designtwin.typing import FloatArray
 
 _STEPS = 80
@@ -42,13 +43,11 @@ def solve_quadratic(
 
     Source: Nocedal & Wright, Numerical Optimization, 2nd ed. (2006), secs. 14.2 and 16.6.
     """
-    from scipy.linalg import cho_factor, cho_solve
-
     n, m = len(slope), len(constant)
     d = 0.5 * (low + high)
     size = max(1.0, float(np.abs(slope).max(initial=0.0)))
     steep = size + price * float(np.abs(jacobian).max(initial=0.0))
-    reach = jacobian @ d + constant
+    reach = times(jacobian, d) + constant
     lam = np.full(m, min(0.5 * price, size))
     mu = price - lam
     s, w = np.maximum(-reach, 0.0) + 0.1, np.maximum(reach, 0.0) + 0.1
@@ -60,8 +59,8 @@ def solve_quadratic(
         cs, cw, cl, ch = cross  # what lam s, mu w, xi a, eta b are to lose
         right_d = -rd - cl / a + ch / b
         right_l = rp - cs / lam + (cw + w * rw) / mu
-        dd = cho_solve(factor, right_d - jacobian.T @ (right_l / middle), check_finite=False)
-        dlam = (right_l + jacobian @ dd) / middle
+        dd = factor.solve(right_d - across(right_l / middle, jacobian))
+        dlam = (right_l + times(jacobian, dd)) / middle
         dmu = -dlam + rw
         return (
             dd, dlam, dmu, -(cs + s * dlam) / lam, -(cw + w * dmu) / mu,
@@ -77,19 +76,18 @@ def solve_quadratic(
 
     pairs = 2 * (n + m)
     for _ in range(_STEPS):
-        rd = curvature @ d + slope + jacobian.T @ lam - xi + eta
+        rd = times(curvature, d) + slope + across(lam, jacobian) - xi + eta
         rw = price - lam - mu
-        rp = jacobian @ d + constant - w + s
+        rp = times(jacobian, d) + constant - w + s
         products = (lam * s, mu * w, xi * a, eta * b)
         gap = float(sum(p.sum() for p in products)) / pairs
         left = max(float(np.abs(rd).max()) / steep, float(np.abs(rp).max(initial=0.0)))
         if gap < _GAP * size and left < 1e-12:
             break
         middle = s / lam + w / mu
-        matrix = curvature + np.diag(xi / a + eta / b) + (jacobian.T / middle) @ jacobian
         try:
-            factor = cho_factor(matrix)
-        except (np.linalg.LinAlgError, ValueError):  # as near as rounding allows
+            factor = Factor(curvature + np.diag(xi / a + eta / b) + gram(jacobian, 1.0 / middle))
+        except ArithmeticError:  # as near as rounding allows
             break
         guess = reduced(products)
         if not all(np.isfinite(part).all() for part in guess):
@@ -97,8 +95,8 @@ def solve_quadratic(
         alpha = longest(guess)
         dd, dlam, dmu, ds, dw, dxi, deta = guess
         after = (
-            (lam + alpha * dlam) @ (s + alpha * ds) + (mu + alpha * dmu) @ (w + alpha * dw)
-            + (xi + alpha * dxi) @ (a + alpha * dd) + (eta + alpha * deta) @ (b - alpha * dd)
+            dot(lam + alpha * dlam, s + alpha * ds) + dot(mu + alpha * dmu, w + alpha * dw)
+            + dot(xi + alpha * dxi, a + alpha * dd) + dot(eta + alpha * deta, b - alpha * dd)
         ) / pairs  # fmt: skip
         # Products far below the tolerance would leave slopes no room to settle.
         center = max(max(float(after / gap), 0.0) ** 3 * gap, 0.1 * _GAP * size)

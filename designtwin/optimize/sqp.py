@@ -9,6 +9,7 @@ import numpy as np
 from designtwin.errors import EvaluationFailed
 from designtwin.optimize.quadratic import solve_quadratic
 from designtwin.optimize.run import Point, Run
+from designtwin.optimize.sums import across, dot, times
 from designtwin.typing import FloatArray
 
 _FIRST, _SMALLEST = 0.25, 1e-8
@@ -75,7 +76,7 @@ def sqp(run: Run) -> tuple[str, bool]:
         elif gain < 0.25:
             region = 0.5 * step.length
         df_after, dg_after = run.slopes(after)
-        change = df_after - df + step.multipliers @ (dg_after - dg)
+        change = df_after - df + across(step.multipliers, dg_after - dg)
         curvature = _updated(curvature, after.t - point.t, change, learned)
         learned, point, df, dg = True, after, df_after, dg_after
         # A price far above the multipliers forbids to leave a curved constraint's tangent at all.
@@ -92,7 +93,7 @@ def _reached(
         after = run.at(point.t + step.d)
         gain = (_merit(point, step.price) - _merit(after, step.price)) / step.promise
         if gain < 0.5 and (after.g > np.maximum(point.g, run.feasibility)).any():
-            bent = after.g - dg @ step.d
+            bent = after.g - times(dg, step.d)
             again = _model(point, run.slopes(point)[0], dg, curvature, region, step.price, g=bent)
             if again.length > _SMALLEST and np.abs(again.d - step.d).max() < step.length:
                 other = run.at(point.t + again.d)
@@ -128,13 +129,13 @@ def _model(
     while True:
         d, multipliers = solve_quadratic(bend, slope, jacobian, target, low, high, price)
         d = region * d
-        then = float(np.maximum(target + dg @ d, 0.0).sum())
-        promise = float(-(df @ d) - 0.5 * d @ curvature @ d) + price * (now - then)
+        then = float(np.maximum(target + times(dg, d), 0.0).sum())
+        promise = -dot(df, d) - 0.5 * dot(d, times(curvature, d)) + price * (now - then)
         if then < 1e-9 or price >= _DEAREST or g is not None:
             break
         # Pay more only where that buys something: the constraints may be out of reach from here.
         nearest, _ = solve_quadratic(1e-6 * np.eye(len(d)), 0.0 * df, jacobian, target, low, high, 1.0)
-        least = float(np.maximum(target + jacobian @ nearest, 0.0).sum())
+        least = float(np.maximum(target + times(jacobian, nearest), 0.0).sum())
         if now - then >= 0.5 * (now - least) - 1e-9:
             break
         price *= 10.0
@@ -147,16 +148,16 @@ def _first_curvature(df: FloatArray) -> FloatArray:
 
 def _updated(curvature: FloatArray, s: FloatArray, y: FloatArray, learned: bool) -> FloatArray:
     """Powell's damped BFGS: stays positive whatever the change of slopes y over a step s."""
-    sy, ss = float(s @ y), float(s @ s)
+    sy, ss = dot(s, y), dot(s, s)
     if not learned and sy > 1e-8 * ss:
-        curvature = np.eye(len(s)) * np.clip(float(y @ y) / sy, 1e-3, 1e6)
-    product = curvature @ s
-    bend = float(s @ product)
+        curvature = np.eye(len(s)) * np.clip(dot(y, y) / sy, 1e-3, 1e6)
+    product = times(curvature, s)
+    bend = dot(s, product)
     if bend <= 0.0:
         return curvature
     share = 1.0 if sy >= 0.2 * bend else 0.8 * bend / (bend - sy)
     damped = share * y + (1.0 - share) * product
-    new = curvature - np.outer(product, product) / bend + np.outer(damped, damped) / float(s @ damped)
+    new = curvature - np.outer(product, product) / bend + np.outer(damped, damped) / dot(s, damped)
     return 0.5 * (new + new.T)
 
 

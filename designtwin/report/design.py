@@ -80,7 +80,9 @@ def _best(best: Best, pictures: Any, verdicts: Verdicts) -> _Told:
         ("stopped", best.stopped),
         (
             "analyses",
-            f"{len(history)}, {len(history.designs)} of them designs; {len(history.gradients)} gradients"
+            f"{len(history)}"
+            + (f", {len(history.designs)} of them designs" if len(history.designs) < len(history) else "")
+            + f"; {len(history.gradients)} gradients"
             + (f"; {failed} failed" if failed else ""),
         ),
         ("method", best.method),
@@ -122,7 +124,7 @@ def _front(front: Front, pictures: Any, verdicts: Verdicts) -> _Told:
         ]
         for p in front.points
     ]  # fmt: skip
-    caption = f"{len(front.best)} designs of the front, {len(front.evaluations)} analyses"
+    caption = "What less of the one costs in the other, and how the variables go along"
     return [
         pictures.draw("plot_front", front, caption=caption) if front.best else None,
         _table("Designs of the front", head, rows),
@@ -136,11 +138,9 @@ def _slopes(table: StudySensitivity, pictures: Any, verdicts: Verdicts) -> _Told
         [label, *(f"{100.0 * one:+.2f} %" for one in row), table.how.get(label, "")]
         for label, row in zip(table.responses, table.scaled, strict=True)
     ]
-    at = f"at {_at(table.values, table.variables)}"
+    caption = f"Slopes at {_at(table.values, table.variables)}"
     return [
-        pictures.draw(
-            "plot_study_sensitivity", table, caption=f"How the design moves {at}", window_size=None
-        ),
+        pictures.draw("plot_study_sensitivity", table, caption=caption, window_size=None),
         _table("Change of responses and margins", head, rows),
     ]
 
@@ -174,14 +174,13 @@ def _variants(table: Variants, pictures: Any, verdicts: Verdicts) -> _Told:
             rows.append([*values, *("" for _ in columns), f"failed: {e.failure}"])
         else:
             told = [show(float(c[i]), dimensions.get(n, "dimensionless")) for n, c in columns.items()]
-            met = "meets all" if e.worst_slack >= 0.0 else f"worst margin {e.worst_slack:+.1%}"
+            met = "meets all" if e.worst_slack >= 0.0 else f"worst margin {100.0 * e.worst_slack:+.1f} %"
             rows.append([*values, *told, met])
     more = len(table) - len(rows)
     drawn = len(table.failed) < len(table)
-    caption = f"{len(table)} designs"
     return [
-        pictures.draw("plot_variants", table, caption=caption) if drawn else None,
-        pictures.draw("plot_variants", table, "parallel", caption=caption) if drawn else None,
+        pictures.draw("plot_variants", table, caption="Responses over variables") if drawn else None,
+        pictures.draw("plot_variants", table, "parallel", caption="One line a design") if drawn else None,
         _table("Designs", head, rows),
         {"kind": "text", "text": f"{more} more designs are not listed."} if more else None,
     ]
@@ -261,8 +260,10 @@ def _split(line: str) -> tuple[str, str]:
 
 def _optimum(optimum: Optimum, pictures: Any, verdicts: Verdicts) -> _Told:
     first, *rest = str(optimum).splitlines()
+    # That it is untested is said below, where it may have been tested since.
+    found = first.removeprefix("topology: ").partition("; untested")[0]
     return [
-        {"kind": "text", "text": first.removeprefix("topology: ")},
+        {"kind": "text", "text": f"{found[:1].upper()}{found[1:]}. Only a re-test tells what the part does."},
         _facts([_split(line) for line in rest]),
         pictures.draw("plot_topology", optimum, caption="Design space and design", window_size=None),
         pictures.draw("plot_topology", optimum, "history", caption="Course of the search", window_size=None),
@@ -282,7 +283,7 @@ def _retest(retest: Retest, pictures: Any, verdicts: Verdicts) -> _Told:
 
 
 def _off(by: float, found: float) -> str:
-    return f"{round((found - by) / abs(by), 3) + 0.0:+.1%}" if by else ""
+    return f"{round(100.0 * (found - by) / abs(by), 1) + 0.0:+.1f} %" if by else ""
 
 
 _KINDS: tuple[tuple[type, str, Callable[[Any, Any, Verdicts], _Told]], ...] = (

@@ -134,7 +134,7 @@ def _magnitudes(item: Any) -> str:
         value = getattr(item, name, None)
         if value is None or callable(value):
             continue
-        text = str(value)
+        text = f"({', '.join(f'{x:g}' for x in value)})" if isinstance(value, tuple) else str(value)
         if len(text) <= 60:
             texts.append(text)
     return ", ".join(texts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,17 @@ Block = dict[str, Any]
 _CLASSES = 10  # of ranges
 
 
-def blocks(result: Any, data: PlainData, pictures: Any, *, drawn: bool) -> list[Block]:
+def blocks(
+    result: Any, data: PlainData, pictures: Any, *, drawn: bool, noted: Collection[str] = ()
+) -> list[Block]:
     """What a page says of a `LifeResult`, from its plain data.
 
     Parameters
     ----------
     drawn : bool
         True where its damage has a picture already.
+    noted : collection of str
+        Notes that stand on the page already.
     """
     history = data["history"]
     out: list[Block] = [{"kind": "heading", "text": f"Life under {history['name']}"}]
@@ -46,8 +51,9 @@ def blocks(result: Any, data: PlainData, pictures: Any, *, drawn: bool) -> list[
     keys = ("least", "most", "mean", "deviation")
     channels = [[one["name"], *(f"{one[key]:.4g}" for key in keys)] for one in data["channels"]]
     out.append({"kind": "table", "title": "Channels, over their unit cases", "head": head, "rows": channels})
-    if data["notes"]:
-        out.append({"kind": "list", "title": "", "items": data["notes"]})
+    notes = [note for note in data["notes"] if note not in noted]
+    if notes:
+        out.append({"kind": "list", "title": "", "items": notes})
     return out
 
 

@@ -368,7 +368,7 @@ def _verdict_blocks(verdict: Any, page: _Page) -> list[Block]:
         drawn += failures
     blocks += [*drawn, *unturned]
     if getattr(verdict.result, "physics", "") == "life":
-        blocks += _life_blocks(verdict.result, page, drawn=bool(drawn))
+        blocks += _life_blocks(verdict.result, page, drawn=bool(drawn), noted=data["notes"])
     blocks += _course_blocks(verdict, pictures)
     model = verdict.result.model
     key = model.content_hash()
@@ -380,10 +380,10 @@ def _verdict_blocks(verdict: Any, page: _Page) -> list[Block]:
     return blocks
 
 
-def _life_blocks(result: Any, page: _Page, *, drawn: bool) -> list[Block]:
+def _life_blocks(result: Any, page: _Page, *, drawn: bool, noted: Sequence[str] = ()) -> list[Block]:
     data = jsonable(result.to_dict())
     page.lives.append(data)
-    return life.blocks(result, data, page.pictures, drawn=drawn)
+    return life.blocks(result, data, page.pictures, drawn=drawn, noted=noted)
 
 
 def _sentence(verdict: Any) -> str:

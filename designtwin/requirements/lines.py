@@ -20,7 +20,7 @@ from designtwin.requirements.base import Quantity, ValuesAlone, one_of
 from designtwin.requirements.fields import tensor_at
 from designtwin.requirements.values import Value, place_of_point
 from designtwin.results import stress as tensor
-from designtwin.typing import FloatArray, IntArray
+from designtwin.typing import BoolArray, FloatArray, IntArray
 
 if TYPE_CHECKING:
     from designtwin.model.model import Model
@@ -89,9 +89,9 @@ class LinearizedStress(SampledStress):
         return f"{_KINDS[self.kind]} from {ends}{every}" + (f" in case '{self.case}'" if self.case else "")
 
     def check(self, model: Model) -> None:
-        self._line(model.mesh)
+        self.line(model.mesh)
 
-    def _line(self, mesh: Any) -> tuple[FloatArray, list[Any]]:
+    def line(self, mesh: Any) -> tuple[FloatArray, list[Any]]:
         """Points along the line float64[n, 3], m, and where they lie."""
         share = np.linspace(0.0, 1.0, _SAMPLES)[:, None]
         xyz = np.array(self.from_) * (1.0 - share) + np.array(self.to) * share
@@ -104,7 +104,7 @@ class LinearizedStress(SampledStress):
 
     def by_case(self, result: Any) -> list[Value]:
         cases = self.cases_of(result)
-        xyz, places = self._line(result.model.mesh)
+        xyz, places = self.line(result.model.mesh)
         rows, weights = rows_and_weights(result.points, places)
         return [self._of_case(result, case, xyz, rows, weights) for case in cases]
 
@@ -169,33 +169,49 @@ def linearized(
     Source: ASME BPVC VIII-2 (2021), annex 5-A, 5-A.4.1 (stress integration method);
     curvature of the wall is left out, as there.
     """
-    n = len(stress)
+    along, bent, turn = line_shares(len(stress), line, kind, bending)
+    parts = along @ stress + bent @ stress @ turn.T
+    # across the line a point counts with both shares, along it with that of no bending (or both, by "all")
+    spreads = np.abs(along + bent)
+    if bending == "5-A" and kind != "bending":
+        spreads = np.maximum(spreads, np.abs(along))
+    if kind == "peak":  # the error at the end, and that of what is taken away there
+        linear = linearized(stress, radius, line, "membrane+bending", bending)[1]
+        return parts, linear + radius[[0, -1]]
+    return parts, spreads @ radius
+
+
+def line_shares(
+    n: int, line: FloatArray, kind: str, bending: str = "5-A"
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Shares of n points along a line in the wanted part of the stress; arguments as `linearized`.
+
+    Returns
+    -------
+    along, bent : float64[1 or 2, n]
+        What counts in full, and what counts in bending.
+    turn : float64[6, 6]
+        What takes bending from a tensor: those components across the line, or all.
+    """
     simpson = np.ones(n)
     simpson[1:-1:2], simpson[2:-1:2] = 4.0, 2.0
     mean = simpson / simpson.sum()
     lever = 6.0 * (0.5 - np.linspace(0.0, 1.0, n)) * mean  # 6/t^2 (t/2 - x) dx at the first end
-    membrane = mean @ stress
-    bent = lever @ stress
+    turn = np.eye(6)
     if bending == "5-A":
         across = np.eye(3) - np.outer(line, line) / float(line @ line)
-        turned = across @ tensor.tensors(bent) @ across
-        bent = np.array([turned[i, j] for i, j in ((0, 0), (1, 1), (2, 2), (0, 1), (1, 2), (0, 2))])
+        turned = across @ tensor.tensors(np.eye(6)) @ across
+        turn = np.stack([turned[:, i, j] for i, j in ((0, 0), (1, 1), (2, 2), (0, 1), (1, 2), (0, 2))])
     if kind == "membrane":
-        return membrane[None], np.array([mean @ radius])
-    ends = np.stack([bent, -bent])
-    if kind == "bending":
-        return ends, np.full(2, np.abs(lever) @ radius)
-    # across the line a point counts with mean + lever, along it with the mean alone (or with both, by "all")
-    together = np.stack([np.abs(mean + sign * lever) for sign in (1.0, -1.0)])
-    if bending == "5-A":
-        together = np.maximum(together, mean)
-    linear, spread = membrane + ends, together @ radius
-    if kind == "membrane+bending":
-        return linear, spread
-    total = stress[[0, -1]]
-    if kind == "total":
-        return total, radius[[0, -1]]
-    return total - linear, spread + radius[[0, -1]]
+        return mean[None], np.zeros((1, n)), turn
+    ends, membrane, none = np.stack([lever, -lever]), np.stack([mean, mean]), np.zeros((2, n))
+    whole = np.eye(n)[[0, -1]]
+    return {
+        "bending": (none, ends, turn),
+        "membrane+bending": (membrane, ends, turn),
+        "total": (whole, none, turn),
+        "peak": (whole - membrane, -ends, turn),
+    }[kind]
 
 
 def rows_and_weights(points: Any, places: Sequence[Any]) -> tuple[IntArray, FloatArray]:
@@ -216,6 +232,10 @@ def rows_and_weights(points: Any, places: Sequence[Any]) -> tuple[IntArray, Floa
 # ---------------------------------------------------------------------------------------------------
 # Weld toes
 # ---------------------------------------------------------------------------------------------------
+
+
+_NEAR = 60.0
+"""Degrees from square to the toe within which a principal stress counts."""
 
 
 @dataclass(frozen=True)
@@ -392,6 +412,22 @@ class HotSpotStress(SampledStress):
             place=place_of_point(result.model.mesh, toes[i]), case=case.name, note="; ".join(notes),
         )  # fmt: skip
 
+    def _principal(self, stress: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Principal stresses float64[m, 3], ascending, their directions [m, 3, 3] in columns, and the angles
+        of these with `away`, float64[m, 3], degrees."""
+        values, vectors = np.linalg.eigh(tensor.tensors(stress))
+        along = np.abs(np.einsum("a,mai->mi", np.array(self.away), vectors))
+        return values, vectors, np.degrees(np.arccos(np.minimum(along, 1.0)))
+
+    def normals(self, stress: FloatArray) -> FloatArray:
+        """Along which the stress counts at toes whose tensors are float64[m, 6]: unit vectors [m, 3]."""
+        out = np.tile(np.array(self.away), (len(stress), 1))
+        if self.component == "principal":
+            values, vectors, angle = self._principal(stress)
+            best, some = _largest_that_counts(values, angle <= _NEAR)
+            out[some] = vectors[np.arange(len(out)), :, best][some]
+        return out
+
     def _component(self, stress: FloatArray, half: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Stress across the toe, or the principal stress that counts, with its bounds, float64[m] each."""
         full = tensor.tensors(stress)
@@ -399,19 +435,16 @@ class HotSpotStress(SampledStress):
         across = np.einsum("a,mab,b->m", away, full, away)
         if self.component == "perpendicular":
             return across, across - half, across + half
-        values, vectors = np.linalg.eigh(full)
-        slope = np.degrees(np.arccos(np.minimum(np.abs(np.einsum("a,mai->mi", away, vectors)), 1.0)))
+        values, _, slope = self._principal(stress)
         # directions turn by no more than asin(error over the gap to the next value) (Davis and Kahan)
         gap = np.abs(values[:, :, None] - values[:, None, :]) + np.where(np.eye(3, dtype=bool), np.inf, 0.0)
         with np.errstate(divide="ignore", invalid="ignore"):
             turn = np.degrees(
                 np.arcsin(np.minimum(np.nan_to_num(half[:, None] / gap.min(axis=2), nan=0.0), 1.0))
             )
-        counts, may = slope <= 60.0, slope - turn <= 60.0
+        counts, may = slope <= _NEAR, slope - turn <= _NEAR
         value = across.copy()
-        row = np.arange(len(value))
-        best = np.argmax(np.where(counts, np.abs(values), -1.0), axis=1)
-        some = counts.any(axis=1)
+        row, best, some = np.arange(len(value)), *_largest_that_counts(values, counts)
         value[some] = values[row, best][some]
         # whatever might be the one that counts holds the true one
         low = np.minimum(np.where(may, values, np.inf).min(axis=1), value)
@@ -422,6 +455,11 @@ class HotSpotStress(SampledStress):
             np.where(sure, value, np.maximum(high, across)),
         )
         return value, low - half, high + half
+
+
+def _largest_that_counts(values: FloatArray, counts: BoolArray) -> tuple[IntArray, BoolArray]:
+    """Which of values [m, 3] that count is largest in size, int64[m], and where there is any, bool[m]."""
+    return np.argmax(np.where(counts, np.abs(values), -1.0), axis=1), np.asarray(counts.any(axis=1))
 
 
 def _runner_up(values: FloatArray, counts: Any, best: IntArray) -> FloatArray:

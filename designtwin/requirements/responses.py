@@ -26,6 +26,7 @@ from designtwin.elements import sampling
 from designtwin.errors import NoAdjointError, RequirementError
 from designtwin.model.magnitude import nodal
 from designtwin.model.model import Model
+from designtwin.model.sections import PlaneStress
 from designtwin.requirements.base import Quantity, frames_of
 from designtwin.requirements.compliance import ComplianceQuantity, loads_of
 from designtwin.requirements.fields import (
@@ -36,6 +37,7 @@ from designtwin.requirements.fields import (
     TemperatureQuantity,
 )
 from designtwin.requirements.fkm import FkmMargin
+from designtwin.requirements.strain import StrainQuantity
 from designtwin.requirements.strength import BrittleMargin, TensorMargin, YieldMargin
 from designtwin.results import stress as tensor
 from designtwin.results.places import mean_weights
@@ -43,6 +45,8 @@ from designtwin.results.sensitivity import Action, DifferenceAction
 from designtwin.typing import FloatArray, IntArray
 
 AGGREGATES = ("ks", "p-norm")
+WITH_ENDS = (StressQuantity, YieldMargin, BrittleMargin, TensorMargin, FkmMargin)
+"""Quantities whose smooth number may be that of the ends of their intervals."""
 _SHARPNESS = 50.0
 """Of the Kreisselmeier-Steinhauser function, over the spread of the values."""
 _NORM = 12
@@ -51,6 +55,8 @@ _TENSOR = 1e-5
 """Share of a stress by which criteria are differenced."""
 _SPREAD = 8
 """Order of the mean that measures the spread."""
+_LEAST = 0.1
+"""Least share of a value, or of its end in that, with which the two count as proportional."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -66,10 +72,18 @@ class Response:
         Slope over displacement, per m.
     samples : float64[s, 6], optional
         Slope over stress at the sampling points of ``Recovery``, per Pa.
+    strains : float64[s, 6], optional
+        Slope over strain there.
+    reactions : float64[n_points, 3], optional
+        Slope over the force of supports and springs at each node, per N.
+    held : float64[n_points], optional
+        Slope over the heat that prescribed temperatures put in at each node, per W.
     temperature : float64[n_points], optional
         Slope over the temperature that a thermal analysis solves for, per K.
     loads : float64[n_points, 3], optional
         Slope over nodal forces of the case's loads, the answer fixed, per N.
+    points : float64[n_points, 3], optional
+        Slope over coordinates, the answer fixed, per m.
     actions : tuple of (factor, Action)
         What depends on the model itself, the answer fixed.
     """
@@ -79,8 +93,12 @@ class Response:
     true: float
     displacement: FloatArray | None = None
     samples: FloatArray | None = None
+    strains: FloatArray | None = None
+    reactions: FloatArray | None = None
+    held: FloatArray | None = None
     temperature: FloatArray | None = None
     loads: FloatArray | None = None
+    points: FloatArray | None = None
     actions: tuple[tuple[float, Action], ...] = field(default=())
 
 
@@ -228,7 +246,7 @@ def over_place(
 
 @response_of.register
 def _(quantity: DisplacementQuantity, result: Any, case: Any, *, aggregate: str, largest: bool) -> Response:
-    _only_static(quantity, result)
+    only_static(quantity, result)
     steady(quantity, case)
     rows = quantity.rows(result)
     vectors = case.displacement[rows]
@@ -249,14 +267,17 @@ def _(quantity: DisplacementQuantity, result: Any, case: Any, *, aggregate: str,
     return Response(case=case.name, value=value, true=true, displacement=out, actions=actions)
 
 
-def _only_static(quantity: Quantity, result: Any) -> None:
+def only_static(quantity: Quantity, result: Any) -> None:
+    """Raise NoAdjointError for what is no static result."""
     if result.physics != "static":
         raise NoAdjointError(f"no adjoint gradient is known of {quantity.label} of a {result.physics} result")
 
 
 @response_of.register
-def _(quantity: StressQuantity, result: Any, case: Any, *, aggregate: str, largest: bool) -> Response:
-    _only_static(quantity, result)
+def _(
+    quantity: StressQuantity, result: Any, case: Any, *, aggregate: str, largest: bool, ends: bool = False
+) -> Response:  # fmt: skip
+    only_static(quantity, result)
     steady(quantity, case)
     if quantity.at is not None:
         raise NoAdjointError(
@@ -265,6 +286,11 @@ def _(quantity: StressQuantity, result: Any, case: Any, *, aggregate: str, large
     rows = quantity.rows(result)
     stress = case.stress("averaged")[rows]
     values, by_stress = STRESS[quantity.component](stress)
+    if ends and quantity.over != "mean":
+        _, low, high = quantity._field(case, rows)
+        swapped = (values < 0.0) & (quantity.over == "max_abs")
+        share, values = at_ends(values, np.where(swapped != largest, high, low))
+        by_stress = share[:, None] * by_stress
     value, slope, actions = over_place(
         quantity, result, case, rows, values, aggregate=aggregate, largest=largest
     )
@@ -273,20 +299,51 @@ def _(quantity: StressQuantity, result: Any, case: Any, *, aggregate: str, large
     return Response(case=case.name, value=value, true=true, samples=samples, actions=actions)
 
 
+@response_of.register
+def _(quantity: StrainQuantity, result: Any, case: Any, *, aggregate: str, largest: bool) -> Response:
+    only_static(quantity, result)
+    steady(quantity, case)
+    for part in result.model.parts:
+        if isinstance(part.section, PlaneStress):
+            raise NoAdjointError(
+                f"{quantity.label}: {part.name!r} is a sheet, which thins as its material has it, and no "
+                "gradient is known of that"
+            )
+    rows = quantity.rows(result)
+    tensors = case.strain("averaged")[rows] * tensor.ENGINEERING
+    values, by_tensor = STRESS[quantity.component](tensors)
+    by_strain = by_tensor * tensor.ENGINEERING
+    if quantity.component in tensor.COMPONENTS[3:]:
+        values, by_strain = 2.0 * values, 2.0 * by_strain
+    value, slope, actions = over_place(
+        quantity, result, case, rows, values, aggregate=aggregate, largest=largest
+    )
+    strains = to_samples(case.recovery, rows, slope[:, None] * by_strain)
+    true = true_value(quantity, result, case)
+    return Response(case=case.name, value=value, true=true, strains=strains, actions=actions)
+
+
 @response_of.register(YieldMargin)
 @response_of.register(BrittleMargin)
 @response_of.register(TensorMargin)
 @response_of.register(FkmMargin)
-def _(quantity: MechanicalQuantity, result: Any, case: Any, *, aggregate: str, largest: bool) -> Response:
-    _only_static(quantity, result)
+def _(
+    quantity: MechanicalQuantity, result: Any, case: Any, *, aggregate: str, largest: bool, ends: bool = False
+) -> Response:  # fmt: skip
+    only_static(quantity, result)
     steady(quantity, case)
     rows = quantity.rows(result)
     state = AtStress(case, case.stress("averaged"))
     values, by_stress = utilization_slope(quantity, state, rows)
+    share = np.ones(len(rows))
+    if ends:
+        _, low, high = quantity._field(case, rows)
+        with np.errstate(divide="ignore"):
+            share, values = at_ends(values, 1.0 / (high if largest else low))
     used, slope = aggregated(values, aggregate, largest=not largest, who=quantity.label)
     if used <= 0.0:
         raise NoAdjointError(f"{quantity.label}: nothing is stressed in case {case.name!r}")
-    slope = -slope / used**2  # the margin is one over what is used of the strength
+    slope = -share * slope / used**2  # the margin is one over what is used of the strength
     samples = to_samples(case.recovery, rows, slope[:, None] * by_stress)
     solved = case.name in getattr(result, "warmed", {})
     actions: tuple[tuple[float, Action], ...] = ()
@@ -294,6 +351,17 @@ def _(quantity: MechanicalQuantity, result: Any, case: Any, *, aggregate: str, l
         actions = ((1.0, StrengthAction(quantity, state, rows, slope, solved)),)
     true = true_value(quantity, result, case)
     return Response(case=case.name, value=1.0 / used, true=true, samples=samples, actions=actions)
+
+
+def at_ends(values: FloatArray, ends: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Ends of intervals in place of values: the slope of each over its value, and the ends, float64[k] each.
+
+    An interval is held as wide in proportion as it is, where that says something; as wide where it does not.
+    """
+    known = np.isfinite(ends)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.where(known, ends / values, 1.0)
+    return np.where((share > _LEAST) & (share < 1.0 / _LEAST), share, 1.0), np.where(known, ends, values)
 
 
 class AtStress:

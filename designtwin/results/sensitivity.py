@@ -432,18 +432,10 @@ def stiffness_partials(
     psi, u : Strained
         With their amplitudes of modes (``CaseCells.displaced``).
     """
-    mesh, rule, dv = model.mesh, cells.rule, cells.measure[..., None]
-    strain_u, stress_u = cells.strained(u, warmed=True)
-    strain_psi, stress_psi = cells.strained(psi)
-    work = (stress_u * strain_psi).sum(axis=2)
-    points = np.zeros((mesh.n_points, 3))
-    for slope in (
-        cells.strain_slope(rule, stress_u * dv, psi),
-        cells.strain_slope(rule, stress_psi * dv, u),
-        cells.volume_slope(rule, work),
-    ):
-        cells.add_up(-slope, points)
-    scale = np.zeros(mesh.n_cells)
-    scale[cells.block.cells] = -(work * cells.measure).sum(axis=1) / cells.block.scale
-    law = LawAction(cells, rule, strain_u, -strain_psi * dv)
+    work, slope = cells.work_slope(psi, u)
+    points, scale = np.zeros((model.mesh.n_points, 3)), np.zeros(model.mesh.n_cells)
+    cells.add_up(-slope, points)
+    scale[cells.block.cells] = -work.sum(axis=1) / cells.block.scale
+    (strain_u, _), (strain_psi, _) = cells.strained(u, warmed=True), cells.strained(psi)
+    law = LawAction(cells, cells.rule, strain_u, -strain_psi * cells.measure[..., None])
     return Partials(model=model, points=points, scale=scale, actions=((1.0, law),))

@@ -82,7 +82,7 @@ class ThermalState(CaseResult):
 
     def _heat(self, on: str | Selection, temperature: FloatArray | None = None) -> tuple[float, float]:
         """Heat exchanged over a selection at a temperature (its own unless given), and held there, W."""
-        loads, nodes, held = _exchange_over(self.model, self.case, on)
+        loads, nodes, held = exchange_over(self.model, self.case, on)
         total = sum(float(self._put_in(load, temperature).sum()) for load in loads)
         total += sum(float(self._put_in(load, temperature)[at].sum()) for load, at in nodes)
         return total, float(self.held[held].sum())
@@ -209,7 +209,7 @@ _EXCHANGE: weakref.WeakKeyDictionary[Model, dict[Any, Any]] = weakref.WeakKeyDic
 """What exchanges heat over a place, by model, case and place: asked anew at every instant."""
 
 
-def _exchange_over(
+def exchange_over(
     model: Model, case: LoadCase, on: str | Selection
 ) -> tuple[list[Any], list[tuple[Any, IntArray]], BoolArray]:
     """Loads that exchange heat, cut to a selection; those that cannot be cut, and its nodes; nodes held."""

@@ -1,4 +1,7 @@
-"""Right-hand sides that follow each other smoothly: what earlier ones span costs no solve."""
+"""Right-hand sides that follow each other smoothly: what earlier ones span costs no solve, or a shorter one.
+
+Source: Fischer, CMAME 163 (1998) 193-204: projection onto the span of earlier right-hand sides or answers.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,8 @@ _REST = 2e-9
 """Share of a right-hand side that may lie outside the span of those solved: less than iterations leave."""
 _MOST = 64
 """Directions kept; each costs two vectors."""
+_RECALLED = 12
+"""Directions of answers kept for guesses; each costs three vectors."""
 
 
 class Spanned:
@@ -27,8 +32,6 @@ class Spanned:
     factorization : Factorization
     free : bool[n_dof]
         Unknowns that are solved for.
-
-    Source: Fischer, CMAME 163 (1998) 193-204: projection onto the span of earlier right-hand sides.
     """
 
     def __init__(self, factorization: Factorization, free: BoolArray) -> None:
@@ -110,3 +113,58 @@ class Spanned:
             row /= np.linalg.norm(row)
             self.count += 1
             self._project(rest, slice(self.count - 1, self.count))
+
+
+class Recalled:
+    """Guesses for (rate C + K) x = f, C and K symmetric, at any rate: the best that earlier answers span.
+
+    What diffuses is a sum of few shapes, so that iterations for a step in time that begin with the guess of
+    least error, in the norm of the energy, have little left to find. Once it is full it is better to begin
+    anew with the last answers than to drop one direction after the other: all of them have a share in each.
+
+    Parameters
+    ----------
+    n_dof : int
+    """
+
+    def __init__(self, n_dof: int) -> None:
+        # Pages are touched as rows are filled.
+        self._x, self._c, self._k = np.empty((3, _RECALLED, n_dof))
+        self._gram = np.zeros((2, _RECALLED, _RECALLED))
+        """x . C x and x . K x."""
+        self.count = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether there is no room for another direction."""
+        return self.count == _RECALLED
+
+    def best(self, f: FloatArray, rate: float) -> tuple[FloatArray, FloatArray]:
+        """The guess for f, and what it leaves of f; float64[n_dof] each."""
+        known = slice(0, self.count)
+        gram = rate * self._gram[0, known, known] + self._gram[1, known, known]
+        try:
+            np.linalg.cholesky(gram)
+        except np.linalg.LinAlgError:  # rounding is all that tells some of them apart
+            self.count = 0
+        if not self.count:
+            return np.zeros_like(f), f.copy()
+        share = np.linalg.solve(gram, self._x[known] @ f)
+        rest = f - (rate * share) @ self._c[known] - share @ self._k[known]
+        return np.asarray(share @ self._x[known]), np.asarray(rest)
+
+    def add(self, x: FloatArray, image: FloatArray, stored: FloatArray, rate: float) -> None:
+        """Keep a direction; there must be room for it.
+
+        Parameters
+        ----------
+        x, image, stored : float64[n_dof]
+            With (rate C + K) x and C x.
+        """
+        size, row = float(np.sqrt((x * image).sum())), self.count
+        self._x[row], self._c[row] = x / size, stored / size
+        self._k[row] = image / size - rate * self._c[row]
+        self.count += 1
+        known = slice(0, self.count)
+        for gram, of in zip(self._gram, (self._c, self._k), strict=True):
+            gram[row, known] = gram[known, row] = self._x[known] @ of[row]

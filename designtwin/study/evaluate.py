@@ -194,7 +194,7 @@ def _smooth(
     for test, result in zip(tests, results, strict=True):
         for requirement in test.requirements:
             for case, number in smooth_by_case(
-                requirement.quantity, result, largest=requirement.is_upper
+                requirement.quantity, result, largest=requirement.is_upper, ends=True
             ).items():
                 one = constraints.get(label_of(requirement, case, result))
                 if one is not None:
@@ -202,14 +202,16 @@ def _smooth(
     return {label: pair for label, pair in out.items() if np.isfinite(pair).all()}
 
 
-def smooth_by_case(quantity: Quantity, result: Any, *, largest: bool) -> dict[str | None, float]:
+def smooth_by_case(
+    quantity: Quantity, result: Any, *, largest: bool, ends: bool = False
+) -> dict[str | None, float]:
     """What adjoints differentiate, by load case; nothing where there is no adjoint."""
     from designtwin.analysis.adjoint import smooth_values
 
     if quantity.needs == "model":
         return {}
     try:
-        return dict(smooth_values(result, quantity, largest=largest))
+        return dict(smooth_values(result, quantity, largest=largest, ends=ends))
     except DesignTwinError:
         return {}
 

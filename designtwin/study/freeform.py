@@ -452,7 +452,7 @@ class _Search:
             quantity = c.requirement.quantity
             source = one.model if quantity.needs == "model" else one.results[c.test]
             found = sensitivities(
-                source, quantity, aggregate=self.form.aggregate, largest=c.requirement.is_upper
+                source, quantity, aggregate=self.form.aggregate, largest=c.requirement.is_upper, ends=True
             )
             s = next((s for s in found if quantity.needs == "model" or s.case == c.value.case), None)
             if s is None:

@@ -176,9 +176,10 @@ def gradient(
 
 def _grouped(wanted: Sequence[Response]) -> Iterator[list[Response]]:
     """Responses that one call answers: of one quantity and one result, in all load cases."""
-    groups: dict[tuple[str, int, bool], list[Response]] = {}
+    groups: dict[tuple[str, int, bool, bool], list[Response]] = {}
     for one in wanted:
-        groups.setdefault((one.quantity.content_key(), one.test, one.largest), []).append(one)
+        key = (one.quantity.content_key(), one.test, one.largest, one.constraint is None)
+        groups.setdefault(key, []).append(one)
     yield from groups.values()
 
 
@@ -194,7 +195,8 @@ class Chain:
         """Slopes of responses of one quantity and one source, float64[k] each."""
         if group[0].quantity.needs == "model":
             return {r.label: self._of_constraint(r) for r in group}
-        found = self._adjoints(group[0])
+        # A requirement is judged by the end of the interval, which is worst where that is.
+        found = self._adjoints(group[0], ends=group[0].constraint is not None)
         out = {}
         for response in group:
             # Of an objective the case that is worst as the smooth numbers have it.
@@ -212,10 +214,10 @@ class Chain:
         return {one.case: self._along(one, response) for one in self._adjoints(response)}
 
     @staticmethod
-    def _adjoints(response: Response) -> list[Any]:
+    def _adjoints(response: Response, *, ends: bool = False) -> list[Any]:
         from designtwin.analysis.adjoint import sensitivities
 
-        return sensitivities(response.source, response.quantity, largest=response.largest)
+        return sensitivities(response.source, response.quantity, largest=response.largest, ends=ends)
 
     def _along(self, one: Any, response: Response) -> FloatArray:
         slope = np.asarray(one.along(self.directions(response.test)), np.float64)

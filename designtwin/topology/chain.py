@@ -40,10 +40,12 @@ class Chain:
         Symmetry, extrusion: linear maps before the filter and after it.
     filter : Filter
     shaping : tuple of Shaping
-        Overhang, draft: after the projection.
+        Draw, overhang: after the projection.
     keep, void : bool[n_cells]
     robust : bool
         Whether what is analyzed is thinned, and what is weighed thickened.
+    threshold : float or float64[n_cells]
+        Of the projection of the part; heights of cells, where smooth values say how high columns reach.
 
     Source: Wang, Lazarov & Sigmund, On projection methods, convergence and robust formulations in topology
     optimization, Struct. Multidisc. Optim. 43 (2011), 767-784.
@@ -55,11 +57,12 @@ class Chain:
     keep: BoolArray
     void: BoolArray
     robust: bool
+    threshold: float | FloatArray = 0.5
 
     def fields(self, x: FloatArray, sharpness: float) -> Fields:
         """Densities of a design; with sharpness 0 nothing is projected."""
         smooth = self._smooth(x)
-        part = self._made(smooth, sharpness, 0.5)
+        part = self._made(smooth, sharpness, self.threshold)
         if not self.robust or sharpness == 0.0:
             return Fields(part, part, part)
         return Fields(part, self._made(smooth, sharpness, ERODED), self._made(smooth, sharpness, DILATED))
@@ -70,9 +73,9 @@ class Chain:
         """By the design variables, from slopes by the analyzed (and the weighed) densities."""
         smooth = self._smooth(x)
         apart = self.robust and sharpness > 0.0
-        out = self._back(smooth, sharpness, ERODED if apart else 0.5, stiff)
+        out = self._back(smooth, sharpness, ERODED if apart else self.threshold, stiff)
         if heavy is not None:
-            out = out + self._back(smooth, sharpness, DILATED if apart else 0.5, heavy)
+            out = out + self._back(smooth, sharpness, DILATED if apart else self.threshold, heavy)
         for link in reversed(self.links):
             out = link.adjoint(out)
         out = self.filter.adjoint(out)
@@ -93,14 +96,16 @@ class Chain:
     def _fixed(self, density: FloatArray) -> FloatArray:
         return np.where(self.keep, 1.0, np.where(self.void, 0.0, density))
 
-    def _made(self, smooth: FloatArray, sharpness: float, threshold: float) -> FloatArray:
+    def _made(self, smooth: FloatArray, sharpness: float, threshold: float | FloatArray) -> FloatArray:
         density = smooth if sharpness == 0.0 else Projection(sharpness=sharpness, threshold=threshold)(smooth)
         density = self._fixed(density)
         for shape in self.shaping:
             density = self._fixed(shape(density))
         return np.clip(density, 0.0, 1.0)
 
-    def _back(self, smooth: FloatArray, sharpness: float, threshold: float, slopes: FloatArray) -> FloatArray:
+    def _back(
+        self, smooth: FloatArray, sharpness: float, threshold: float | FloatArray, slopes: FloatArray
+    ) -> FloatArray:
         project = None if sharpness == 0.0 else Projection(sharpness=sharpness, threshold=threshold)
         density = self._fixed(smooth if project is None else project(smooth))
         before = []

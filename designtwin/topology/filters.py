@@ -290,7 +290,7 @@ class Projection:
     ----------
     sharpness : float
         beta; near 0 nothing changes, from 32 on almost all is 0 or 1.
-    threshold : float
+    threshold : float or float64[n_cells]
         eta, between 0 and 1. A minimum length of solid and void comes with a threshold above 0.5 for the
         stiffness (an eroded design) and one below for the volume (a dilated one).
 
@@ -298,27 +298,27 @@ class Projection:
     """
 
     sharpness: float
-    threshold: float = 0.5
+    threshold: float | FloatArray = 0.5
 
     def __post_init__(self) -> None:
         if not 0.0 < self.sharpness < math.inf:
             raise StudyError(
                 f"the sharpness of a projection is {self.sharpness}; a positive number is wanted"
             )
-        if not 0.0 < self.threshold < 1.0:
+        if not np.all((self.threshold > 0.0) & (self.threshold < 1.0)):
             raise StudyError(f"the threshold of a projection is {self.threshold}; it is between 0 and 1")
 
     def __call__(self, values: FloatArray) -> FloatArray:
         """Projected densities, of the shape of `values`."""
         beta, eta = self.sharpness, self.threshold
-        low = math.tanh(beta * eta)
-        return (low + np.tanh(beta * (values - eta))) / (low + math.tanh(beta * (1.0 - eta)))
+        low = np.tanh(beta * eta)
+        return np.asarray((low + np.tanh(beta * (values - eta))) / (low + np.tanh(beta * (1.0 - eta))))
 
     def derivative(self, values: FloatArray) -> FloatArray:
         """Slope of the projection at each of `values`."""
         beta, eta = self.sharpness, self.threshold
-        scale = math.tanh(beta * eta) + math.tanh(beta * (1.0 - eta))
-        return beta * (1.0 - np.tanh(beta * (values - eta)) ** 2) / scale
+        scale = np.tanh(beta * eta) + np.tanh(beta * (1.0 - eta))
+        return np.asarray(beta * (1.0 - np.tanh(beta * (values - eta)) ** 2) / scale)
 
     @classmethod
     def keeping_volume(cls, values: FloatArray, volumes: FloatArray, *, sharpness: float) -> Projection:

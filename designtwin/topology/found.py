@@ -18,7 +18,7 @@ from designtwin.requirements.totals import MassQuantity
 from designtwin.topology.fairing import PASSES
 from designtwin.topology.fitted import Fitted, fitted
 from designtwin.topology.goals import cell_volumes
-from designtwin.topology.manufacturing import OverhangCheck, axis_of, check_overhang
+from designtwin.topology.manufacturing import MakingCheck, axis_of, check_draft, check_overhang
 from designtwin.topology.simplices import Simplices
 from designtwin.topology.surface import ClosedSurface, closed_surface, nodal
 from designtwin.typing import BoolArray, FloatArray, IntArray
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from designtwin.criteria.verdict import Verdict
     from designtwin.topology.optimization import Topology
 
+MET = 1e-3
+"""Share of a limit by which it may be missed and still count as met."""
 SOLID = 0.5
 """Density from which on a cell counts as solid."""
 _HEAVIER = 1.01
@@ -104,6 +106,8 @@ class Optimum:
     stopped : str
         Why it ended, in words.
     converged : bool
+    number : int
+        Of the design in the history: the last, or the best that met all limits where the budget ended it.
     """
 
     topology: Topology
@@ -112,6 +116,12 @@ class Optimum:
     history: tuple[Step, ...]
     stopped: str
     converged: bool
+    number: int = -1
+
+    @property
+    def step(self) -> Step:
+        """The design in the history that this is."""
+        return self.history[self.number]
 
     @property
     def model(self) -> Model:
@@ -121,12 +131,12 @@ class Optimum:
     @property
     def value(self) -> float:
         """The objective, SI, as densities have it; ``as_model().retest()`` tests the part itself."""
-        return self.history[-1].value
+        return self.step.value
 
     @cached_property
     def feasible(self) -> bool:
         """Whether densities meet every limit, to 0.1 %."""
-        return self.history[-1].worst <= 1e-3
+        return self.step.worst <= MET
 
     @property
     def volume(self) -> float:
@@ -154,7 +164,7 @@ class Optimum:
         """Cells that are there, bool[n_cells]."""
         return np.asarray(self.printed >= SOLID)
 
-    def check_overhang(self) -> OverhangCheck:
+    def check_overhang(self) -> MakingCheck:
         """Look whether every solid cell rests on another; knows nothing of the optimizer.
 
         Raises
@@ -166,6 +176,22 @@ class Optimum:
         return check_overhang(
             self.model.mesh, self.solid, axis_of(topology.build, "build"), topology.overhang_angle,
             exempt=topology.kept,
+        )  # fmt: skip
+
+    def check_draft(self) -> MakingCheck:
+        """Look whether anything solid is in the way of the die; knows nothing of the optimizer.
+
+        Raises
+        ------
+        StudyError
+            If there is no direction of draw.
+        """
+        topology = self.topology
+        if topology.draw is None:
+            raise StudyError("no draw= was stated")
+        return check_draft(
+            self.model.mesh, self.solid, axis_of(topology.draw, "draw"), topology.draft_angle,
+            exempt=topology.voided,
         )  # fmt: skip
 
     # The part
@@ -249,7 +275,7 @@ class Optimum:
         taken["supports"] = (*plain.supports, *plain.heat_supports)
         notes = [*self.topology.notes, *made.notes]
         if not self.feasible:
-            missed = [name for name, g in self.history[-1].limits.items() if g > 1e-3]
+            missed = [name for name, g in self.step.limits.items() if g > MET]
             notes.append(f"the densities miss {', '.join(missed)}")
         return Redesign(**taken, source=self, notes=tuple(notes))
 
@@ -272,7 +298,7 @@ class Optimum:
         return edge.plot_topology(self, what, **options)
 
     def __str__(self) -> str:
-        topology, last, first = self.topology, self.history[-1], self.history[0]
+        topology, last, first = self.topology, self.step, self.history[0]
         dimension = topology.objective.dimension
         met = "meets" if self.feasible else "does NOT meet"
         now, then = show(last.value, dimension), show(first.value, dimension)
@@ -282,12 +308,14 @@ class Optimum:
             f"  volume           {self.volume_fraction:.1%} of the design space, {last.gray:.1%} of it gray",
         ]
         for name, g in last.limits.items():
-            lines.append(f"  limit            {name}: {'met' if g <= 1e-3 else f'missed by {g:.1%}'}")
+            lines.append(f"  limit            {name}: {'met' if g <= MET else f'missed by {g:.1%}'}")
         if topology.overhang is not None:
             lines.append(f"  overhang         {self.check_overhang()}")
             lost = 1.0 - float(self.printed @ topology.volume) / float(self.density @ topology.volume)
             if lost > 1e-3:
                 lines.append(f"  left out         {lost:.1%} of the material, which would be printed on air")
+        if topology.draw is not None:
+            lines.append(f"  draft            {self.check_draft()}")
         lines.append(f"  stopped          after {len(self.history)} designs: {self.stopped}")
         lines += [f"  note             {note}" for note in topology.notes]
         return "\n".join(lines)

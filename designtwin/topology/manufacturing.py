@@ -11,6 +11,7 @@ import numpy as np
 from scipy import sparse
 from scipy.spatial import cKDTree
 
+from designtwin import parallel
 from designtwin.errors import StudyError
 from designtwin.kernels import layers
 from designtwin.mesh.mesh import Mesh
@@ -27,6 +28,10 @@ _POWER, _HALF = 40.0, 0.5
 _ROUND = 1e-4
 _SAME = 1e-3
 """Share of a cell within which two centers are in one place."""
+_ABOVE, _ASIDE = 0.3, 0.5
+"""Shares of a cell: from which on one is above another, and how far aside it may be to be right above."""
+_DENSEST, _LEAST = 20.0, 1e-9
+"""Power of the mean that stands for the densest, and the least density in it."""
 
 
 class Shaping(Protocol):
@@ -115,8 +120,8 @@ def _planes(given: Any) -> list[Any]:
     return [given] if one else list(given)
 
 
-def extruded(mesh: Mesh, direction: FloatArray) -> MatrixFilter:
-    """The mean of each column of cells along a direction, by volume."""
+def _columns(mesh: Mesh, direction: FloatArray) -> IntArray:
+    """The column along a direction that each cell is in, int64[n_cells]."""
     centers, h = mesh.cell_centers, cell_size(mesh)
     across = np.linalg.svd(direction[None])[2][1:]
     flat = centers @ across.T
@@ -127,6 +132,12 @@ def extruded(mesh: Mesh, direction: FloatArray) -> MatrixFilter:
     if count > 0.5 * n:
         # No columns in the mesh: what lies in one square of a cell's size is one.
         column = np.unique(np.round(flat / h).astype(np.int64), axis=0, return_inverse=True)[1].ravel()
+    return np.asarray(column, np.int64)
+
+
+def extruded(mesh: Mesh, direction: FloatArray) -> MatrixFilter:
+    """The mean of each column of cells along a direction, by volume."""
+    column, n = _columns(mesh, direction), mesh.n_cells
     volume = np.abs(mesh.cell_measures())
     total = np.bincount(column, volume)
     member = sparse.csr_array((np.ones(n), (np.arange(n), column)), shape=(n, len(total)))
@@ -134,23 +145,53 @@ def extruded(mesh: Mesh, direction: FloatArray) -> MatrixFilter:
     return MatrixFilter(sparse.csr_array(member @ share))
 
 
-def _reaching(
-    mesh: Mesh, direction: FloatArray, tangent: float, slack: float = _SAME
-) -> tuple[IntArray, IntArray, FloatArray]:
-    """Cells from which each is reached in one step along a direction, within a cone and slack (in cells).
+def heights(mesh: Mesh, direction: FloatArray) -> FloatArray:
+    """Share of the volume of its column that is below the middle of each cell, float64[n_cells].
+
+    A design that tells only how far columns are filled has no undercuts, and nothing to gain from grays:
+    with densities of their own, a sheet of half the density bends as stiffly as half its height, and stays.
+
+    Source: Gersborg & Andreasen, An explicit parameterization for casting constraints in gradient driven
+    topology optimization, Struct. Multidisc. Optim. 44 (2011), 875-881.
+    """
+    column, volume = _columns(mesh, direction), np.abs(mesh.cell_measures())
+    order = np.lexsort((mesh.cell_centers @ direction, column))
+    filled = np.cumsum(volume[order])
+    total = np.bincount(column, volume)
+    before = (np.cumsum(total) - total)[column[order]]
+    out = np.empty(mesh.n_cells)
+    out[order] = (filled - 0.5 * volume[order] - before) / total[column[order]]
+    return out
+
+
+def _touching(mesh: Mesh) -> IntArray:
+    """Pairs of cells with a node in common, both ways round, int64[k, 2]."""
+    cells = np.concatenate([np.repeat(ids, conn.shape[1]) for _, ids, conn in mesh.blocks()])
+    nodes = np.concatenate([conn.ravel() for _, _, conn in mesh.blocks()])
+    of = sparse.csr_array((np.ones(len(cells)), (cells, nodes)), shape=(mesh.n_cells, mesh.n_points))
+    alike = (of @ of.T).tocoo()
+    pairs = np.stack([alike.row, alike.col], axis=1)
+    return np.asarray(pairs[pairs[:, 0] != pairs[:, 1]], np.int64)
+
+
+def _slack(mesh: Mesh) -> float:
+    """How far beside the cone of an overhang cells still hold, m: simplices do not stand upon each other."""
+    ragged = any(name.startswith(("tetra", "triangle")) for name in mesh.cells)
+    return (_ASIDE if ragged else _SAME) * cell_size(mesh)
+
+
+def _reaching(mesh: Mesh, direction: FloatArray, tangent: float) -> tuple[IntArray, IntArray, FloatArray]:
+    """Cells that touch each and lie one step back along a direction, within a cone.
 
     Returns where the list of each begins, the cells, and the heights of all.
     """
-    centers, h = mesh.cell_centers, cell_size(mesh)
+    centers = mesh.cell_centers
     height = centers @ direction
-    reach = 1.5 * h
-    far = math.hypot(reach, reach * tangent + slack * h)
-    pairs = cKDTree(centers).query_pairs(far, output_type="ndarray")
-    pairs = np.concatenate([pairs, pairs[:, ::-1]])
+    pairs = _touching(mesh)
     step = centers[pairs[:, 0]] - centers[pairs[:, 1]]
     along = step @ direction
     aside = np.sqrt(np.maximum((step**2).sum(axis=1) - along**2, 0.0))
-    ok = (along > 0.3 * h) & (along <= reach) & (aside <= tangent * along * (1.0 + 1e-6) + slack * h)
+    ok = (along > _ABOVE * cell_size(mesh)) & (aside <= tangent * along * (1.0 + 1e-6) + _slack(mesh))
     pairs = pairs[ok]
     pairs = pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
     start = np.concatenate([[0], np.cumsum(np.bincount(pairs[:, 0], minlength=mesh.n_cells))])
@@ -217,59 +258,103 @@ class Overhang:
 
 @dataclass(frozen=True, eq=False)
 class Draw:
-    """A die is drawn along a direction: what lies below something solid is solid."""
+    """A die is drawn along a direction: what lies below something solid, within the draft, is solid.
 
-    order: IntArray
-    start: IntArray
-    above: IntArray
+    Parameters
+    ----------
+    height : float64[n_cells]
+        Of centers along the direction, m.
+    aside : float64[n_cells, 2]
+        Across it, m, from a corner.
+    bins : int64[2]
+        Squares across that cells are sorted into.
+    begin : int64[bins[0] * bins[1] + 1]
+    falling, rising : int64[n_cells]
+        Cells of each square, highest first, and lowest first.
+    size : float
+        Edge of a cell and of a square, m.
+    tangent : float
+        Of the draft.
+    """
+
+    height: FloatArray
+    aside: FloatArray
+    bins: IntArray
+    begin: IntArray
+    falling: IntArray
+    rising: IntArray
+    size: float
+    tangent: float
 
     @classmethod
-    def of(cls, mesh: Mesh, out: FloatArray) -> Draw:
-        """For a die that is drawn towards `out`."""
-        start, above, height = _reaching(mesh, -out, 0.0, 0.5)
-        return cls(np.argsort(height, kind="stable"), start, above)
+    def of(cls, mesh: Mesh, out: FloatArray, draft: float = 0.0) -> Draw:
+        """For a die that is drawn towards `out`, with walls that lean by `draft`, rad, from it."""
+        centers, h = mesh.cell_centers, cell_size(mesh)
+        height = centers @ out
+        aside = centers @ np.linalg.svd(out[None])[2][1:].T
+        aside -= aside.min(axis=0) - 0.5 * h
+        square = (aside / h).astype(np.int64)
+        bins = square.max(axis=0) + 1
+        number = square @ np.array([bins[1], 1])
+        begin = np.concatenate([[0], np.cumsum(np.bincount(number, minlength=int(bins.prod())))])
+        return cls(
+            height, np.ascontiguousarray(aside), bins, begin.astype(np.int64), np.lexsort((-height, number)),
+            np.lexsort((height, number)), h, math.tan(draft),
+        )  # fmt: skip
 
     def __call__(self, density: FloatArray) -> FloatArray:
-        out = np.empty_like(density)
-        layers.fill(self.order, self.start, self.above, density, _ROUND, out)
-        return out
+        return self._filled(density)[1]
+
+    def _filled(self, density: FloatArray) -> tuple[FloatArray, FloatArray]:
+        total, out = np.empty_like(density), np.empty_like(density)
+        parallel.run(layers.fill, len(density), *self._where(self.falling), density, total, out, grain=256)
+        return total, out
 
     def adjoint(self, density: FloatArray, slopes: FloatArray) -> FloatArray:
-        out, back = self(density), np.empty_like(density)
-        layers.fill_adjoint(self.order, self.start, self.above, density, _ROUND, out, slopes.copy(), back)
+        total, out = self._filled(density)
+        back = np.empty_like(density)
+        parallel.run(
+            layers.fill_adjoint, len(density), *self._where(self.rising), density, total, out,
+            np.ascontiguousarray(slopes), back, grain=256,
+        )  # fmt: skip
         return back
+
+    def _where(self, member: IntArray) -> tuple[Any, ...]:
+        return (
+            self.height, self.aside, self.bins, self.begin, member, self.size, self.tangent,
+            _ASIDE * self.size, _ABOVE * self.size, _DENSEST, _LEAST,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
-class OverhangCheck:
-    """What of a design would be printed on air.
+class MakingCheck:
+    """What of a design cannot be made as was asked.
 
     Parameters
     ----------
     cells : int64[k]
-        Solid cells with nothing solid under them within the angle.
-    angle : float
-        rad.
+        Cells at fault.
+    fault : str
+        What they do, in words.
     """
 
     cells: IntArray
-    angle: float
+    fault: str
 
     def __bool__(self) -> bool:
         return not len(self.cells)
 
     def __str__(self) -> str:
-        what = f"{len(self.cells):,} cells overhang" if len(self.cells) else "nothing overhangs"
-        return f"{what} by less than {show(self.angle, 'angle')} from the plate"
+        return f"{len(self.cells):,} cells {self.fault}" if len(self.cells) else f"no cells {self.fault}"
 
 
 def check_overhang(
     mesh: Mesh, solid: BoolArray, up: FloatArray, angle: float, *, exempt: BoolArray | None = None
-) -> OverhangCheck:
+) -> MakingCheck:
     """Look at every solid cell for another below it, by geometry alone: knows nothing of the optimizer.
 
-    A cell is held where it stands on the plate, or where the line to it from the center of a solid cell one
-    step below rises no less than the angle.
+    A cell is held where it stands on the plate, or where the line to it from the center of a solid cell that
+    it touches rises no less than the angle; between tetrahedra or triangles, to within half a cell.
 
     Parameters
     ----------
@@ -284,13 +369,50 @@ def check_overhang(
     lowest = float((mesh.points[mesh.used_nodes] @ up).min())
     looked = solid if exempt is None else solid & ~exempt
     ids = np.flatnonzero(looked & (centers @ up - lowest >= h))
-    tree = cKDTree(centers[solid])
-    held = np.zeros(len(ids), bool)
-    reach = 1.5 * h
-    around = tree.query_ball_point(centers[ids], reach * math.hypot(1.0, 1.0 / math.tan(angle)))
-    for row, near in enumerate(around):
-        step = centers[ids[row]] - centers[solid][near]
+    cells_at: dict[int, list[int]] = {}
+    nodes_of: dict[int, list[int]] = {}
+    for _, cells, conn in mesh.blocks():
+        for cell, nodes in zip(cells[solid[cells]].tolist(), conn[solid[cells]].tolist(), strict=True):
+            nodes_of[cell] = nodes
+            for node in nodes:
+                cells_at.setdefault(node, []).append(cell)
+    held, slack = np.zeros(len(ids), bool), _slack(mesh)
+    for row, cell in enumerate(ids.tolist()):
+        near = [other for node in nodes_of[cell] for other in cells_at[node]]
+        step = centers[cell] - centers[near]
         along = step @ up
-        lean = np.arctan2(along, np.linalg.norm(step - along[:, None] * up, axis=1))
-        held[row] = bool(((along > 0.3 * h) & (along <= reach) & (lean >= angle - 2e-3)).any())
-    return OverhangCheck(ids[~held], angle)
+        off = np.maximum(np.linalg.norm(step - along[:, None] * up, axis=1) - slack, 0.0)
+        held[row] = bool(((along > _ABOVE * h) & (np.arctan2(along, off) >= angle - 2e-3)).any())
+    return MakingCheck(ids[~held], f"overhang by less than {show(angle, 'angle')} from the plate")
+
+
+def check_draft(
+    mesh: Mesh, solid: BoolArray, out: FloatArray, draft: float, *, exempt: BoolArray | None = None
+) -> MakingCheck:
+    """Look up from every empty cell for a solid one in the way of the die, by geometry alone.
+
+    No center of a solid cell may lie in the cone that opens by the draft from the center of an empty one.
+
+    Parameters
+    ----------
+    solid : bool[n_cells]
+    out : float64[3]
+        The way of the die.
+    draft : float
+        Lean of the walls from it, rad.
+    exempt : bool[n_cells], optional
+        Empty cells that are not looked at.
+    """
+    centers, h = mesh.cell_centers, cell_size(mesh)
+    ids = np.flatnonzero(~solid if exempt is None else ~solid & ~exempt)
+    above, blocked = centers[solid], np.zeros(len(ids), bool)
+    if len(above) and len(ids):
+        across = np.linalg.svd(out[None])[2][1:].T
+        highest = float((above @ out).max())
+        reach = math.tan(draft) * np.maximum(highest - centers[ids] @ out, 0.0) + 1e-6 * h
+        around = cKDTree(above @ across).query_ball_point(centers[ids] @ across, reach)
+        for row, near in enumerate(around):
+            step = above[near] - centers[ids[row]]
+            along, off = step @ out, np.linalg.norm(step @ across, axis=1)
+            blocked[row] = bool(((along > _ABOVE * h) & (off <= math.tan(draft) * along + 1e-6 * h)).any())
+    return MakingCheck(ids[blocked], f"lie in the way of a die of {show(draft, 'angle')} draft")

@@ -31,16 +31,18 @@ from designtwin.requirements.vibration import FrequencyQuantity
 from designtwin.solvers.solution import LinearSolver
 from designtwin.topology.chain import Chain, Fields
 from designtwin.topology.filters import cone_filter, helmholtz_filter
-from designtwin.topology.found import Optimum, Step
+from designtwin.topology.found import MET, Optimum, Step
 from designtwin.topology.goals import POWER, Limit, Physics, Told, check_quantity
 from designtwin.topology.interpolation import RAMP, SIMP, Interpolation
 from designtwin.topology.lattice import voxelized
 from designtwin.topology.manufacturing import (
+    AXES,
     Draw,
     Overhang,
     axis_of,
     cell_size,
     extruded,
+    heights,
     mirrored,
 )
 from designtwin.typing import BoolArray, FloatArray
@@ -93,7 +95,8 @@ class Topology:
     filter : "density" or "pde"
         Cone, or Helmholtz equation: the latter does not reach across voids of the design space.
     min_length : length, optional
-        No member thinner: the thinned design is analyzed and the thickened one weighed.
+        No member and no gap thinner: the thinned design is analyzed and the thickened one weighed. Along
+        faces of the design space members may be half as thick.
     projection : bool
         Whether densities are driven to 0 and 1.
     interpolation : "SIMP", "RAMP", or one with a penalty of its own, SIMP(penalty=4)
@@ -101,8 +104,10 @@ class Topology:
         Planes of symmetry by their normals, in the middle or where said.
     extrusion : direction, optional
         Constant along it.
-    draft : direction, optional
+    draw : direction, optional
         A die can be drawn along it: no undercuts.
+    draft : angle
+        Lean of the walls from the direction of draw.
     overhang : angle, optional
         Printed without support: nothing leans less than this from the plate.
     build : direction
@@ -138,7 +143,8 @@ class Topology:
     interpolation: Any = field(default="SIMP", kw_only=True)
     symmetry: Any = field(default=(), kw_only=True)
     extrusion: Any = field(default=None, kw_only=True)
-    draft: Any = field(default=None, kw_only=True)
+    draw: Any = field(default=None, kw_only=True)
+    draft: Any = field(default="0 deg", kw_only=True)
     overhang: Any = field(default=None, kw_only=True)
     build: Any = field(default="z", kw_only=True)
     method: str = field(default="auto", kw_only=True)
@@ -339,14 +345,32 @@ class Topology:
         else:
             raise StudyError(f"filter is {self.filter!r}; 'density' or 'pde' is wanted")
         shaping: list[Any] = []
-        if self.draft is not None:
-            shaping.append(Draw.of(mesh, self._axis("draft")))
+        draft, threshold = self.draft_angle, np.asarray(0.5)
+        if self.draw is not None:
+            self._check_draw(length)
+            axis = self._axis("draw")
+            links.append(extruded(mesh, axis))
+            threshold = heights(mesh, axis)
+            shaping.append(Draw.of(mesh, axis, draft))
         if self.overhang is not None:
             angle = self.overhang_angle
             shaping.append(Overhang.of(mesh, self._axis("build"), angle))
-        chain = Chain(tuple(links), smoothing, tuple(shaping), self.kept, self.voided, length is not None)
+        robust = length is not None
+        chain = Chain(tuple(links), smoothing, tuple(shaping), self.kept, self.voided, robust, threshold)
         object.__setattr__(self, "chain", chain)
         object.__setattr__(self, "notes", tuple(notes))
+
+    def _check_draw(self, length: float | None) -> None:
+        if length is not None:
+            raise StudyError(
+                "min_length is not held where a die is drawn; take a filter_radius of that length"
+            )
+        if not self.projection:
+            raise StudyError("draw= needs the projection; leave projection= out")
+        if self.extrusion is not None:
+            raise StudyError(
+                "draw= and extrusion= exclude each other: what is extruded has no undercuts along it"
+            )
 
     def _axis(self, name: str) -> FloatArray:
         """A direction of these settings, in the plane of a plane model."""
@@ -370,6 +394,24 @@ class Topology:
         angle = float(to_si(self.overhang, "angle", name="overhang"))
         if not 0.0 < angle < 0.5 * math.pi:
             raise StudyError(f"overhang is {self.overhang!r}; an angle between 0 and 90 deg is wanted")
+        return angle
+
+    @property
+    def draft_angle(self) -> float:
+        """From the direction of draw, rad.
+
+        Raises
+        ------
+        StudyError
+            If it is no angle from 0 to 45 degrees, or there is none to draw along.
+        """
+        if isinstance(self.draft, str) and self.draft.strip() in AXES:
+            raise StudyError(f"draft is {self.draft!r}; it is an angle: draw={self.draft!r}, draft='3 deg'")
+        angle = float(to_si(self.draft, "angle", name="draft"))
+        if not 0.0 <= angle <= 0.25 * math.pi:
+            raise StudyError(f"draft is {self.draft!r}; an angle from 0 to 45 deg is wanted")
+        if angle and self.draw is None:
+            raise StudyError("draft= is the lean of walls along a die's way; say which: draw='z'")
         return angle
 
     # Running
@@ -530,7 +572,7 @@ class Topology:
             "keep": hashlib.sha256(np.packbits(self.kept).tobytes()).hexdigest(),
             "void": hashlib.sha256(np.packbits(self.voided).tobytes()).hexdigest(),
             "shape": repr((self.filter_radius, self.filter, self.min_length, self.projection, self.symmetry,
-                           self.extrusion, self.draft, self.overhang, self.build, self.method)),
+                           self.extrusion, self.draw, self.draft, self.overhang, self.build, self.method)),
             "interpolation": repr(self.stiffness),
         }  # fmt: skip
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
@@ -591,6 +633,7 @@ class _Search:
         self.converged = False
         self.fields: Fields | None = None
         self.analyzed = self.x
+        self.best: tuple[int, FloatArray, Fields] | None = None
 
     def step(self) -> None:
         """Evaluate the design and move to the next."""
@@ -622,11 +665,22 @@ class _Search:
                 dimension=topology.objective.dimension,
             )
         )  # fmt: skip
+        if self._is_best():
+            self.best = (self.number, self.x, found.fields)
         self.number += 1
         self.since += 1
         self.analyzed, self.x = self.x, new
         self._next(change, found)
         self.save()
+
+    def _is_best(self) -> bool:
+        """Whether the last design meets all limits and is better than those before, or crisper."""
+        last = self.history[-1]
+        if last.worst > MET or self.best is None:
+            return last.worst <= MET
+        before = self.history[self.best[0]]
+        sign = 1.0 if self.topology.maximize is None else -1.0
+        return last.sharpness > before.sharpness or sign * last.value < sign * before.value
 
     def _excess(self, x: FloatArray) -> float:
         """Volume above what is allowed, as a share of it."""
@@ -653,10 +707,10 @@ class _Search:
         """Sharpen the projection, or end."""
         most = _LOCAL if self.topology.limits_stress else SHARPEST
         sharp = self.sharpness == 0.0 or self.sharpness >= most
-        if sharp and change < self.tolerance and found.g.max(initial=0.0) <= 1e-3:
+        if sharp and change < self.tolerance and found.g.max(initial=0.0) <= MET:
             self.converged = True
             self.stopped = f"no density changed by more than {self.tolerance:g}"
-        elif sharp and self._still() and found.g.max(initial=0.0) <= 1e-3:
+        elif sharp and self._still() and found.g.max(initial=0.0) <= MET:
             self.converged = True
             self.stopped = f"the objective stood still to {1e-4:g} over {_WINDOW} designs"
         elif self.number >= self.most:
@@ -672,11 +726,18 @@ class _Search:
         return len(values) == _WINDOW and np.ptp(values) <= 1e-4 * abs(values[-1])
 
     def optimum(self) -> Optimum:
-        """What there is by now."""
+        """What there is by now; where the budget ended it, the best that met all limits."""
         assert self.fields is not None
+        number, x, fields = self.number - 1, self.analyzed, self.fields
+        stopped = self.stopped or "still running"
+        if self.stopped and not self.converged:
+            stopped += "; no design met all limits, this is the last"
+            if self.best is not None:
+                number, x, fields = self.best
+                stopped = f"{self.stopped}; this is design {number}, the best that met all limits"
         return Optimum(
-            topology=self.topology, density=self.fields.part, x=self.analyzed, history=tuple(self.history),
-            stopped=self.stopped or "still running", converged=self.converged,
+            topology=self.topology, density=fields.part, x=x, history=tuple(self.history), stopped=stopped,
+            converged=self.converged, number=number,
         )  # fmt: skip
 
     # Checkpoints
@@ -694,6 +755,7 @@ class _Search:
             "fingerprint": self.topology.fingerprint(), "number": self.number, "since": self.since,
             "sharpness": self.sharpness, "scale": self.scale, "stopped": self.stopped,
             "converged": self.converged, "history": [step.to_plain() for step in self.history],
+            "best": None if self.best is None else self.best[0],
         }  # fmt: skip
         state = self.method.state() if isinstance(self.method, MMA) else {}
         arrays: dict[str, Any] = {
@@ -701,6 +763,9 @@ class _Search:
             "analyzed": self.analyzed, **self.fields._asdict(),
         }  # fmt: skip
         arrays |= {f"mma_{key}": value for key, value in state.items()}
+        if self.best is not None:
+            arrays |= {"best": self.best[1]}
+            arrays |= {f"best_{key}": value for key, value in self.best[2]._asdict().items()}
         buffer = io.BytesIO()
         np.savez(buffer, **arrays)
         with atomic(self._path, error=StudyError, make_folder=True) as file:
@@ -729,6 +794,9 @@ class _Search:
             )
         self.x, self.analyzed = arrays["x"], arrays["analyzed"]
         self.fields = Fields(arrays["part"], arrays["stiff"], arrays["heavy"])
+        if about["best"] is not None:
+            best = Fields(arrays["best_part"], arrays["best_stiff"], arrays["best_heavy"])
+            self.best = (about["best"], arrays["best"], best)
         self.number, self.since = about["number"], about["since"]
         self.sharpness, self.scale = about["sharpness"], about["scale"]
         self.history = [Step.from_plain(one) for one in about["history"]]

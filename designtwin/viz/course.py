@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,10 +14,9 @@ from designtwin.typing import FloatArray
 from designtwin.viz.history import LINES, end_labels, with_unit
 from designtwin.viz.instants import times_of, unit_of
 from designtwin.viz.page import Page
-from designtwin.viz.picture import Picture, check_path, finish
+from designtwin.viz.picture import PathLike, Picture, check_path, finish
 from designtwin.viz.scene import ALARM, FAINT, INK
 
-Path_ = str | os.PathLike[str]
 MOST_LINES = 12
 _FINE = 300  # points of a line
 
@@ -28,7 +26,7 @@ def plot_times(
     *,
     limits: Any = (),
     labels: Sequence[str] | None = None,
-    screenshot: Path_ | None = None,
+    screenshot: PathLike | None = None,
     window_size: tuple[int, int] = (1600, 1000),
     show: bool | None = None,
     title: str | None = None,
@@ -54,8 +52,7 @@ def plot_times(
     PictureError
         If there is nothing to draw, or the histories are of different dimensions.
     """
-    if screenshot is not None:
-        check_path(screenshot)
+    check_path(screenshot)
     given = _histories(histories, labels)
     dimension = given[0].dimension
     signed = any(float(np.nanmin(one.values)) < 0.0 for one in given)
@@ -119,7 +116,7 @@ def plot_times(
 def plot_heat_balance(
     case: Any,
     *,
-    screenshot: Path_ | None = None,
+    screenshot: PathLike | None = None,
     window_size: tuple[int, int] = (1600, 1100),
     show: bool | None = None,
     title: str | None = None,
@@ -141,8 +138,7 @@ def plot_heat_balance(
     PictureError
         If the case has no course in time.
     """
-    if screenshot is not None:
-        check_path(screenshot)
+    check_path(screenshot)
     times = times_of(case)
     if times is None or not hasattr(case, "stored"):
         raise PictureError(f"the heat balance over time needs a transient case, and {case.name!r} is steady")

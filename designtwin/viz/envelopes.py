@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from types import SimpleNamespace
@@ -16,10 +15,8 @@ from designtwin.typing import FloatArray, IntArray
 from designtwin.viz.fields import Shown, deliver, field_scene, part_name
 from designtwin.viz.geometry import Segments, Skin
 from designtwin.viz.models import COLORS
-from designtwin.viz.picture import Picture, check_path
+from designtwin.viz.picture import PathLike, Picture, check_path
 from designtwin.viz.scene import INK, PALE, Body, Callout, Line, Scene
-
-Path_ = str | os.PathLike[str]
 
 WHAT = ("values", "case", "instant")
 _MOST = 9  # cases with a color of their own
@@ -30,7 +27,7 @@ def plot_envelope(
     envelope: Any,
     what: str = "values",
     *,
-    screenshot: Path_ | None = None,
+    screenshot: PathLike | None = None,
     window_size: tuple[int, int] = (1600, 1200),
     camera: str | Sequence[float] | None = None,
     limits: tuple[float, float] | None = None,
@@ -54,8 +51,7 @@ def plot_envelope(
     PictureError
         If `what` is unknown, or no case has a course in time and instants are asked for.
     """
-    if screenshot is not None:
-        check_path(screenshot)
+    check_path(screenshot)
     if what not in WHAT:
         raise PictureError(f"an envelope shows {', '.join(map(repr, WHAT))}, not {what!r}")
     if what == "case":

@@ -7,7 +7,6 @@ deformation, the undeformed outline, the extreme values where they are, the limi
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -53,12 +52,11 @@ from designtwin.viz.geometry import (
 )
 from designtwin.viz.instants import instant, times_of, worst_instant
 from designtwin.viz.page import Box, Page, compose, format_ticks
-from designtwin.viz.picture import Picture, check_path, finish
+from designtwin.viz.picture import PathLike, Picture, check_path, finish
 from designtwin.viz.scene import ALARM, FAINT, INK, Body, Callout, Line, Scale, Scene, nice_step
 from designtwin.viz.view import look_at
 
 Size = tuple[int, int]
-Path_ = str | os.PathLike[str]
 Isotherms = bool | int | Sequence[Any] | None
 
 STRESS = "#eef2f6:#a9cfe6:#63b4cf:#74c48a:#f3d64a:#f59b33:#de4a2a:#8c0f2e"
@@ -140,7 +138,7 @@ def plot_field(
     name: str | Quantity = "von_mises",
     *,
     case: str | None = None,
-    screenshot: Path_ | None = None,
+    screenshot: PathLike | None = None,
     deformed: bool | float | None = None,
     zones: bool | Sequence[Any] | None = None,
     mesh_edges: bool = False,
@@ -206,8 +204,7 @@ def plot_field(
     PictureError
         If there is no such field, the file cannot be written, or the picture came out blank.
     """
-    if screenshot is not None:
-        check_path(screenshot)
+    check_path(screenshot)
     result, verdict = unwrap(source)
     if not name:
         name = usual_name(result) if verdict is None else default_name(verdict)
@@ -238,7 +235,7 @@ def plot_field(
 def deliver(
     scene: Scene,
     *,
-    screenshot: Path_ | None,
+    screenshot: PathLike | None,
     window_size: Size,
     camera: str | Sequence[float] | None,
     show: bool | None,
@@ -1365,7 +1362,7 @@ def compare(
     *,
     case: str | None = None,
     headings: tuple[str, str] = ("before", "after"),
-    screenshot: Path_ | None = None,
+    screenshot: PathLike | None = None,
     deformed: bool | float | None = None,
     window_size: Size = (2000, 1000),
     camera: str | Sequence[float] | None = None,
@@ -1383,8 +1380,7 @@ def compare(
         By default the worst case of `before`, in both.
     Others as `plot_field`.
     """
-    if screenshot is not None:
-        check_path(screenshot)
+    check_path(screenshot)
     pairs = [unwrap(before), unwrap(after)]
     first = read(pairs[0][0], name, case, pairs[0][1])
     second = read(pairs[1][0], name, first.case.name, pairs[1][1])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +11,7 @@ from designtwin import units
 from designtwin.errors import PictureError
 from designtwin.typing import FloatArray
 from designtwin.viz.page import Page, shorten
-from designtwin.viz.picture import Picture, check_path, finish
+from designtwin.viz.picture import PathLike, Picture, check_path, finish
 from designtwin.viz.scene import ALARM, FAINT, INK, PAPER
 
 GOOD = "#2b7a4b"
@@ -22,7 +21,7 @@ LINES = ("#2a649b", "#b35c00", "#6a4c93", "#2b7a4b", "#a13d63", "#4a6572", "#8a7
 def plot_history(
     source: Any,
     *,
-    screenshot: str | os.PathLike[str] | None = None,
+    screenshot: PathLike | None = None,
     window_size: tuple[int, int] = (1600, 1200),
     show: bool | None = None,
     title: str | None = None,
@@ -40,8 +39,7 @@ def plot_history(
     PictureError
         If no design has been evaluated.
     """
-    if screenshot is not None:
-        check_path(screenshot)
+    check_path(screenshot)
     history = getattr(source, "history", source)
     designs = list(history.designs)
     if not designs:

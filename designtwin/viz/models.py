@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,11 +28,10 @@ from designtwin.viz.geometry import (
     tubes,
 )
 from designtwin.viz.page import Box, Page, outline, wrap
-from designtwin.viz.picture import Picture, check_path, finish
+from designtwin.viz.picture import PathLike, Picture, check_path, finish
 from designtwin.viz.scene import ALARM, BODY, FAINT, INK, PAPER, Body, Callout, Line, Scene, rgb
 from designtwin.viz.view import look_at
 
-Path_ = str | os.PathLike[str]
 Size = tuple[int, int]
 
 COLORS = (
@@ -64,7 +62,7 @@ def plot_mesh(
     *,
     groups: bool | Sequence[str] = True,
     mesh_edges: bool = True,
-    screenshot: Path_ | None = None,
+    screenshot: PathLike | None = None,
     window_size: Size = (1600, 1200),
     camera: str | Sequence[float] | None = None,
     show: bool | None = None,
@@ -82,7 +80,7 @@ def plot_mesh(
     screenshot, window_size, camera, show, title
         As `plot_field`.
     """
-    _check(screenshot)
+    check_path(screenshot)
     names = _wanted_groups(mesh, groups)
     skin = Skin(mesh)
     bodies, lines = _plain(mesh, skin, mesh_edges)
@@ -128,7 +126,7 @@ def plot_check(
     mesh: Mesh,
     report: Any = None,
     *,
-    screenshot: Path_ | None = None,
+    screenshot: PathLike | None = None,
     window_size: Size = (1600, 1200),
     camera: str | Sequence[float] | None = None,
     show: bool | None = None,
@@ -146,7 +144,7 @@ def plot_check(
     screenshot, window_size, camera, show, title
         As `plot_field`.
     """
-    _check(screenshot)
+    check_path(screenshot)
     if not isinstance(mesh, Mesh):
         raise PictureError(f"plot_check(mesh, report): the mesh comes first, got {type(mesh).__name__}")
     report = mesh.check() if report is None else report
@@ -345,7 +343,7 @@ def plot_model(
     model: Any,
     *,
     case: str | None = None,
-    screenshot: Path_ | None = None,
+    screenshot: PathLike | None = None,
     window_size: Size = (1600, 1200),
     camera: str | Sequence[float] | None = None,
     show: bool | None = None,
@@ -361,7 +359,7 @@ def plot_model(
     screenshot, window_size, camera, show, title
         As `plot_field`.
     """
-    _check(screenshot)
+    check_path(screenshot)
     if case is not None and case not in model.cases:
         if case not in model.combinations:
             raise PictureError(
@@ -858,11 +856,6 @@ def _extents(mesh: Mesh) -> str:
     return (
         " × ".join(f"{s:.4g}" for s in (size[:2] if mesh.is_plane else size)) + f" {units.symbol('length')}"
     )
-
-
-def _check(screenshot: Path_ | None) -> None:
-    if screenshot is not None:
-        check_path(screenshot)
 
 
 __all__ = ["BODY", "plot_check", "plot_mesh", "plot_model"]

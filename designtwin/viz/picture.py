@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias, overload
 
 from designtwin.errors import PictureError
 from designtwin.io.files import atomic
@@ -17,6 +17,7 @@ from designtwin.progress import in_notebook
 
 logger = logging.getLogger("designtwin.viz")
 
+PathLike: TypeAlias = str | os.PathLike[str]
 FORMATS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".pdf", ".svg")
 
 
@@ -79,16 +80,22 @@ def _cell_number() -> int | None:
     return None if shell is None else int(shell.execution_count)
 
 
+@overload
+def check_path(path: None, formats: Sequence[str] = ..., what: str = ...) -> None: ...
+@overload
+def check_path(path: PathLike, formats: Sequence[str] = ..., what: str = ...) -> Path: ...
 def check_path(
-    path: str | os.PathLike[str], formats: Sequence[str] = FORMATS, what: str = "picture format"
-) -> Path:
-    """The path a picture may be written to.
+    path: PathLike | None, formats: Sequence[str] = FORMATS, what: str = "picture format"
+) -> Path | None:
+    """The path a picture may be written to; None where none is asked for.
 
     Raises
     ------
     PictureError
         If the ending names no format we write, or the path is a folder.
     """
+    if path is None:
+        return None
     file = Path(path)
     if file.suffix.lower() not in formats:
         raise PictureError(
@@ -102,7 +109,7 @@ def check_path(
 def finish(
     figure: Any,
     *,
-    screenshot: str | os.PathLike[str] | None,
+    screenshot: PathLike | None,
     name: str,
     texts: tuple[str, ...],
     show: bool | None,
@@ -120,7 +127,7 @@ def finish(
     show : bool, optional
         False keeps it out of the notebook and off the disk.
     """
-    path = check_path(screenshot) if screenshot is not None else None
+    path = check_path(screenshot)
     png = _bytes(figure, "png")
     if path is None and show is not False and not in_notebook():
         path = Path("out") / f"{slug(name)}.png"

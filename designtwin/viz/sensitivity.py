@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,7 @@ from designtwin.mesh.morphing import node_normals
 from designtwin.typing import FloatArray
 from designtwin.viz.fields import SIGNED, deliver
 from designtwin.viz.geometry import Segments, Skin
-from designtwin.viz.picture import Picture, check_path
+from designtwin.viz.picture import PathLike, Picture, check_path
 from designtwin.viz.scene import BODY, INK, Body, Line, Scale, Scene, color_table, nice_step
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ _SHADES = 15
 def plot_sensitivity(
     sensitivity: Sensitivity,
     *,
-    screenshot: str | os.PathLike[str] | None = None,
+    screenshot: PathLike | None = None,
     window_size: tuple[int, int] = (1600, 1200),
     camera: str | Sequence[float] | None = None,
     show: bool | None = None,
@@ -55,8 +54,7 @@ def plot_sensitivity(
     PictureError
         If the sensitivity holds no slope over coordinates, or the response is 0.
     """
-    if screenshot is not None:
-        check_path(screenshot)
+    check_path(screenshot)
     model, mesh = sensitivity.model, sensitivity.model.mesh
     if sensitivity.points is None or sensitivity.value == 0.0:
         raise PictureError(f"{sensitivity}: there is no slope over coordinates to draw")

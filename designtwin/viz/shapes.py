@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,10 +12,9 @@ import numpy as np
 from designtwin.errors import PictureError
 from designtwin.viz.fields import SIGNED, field_scene, part_name, read, scale_of
 from designtwin.viz.page import Box, Page
-from designtwin.viz.picture import Picture, check_path, finish
+from designtwin.viz.picture import PathLike, Picture, check_path, finish
 from designtwin.viz.view import look_at
 
-Path_ = str | os.PathLike[str]
 MOST = 12
 _MARGINS = (0.05, 0.05, 0.12, 0.09)
 
@@ -26,7 +24,7 @@ def plot_modes(
     name: str = "shape",
     *,
     count: int = 6,
-    screenshot: Path_ | None = None,
+    screenshot: PathLike | None = None,
     camera: str | Sequence[float] | None = None,
     window_size: tuple[int, int] | None = None,
     show: bool | None = None,
@@ -49,8 +47,7 @@ def plot_modes(
     PictureError
         If there is no mode, or too many are asked for.
     """
-    if screenshot is not None:
-        check_path(screenshot)
+    check_path(screenshot)
     if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MOST:
         raise PictureError(f"count={count!r}: between 1 and {MOST} modes fit on a sheet")
     wanted = [mode for mode in modes if not getattr(mode, "is_rigid", False)][:count]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,10 +15,9 @@ from designtwin.typing import FloatArray
 from designtwin.viz.course import _axes_box, _limits, _ylabel
 from designtwin.viz.history import LINES, end_labels, with_unit
 from designtwin.viz.page import Page
-from designtwin.viz.picture import Picture, check_path, finish
+from designtwin.viz.picture import PathLike, Picture, check_path, finish
 from designtwin.viz.scene import ALARM, FAINT, INK
 
-Path_ = str | os.PathLike[str]
 MOST_LINES = 8
 _DECADES = 8.0  # below the largest value, beyond which a curve is not of interest
 _MOST_MARKS = 24  # natural frequencies that are marked
@@ -42,7 +40,7 @@ def plot_response(
     limits: Any = (),
     phase: bool = True,
     labels: Sequence[str] | None = None,
-    screenshot: Path_ | None = None,
+    screenshot: PathLike | None = None,
     window_size: tuple[int, int] = (1600, 1200),
     show: bool | None = None,
     title: str | None = None,
@@ -92,7 +90,7 @@ def plot_psd(
     *,
     limits: Any = (),
     labels: Sequence[str] | None = None,
-    screenshot: Path_ | None = None,
+    screenshot: PathLike | None = None,
     window_size: tuple[int, int] = (1600, 1000),
     show: bool | None = None,
     title: str | None = None,
@@ -139,7 +137,7 @@ def plot_shock_spectrum(
     *,
     limits: Any = (),
     labels: Sequence[str] | None = None,
-    screenshot: Path_ | None = None,
+    screenshot: PathLike | None = None,
     window_size: tuple[int, int] = (1600, 1000),
     show: bool | None = None,
     title: str | None = None,
@@ -173,7 +171,7 @@ def plot_campbell(
     diagram: Any,
     *,
     orders: Sequence[float] = (1.0, 2.0, 3.0),
-    screenshot: Path_ | None = None,
+    screenshot: PathLike | None = None,
     window_size: tuple[int, int] = (1600, 1100),
     show: bool | None = None,
     title: str | None = None,
@@ -332,10 +330,9 @@ def _heading(given: Sequence[Any], names: Sequence[str]) -> str:
 
 
 def _page(
-    window_size: tuple[int, int], screenshot: Path_ | None, title: str, below: str
-) -> tuple[Page, Path_ | None]:
-    if screenshot is not None:
-        check_path(screenshot)
+    window_size: tuple[int, int], screenshot: PathLike | None, title: str, below: str
+) -> tuple[Page, PathLike | None]:
+    check_path(screenshot)
     page = Page(window_size)
     page.header(title, below)
     return page, screenshot

@@ -6,7 +6,6 @@ A zone is drawn undeformed and in its own load case, at the instant of its peak.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -33,11 +32,9 @@ from designtwin.viz.fields import (
 )
 from designtwin.viz.geometry import Segments, Skin, contour, section
 from designtwin.viz.page import Box, Page, outline
-from designtwin.viz.picture import Picture, check_path, finish
+from designtwin.viz.picture import PathLike, Picture, check_path, finish
 from designtwin.viz.scene import ALARM, BODY, INK, Body, Callout, Line, Scale, Scene
 from designtwin.viz.view import NAMED, visible
-
-Path_ = str | os.PathLike[str]
 
 MOST = 6  # rows on one sheet
 _CLOSE, _AROUND = 1.35, 1.6  # half width of the close-up over the zone's, of the cut over the close-up's
@@ -52,7 +49,7 @@ def plot_zones(
     zones: Sequence[Any] | None = None,
     *,
     most: int = 4,
-    screenshot: Path_ | None = None,
+    screenshot: PathLike | None = None,
     window_size: tuple[int, int] | None = None,
     show: bool | None = None,
     title: str | None = None,
@@ -74,8 +71,7 @@ def plot_zones(
     PictureError
         If no zone is beyond a limit.
     """
-    if screenshot is not None:
-        check_path(screenshot)
+    check_path(screenshot)
     result, found = unwrap(verdict)
     if found is None:
         raise PictureError("failure zones are of a verdict: state requirements in a test and run it")

@@ -12,7 +12,7 @@ from designtwin import parallel
 from designtwin.analysis.adjoint import smooth_values
 from designtwin.assembly import directions
 from designtwin.errors import ModelError, NoAdjointError, RequirementError, TopologyError
-from tests.builders import apart, box
+from tests.builders import apart, box, rectangle
 from tests.surroundings import FULL
 
 RICHARDSON = 1e-6
@@ -110,10 +110,14 @@ def test_shape_slopes_with_supports_that_turn_or_grow_with_the_part(name, quanti
     assert slope == pytest.approx(exact, rel=RICHARDSON, abs=1e-8 * abs(found.value))
 
 
-def test_shape_slopes_through_a_tie_of_meshes_that_do_not_match():
+def halves_of_a_block():
     beside = box("hexahedron", (2, 3, 3), (0.2, 0.2, 0.2), origin=(0.2, 0.0, 0.0))
     beside = replace(beside, groups={"far " + name: group for name, group in beside.groups.items()})
-    both = apart(box("hexahedron", (2, 2, 2), (0.2, 0.2, 0.2)), beside)
+    return apart(box("hexahedron", (2, 2, 2), (0.2, 0.2, 0.2)), beside)
+
+
+def test_shape_slopes_through_a_tie_of_meshes_that_do_not_match():
+    both = halves_of_a_block()
 
     def build(by):
         x = both.points.copy()
@@ -343,13 +347,130 @@ def test_a_part_that_floats_has_slopes_wherever_it_is_pinned():
     assert slope == pytest.approx(exact, rel=RICHARDSON)
 
 
+# Forces and heat through a place, and what is read at points
+
+
+@pytest.mark.parametrize("name", SUPPORTS)
+def test_the_force_of_a_support_has_a_slope_wherever_it_turns_to(name):
+    quantity = dtw.reaction("xmin", "magnitude" if FULL else "y")
+    found, slope, exact = slopes(shaped(wavy(BLOCK, 0.3), SUPPORTS[name]), quantity)
+    assert slope == pytest.approx(exact, rel=RICHARDSON, abs=1e-8 * found.value)
+
+
+def test_the_force_of_one_of_two_supports_of_a_warm_part_and_of_a_combination():
+    def build(by):
+        cases = {
+            "lift": [dtw.Force(on="ymax", value=(0.0, -2e5 * (1.0 + by), 0.0))],
+            "warm": [dtw.Temperature(400.0 * (1.0 + by), reference=300.0)],
+            "both": dtw.combine(lift=1.35, warm=1.5),
+        }
+        held = [dtw.FixedSupport(on="xmin"), dtw.FixedSupport(on="xmax")]
+        return dtw.Model(wavy(HEXAS, by), {"body": STEEL}, held, cases)
+
+    for case in ("warm", "both"):
+        found, slope, exact = slopes(build, dtw.reaction("xmin", case=case))
+        assert found.value == found.true
+        assert slope == pytest.approx(exact, rel=RICHARDSON)
+
+
+@pytest.mark.parametrize("held", ["xmin", "xmax"])  # beside the tie, and where others follow
+def test_the_force_of_a_support_has_a_slope_beside_a_tie(held):
+    both = halves_of_a_block()
+
+    def build(by):
+        x = both.points.copy()
+        x[:, 1] *= 1.0 + by * (1.0 + x[:, 0])
+        return dtw.Model(
+            replace(both, points=x), {"body": STEEL, "far body": STEEL},
+            [dtw.FixedSupport(on=held), dtw.Symmetry(on="far ymin")],
+            {"case": [dtw.Force(on="far xmax", value=(1e5, -2e5, 0.7e5))]},
+            connections=[dtw.Tie(a="xmax", b="far xmin")],
+        )  # fmt: skip
+
+    _, slope, exact = slopes(build, dtw.reaction(held, "y"))
+    assert slope == pytest.approx(exact, rel=RICHARDSON)
+
+
+@pytest.mark.parametrize("what", ["shape", "k", "film", "emissivity", "held"])
+@pytest.mark.parametrize("place", ["xmin", "xmax", "zmax"])  # held; radiation; convection
+def test_heat_through_a_place_has_a_slope(what, place):
+    if not FULL and what in ("k", "film"):
+        return
+    found, slope, exact = slopes(
+        lambda by: hot(by, what), dtw.heat(place, case="hot"), solve=heat, case="hot"
+    )
+    assert found.value == found.true
+    assert slope == pytest.approx(exact, rel=RICHARDSON)
+
+
+def test_strain_has_a_slope_and_that_of_a_sheet_says_why_not():
+    _, slope, exact = slopes(shaped(HEXAS, CLAMPED), dtw.strain("principal_3", over="min"))
+    assert slope == pytest.approx(exact, rel=RICHARDSON)
+    sheet = rectangle("quad", 2)
+    model = dtw.Model(
+        sheet, {"body": dtw.PlaneStress(STEEL, thickness=0.01)}, CLAMPED,
+        {"case": [dtw.Force(on="xmax", value=(1e3, 0.0, 0.0))]},
+    )  # fmt: skip
+    with pytest.raises(NoAdjointError, match="thins as its material has it"):
+        dtw.sensitivities(dtw.solve_static(model), dtw.strain())
+
+
+def within(mesh, by):
+    """Nodes moved along the faces they are on, so that a line keeps its ends in the part."""
+    x = mesh.points
+    still = np.sin(np.pi * x / [0.3, 0.2, 0.2])
+    move = np.stack(
+        [np.cos(3 * x[:, 1] + x[:, 2]), np.cos(2 * x[:, 0] + x[:, 2]), np.sin(2 * x[:, 0] + x[:, 1] + 0.3)],
+        axis=1,
+    )
+    return replace(mesh, points=x + 0.05 * by * still * move)
+
+
+def bulged(mesh, by):
+    x = mesh.points.copy()
+    x[:, 1] += 0.3 * by * np.sin(4 * x[:, 0]) * x[:, 1]
+    return replace(mesh, points=x)
+
+
+THROUGH = (0.137, 0.0, 0.083), (0.141, 0.2, 0.089)
+LINES = {
+    **{kind: dtw.linearized_stress(*THROUGH, kind) for kind in ("membrane+bending", "peak")},
+    "membrane, bending of all": dtw.linearized_stress(*THROUGH, "membrane+bending", bending="all"),
+}
+TOES = {
+    "one toe": dtw.hot_spot_stress((0.05, 0.2, 0.0777), "+x", "30 mm", component="principal"),
+    "toes that are nodes": dtw.hot_spot_stress("toes", "+x", "50 mm", method="0.4t 0.9t 1.4t"),
+}
+
+
+def welded(element, move):
+    n = (3, 3, 2) if element == "hexahedron" else (3, 3, 1)
+    mesh = box(element, n, (0.3, 0.2, 0.2), distort=0.1, seed=4)
+    x = mesh.points
+    on = (x[:, 1] > 0.1999) & (np.abs(x[:, 0] - 0.1) < 0.04) & (np.abs(x[:, 2] - 0.1) < 0.06)
+    mesh = replace(mesh, groups={**mesh.groups, "toes": dtw.Group(nodes=np.flatnonzero(on))})
+    items = [dtw.Force(on="xmax", value=(1e5, -2e5, 0.7e5))]
+    return lambda by: dtw.Model(move(mesh, by), {"body": STEEL}, CLAMPED, {"case": items})
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_stress_along_a_line_that_stays_in_space_has_a_slope(name):
+    _, slope, exact = slopes(welded("hexahedron", within), LINES[name])
+    assert slope == pytest.approx(exact, rel=RICHARDSON)
+
+
+@pytest.mark.parametrize("element", ["hexahedron", "hexahedron20"])
+@pytest.mark.parametrize("name", TOES)
+def test_hot_spot_stress_follows_the_surface(element, name):
+    _, slope, exact = slopes(welded(element, bulged), TOES[name])
+    assert slope == pytest.approx(exact, rel=RICHARDSON)
+
+
 # What is refused
 
 
 def test_what_has_no_adjoint_says_so():
     result = dtw.solve_static(bracket(), keep=True)
-    with pytest.raises(NoAdjointError, match="reaction"):
-        dtw.sensitivities(result, dtw.reaction("xmin"))
     with pytest.raises(NoAdjointError, match="name a place"):
         dtw.sensitivities(result, dtw.stress(at=(0.1, 0.1, 0.1)))
     with pytest.raises(RequirementError, match="aggregate='mean' is unknown"):
@@ -434,3 +555,20 @@ def test_free_axes_of_skew_supports_do_not_jump_from_design_to_design():
     assert abs(jumped - turn).max() > 0.1
     found = directions._aligned(replace(own, transform=jumped), own)
     assert abs(found - own.transform).max() < 1e-14
+
+
+@pytest.mark.parametrize("requirement", [dtw.yield_margin() >= 1.5, dtw.stress() <= 3e8], ids=str)
+def test_the_bad_end_of_an_interval_has_a_slope_of_its_own(requirement):
+    """Where loads alone grow, errors grow with them: widths held in proportion are exact."""
+    quantity, more = requirement.quantity, {"largest": requirement.is_upper, "ends": True}
+
+    def build(by):
+        grown = [dtw.Force(on="xmax", value=(1e5 * (1 + by), -2e5 * (1 + by), 0.7e5 * (1 + by)))]
+        return dtw.Model(HEXAS, {"body": STEEL}, CLAMPED, {"case": grown})
+
+    found, slope, exact = slopes(build, quantity, **more)
+    assert slope == pytest.approx(exact, rel=RICHARDSON)
+    (value,) = requirement.by_case(dtw.solve_static(build(0.0), solver=dtw.Direct()))
+    end = requirement.bad_end(value)
+    assert abs(end - value.value) > 0.05 * value.value, "or the test says nothing"
+    assert found.value == pytest.approx(end, rel=0.02)

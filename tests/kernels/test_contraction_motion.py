@@ -83,7 +83,8 @@ class Cell:
         out = np.zeros((1, *self.x.shape))
         slopes.strain_slope(
             0, 1, self.x, self.conn, *self.rule, self.modes, self.center, self.kind, self.bbar,
-            self.shape, self.gradient, self.modes, stress, u, amplitude, out,
+            self.shape, self.gradient, self.modes, stress[None], u[None], amplitude[None],
+            0.0 * self.density, out,
         )  # fmt: skip
         return out[0]
 

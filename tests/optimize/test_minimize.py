@@ -1,5 +1,9 @@
 """Methods that use gradients find published optima, survive designs that fail, and tell why they stop."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from known_problems import KNOWN, Known, cantilever, rosenbrock, slopes
@@ -316,3 +320,106 @@ def test_a_search_with_jittering_slopes_ends_where_steps_make_no_difference():
     assert "no step longer than 1.0%" in coarse.stopped
     assert coarse.evaluations < fine.evaluations
     assert np.abs(coarse.x - 0.3).max() < 0.06
+
+
+_MANY = """
+import numpy as np
+from designtwin.optimize import Problem, minimize
+
+random = np.random.default_rng(5)
+n, m = 80, 600
+slopes, level = random.normal(size=(m, n)), 1.0 + random.random(m)
+bend = random.random(n) + 0.5
+problem = Problem(
+    x0=np.full(n, 0.1), low=np.full(n, -2.0), high=np.full(n, 2.0),
+    functions=lambda x: (np.sum(bend * (x - 1.0) ** 4) / n, np.sum(slopes * x, axis=1) / 5.0 - level),
+    gradients=lambda x: (4.0 * bend * (x - 1.0) ** 3 / n, slopes / 5.0),
+)
+found = minimize(problem, method="sqp", tolerance=1e-5, max_evaluations=12)
+print(found.x.tobytes().hex(), found.kkt.hex(), found.multipliers.tobytes().hex())
+"""
+
+
+def test_digits_of_many_constraints_do_not_depend_on_the_threads_of_blas():
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", _MANY], capture_output=True, text=True, check=True,
+            env=os.environ | {"OPENBLAS_NUM_THREADS": threads, "OMP_NUM_THREADS": threads},
+        ).stdout
+        for threads in ("1", "2")
+    }  # fmt: skip
+    assert len(told) == 1
+
+
+def test_several_starts_find_the_lower_of_two_valleys_and_say_how_many_ended_there():
+    def functions(x):
+        return ((x[0] ** 2 - 1.0) ** 2 + 0.3 * x[0] + x[1] ** 2), np.zeros(0)
+
+    def problem(functions=functions):
+        return Problem(
+            x0=[0.9, 0.5], low=[-2.0, -2.0], high=[2.0, 2.0], functions=functions,
+            gradients=lambda x: slopes(functions, x),
+        )  # fmt: skip
+
+    one, several = minimize(problem()), minimize(problem(), starts=6)
+    assert one.converged
+    assert one.x[0] == pytest.approx(0.96, abs=0.01)
+    assert several.x[0] == pytest.approx(-1.035, abs=0.01)
+    assert len(several.starts) == 6
+    there = sum(found.f < 0.0 for found in several.starts)
+    assert 1 <= there < 6
+    assert f"{there} of 6 starts ended within 0.1% of it" in several.stopped
+    assert several.evaluations == sum(found.evaluations for found in several.starts)
+    assert several.starts[0].x.tobytes() == one.x.tobytes()
+    cut = minimize(problem(), starts=6, max_evaluations=one.evaluations + 3)
+    assert "4 more were not begun" in cut.stopped
+    assert cut.evaluations == one.evaluations + 3
+
+    def fragile(x):
+        if x[0] < 0.0 and x[1] > 0.0 and abs(x[0] + 1.0) < 0.7:
+            raise EvaluationFailed("no such shape")
+        return functions(x)
+
+    assert "could not be evaluated" in minimize(problem(fragile), starts=6).stopped
+    with pytest.raises(OptimizationError, match="looks at the whole box"):
+        minimize(KNOWN["cantilever"].problem(derivatives=False), method="cma", starts=3)
+
+
+def test_a_better_conditioned_end_is_told_with_its_optimality():
+    found = minimize(KNOWN["hs43"].problem(), tolerance=1e-6)
+    assert found.kkt <= 1e-6
+    assert f"first-order optimality: {found.kkt:.1e}" in str(found)
+    cut = minimize(KNOWN["hs43"].problem(), max_evaluations=3)
+    assert cut.kkt > 1e-3 or np.isnan(cut.kkt)
+
+
+def test_gcmma_creeps_down_a_curved_valley_and_mma_says_that_it_swings():
+    """Separable approximations know nothing of how variables work together: GCMMA is slow, not wrong."""
+    known = Known(rosenbrock, (-1.2, 1.0), -5.0, 5.0, 0.0, "Rosenbrock 1960")
+    found = minimize(known.problem(), method="gcmma", max_iterations=200)
+    values = np.array([step.f for step in found.history])
+    assert (np.diff(values) <= 1e-9).all(), "never worse"
+    assert values[-1] < 1e-2 < values[50], "slow"
+    if FULL:
+        longer = minimize(known.problem(), method="gcmma", max_iterations=2000)
+        assert longer.f < 1e-5
+    swings = minimize(known.problem(), method="mma", max_iterations=200)
+    assert not swings.converged
+    assert "swing between designs seen before" in swings.stopped
+    assert swings.iterations < 60
+
+
+def test_least_squares_that_are_not_negative_are_those_of_scipy():
+    from scipy.optimize import nnls
+
+    from designtwin.optimize.kkt import _nonnegative
+
+    random = np.random.default_rng(11)
+    for n, m in ((6, 3), (6, 6), (5, 40), (60, 200)):
+        a, b = random.normal(size=(n, m)), random.normal(size=n)
+        a[:, m // 2] = a[:, 0]  # one twice
+        ours, theirs = _nonnegative(a.T @ a, a.T @ b), nnls(a, b)[0]
+        assert (ours >= 0.0).all()
+        assert np.linalg.norm(a @ ours - b) == pytest.approx(
+            np.linalg.norm(a @ theirs - b), rel=1e-7, abs=1e-9
+        )

@@ -50,6 +50,8 @@ def test_a_page_of_life_says_what_the_result_says(life, tmp_path):
     assert ["samples", "400"] in facts
     assert any(row[0] == "S-N curve of body" and "S355 base metal" in row[1] for row in facts)
     assert any(str(life.result.remaining())[1:] in text for text in page.texts)
+    for note in told["notes"]:
+        assert page.texts.count(note) == 1, "a note of the result is one of the verdict: told once"
 
 
 def test_cycles_at_the_worst_place_are_all_there(life, tmp_path):

@@ -149,7 +149,7 @@ def test_slopes_go_back_through_the_whole_chain(robust, sharpness):
     keep, void = np.zeros(n, bool), np.zeros(n, bool)
     keep[:6], void[40:44] = True, True
     links = (mirrored(mesh, "x")[0], extruded(mesh, AXES["y"]))
-    shaping = (Draw.of(mesh, AXES["z"]), Overhang.of(mesh, AXES["z"], np.deg2rad(45.0)))
+    shaping = (Draw.of(mesh, AXES["z"], np.deg2rad(5.0)), Overhang.of(mesh, AXES["z"], np.deg2rad(45.0)))
     chain = Chain(links, cone_filter(mesh.cell_centers, np.ones(n), 1.6), shaping, keep, void, robust)
     rng = np.random.default_rng(3)
     x, step = rng.uniform(0.3, 0.9, n), rng.normal(size=n)

@@ -11,6 +11,7 @@ from designtwin.topology.manufacturing import (
     Draw,
     Overhang,
     axis_of,
+    check_draft,
     check_overhang,
     extruded,
     mirrored,
@@ -48,14 +49,58 @@ def test_extruded_densities_are_columns_that_keep_the_volume():
     assert z.mean() == pytest.approx(x.mean())
 
 
-def test_a_drawn_die_leaves_no_hollow_below_something_solid():
-    mesh = VoxelGrid((4, 4, 6)).mesh()
-    x = np.zeros((6, 4, 4))
-    x[3, 1, 1] = 1.0
-    made = Draw.of(mesh, AXES["z"])(x.ravel()).reshape(6, 4, 4)
-    np.testing.assert_allclose(made[:4, 1, 1], 1.0, atol=0.03)
-    assert made[4:].max() < 0.03
-    assert made[:, 2].max() < 0.03
+def test_a_drawn_die_leaves_no_hollow_below_something_solid_however_deep():
+    mesh = VoxelGrid((4, 4, 60)).mesh()
+    x = np.zeros((60, 4, 4))
+    x[50, 1, 1] = 1.0
+    made = Draw.of(mesh, AXES["z"])(x.ravel()).reshape(60, 4, 4)
+    np.testing.assert_allclose(made[:51, 1, 1], 1.0, atol=1e-6)
+    made[:51, 1, 1] = 0.0
+    assert made.max() < 1e-6
+
+
+def leaning(solid, tangent):
+    """Empty cells of a grid [z, y, x] under the cone of a solid one; by hand, cell by cell."""
+    out = np.zeros_like(solid)
+    for z, y, x in np.argwhere(~solid):
+        for up, side, along in np.argwhere(solid):
+            off = np.hypot(side - y, along - x)
+            out[z, y, x] |= up > z and off <= tangent * (up - z) + 1e-9
+    return out
+
+
+@pytest.mark.parametrize("draft", [0.0, 3.0, 20.0])
+def test_check_of_drafts_agrees_with_a_look_at_the_grid(draft):
+    shape = (24, 5, 4)
+    mesh = VoxelGrid(shape[::-1]).mesh()
+    solid = np.random.default_rng(4).uniform(size=shape) > 0.98
+    found = check_draft(mesh, solid.ravel(), AXES["z"], np.deg2rad(draft))
+    wanted = np.flatnonzero(leaning(solid, np.tan(np.deg2rad(draft))).ravel())
+    assert len(wanted) > 10
+    np.testing.assert_array_equal(found.cells, wanted)
+    assert not found
+    assert "draft" in str(found)
+
+
+@pytest.mark.parametrize("draft", [0.0, 3.0, 20.0])
+@pytest.mark.parametrize(
+    "mesh", [VoxelGrid((5, 4, 24)).mesh(), box("tetra", (4, 4, 12), (1.0, 1.0, 3.0), distort=0.1)],
+    ids=["cubes", "tetrahedra"],
+)  # fmt: skip
+def test_what_a_die_leaves_passes_the_independent_check_and_is_no_more_than_asked(mesh, draft):
+    solid = np.random.default_rng(3).uniform(size=mesh.n_cells) > 0.98
+    angle = np.deg2rad(draft)
+    made = Draw.of(mesh, AXES["z"], angle)(solid.astype(float))
+    assert not check_draft(mesh, solid, AXES["z"], angle)
+    assert check_draft(mesh, made > 0.5, AXES["z"], angle)
+    assert np.minimum(made, 1.0 - made).max() < 1e-6
+    assert (made[solid] > 0.999).all()
+    # Every cell that was added lies below a given one, to within half a cell of the cone.
+    for center in mesh.cell_centers[(made > 0.5) & ~solid]:
+        step = mesh.cell_centers[solid] - center
+        h = np.median(np.abs(mesh.cell_measures())) ** (1.0 / 3.0)
+        off = np.hypot(step[:, 0], step[:, 1])
+        assert ((step[:, 2] > 0.0) & (off <= np.tan(angle) * step[:, 2] + 0.51 * h)).any()
 
 
 def grid_rests(solid):
@@ -92,6 +137,19 @@ def test_what_is_cleaned_rests_everywhere_by_the_independent_check(mesh):
     cleaned = filter.cleaned(solid)
     assert check_overhang(mesh, cleaned, AXES["z"], RIGHT)
     assert (cleaned <= solid).all()
+
+
+def test_a_full_block_of_tetrahedra_prints_and_a_slit_carries_nothing():
+    mesh = box("tetra", (5, 5, 8), (1.0, 1.0, 1.6), distort=0.1)
+    overhang = Overhang.of(mesh, AXES["z"], RIGHT)
+    solid = np.ones(mesh.n_cells, bool)
+    assert overhang.cleaned(solid).mean() > 0.99
+    assert len(check_overhang(mesh, solid, AXES["z"], RIGHT).cells) < 0.01 * mesh.n_cells
+    height = mesh.cell_centers[:, 2]
+    for slit in (0.2, 0.4):  # one layer of cells, two
+        solid = np.abs(height - 0.7) > 0.5 * slit
+        assert not overhang.cleaned(solid)[height > 0.7 + slit].any()
+        assert not check_overhang(mesh, solid, AXES["z"], RIGHT)
 
 
 def test_printed_density_has_nothing_to_rest_on_above_a_void():

@@ -9,9 +9,10 @@ from designtwin.analysis.adjoint.static import static_sensitivities
 from designtwin.analysis.adjoint.thermal import thermal_sensitivities
 from designtwin.analysis.adjoint.totals import mass_sensitivity
 from designtwin.errors import NoAdjointError, RequirementError
+from designtwin.requirements import responses_lines, responses_through  # noqa: F401  they register
 from designtwin.requirements.base import Quantity
 from designtwin.requirements.life import DamageQuantity
-from designtwin.requirements.responses import Response, response_of
+from designtwin.requirements.responses import WITH_ENDS, Response, response_of
 from designtwin.requirements.totals import MassQuantity
 from designtwin.requirements.vibration import BucklingFactor, ModeQuantity
 from designtwin.results import ThermalResult, TransientResult
@@ -21,8 +22,9 @@ __all__ = ["sensitivities", "smooth_values"]
 
 
 def sensitivities(
-    result: Any, quantity: Quantity, *, aggregate: str = "ks", largest: bool | None = None
-) -> list[Sensitivity]:
+    result: Any, quantity: Quantity, *, aggregate: str = "ks", largest: bool | None = None,
+    ends: bool = False,
+) -> list[Sensitivity]:  # fmt: skip
     """Slope of a quantity over everything the model is made of, in each load case asked for.
 
     One adjoint solve per case, with the factors or levels of the analysis where it was told to keep them
@@ -38,6 +40,9 @@ def sensitivities(
         See `designtwin.requirements.responses`.
     largest : bool, optional
         Whether the largest value over the place is asked for; as the quantity governs unless given.
+    ends : bool
+        Of stress and margins: whether the ends of their intervals are meant, which a requirement is judged
+        by and which may be worst elsewhere. Their widths keep their share of the values.
 
     Returns
     -------
@@ -65,7 +70,7 @@ def sensitivities(
     if isinstance(result, TransientResult):
         wanted = quantity.largest_governs if largest is None else largest
         return transient.sensitivities(result, quantity, aggregate=aggregate, largest=wanted)
-    responses = _responses(result, quantity, aggregate, largest)
+    responses = _responses(result, quantity, aggregate, largest, ends)
     if result.physics == "static":
         return static_sensitivities(result, quantity, responses)
     if isinstance(result, ThermalResult):
@@ -74,8 +79,9 @@ def sensitivities(
 
 
 def smooth_values(
-    result: Any, quantity: Quantity, *, aggregate: str = "ks", largest: bool | None = None
-) -> list[tuple[str, float]]:
+    result: Any, quantity: Quantity, *, aggregate: str = "ks", largest: bool | None = None,
+    ends: bool = False,
+) -> list[tuple[str, float]]:  # fmt: skip
     """The smooth number of a quantity in each load case, without its slope; arguments as `sensitivities`."""
     _check(quantity)
     if isinstance(quantity, MassQuantity):
@@ -89,7 +95,7 @@ def smooth_values(
     if isinstance(result, TransientResult):
         wanted = quantity.largest_governs if largest is None else largest
         return transient.smooth_values(result, quantity, aggregate=aggregate, largest=wanted)
-    return [(one.case, one.value) for one in _responses(result, quantity, aggregate, largest)]
+    return [(one.case, one.value) for one in _responses(result, quantity, aggregate, largest, ends)]
 
 
 def _check(quantity: object) -> None:
@@ -99,11 +105,14 @@ def _check(quantity: object) -> None:
         )
 
 
-def _responses(result: Any, quantity: Quantity, aggregate: str, largest: bool | None) -> list[Response]:
+def _responses(
+    result: Any, quantity: Quantity, aggregate: str, largest: bool | None, ends: bool
+) -> list[Response]:
     if quantity.needs == "model":
         raise NoAdjointError(f"no adjoint gradient is known of {quantity.label}; differences will do")
     wanted = quantity.largest_governs if largest is None else largest
+    more = {"ends": True} if ends and isinstance(quantity, WITH_ENDS) else {}
     return [
-        response_of(quantity, result, case, aggregate=aggregate, largest=wanted)
+        response_of(quantity, result, case, aggregate=aggregate, largest=wanted, **more)
         for case in quantity.cases_of(result)
     ]

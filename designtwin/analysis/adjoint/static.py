@@ -4,6 +4,9 @@ With K u = f on u = T q + u0, the adjoint psi = T lam solves T^T K T lam = T^T d
 
     dg = g_p + (dT q + du0) . (g_u - K psi) - psi . (dK u - df) - (dT lam) . (K u - f)
 
+A reaction w . (K u - f) has g_u = K w and g_p = w . (dK u - df): in its adjoint psi - w the part is moved by
+-w where it is held.
+
 Source: Haftka and Gurdal, Elements of Structural Optimization, 3rd ed. (1992), sec. 7.2.
 """
 
@@ -19,6 +22,7 @@ import numpy as np
 
 from designtwin.analysis.adjoint.thermal import HeatState
 from designtwin.assembly import PointTables, applied, assemble_static, cell_blocks
+from designtwin.assembly.directions import map_of
 from designtwin.assembly.gradients import CaseCells, Strained
 from designtwin.assembly.systems import SetUp
 from designtwin.errors import NoAdjointError
@@ -28,6 +32,7 @@ from designtwin.requirements.responses import Response
 from designtwin.results import SolveInfo, ThermalCase
 from designtwin.results.sensitivity import (
     Action,
+    DifferenceAction,
     LawAction,
     Partials,
     Sensitivity,
@@ -35,9 +40,12 @@ from designtwin.results.sensitivity import (
     SupportAction,
     stiffness_partials,
 )
+from designtwin.results.stress import ENGINEERING
 from designtwin.solvers.choice import choose_solver
 from designtwin.typing import FloatArray
 
+_BALANCED = 1e-6
+"""Share of all reactions by which a sum of some may be off."""
 _AGAIN = "the analysis kept nothing (keep=True), so that the adjoint set up anew"
 
 
@@ -196,6 +204,25 @@ class StaticState:
         x = assembled.dofs.gather(u)
         return assembled.dofs.scatter(-np.asarray(sum(term.apply(x) for term in assembled.extra)))
 
+    def carried(self, weight: FloatArray) -> FloatArray:
+        """Motion that does on K u - f the work of a weight on the forces of supports, float64[n_points, 3].
+
+        Raises
+        ------
+        NoAdjointError
+            If supports and connections meet so that none does.
+        """
+        dofs, map_ = self.setup.assembled.dofs, self.setup.assembled.map
+        out = dofs.scatter(map_.carried(dofs.gather(weight)))
+        told = self.answer.reactions - self.grounded(self.u)  # without springs
+        size = float(np.abs(self.answer.reactions).sum())
+        if abs(float((out * self.rest).sum() - (weight * told).sum())) > _BALANCED * size:
+            raise NoAdjointError(
+                f"case {self.case.name!r}: nodes that are held there follow others by a connection, and no "
+                "gradient is known of how the two share the force"
+            )
+        return out
+
     @cached_property
     def has_springs(self) -> bool:
         return bool(self.setup.assembled.extra)
@@ -288,63 +315,110 @@ class _Job:
     @cached_property
     def _lefts(self) -> tuple[FloatArray, ...] | None:
         """Slope over stress at the samples of each block, [n_cells, s, 6]."""
-        if self.response.samples is None:
-            return None
-        return tuple(self.state.answer.recovery.split(self.response.samples))
+        return self._split(self.response.samples)
 
     @cached_property
-    def _mode_loads(self) -> tuple[FloatArray | None, ...]:
-        return tuple(modes for _, modes in self._by_stress)
+    def _lefts_of_strain(self) -> tuple[FloatArray, ...] | None:
+        """Slope over strain there."""
+        return self._split(self.response.strains)
+
+    def _split(self, samples: FloatArray | None) -> tuple[FloatArray, ...] | None:
+        return None if samples is None else tuple(self.state.answer.recovery.split(samples))
 
     @cached_property
-    def _by_stress(self) -> tuple[tuple[FloatArray, FloatArray], ...]:
-        """Of each block: slope of the response, through stress, over nodal displacement and modes."""
+    def _lifted(self) -> FloatArray | None:
+        """Motion that stands for the slope over reactions, float64[n_points, 3]."""
+        weight = self.response.reactions
+        return None if weight is None else self.state.carried(weight)
+
+    @cached_property
+    def _through(self) -> tuple[FloatArray, ...] | None:
+        """Slope of the response over strain at the samples of each block, through stress or directly."""
+        if self._lefts is None:
+            return self._lefts_of_strain
         out = []
-        assert self._lefts is not None
         for cells, (at, _), left in zip(self.state.cells, self.state.sampled, self._lefts, strict=True):
             tensor, which, _free = cells.law(at)
-            out.append(cells.forces(at, applied(np.swapaxes(tensor, 1, 2), which, left)))
+            out.append(applied(np.swapaxes(tensor, 1, 2), which, left))
+        if self._lefts_of_strain is not None:
+            out = [a + b for a, b in zip(out, self._lefts_of_strain, strict=True)]
         return tuple(out)
+
+    @cached_property
+    def _by_strain(self) -> tuple[tuple[FloatArray, FloatArray], ...]:
+        """Of each block: slope of the response, through strain, over nodal displacement and modes."""
+        assert self._through is not None
+        state = self.state
+        return tuple(
+            cells.forces(at, left)
+            for cells, (at, _), left in zip(state.cells, state.sampled, self._through, strict=True)
+        )
 
     @cached_property
     def source(self) -> FloatArray:
         """dg/du float64[n_points, 3], modes eliminated."""
-        out = np.zeros_like(self.state.u)
+        state, out = self.state, np.zeros_like(self.state.u)
         if self.response.displacement is not None:
             out += self.response.displacement
-        if self._lefts is not None:
-            for cells, (forces, modes) in zip(self.state.cells, self._by_stress, strict=True):
+        if self._through is not None:
+            for cells, (forces, modes) in zip(state.cells, self._by_strain, strict=True):
                 cells.add_up(cells.condensed(forces, modes), out)
+        if self._lifted is not None:
+            assert self.response.reactions is not None
+            for cells in state.cells:
+                cells.add_up(internal_forces(cells, cells.displaced(self._lifted)), out)
+            out += state.grounded(self.response.reactions - self._lifted)
         return out
 
     def partials(self, adjoint: Adjoint) -> Partials:
         """Slope over everything, for the part's share of the response."""
-        state, psi, case = self.state, adjoint.psi, self.state.case
-        total = Partials(model=state.model, forces={case.name: psi + self._by_loads})
+        state, psi, case, response = self.state, adjoint.psi, self.state.case, self.response
+        springs = psi
+        if self._lifted is not None:
+            assert response.reactions is not None
+            psi = psi - self._lifted
+            springs = psi + response.reactions
+        total = Partials(model=state.model, forces={case.name: psi + self._by_loads}, points=response.points)
         for i, (cells, strained) in enumerate(zip(state.cells, state.strained, strict=True)):
-            load = None if self._lefts is None else self._mode_loads[i]
+            load = None if self._through is None else self._by_strain[i][1]
             of_psi = cells.displaced(psi, mode_load=load)
             total = total + stiffness_partials(state.model, case, cells, of_psi, strained)
-            if self._lefts is not None:
-                total = total + self._explicit(i, self._lefts[i])
+            if self._through is not None:
+                total = total + self._explicit(i, self._through[i])
         actions: list[tuple[float, Action]] = [(1.0, _Support(self, adjoint))]
         if state.has_springs:
-            actions.append((1.0, SpringAction(case.name, psi, state.u)))
+            actions.append((1.0, SpringAction(case.name, springs, state.u)))
+        if self._lifted is not None and state.setup.assembled.map.transform is not None:
+            actions.append((1.0, DifferenceAction(self._carried_by)))
         return self.factor * (total + Partials(model=state.model, actions=tuple(actions)))
+
+    def _carried_by(self, model: Model) -> float:
+        """Work of the forces of supports as they are on the motion that a neighbor's supports carry."""
+        state, c = self.state, model.dimension
+        assert self.response.reactions is not None
+        map_ = map_of(model, model.cases.get(state.case.name, state.case))
+        motion = map_.carried(np.ascontiguousarray(self.response.reactions[:, :c]).ravel())
+        return float((motion * state.rest[:, :c].ravel()).sum())
 
     @property
     def _by_loads(self) -> FloatArray:
         loads = self.response.loads
         return np.zeros_like(self.state.u) if loads is None else loads
 
-    def _explicit(self, i: int, left: FloatArray) -> Partials:
-        """What stress changes by where u stays."""
+    def _explicit(self, i: int, through: FloatArray) -> Partials:
+        """What strain and stress change by where u stays."""
         state = self.state
         cells, (at, strain) = state.cells[i], state.sampled[i]
-        tensor, which, free = cells.law(at)
-        weighed = applied(np.swapaxes(tensor, 1, 2), which, left)
         points = np.zeros_like(state.u)
-        cells.add_up(cells.strain_slope(at, weighed, state.strained[i]), points)
+        cells.add_up(cells.strain_slope(at, through, state.strained[i]), points)
+        if self._lefts_of_strain is not None:  # what bars strain along them turns with them
+            turned = cells.turn_slope(self._lefts_of_strain[i] / ENGINEERING, strain * ENGINEERING)
+            if turned is not None:
+                cells.add_up(turned, points)
+        if self._lefts is None:
+            return Partials(model=state.model, points=points)
+        tensor, which, free = cells.law(at)
+        left = self._lefts[i]
         turned = cells.turn_slope(left, applied(tensor, which, strain if free is None else strain - free))
         if turned is not None:
             cells.add_up(turned, points)

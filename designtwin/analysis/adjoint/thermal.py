@@ -21,6 +21,7 @@ import numpy as np
 from designtwin.analysis.newton import HeatSolver
 from designtwin.assembly import HeatEquations, cell_blocks, heat_cells
 from designtwin.assembly.gradients import CaseCells
+from designtwin.errors import NoAdjointError
 from designtwin.model.model import Model
 from designtwin.requirements.responses import Response
 from designtwin.results import SolveInfo
@@ -36,6 +37,8 @@ from designtwin.typing import FloatArray
 
 _RTOL = 1e-11
 """Residual of adjoints over their right-hand sides, where they are iterated for."""
+_BALANCED = 1e-6
+"""Share of all heat of prescribed temperatures by which a sum of some may be off."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,17 +121,46 @@ class HeatState:
         wanted = _RTOL * float(np.sqrt((right * right).sum()))
         return conjugate_gradients(product, made, right, enough=lambda norm, _: norm <= wanted)
 
-    def partials(self, source: FloatArray, lam: FloatArray) -> Partials:
-        """Slope over everything of a response with dg/dT = source [n_points]."""
+    def carried(self, weight: FloatArray) -> FloatArray:
+        """Temperature float64[n_dof] that stands for a weight [n_points] on heat by prescribed temperatures.
+
+        Raises
+        ------
+        NoAdjointError
+            If prescribed temperatures and connections meet so that none does.
+        """
+        equations = self.equations
+        out = np.asarray(equations.map().carried(equations.dofs.gather(weight)))
+        size = float(np.abs(self.answer.held).sum())
+        if abs(float((out * self.rest).sum() - (weight * self.answer.held).sum())) > _BALANCED * size:
+            raise NoAdjointError(
+                f"case {self.answer.name!r}: nodes of prescribed temperature follow others by a connection, "
+                "and no gradient is known of how the two share the heat"
+            )
+        return out
+
+    def pulled(self, lifted: FloatArray) -> FloatArray:
+        """Slope over temperature of lifted [n_dof] . R(T), float64[n_points]."""
+        return np.asarray(self.equations.dofs.scatter(self.equations.pulled(self.u, lifted)))
+
+    def partials(self, source: FloatArray, lam: FloatArray, lifted: FloatArray | float = 0.0) -> Partials:
+        """Slope over everything of a response with dg/dT = source [n_points].
+
+        Parameters
+        ----------
+        lifted : float64[n_dof]
+            Of a response that holds lifted . R(T), whose slope over temperature is in `source`.
+        """
         equations = self.equations
         map_, dofs = equations.map(), equations.dofs
-        psi = np.asarray(map_.change(lam))
+        whole = np.asarray(map_.change(lam))
+        psi = whole - lifted
         nodal = dofs.scatter(psi)
         total = Partials(model=self.model)
         for cells in self.cells:
             total = total + conduction_partials(self.model, cells, nodal, self.answer.temperature)
         actions = ((1.0, HeatAction(self.answer.case, equations.topology, self.u, psi)),)
-        support = ((1.0, _GivenTemperature(self, source, lam, psi)),)
+        support = ((1.0, _GivenTemperature(self, source, lam, whole)),)
         heat = {self.answer.case.name: nodal}
         return total + Partials(model=self.model, heat=heat, actions=(*actions, *support))
 
@@ -164,12 +196,16 @@ def thermal_sensitivities(result: Any, quantity: Any, responses: Sequence[Respon
     """Sensitivities of responses of a steady thermal result, one each."""
     out = []
     for response in responses:
-        assert response.temperature is not None
         state = HeatState.of(result, result[response.case])
-        lam, info = state.adjoint(response.temperature)
+        source, lifted = response.temperature, None
+        assert source is not None
+        if response.held is not None:
+            lifted = state.carried(response.held)
+            source = source + state.pulled(lifted)
+        lam, info = state.adjoint(source)
         total = Sensitivity(
             model=result.model, response=quantity.label, case=response.case, dimension=quantity.dimension,
             value=response.value, true=response.true, actions=response.actions, info=info,
         )  # fmt: skip
-        out.append(total + state.partials(response.temperature, lam))
+        out.append(total + state.partials(source, lam, 0.0 if lifted is None else lifted))
     return out

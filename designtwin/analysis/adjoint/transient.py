@@ -18,6 +18,7 @@ Source: Haftka and Gurdal, Elements of Structural Optimization, 3rd ed. (1992), 
 from __future__ import annotations
 
 import time as clock
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -30,9 +31,8 @@ from designtwin.assembly import HeatEquations, applied, cell_blocks, conductivit
 from designtwin.assembly.cells import storage_points, storage_tables, warmth_at
 from designtwin.assembly.directions import Directions, Pair
 from designtwin.assembly.gradients import CaseCells
-from designtwin.assembly.heat import heat_map, heat_source
-from designtwin.assembly.unknowns import AffineMap
-from designtwin.errors import NoAdjointError, TopologyError
+from designtwin.assembly.heat import heat_source
+from designtwin.errors import NoAdjointError
 from designtwin.kernels import surface
 from designtwin.model.model import Model
 from designtwin.requirements.fields import TemperatureQuantity
@@ -40,12 +40,21 @@ from designtwin.requirements.responses import over_place, shared
 from designtwin.results import Frames, SolveInfo, TransientCase
 from designtwin.results.sensitivity import Action, Partials, Sensitivity
 from designtwin.solvers.krylov import Preconditioner, conjugate_gradients, dot, gmres
+from designtwin.solvers.span import Recalled
+from designtwin.solvers.system import System
 from designtwin.typing import FloatArray
 from designtwin.units import show_time
 
-_RTOL, _RTOL_ITERATED = 1e-11, 1e-7
-"""Residual of each adjoint step over its right-hand side: by factors, and by iterations, whose forward steps
-are solved no closer than that."""
+_RTOL = 1e-9
+"""Residual of adjoint steps over the largest right-hand side yet, where factors or GMRES solve them."""
+_ENERGY = 5e-7
+"""Error that iterations leave in a step, in the norm of the energy, over the largest adjoint yet."""
+_ROUNDING = 1e-6
+"""What is left of a right-hand side, over it, below which its direction is told too badly to be kept."""
+_UNSEEN = 1e-13
+"""Weight of an instant, over the largest, that no digit of the slope shows."""
+_TOGETHER = 8
+"""Instants whose heat cells sum at once: gradients of shape functions are made once for all of them."""
 _MANY = 5
 """Steps of one size for which factors of their own are worth it."""
 _INSTANTS = 100.0
@@ -136,7 +145,7 @@ def _asked(result: Any, quantity: Any, case: TransientCase, aggregate: str, larg
     course = np.array([_at(out, int(i))[:2] for i in some])
     value, slope = over_time(case.times[some], course[:, 0], largest=largest)
     weights = np.zeros(n)
-    weights[some] = slope
+    weights[some] = np.where(np.abs(slope) > _UNSEEN * np.abs(slope).max(), slope, 0.0)
     true = float(course[:, 1].max() if largest else course[:, 1].min())
     return replace(out, value=value, true=true, weights=weights)
 
@@ -187,6 +196,8 @@ class _Sweep:
         if self.kept and solver.made is not None and self.equations.constant:
             system = solver.system(np.zeros(self.dofs.n_dof), None, solver.made.rate)
             self._made = (solver.made.rate, solver.preconditioner(system))
+        self._largest, self._energy = 0.0, 0.0  # of right-hand sides and adjoints yet
+        self._recalled = Recalled(self.dofs.n_dof)
         self.iterations = 0
 
     def go(self) -> tuple[Partials, SolveInfo]:
@@ -194,46 +205,30 @@ class _Sweep:
         start, n = clock.perf_counter(), len(self.steps)
         psi: list[FloatArray] = []  # of the steps after the one at hand, the next one first
         total = Partials(model=self.model)
-        course = Frames.create(None, f"adjoint of {self.case.name}")
-        held, guess = _Held(self), np.zeros(self.dofs.n_dof)
+        adjoints = Frames.create(None, f"adjoint of {self.case.name}")
         for i in range(n, -1, -1):
             g, actions = self.asked.slope(i)
             total = total + Partials(model=self.model, actions=actions)
-            u = self.dofs.gather(self.case.stored.temperature(i))
-            pull = np.zeros_like(u) if g is None else self.dofs.gather(g)
-            # What is stored and flows at this instant counts in the steps after it.
-            storing, flowing = np.zeros_like(u), np.zeros_like(u)
-            for k, later in enumerate(psi[:2]):
-                step = self.steps[i + k]
-                if k < len(step.weights):
-                    storing += step.weights[k] * later
-            if psi and self.steps[i].before:
-                flowing += self.steps[i].before * psi[0]
-            if storing.any():
-                pull -= self._stored(u, storing)
-            if flowing.any():
-                pull -= self.equations.pulled(u, flowing, self.steps[i].time_before)
+            u = self.temperature(i)
+            storing, flowing = self.passed_on(i, psi)
             own = np.zeros_like(u)
-            lam = own
             if i > 0:
                 step = self.steps[i - 1]
                 map_ = self.equations.map(step.time)
-                lam = guess = self._solved(map_.at_free(pull), u, step, guess)
-                own = np.asarray(map_.change(lam))
+                right = map_.at_free(self.pull(i, u, g, storing, flowing))
+                own = np.asarray(map_.change(self._solved(right, u, step, psi)))
                 storing = storing + step.rate * own
-                pull -= step.rate * self._stored(u, own) + self.equations.pulled(u, own, step.time)
-            held.add(i, u, lam, pull)
-            course.append(float(n - i), np.empty(0), own=own, storing=storing, flowing=flowing)
+            adjoints.append(float(n - i), np.empty(0), own=own)
             for sums in self.sums:
                 sums.add(*(self.dofs.scatter(one) for one in (u, own + flowing, storing)))
-            psi = [own, *psi[:1]]
+            psi = [own, *psi[:2]]
         for sums in self.sums:
             total = total + sums.partials()
-        laws = (_Materials(self, course), _Sources(self, course))
-        total = total + Partials(model=self.model, actions=tuple((1.0, one) for one in (*laws, held)))
-        where = "files" if course.on_disk else "memory"
+        laws = (law(self, adjoints) for law in (_Materials, _Sources, _Held))
+        total = total + Partials(model=self.model, actions=tuple((1.0, one) for one in laws))
+        where = "files" if adjoints.on_disk else "memory"
         notes = (
-            f"{n:,} steps back; adjoints of all instants take {course.bytes / 1e6:,.0f} MB in {where}",
+            f"{n:,} steps back; adjoints of all instants take {adjoints.bytes / 1e6:,.0f} MB in {where}",
             *(() if self.kept else ("the analysis kept nothing (keep=True): the adjoint set up anew",)),
         )
         made = "" if self._made is None else self._made[1].title
@@ -242,37 +237,102 @@ class _Sweep:
             seconds={"adjoint sweep": clock.perf_counter() - start}, notes=notes,
         )  # fmt: skip
 
-    def _solved(self, right: FloatArray, u: FloatArray, step: Step, guess: FloatArray) -> FloatArray:
-        """(rate C + A)^T lam = right in the unknowns of the map, from a guess."""
-        equations, scale = self.equations, float(np.sqrt(dot(right, right)))
+    def temperature(self, i: int) -> FloatArray:
+        """Of an instant, in the order of unknowns, float64[n_dof], K."""
+        u = np.asarray(self.dofs.gather(self.case.stored.temperature(i)))
+        u.setflags(write=False)
+        return u
+
+    def passed_on(self, i: int, psi: Sequence[FloatArray]) -> tuple[FloatArray, FloatArray]:
+        """Weights on the heat stored and on the flow at an instant in the steps after it, float64[n_dof]."""
+        storing, flowing = np.zeros(self.dofs.n_dof), np.zeros(self.dofs.n_dof)
+        for k, later in enumerate(psi):
+            step = self.steps[i + k]
+            if k < len(step.weights):
+                storing += step.weights[k] * later
+        if psi and self.steps[i].before:
+            flowing += self.steps[i].before * psi[0]
+        return storing, flowing
+
+    def pull(
+        self, i: int, u: FloatArray, g: FloatArray | None, storing: FloatArray, flowing: FloatArray
+    ) -> FloatArray:
+        """Slope over the temperature of an instant less what the steps after it take, float64[n_dof]."""
+        out = np.zeros_like(u) if g is None else self.dofs.gather(g)
+        if storing.any():
+            out -= self.stored(u, storing)
+        if flowing.any():
+            out -= self.equations.pulled(u, flowing, self.steps[i].time_before)
+        return np.asarray(out)
+
+    def _solved(self, right: FloatArray, u: FloatArray, step: Step, psi: Sequence[FloatArray]) -> FloatArray:
+        """(rate C + A)^T lam = right in the unknowns of the map."""
+        equations, map_ = self.equations, self.equations.map(step.time)
+        scale = float(np.sqrt(dot(right, right)))
         if scale == 0.0:
             return np.zeros_like(right)
-        u.setflags(write=False)
-        system = self.solver.system(u, step.time, step.rate)
+        self._largest = max(self._largest, scale)
+        known: list[System] = []
+
+        def system() -> System:
+            if not known:
+                known.append(self.solver.system(u, step.time, step.rate))
+            return known[0]
+
         if self._made is None or not self._serves(step):
-            self._made = (step.rate, Preconditioner(system, self.solver.solver))
-        product = equations.product(u, step.time, step.rate, lambda: system, transposed=True)
-        made, rest = self._made[1], right - product(guess)
-        wanted = (_RTOL if made.exact else _RTOL_ITERATED) * scale
+            self._made = (step.rate, Preconditioner(system(), self.solver.solver))
+        made = self._made[1]
+        product = equations.product(u, step.time, step.rate, system, transposed=True)
+        fits = made.exact and self._fits(step)
+        if fits or not psi:
+            guess, rest = np.zeros_like(right), right
+        elif self.equations.constant:
+            if self._recalled.full:
+                self._recalled.count = 0
+                for one in map(map_.at_free, psi):
+                    self._recall(one, product(one), u, step)
+            guess, rest = self._recalled.best(right, step.rate)
+        else:
+            guess = map_.at_free(psi[0])
+            rest = right - product(guess)
         left = float(np.sqrt(dot(rest, rest)))
+        wanted = _RTOL * self._largest
+        allowed = 0.0 if made.exact else _ENERGY**2 * max(self._energy, dot(guess, right))
         if left <= wanted:
             return guess
         if equations.symmetric:
             found = conjugate_gradients(
-                product, made, rest / scale, enough=lambda norm, _: norm <= wanted / scale
-            )
+                product, made, rest / left,
+                enough=lambda norm, rz: norm * left <= wanted or rz * left**2 <= allowed,
+            )  # fmt: skip
         else:
-            found = gmres(product, made, rest / scale, rtol=min(wanted / left, 0.1))
+            found = gmres(product, made, rest / left, rtol=min(wanted / left, 0.1))
+        change = found.x * left
+        if equations.constant and not fits and left > _ROUNDING * scale:
+            self._recall(change, rest - found.rest * left, u, step)
+        lam = guess + change
+        self._energy = max(self._energy, dot(lam, right))
         self.iterations += found.iterations
         if found.iterations > _SLOW:
             self._made = None
-        return np.asarray(guess + found.x * scale)
+        return np.asarray(lam)
+
+    def _recall(self, x: FloatArray, image: FloatArray, u: FloatArray, step: Step) -> None:
+        """Keep a direction, and its product with the tangent, for guesses."""
+        map_ = self.equations.map(step.time)
+        if image.any():
+            self._recalled.add(x, image, map_.at_free(self.stored(u, map_.change(x))), step.rate)
+
+    def _fits(self, step: Step) -> bool:
+        """Whether the set-up at hand is of the very system of a step."""
+        assert self._made is not None
+        return self.equations.constant and abs(step.rate / self._made[0] - 1.0) <= 1e-9
 
     def _serves(self, step: Step) -> bool:
         """Whether the set-up at hand will do for a step; factors are made anew where many like it come."""
         assert self._made is not None
         rate, made = self._made
-        if made.exact and self.equations.constant and abs(step.rate / rate - 1.0) > 1e-9:
+        if made.exact and self.equations.constant and not self._fits(step):
             alike = sum(abs(one.rate / step.rate - 1.0) <= 1e-9 for one in self.steps)
             if alike >= _MANY:
                 return False
@@ -282,7 +342,7 @@ class _Sweep:
     def _nothing_stored(self) -> FloatArray:
         return self.equations.stored(np.zeros(self.dofs.n_dof))
 
-    def _stored(self, u: FloatArray, x: FloatArray) -> FloatArray:
+    def stored(self, u: FloatArray, x: FloatArray) -> FloatArray:
         """C(u) x, J."""
         if self.equations.linear:
             return np.asarray(self.equations.stored(x) - self._nothing_stored)
@@ -309,18 +369,32 @@ class _CellSums:
         n, q = cells.measure.shape
         self._work = np.zeros((n, q, 3, 3))
         self._conducted, self._stored = np.zeros((n, q)), np.zeros(self.measure.shape)
+        changes = cells.block.section.material.varies_with_temperature("conductivity")
+        self._flowing, self._warm = np.zeros((2, sweep.model.mesh.n_points, 1 if changes else _TOGETHER))
+        self._waiting = 0
 
     def add(self, warm: FloatArray, flowing: FloatArray, storing: FloatArray) -> None:
         """Take in an instant; nodal temperature and weights, float64[n_points] each."""
-        cells, block = self._cells, self._cells.block
+        block = self._cells.block
         if flowing.any():
-            cells.add_conducted(flowing, warm, self._work, self._conducted)
+            self._flowing[:, self._waiting], self._warm[:, self._waiting] = flowing, warm
+            self._waiting += 1
+            if self._waiting == self._warm.shape[1]:
+                self._conduct()
         if storing.any():
             heat = block.section.material.enthalpy(warmth_at(block, self.shape, warm))
             self._stored += heat * (storing[block.conn] @ self.shape.T)
 
+    def _conduct(self) -> None:
+        """Take in the instants that wait."""
+        self._flowing[:, self._waiting :] = 0.0
+        self._cells.add_conducted(self._flowing, self._warm, self._work, self._conducted)
+        self._waiting = 0
+
     def partials(self) -> Partials:
         """Slope over coordinates, thickness, conductivity and density."""
+        if self._waiting:
+            self._conduct()
         model, cells, block = self._model, self._cells, self._cells.block
         points, n_cells = np.zeros_like(model.mesh.points), model.mesh.n_cells
         for slope in (
@@ -345,14 +419,15 @@ class _Course:
     sweep: _Sweep
     adjoints: Frames
 
-    def __iter__(self) -> Any:
-        """Instant, temperature, and weights on the flow in its own step, on its storage, and on the flow in
-        the step after, float64[n_dof] each."""
-        n = len(self.sweep.steps)
-        for i in range(n + 1):
-            u = self.sweep.dofs.gather(self.sweep.case.stored.temperature(i))
-            u.setflags(write=False)
-            yield i, u, *(self.adjoints.array(n - i, name) for name in ("own", "storing", "flowing"))
+    def __iter__(self) -> Iterator[tuple[int, FloatArray, FloatArray, FloatArray, FloatArray]]:
+        """From the last instant to the first: its number, temperature, its adjoint, and the weights of the
+        steps after it on its storage and flow; float64[n_dof] each."""
+        sweep, n = self.sweep, len(self.sweep.steps)
+        psi: list[FloatArray] = []
+        for i in range(n, -1, -1):
+            own = self.adjoints.array(n - i, "own")
+            yield i, sweep.temperature(i), own, *sweep.passed_on(i, psi)
+            psi = [own, *psi[:2]]
 
 
 class _Sources(_Course):
@@ -388,7 +463,9 @@ class _Materials(_Course):
 
     def _moved(self, pair: Pair, moving: list[int]) -> float:
         sweep, total = self.sweep, 0.0
-        for _, u, own, storing, flowing in self:
+        for i, u, own, storing, flowing in self:
+            if i > 0:
+                storing = storing + sweep.steps[i - 1].rate * own
             warm, psi, nu = (sweep.dofs.scatter(one) for one in (u, own + flowing, storing))
             for number in moving:
                 cells, shape, measure = (
@@ -416,37 +493,44 @@ def _density(model: Model, part: int) -> float:
     return float(model.cell_density("stored heat")[model.parts[part].cells[0]])
 
 
-class _Held:
+class _Held(_Course):
     """What given temperatures, and nodes that follow others, do: u = t q + u0 at every instant."""
 
-    def __init__(self, sweep: _Sweep) -> None:
-        self._sweep = sweep
-        self._instants: list[tuple[float, FloatArray, FloatArray, FloatArray, FloatArray]] = []
-        self._sums: dict[float | None, FloatArray] = {}
-
-    def add(self, i: int, u: FloatArray, lam: FloatArray, pull: FloatArray) -> None:
-        """Take in an instant; `pull` is the slope over u less all that its adjoints take."""
-        sweep, equations = self._sweep, self._sweep.equations
-        time = sweep.steps[i - 1].time if i > 0 else 0.0
-        map_ = equations.map(time)
-        if map_.transform is None:
-            # Of given temperatures alone the sum over instants will do.
-            key = time if equations.timed_supports else None
-            share = np.where(map_.fixed, pull, 0.0)
-            self._sums[key] = self._sums[key] + share if key in self._sums else share
-            return
-        rest = np.zeros_like(u)
-        if i > 0:
-            rest = self._residual(i, u)
-        q = np.where(map_.fixed, 0.0, u)
-        nodal = [sweep.dofs.scatter(one) for one in (q, lam, pull, rest)]
-        self._instants.append((time, *nodal))
+    def along(self, directions: Directions) -> FloatArray:
+        sweep, out = self.sweep, np.zeros(len(directions))
+        case, equations = sweep.case.case, sweep.equations
+        timed = equations.timed_supports
+        moves = directions.heat_supports(case, 0.0 if timed else None)
+        if not timed and all(change is None and offset is None for change, offset in moves):
+            return out
+        for i, u, own, storing, flowing in self:
+            time = sweep.steps[i - 1].time if i > 0 else 0.0
+            if timed:
+                moves = directions.heat_supports(case, time)
+            pull = sweep.pull(i, u, sweep.asked.slope(i)[0], storing, flowing)
+            if i > 0 and own.any():
+                pull -= sweep.steps[i - 1].rate * sweep.stored(u, own) + equations.pulled(u, own, time)
+            fixed = equations.map(time).fixed
+            q, lam, pull = (sweep.dofs.scatter(one) for one in (
+                np.where(fixed, 0.0, u), np.where(fixed, 0.0, own), pull
+            ))  # fmt: skip
+            rest: FloatArray | None = None
+            for k, (change, offset) in enumerate(moves):
+                if offset is not None:
+                    out[k] += float((offset * pull).sum())
+                if change is not None:
+                    if rest is None:
+                        rest = sweep.dofs.scatter(self._residual(i, u))
+                    out[k] += float(((change @ q) * pull).sum()) - float(((change @ lam) * rest).sum())
+        return out
 
     def _residual(self, i: int, u: FloatArray) -> FloatArray:
         """R_i at all nodes, W."""
-        sweep, step = self._sweep, self._sweep.steps[i - 1]
-        equations, stored = sweep.equations, sweep.case.stored
-        before = [sweep.dofs.gather(stored.temperature(i - 1 - k)) for k in range(len(step.weights))]
+        if i == 0:
+            return np.zeros_like(u)
+        sweep, step = self.sweep, self.sweep.steps[i - 1]
+        equations = sweep.equations
+        before = [sweep.temperature(i - 1 - k) for k in range(len(step.weights))]
         out = step.rate * equations.stored(u) + equations.conducted(u) - equations.given(u, step.time).total
         for weight, one in zip(step.weights, before, strict=True):
             out = out + weight * equations.stored(one)
@@ -454,26 +538,3 @@ class _Held:
             flow = equations.conducted(before[0]) - equations.given(before[0], step.time_before).total
             out = out + step.before * flow
         return np.asarray(out)
-
-    def along(self, directions: Directions) -> FloatArray:
-        return directions.difference(self._work)
-
-    def _map(self, model: Model, time: float | None) -> AffineMap:
-        sweep = self._sweep
-        return heat_map(model, model.cases[sweep.case.name], replace(sweep.dofs, order=None), time)
-
-    def _work(self, model: Model) -> float:
-        sweep, total = self._sweep, 0.0
-        own = sweep.dofs.scatter(sweep.equations.map(0.0).fixed.astype(np.float64)) > 0.0
-        for time, share in self._sums.items():
-            map_ = self._map(model, time)
-            if not np.array_equal(map_.fixed, own):
-                raise TopologyError(
-                    "the neighboring design holds other temperatures than this one; name a group where a "
-                    "place is given by its position"
-                )
-            total += float((map_.value * sweep.dofs.scatter(share)).sum())
-        for time, q, lam, pull, rest in self._instants:
-            map_ = self._map(model, time)
-            total += float((map_.expand(q) * pull).sum()) - float((map_.change(lam) * rest).sum())
-        return total
