@@ -42,16 +42,25 @@ class Field:
         a course of many instants asks for alone.
     interval : what gives its ends when asked, each float64[n], optional
         In place of the error where the interval is lopsided.
+    error_at : what gives the error at some rows, float64[k], optional
+        Where that of all rows costs far more.
     """
 
     def __init__(
         self, name: str, title: str, values: FloatArray, dimension: str, location: str = "result_points",
         error: FloatArray | Callable[[], FloatArray] | None = None,
         interval: Callable[[], tuple[FloatArray, FloatArray]] | None = None,
+        error_at: Callable[[IntArray], FloatArray] | None = None,
     ) -> None:  # fmt: skip
         self.name, self.title, self.values = name, title, values
         self.dimension, self.location = dimension, location
-        self._error, self._interval = error, interval
+        self._error, self._interval, self._error_at = error, interval, error_at
+
+    def error_at(self, rows: IntArray) -> FloatArray | None:
+        """The error at some rows, without that of all where it is not needed."""
+        if self._error_at is not None:
+            return self._error_at(rows)
+        return None if self.error is None else self.error[rows]
 
     @cached_property
     def error(self) -> FloatArray | None:

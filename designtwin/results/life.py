@@ -408,7 +408,10 @@ class LifeCase(CaseResult):
         """A field by name: damage, life (s), von_mises (the largest over the history), stress_range (of it,
         signed)."""
         if name == "damage":
-            return Field(name, "Damage", self.damage(), "dimensionless", error=self._damage_error)
+            return Field(
+                name, "Damage", self.damage(), "dimensionless", error=self._damage_error,
+                error_at=self._damage_error,
+            )  # fmt: skip
         if name == "life":
             with np.errstate(divide="ignore"):
                 values = self.duration / self.damage()
@@ -424,12 +427,17 @@ class LifeCase(CaseResult):
         hint = did_you_mean(name, self.field_names, n=2) or f"; there are: {', '.join(self.field_names)}"
         raise DesignTwinError(f"there is no field {name!r}{hint}")
 
-    def _damage_error(self) -> FloatArray:
-        low, high = self.bounds()
-        own = self._counted[0]
+    def _damage_error(self, rows: IntArray | None = None) -> FloatArray:
+        """At some rows of `points`, at all by default; zero where no damage is counted."""
+        some = np.arange(len(self.rows)) if rows is None else np.flatnonzero(np.isin(self.rows, rows))
+        low, high = self.bounds(some)
+        own = self._counted[0][some]
         with np.errstate(invalid="ignore"):
             half = np.fmax(high - own, own - low)  # of equal infinities fmax takes the other
-        return self._everywhere(np.where(np.isnan(half), 0.0, half), 0.0)
+        out = np.zeros(len(self.rows))
+        out[some] = np.where(np.isnan(half), 0.0, half)
+        out = self._everywhere(out, 0.0)
+        return out if rows is None else out[rows]
 
     # One point
 

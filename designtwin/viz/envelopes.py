@@ -12,7 +12,7 @@ import numpy as np
 from designtwin import units
 from designtwin.errors import PictureError
 from designtwin.typing import FloatArray, IntArray
-from designtwin.viz.fields import Shown, deliver, field_scene, part_name
+from designtwin.viz.fields import Shown, deliver, field_scene, no_error, part_name
 from designtwin.viz.geometry import Segments, Skin
 from designtwin.viz.models import COLORS
 from designtwin.viz.picture import PathLike, Picture, check_path
@@ -111,7 +111,7 @@ def _shown(envelope: Any, values: FloatArray, dimension: str, what: str) -> Show
         title=envelope.title if what == "values" else "Instant of the worst",
         dimension=dimension,
         values=values,
-        error=None,
+        error=no_error,
         node=envelope.nodes,
         cells=tuple(mesh.blocks()) if of_points else tuple(result.points.cells),
         judged=np.isfinite(values) | (envelope.case >= 0),

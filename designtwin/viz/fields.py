@@ -7,7 +7,7 @@ deformation, the undeformed outline, the extreme values where they are, the limi
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -27,6 +27,7 @@ from designtwin.requirements import (
     TemperatureQuantity,
     TimeTo,
     Value,
+    ValuesAlone,
     YieldMargin,
     show_value,
 )
@@ -81,8 +82,10 @@ class Shown:
     Parameters
     ----------
     name, title, dimension : str
-    values, error : float64[k]
-        Display units; error None where unknown.
+    values : float64[k]
+        Display units.
+    error : function
+        Of a row, in display units; None where unknown. It often costs more than all values, and few are told.
     node : int64[k]
         Mesh point of each row.
     cells : sequence of (element name, cell ids, rows)
@@ -103,7 +106,7 @@ class Shown:
     title: str
     dimension: str
     values: FloatArray
-    error: FloatArray | None
+    error: Callable[[int], float | None]
     node: IntArray
     cells: Sequence[tuple[str, IntArray, IntArray]]
     judged: BoolArray
@@ -501,7 +504,7 @@ def read_one(result: Any, name: str | Quantity, case: Any, verdict: Any, *, span
         title="Temperature",
         dimension="temperature",
         values=np.asarray(units.from_si(case.temperature, "temperature"), np.float64),
-        error=None,  # it needs a recovery of the flux at every instant, and no word of the picture tells it
+        error=no_error,  # it needs a recovery of the flux at every instant, and no word tells it
         node=np.arange(case.mesh.n_points),
         cells=tuple(case.mesh.blocks()),
         judged=np.ones(case.mesh.n_points, bool),
@@ -533,14 +536,16 @@ def _read_case(result: Any, name: str | Quantity, case: Any, outcome: Outcome | 
     field = field_of(name)
     title, dimension = field.title, field.dimension
     values = np.asarray(field.values, np.float64)
-    error = None if field.error is None else np.asarray(field.error, np.float64)
     if is_shape(case) and name != "shape":
         title, dimension = f"{title}, of the largest", "dimensionless"
-        values, error = _relative(case, name, values), None
+        values = _relative(case, name, values)
     if values.ndim == 2:
         values = np.linalg.norm(values, axis=1)
-        if error is not None and error.ndim == 2:
-            error = np.linalg.norm(error, axis=1)
+
+    def error(row: int) -> float | None:
+        off = field.error_at(np.array([row]))
+        return None if off is None else _display_error(values[row], float(np.linalg.norm(off[0])), dimension)
+
     mesh = case.mesh
     if field.location == "points":
         node, cells = np.arange(mesh.n_points), tuple(mesh.blocks())
@@ -551,7 +556,7 @@ def _read_case(result: Any, name: str | Quantity, case: Any, outcome: Outcome | 
         title=title,
         dimension=dimension,
         values=units.from_si(values, dimension),
-        error=_display_error(values, error, dimension),
+        error=no_error if is_shape(case) and name != "shape" else error,
         node=node,
         cells=cells,
         judged=np.ones(len(values), bool),
@@ -579,21 +584,29 @@ def _read_quantity(result: Any, quantity: Quantity, case: Any, outcome: Outcome 
     if not colors_a_part(quantity):
         raise PictureError(f"{quantity.label} is one number, not a field; there is nothing to color")
     assert isinstance(quantity, FieldQuantity)
-    band = quantity.band(result, case)
+    band = quantity.band(result, ValuesAlone(case))
     mesh = case.mesh
     of_results = band.location == "result_points"
     node = case.points.node if of_results else np.arange(mesh.n_points)
     values = np.full(len(node), np.nan)
     values[band.rows] = band.values
     judged = np.isfinite(values) | np.isin(np.arange(len(node)), band.rows)
-    error = np.full(len(node), np.nan)
-    error[band.rows] = np.maximum(band.high - band.values, band.values - band.low)
+
+    def error(row: int) -> float | None:
+        whole = quantity.band(result, case)
+        off = np.maximum(whole.high - whole.values, whole.values - whole.low)[whole.rows == row]
+        return (
+            _display_error(float(band.values[band.rows == row][0]), float(off[0]), quantity.dimension)
+            if len(off)
+            else None
+        )
+
     return Shown(
         name=_name_of(quantity),
         title=quantity.label,
         dimension=quantity.dimension,
         values=units.from_si(values, quantity.dimension),
-        error=_display_error(values, error, quantity.dimension),
+        error=error,
         node=node,
         cells=tuple(case.points.cells) if of_results else tuple(mesh.blocks()),
         judged=judged,
@@ -611,12 +624,13 @@ def _name_of(quantity: FieldQuantity) -> str:
     return type(quantity).__name__
 
 
-def _display_error(values: FloatArray, error: FloatArray | None, dimension: str) -> FloatArray | None:
-    if error is None:
-        return None
-    with np.errstate(invalid="ignore"):
-        upper, middle = units.from_si(values + error, dimension), units.from_si(values, dimension)
-        return np.asarray(np.abs(upper - middle), np.float64)
+def no_error(row: int) -> None:
+    """Of fields whose error no word of a picture tells."""
+    return None
+
+
+def _display_error(value: float, error: float, dimension: str) -> float:
+    return abs(float(units.from_si(value + error, dimension)) - float(units.from_si(value, dimension)))
 
 
 def _judged(quantity: Any, shown: Shown, location: str) -> BoolArray:
@@ -1155,10 +1169,10 @@ def _value_text(shown: Shown, row: int) -> str:
     if outcome is not None and at_place and not shown.on_surface:
         return show_value(outcome.value, outcome.requirement.quantity.dimension)
     symbol = units.symbol(shown.dimension)
-    error = None if shown.error is None else float(shown.error[row])
     value = float(shown.values[row])
     if shown.on_surface:
-        return _decades_text(shown, outcome if at_place else None, value, error)
+        return _decades_text(shown, outcome if at_place else None, value, row)
+    error = shown.error(row)
     if error is None or not math.isfinite(error):
         return f"{units.show(value, 'dimensionless')} {symbol}".strip().replace("-", "−")
     # Values are in display units already; dimensionless keeps them as they are.
@@ -1170,13 +1184,13 @@ def _value_text(shown: Shown, row: int) -> str:
     return f"{text} {symbol}".strip().replace("-", "−")
 
 
-def _decades_text(shown: Shown, outcome: Outcome | None, value: float, error: float | None) -> str:
+def _decades_text(shown: Shown, outcome: Outcome | None, value: float, row: int) -> str:
     """A value whose interval spans decades: "1.5e-05 (6.5e-07 to 8.9e-05)"."""
     symbol, words = units.symbol(shown.dimension), ""
     if outcome is not None and math.isfinite(outcome.value.low) and math.isfinite(outcome.value.high):
         low, high = (units.from_si(end, shown.dimension) for end in (outcome.value.low, outcome.value.high))
         words = f" ({_two_digits(low)} to {_two_digits(high)})"
-    elif error is not None and math.isfinite(error) and error > 0.0:
+    elif math.isfinite(error := shown.error(row) or 0.0) and error > 0.0:
         words = f" (up to {_two_digits(value + error)})"
     return f"{value:.3g}{f' {symbol}' if symbol else ''}{words}"
 

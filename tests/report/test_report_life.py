@@ -86,3 +86,18 @@ def test_rounds_of_refinement_are_those_of_the_verdict(tmp_path):
         assert row[2] == f"{one['n_dof']:,}"
         (said,) = one["requirements"]
         assert row[3] == f"{said['text']['value']}  {said['status']}"
+
+
+def test_a_picture_of_damage_counts_its_error_only_where_it_tells_it(life, tmp_path, monkeypatch):
+    case = life.result.case
+    field = case.field("damage")
+    rows = case.rows[::7]
+    np.testing.assert_array_equal(field.error_at(rows), field.error[rows])
+    counted = []
+    bounds = type(case).bounds
+    monkeypatch.setattr(
+        type(case), "bounds", lambda self, some, *more: counted.append(len(some)) or bounds(self, some, *more)
+    )
+    words = life.result.plot(screenshot=tmp_path / "damage.png", window_size=(600, 450)).texts
+    assert any("up to" in text for text in words)
+    assert sum(counted) <= 4
