@@ -219,7 +219,7 @@ class _Work:
                 factorization = Spanned(factorization, ~assembled.map.fixed)
             setup = SetUp(assembled, factorization)
             if self.keep and group.instant is None:
-                self.kept.update({case.name: setup for case in group.cases if not len(case.times)})
+                self.kept.update({case.name: setup for case in group.cases})
             for some in group.batches(isinstance(chosen, Direct)):
                 step(f"solve load case {some[0].name!r}", len(some))
                 yield from _solve(
@@ -404,7 +404,7 @@ def _solve(
         residual=float(solution.residual.max(initial=0.0)), peak_bytes=peak.bytes,
     )  # fmt: skip
     for column, case in enumerate(cases):
-        if keep_unknowns:
+        if keep_unknowns:  # of a history those of its last instant
             setup.unknowns[case.name] = solution.x[:, column].copy()
         loads_of, kept[column] = kept[column] or _load_vector(model, case, blocks), None
         yield case, _answer(model, case, assembled, recovery, info, loads_of, solution.x[:, column])

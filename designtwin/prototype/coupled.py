@@ -79,7 +79,7 @@ class ThermalStressTest(StrengthTest):
             return known
         if not self.heat:
             return analysis.solve_thermal(self.model, solver=self.solver, keep=keep)
-        return analysis.solve_transient(self.model, solver=self.solver, **self.heat)
+        return analysis.solve_transient(self.model, solver=self.solver, keep=keep, **self.heat)
 
     def _solve(self, *, keep: bool = False) -> Any:
         from designtwin import analysis

@@ -9,6 +9,7 @@ from scipy import sparse
 
 import designtwin as dtw
 from designtwin import parallel
+from designtwin.analysis import transient
 from designtwin.analysis.adjoint import smooth_values
 from designtwin.assembly import directions
 from designtwin.errors import ModelError, NoAdjointError, RequirementError, TopologyError
@@ -253,6 +254,91 @@ def test_stress_follows_heat_through_the_temperature(what):
     quantity = dtw.stress(case="warm")
     found, slope, exact = slopes(lambda by: hot(by, what), quantity, solve=warm_by_heat)
     assert slope == pytest.approx(exact, rel=RICHARDSON, abs=1e-8 * abs(found.value))
+
+
+SMALL = box("hexahedron", (2, 2, 2), (0.03, 0.02, 0.02), distort=0.15)
+
+
+def heating(by, what, *, softens=True):
+    """A part that is warmed for 12 s, and softer where it is warm."""
+    names = ("shape", "k", "film", "flux", "held", "specific heat", "load", "modulus")
+    times = {name: 1.0 + (by if name == what else 0.0) for name in names}
+    mesh = wavy(SMALL, 0.1 * (times["shape"] - 1.0))
+    soft = dtw.table(over="temperature", at=[200.0, 1500.0], values=[2e11 * times["modulus"], 1e11])
+    part = replace(
+        STEEL,
+        conductivity=50.0 * times["k"],
+        specific_heat=500.0 * times["specific heat"],
+        youngs_modulus=soft if softens else 2e11,
+    )
+    loads = [
+        dtw.HeatFlux(on="ymax", magnitude=1e6 * times["flux"]),
+        dtw.Convection(on="zmax", coefficient=400.0 * times["film"], ambient=300.0),
+    ]
+    supports = [dtw.FixedTemperature(on="xmin", value=320.0 * times["held"]), dtw.FixedSupport(on="xmin")]
+    warm = [
+        dtw.Temperature(300.0, reference=293.0),
+        dtw.Force(on="xmax", value=(0.0, -1e3 * times["load"], 0.0)),
+    ]
+    cases = {"hot": loads, "warm": warm}
+    if not softens:
+        still = [dtw.Force(on="xmax", value=(0.0, 0.0, 2e3))]
+        cases |= {"still": still, "both": dtw.combine(warm=1.2, still=0.5)}
+    return dtw.Model(mesh, {"body": part}, supports, cases)
+
+
+def while_heated(time):
+    def solve(model, keep=False):
+        return dtw.ThermalStressTest(
+            model, [dtw.displacement(case="warm") <= "1 m"], solver=dtw.Direct(),
+            warmed={"warm": "hot" if time is None else ("hot", time)},
+            heat={"duration": "12 s", "initial": 300.0, "step": "3 s"},
+        ).solve(keep=keep)  # fmt: skip
+
+    return solve
+
+
+@pytest.mark.parametrize(
+    "what",
+    ["shape", "k", "film", "flux", "held", "specific heat", "load", "modulus"]
+    if FULL
+    else ["shape", "k", "modulus"],
+)
+@pytest.mark.parametrize("time", ["6 s", None], ids=["at an instant", "over time"])
+def test_stress_follows_heat_through_its_course(monkeypatch, time, what):
+    monkeypatch.setattr(transient, "_SOLVED", (1e-13, 1e-13))
+    for quantity in (dtw.stress(case="warm"), dtw.yield_margin(case="warm")):
+        found, slope, exact = slopes(lambda by: heating(by, what), quantity, solve=while_heated(time))
+        assert slope == pytest.approx(exact, rel=RICHARDSON)
+        assert found.factor == pytest.approx(found.true / found.value)
+
+
+def test_stress_of_a_combination_over_time(monkeypatch):
+    monkeypatch.setattr(transient, "_SOLVED", (1e-13, 1e-13))
+    _, slope, exact = slopes(
+        lambda by: heating(by, "flux", softens=False), dtw.stress(case="both"), solve=while_heated(None)
+    )
+    assert slope == pytest.approx(exact, rel=RICHARDSON)
+
+
+def test_a_course_says_between_which_steps_and_over_which_temperatures_no_slope_is_known():
+    model = heating(0.0, "k")
+    with pytest.raises(NoAdjointError, match=r"say times=\['7.3 s'\]"):
+        dtw.sensitivities(while_heated("7.3 s")(model), dtw.stress(case="warm"))
+    heat = while_heated(None)(model).warmed["warm"][0]
+    stated = model.with_case("warm", [dtw.Temperature(heat["hot"], reference=293.0)])
+    with pytest.raises(NoAdjointError, match="states a course of temperature"):
+        dtw.sensitivities(dtw.solve_static(stated), dtw.stress(case="warm"))
+
+
+def test_factors_of_a_course_are_taken_up(monkeypatch):
+    result = while_heated(None)(heating(0.0, "k", softens=False), keep=True)
+    calls = []
+    original = dtw.Direct.factorize
+    monkeypatch.setattr(dtw.Direct, "factorize", lambda self, *a: calls.append(1) or original(self, *a))
+    (found,) = dtw.sensitivities(result, dtw.stress(case="warm"))
+    assert len(calls) <= 2, "one of them a first step of BDF2"
+    assert "set up anew" not in " ".join(found.info.notes)
 
 
 @pytest.mark.parametrize("what", ["emissivity", "k"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from designtwin.analysis.adjoint import buckling, life, modal, transient
+from designtwin.analysis.adjoint import buckling, course, life, modal, transient
 from designtwin.analysis.adjoint.static import static_sensitivities
 from designtwin.analysis.adjoint.thermal import thermal_sensitivities
 from designtwin.analysis.adjoint.totals import mass_sensitivity
@@ -12,10 +12,10 @@ from designtwin.errors import NoAdjointError, RequirementError
 from designtwin.requirements import responses_lines, responses_through  # noqa: F401  they register
 from designtwin.requirements.base import Quantity
 from designtwin.requirements.life import DamageQuantity
-from designtwin.requirements.responses import WITH_ENDS, Response, response_of
+from designtwin.requirements.responses import WITH_ENDS, response_of
 from designtwin.requirements.totals import MassQuantity
 from designtwin.requirements.vibration import BucklingFactor, ModeQuantity
-from designtwin.results import ThermalResult, TransientResult
+from designtwin.results import StaticHistory, ThermalResult, TransientResult
 from designtwin.results.sensitivity import Sensitivity
 
 __all__ = ["sensitivities", "smooth_values"]
@@ -70,7 +70,10 @@ def sensitivities(
     if isinstance(result, TransientResult):
         wanted = quantity.largest_governs if largest is None else largest
         return transient.sensitivities(result, quantity, aggregate=aggregate, largest=wanted)
-    responses = _responses(result, quantity, aggregate, largest, ends)
+    cases, options = _asked(result, quantity, aggregate, largest, ends)
+    if any(isinstance(case, StaticHistory) for case in cases):
+        return [_of_static(result, quantity, case, options) for case in cases]
+    responses = [response_of(quantity, result, case, **options) for case in cases]
     if result.physics == "static":
         return static_sensitivities(result, quantity, responses)
     if isinstance(result, ThermalResult):
@@ -95,7 +98,22 @@ def smooth_values(
     if isinstance(result, TransientResult):
         wanted = quantity.largest_governs if largest is None else largest
         return transient.smooth_values(result, quantity, aggregate=aggregate, largest=wanted)
-    return [(one.case, one.value) for one in _responses(result, quantity, aggregate, largest, ends)]
+    cases, options = _asked(result, quantity, aggregate, largest, ends)
+    return [
+        (
+            case.name,
+            course.smooth_value(result, quantity, case, **options)
+            if isinstance(case, StaticHistory)
+            else response_of(quantity, result, case, **options).value,
+        )
+        for case in cases
+    ]
+
+
+def _of_static(result: Any, quantity: Quantity, case: Any, options: dict[str, Any]) -> Sensitivity:
+    if isinstance(case, StaticHistory):
+        return course.sensitivity(result, quantity, case, **options)
+    return static_sensitivities(result, quantity, [response_of(quantity, result, case, **options)])[0]
 
 
 def _check(quantity: object) -> None:
@@ -105,14 +123,12 @@ def _check(quantity: object) -> None:
         )
 
 
-def _responses(
+def _asked(
     result: Any, quantity: Quantity, aggregate: str, largest: bool | None, ends: bool
-) -> list[Response]:
+) -> tuple[list[Any], dict[str, Any]]:
+    """The cases that a quantity looks at, and options of `response_of`."""
     if quantity.needs == "model":
         raise NoAdjointError(f"no adjoint gradient is known of {quantity.label}; differences will do")
     wanted = quantity.largest_governs if largest is None else largest
     more = {"ends": True} if ends and isinstance(quantity, WITH_ENDS) else {}
-    return [
-        response_of(quantity, result, case, aggregate=aggregate, largest=wanted, **more)
-        for case in quantity.cases_of(result)
-    ]
+    return quantity.cases_of(result), {"aggregate": aggregate, "largest": wanted, **more}

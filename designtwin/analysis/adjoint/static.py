@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from designtwin.analysis.adjoint.thermal import HeatState
+from designtwin.analysis.adjoint.transient import step_at, through_heat
 from designtwin.assembly import PointTables, applied, assemble_static, cell_blocks
 from designtwin.assembly.directions import map_of
 from designtwin.assembly.gradients import CaseCells, Strained
@@ -29,7 +30,7 @@ from designtwin.errors import NoAdjointError
 from designtwin.model.model import LoadCase, Model
 from designtwin.requirements.base import Quantity
 from designtwin.requirements.responses import Response
-from designtwin.results import SolveInfo, ThermalCase
+from designtwin.results import SolveInfo
 from designtwin.results.sensitivity import (
     Action,
     DifferenceAction,
@@ -51,12 +52,25 @@ _AGAIN = "the analysis kept nothing (keep=True), so that the adjoint set up anew
 
 def static_sensitivities(result: Any, quantity: Quantity, responses: Sequence[Response]) -> list[Sensitivity]:
     """Sensitivities of responses of a static result, one each; all of one set-up are solved at once."""
+    out = []
+    states = [result[response.case] for response in responses]
+    for total in at_fixed_heat(result, quantity, responses, states):
+        state = result[total.case]
+        for _, part in state.parts or ((1.0, state),):
+            if part.name in result.warmed:
+                total = total + _through_heat(result, part.name, total.temperature(part.name))
+        out.append(total)
+    return out
+
+
+def at_fixed_heat(
+    result: Any, quantity: Quantity, responses: Sequence[Response], answers: Sequence[Any]
+) -> list[Sensitivity]:
+    """Sensitivities of responses of static answers, one each, where temperatures that are solved for stay."""
     jobs: list[_Job] = []
-    for number, response in enumerate(responses):
-        case = result[response.case]
-        for factor, part in case.parts or ((1.0, case),):
-            state = state_of(result, part)
-            jobs.append(_Job(number, factor, state, response))
+    for number, (response, answer) in enumerate(zip(responses, answers, strict=True)):
+        for factor, part in answer.parts or ((1.0, answer),):
+            jobs.append(_Job(number, factor, state_of(result, part), response))
     solutions = _solved(jobs)
     out = []
     for number, response in enumerate(responses):
@@ -68,8 +82,6 @@ def static_sensitivities(result: Any, quantity: Quantity, responses: Sequence[Re
         for job, (adjoint, _) in zip(jobs, solutions, strict=True):
             if job.number == number:
                 total = total + job.partials(adjoint)
-        for name in {job.state.case.name for job in jobs if job.number == number and job.state.solved}:
-            total = total + _through_heat(result, name, total.temperature(name))
         out.append(total)
     return out
 
@@ -77,11 +89,8 @@ def static_sensitivities(result: Any, quantity: Quantity, responses: Sequence[Re
 def _through_heat(result: Any, name: str, source: FloatArray) -> Partials:
     """What a response with a slope over the temperature of a case, float64[n_points], owes to heat."""
     thermal, of, at = result.warmed[name]
-    if at is not None or not isinstance(thermal[of], ThermalCase):
-        raise NoAdjointError(
-            f"case {name!r} is as warm as an instant of thermal case {of!r}; no gradient is known through "
-            "a course in time"
-        )
+    if at is not None:
+        return through_heat(thermal, thermal[of], {step_at(thermal[of], at, f"case {name!r}"): source})
     state = HeatState.of(thermal, thermal[of])
     lam, _ = state.adjoint(source)
     return state.partials(source, lam)
@@ -100,6 +109,8 @@ def state_of(result: Any, case: Any) -> StaticState:
     kept = setup is not None
     if setup is None:
         setup = _set_up(result.model, case)
+    if case.time is not None:  # one of many instants
+        return StaticState(result.model, case, setup, kept, case.name in result.warmed)
     key = ("state", case.name)
     if key not in setup.memory:
         setup.memory[key] = StaticState(result.model, case, setup, kept, case.name in result.warmed)
@@ -230,7 +241,7 @@ class StaticState:
     @cached_property
     def unknowns(self) -> FloatArray:
         """The unknowns q in the mesh's order of nodes, float64[n_dof]."""
-        known = self.setup.unknowns.get(self.case.name)
+        known = None if self.answer.time is not None else self.setup.unknowns.get(self.case.name)
         assembled = self.setup.assembled
         if known is None:
             assert assembled.map is not None

@@ -18,7 +18,7 @@ Source: Haftka and Gurdal, Elements of Structural Optimization, 3rd ed. (1992), 
 from __future__ import annotations
 
 import time as clock
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -51,7 +51,7 @@ _ENERGY = 5e-7
 """Error that iterations leave in a step, in the norm of the energy, over the largest adjoint yet."""
 _ROUNDING = 1e-6
 """What is left of a right-hand side, over it, below which its direction is told too badly to be kept."""
-_UNSEEN = 1e-13
+UNSEEN = 1e-13
 """Weight of an instant, over the largest, that no digit of the slope shows."""
 _TOGETHER = 8
 """Instants whose heat cells sum at once: gradients of shape functions are made once for all of them."""
@@ -135,19 +135,50 @@ def _asked(result: Any, quantity: Any, case: TransientCase, aggregate: str, larg
     out = _Asked(np.nan, np.nan, np.zeros(n), quantity, result, case, aggregate, largest)
     some = np.arange(n)
     if quantity.time is not None:
-        nearest = int(np.abs(case.times - quantity.time).argmin())
-        if abs(float(case.times[nearest]) - quantity.time) > _SAME * float(case.times[-1]):
-            raise NoAdjointError(
-                f"{quantity.label}: no step ended at that time, and between steps no gradient is known; say "
-                f"times=['{show_time(quantity.time)}'] to the analysis"
-            )
-        some = np.array([nearest])
+        some = np.array([step_at(case, quantity.time, quantity.label)])
     course = np.array([_at(out, int(i))[:2] for i in some])
     value, slope = over_time(case.times[some], course[:, 0], largest=largest)
     weights = np.zeros(n)
-    weights[some] = np.where(np.abs(slope) > _UNSEEN * np.abs(slope).max(), slope, 0.0)
+    weights[some] = np.where(np.abs(slope) > UNSEEN * np.abs(slope).max(), slope, 0.0)
     true = float(course[:, 1].max() if largest else course[:, 1].min())
     return replace(out, value=value, true=true, weights=weights)
+
+
+def step_at(case: TransientCase, time: float, who: str) -> int:
+    """Number of the instant of a course at a time, s.
+
+    Raises
+    ------
+    NoAdjointError
+        If no step ended there.
+    """
+    nearest = int(np.abs(case.times - time).argmin())
+    if abs(float(case.times[nearest]) - time) > _SAME * float(case.times[-1]):
+        raise NoAdjointError(
+            f"{who}: no step ended at that time, and between steps no gradient is known; say "
+            f"times=['{show_time(time)}'] to the analysis"
+        )
+    return nearest
+
+
+@dataclass(frozen=True, eq=False)
+class _Given:
+    """Slopes over the temperatures of some instants, float64[n_points] each."""
+
+    by_instant: Mapping[int, FloatArray]
+
+    def slope(self, i: int) -> tuple[FloatArray | None, tuple[tuple[float, Action], ...]]:
+        return self.by_instant.get(i), ()
+
+
+def through_heat(result: Any, case: TransientCase, slopes: Mapping[int, FloatArray]) -> Partials:
+    """Slope over everything of what has slopes over the temperatures of some instants.
+
+    Parameters
+    ----------
+    slopes : mapping of the number of an instant to float64[n_points]
+    """
+    return _Sweep(result, case, _Given(slopes)).go()[0]
 
 
 def over_time(times: FloatArray, values: FloatArray, *, largest: bool) -> tuple[float, FloatArray]:
@@ -179,7 +210,7 @@ def _sensitivity(result: Any, quantity: Any, case: TransientCase, asked: _Asked)
 class _Sweep:
     """The way back through the steps of one load case."""
 
-    def __init__(self, result: Any, case: TransientCase, asked: _Asked) -> None:
+    def __init__(self, result: Any, case: TransientCase, asked: _Asked | _Given) -> None:
         self.model, self.case, self.asked = result.model, case, asked
         solver = result.kept.get(case.name)
         self.kept = solver is not None
