@@ -1,8 +1,7 @@
 """Geometry by its dimensions, meshed by gmsh in a process of its own; and a mesh that follows when they
 change.
 
-``python -m designtwin.io.cad FOLDER`` is the worker. gmsh (GPL) is never imported into the user's
-process, and a crash of it is one sentence there.
+``python -m designtwin.io.cad FOLDER`` is the worker; see `designtwin.io.worker`.
 
 A mesh knows of each node the point, curve or face of the geometry it lies on. When a dimension changes,
 nodes on points go with them, those on curves and faces to the nearest place of the same curve or face, and
@@ -12,12 +11,9 @@ differences, which meshing anew never allows.
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import math
-import os
 import re
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -30,13 +26,13 @@ import numpy as np
 from designtwin.errors import MeshError
 from designtwin.io import read_mesh
 from designtwin.io._common import length_factor
+from designtwin.io.worker import done, given, gmsh_process, refused
 from designtwin.mesh import Mesh
 from designtwin.mesh.freeform import Follow
 from designtwin.mesh.morphing import Length, above_zero, check_moved, unfolded
 from designtwin.typing import FloatArray, IntArray
 from designtwin.units import show, to_si
 
-_DONE, _REFUSED = 0, 3
 _DIMENSIONS = ("length", "angle", "dimensionless")
 _READS = (".geo", ".step", ".stp", ".brep", ".iges", ".igs")
 
@@ -259,38 +255,12 @@ class Cad:
         arrays: Mapping[str, Any], folder: Path,
     ) -> dict[str, Any]:  # fmt: skip
         """One run of the worker; the arrays it hands back."""
-        if importlib.util.find_spec("gmsh") is None:
-            raise MeshError(
-                "Cad: geometry is meshed by gmsh, which is missing: pip install 'designtwin[mesher]'"
-            )
         job = {**job, "what": what, "designs": [self._design(values) for values in designs]}
-        (folder / "job.json").write_text(json.dumps(job))
-        np.savez(folder / "job.npz", **arrays)
-        environment = {
-            **os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *sys.path[1:]]),
-            "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1",
-        }  # fmt: skip
         seconds = float(to_si(self.max_time, "time", name="max_time"))
-        try:
-            worker = subprocess.run(
-                [sys.executable, "-m", "designtwin.io.cad", str(folder)],
-                stdin=subprocess.DEVNULL, capture_output=True, env=environment, cwd=folder, timeout=seconds,
-                check=False, start_new_session=True,
-            )  # fmt: skip
-        except subprocess.TimeoutExpired:
-            raise MeshError(
-                f"Cad: gmsh did not end within {seconds:.0f} s at {self._said(designs[0])}; give larger "
-                "cells or a longer max_time"
-            ) from None
-        result = folder / "out.npz"
-        if worker.returncode != _DONE or not result.is_file():
-            last = worker.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or [""]
-            why = last[0][:300] if worker.returncode == _REFUSED else f"its process ended: {last[0][:200]}"
-            raise MeshError(f"Cad: gmsh cannot {what} {self._said(designs[0])}: {why or worker.returncode}")
-        with np.load(result, allow_pickle=False) as found:
-            out = {name: found[name] for name in found.files}
-        result.unlink()
-        return out
+        return gmsh_process(
+            "designtwin.io.cad", job, arrays, folder, seconds=seconds,
+            task=f"{what} {self._said(designs[0])}", advice="give larger cells or a longer max_time",
+        )  # fmt: skip
 
     def _design(self, values: Mapping[str, float]) -> dict[str, Any]:
         """The file of a design and what it is told."""
@@ -329,9 +299,7 @@ def _told(outline: str) -> str:
 def _main(folder: str) -> int:
     import gmsh
 
-    job = json.loads((Path(folder) / "job.json").read_text())
-    with np.load(Path(folder) / "job.npz", allow_pickle=False) as given:
-        arrays = {name: given[name] for name in given.files}
+    job, arrays = given(folder)
     out: dict[str, Any] = {"outlines": [], "curves": []}
     found = []
     for row, design in enumerate(job["designs"]):
@@ -351,14 +319,12 @@ def _main(folder: str) -> int:
                 x, before = arrays["x"][row], arrays.get("curves")
                 found.append(_placed(gmsh, x, arrays["entity"], before, out["curves"][-1]))
         except Exception as error:  # whatever gmsh raises is its answer
-            print(str(error).replace("\n", " "), file=sys.stderr)
-            return _REFUSED
+            return refused(error)
         finally:
             gmsh.finalize()
     if found:
         out["x"] = np.stack(found)
-    np.savez(Path(folder) / "out.npz", **out)
-    return _DONE
+    return done(folder, out)
 
 
 def _outline(gmsh: Any) -> str:

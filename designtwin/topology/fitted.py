@@ -10,6 +10,7 @@ slide in flat faces and stay elsewhere.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,11 +27,13 @@ from designtwin.typing import BoolArray, FloatArray, IntArray
 
 NEAR = 0.2
 """Share of an edge: a surface nearer to a node takes the node along."""
-_LEAST = 0.15
-"""A move that leaves a cell less than this share of its measure is not made."""
+LEAST = 0.1
+"""Shape (1: regular, 0: flat) below which no move takes a cell, and to which flatter ones are mended."""
 _FLAT = 0.9999
 _ROUNDS = 5
 """In which the surface is smoothed and the inside makes way."""
+_MENDED = 60
+"""Steps in which cells that are too flat are mended, at most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,18 +103,13 @@ def fitted(
 
     # The volume moves in small steps as nodes come and go: a bisection ends beside one of them.
     level = level_of_volume(at, wanted, 1e-3 * top, top * (1.0 - 1e-9), share=1e-4)
-    cut = stuffing.at(level).compact()
+    cut = stuffing.manifold(level).compact()
     name = "triangle" if body.dimension == 2 else "tetra"
     plain = Mesh(cut.points, {name: cut.conn}, source=mesh.source, length_unit=mesh.length_unit)
     facets = _old_facets(body, plain, cut.ends)
     fairing = _fairing(plain, cut, facets[0])
-    size = measures(cut.points, cut.conn)
-    points = _faired(cut, fairing, plain.nodes_of_facets(plain.exterior), passes, size)
-    for _ in range(5):
-        now = volume(points, cut)
-        # Growth is of the plain measure; thickness and radius come with their mean.
-        amount = (wanted - now) * float(measures(points, cut.conn).sum()) / now
-        points = _guarded(cut.conn, points, fairing.grown(points, amount), size)
+    points = _faired(cut, fairing, plain.nodes_of_facets(plain.exterior), passes)
+    points = of_volume(cut.conn, points, fairing, wanted, lambda at: volume(at, cut))
     plain = plain.moved(points)
     groups = {
         key: _carried(group, mesh, plain, cut.cell, cut.ends, facets) for key, group in mesh.groups.items()
@@ -121,8 +119,35 @@ def fitted(
     made = plain.with_groups(groups)
     pieces = made.pieces
     notes = [] if pieces.max(initial=0) == 0 else [f"the design is in {pieces.max() + 1} pieces"]
+    notes += told_of_shapes(points, cut.conn)
     measure = volume(points, cut)
-    return Fitted(_with_middles(mesh, made, cut.ends) if quadratic else made, level, measure, tuple(notes))
+    return Fitted(with_middles(made, mesh, cut.ends) if quadratic else made, level, measure, tuple(notes))
+
+
+def of_volume(
+    conn: IntArray, points: FloatArray, fairing: Fairing, wanted: float, volume: Callable[[FloatArray], float]
+) -> FloatArray:
+    """Points moved along the normals of the designed surface until the volume is the wanted one.
+
+    Raises
+    ------
+    StudyError
+        If it does not come within 1e-9 of it.
+    """
+    for _ in range(20):
+        now = volume(points)
+        if abs(now / wanted - 1.0) <= 1e-13:
+            break
+        # Growth is of the plain measure; thickness and radius come with their mean.
+        amount = (wanted - now) * float(measures(points, conn).sum()) / now
+        points = _guarded(conn, points, fairing.grown(points, amount))
+    off = volume(points) / wanted - 1.0
+    if not abs(off) <= 1e-9:
+        raise StudyError(
+            f"the mesh of the design is {off:+.2%} off the volume designed, and its cells let its surface "
+            "move no further; take finer cells"
+        )
+    return points
 
 
 def _fairing(plain: Mesh, cut: _Piece, old: IntArray) -> Fairing:
@@ -139,8 +164,8 @@ def _made(exterior: IntArray, old: IntArray) -> BoolArray:
     return np.asarray(~np.isin(exterior @ key, old @ key))
 
 
-def _faired(cut: _Piece, fairing: Fairing, outer: IntArray, passes: int, size: FloatArray) -> FloatArray:
-    """Points with the cut surface smoothed; those inside make way for it, a little at a time."""
+def _faired(cut: _Piece, fairing: Fairing, outer: IntArray, passes: int) -> FloatArray:
+    """Points with the cut surface smoothed; those inside make way for it, a little at a time; then mended."""
     wanted = fairing.smoothed(passes)
     n, d = len(cut.points), cut.conn.shape[1]
     pairs = _unique_pairs(np.concatenate([cut.conn[:, [i, j]] for i in range(d) for j in range(i)]))
@@ -151,26 +176,50 @@ def _faired(cut: _Piece, fairing: Fairing, outer: IntArray, passes: int, size: F
     inner[outer] = False
     points = cut.points
     for _ in range(_ROUNDS if passes else 0):
-        points = _guarded(cut.conn, points, np.where(inner[:, None], points, wanted), size)
+        points = _guarded(cut.conn, points, np.where(inner[:, None], points, wanted))
         even = points.copy()
         even[inner] = (graph @ points)[inner] / degree[inner, None]
-        points = _guarded(cut.conn, points, even, size)
-    return points
+        points = _guarded(cut.conn, points, even)
+    return mended(cut.conn, points, inner | fairing.free, fairing.normals)
 
 
-def _guarded(conn: IntArray, before: FloatArray, after: FloatArray, size: FloatArray) -> FloatArray:
-    """Points moved as far as leaves every cell a share of its measure."""
+def _guarded(conn: IntArray, before: FloatArray, after: FloatArray) -> FloatArray:
+    """Points moved as far as makes no cell flatter than `LEAST`, and none that is any flatter."""
+    least = np.minimum(LEAST, shapes(before, conn))
     share = np.ones(len(before))
-    for _ in range(12):
+    for attempt in range(14):
         points = before + share[:, None] * (after - before)
-        bad = measures(points, conn) < np.minimum(_LEAST * size, measures(before, conn))
+        bad = shapes(points, conn) < least
         if not bad.any():
-            return points
-        share[np.unique(conn[bad])] *= 0.5
-    share[share < 1.0] = 0.0
-    points = before + share[:, None] * (after - before)
-    bad = measures(points, conn) < np.minimum(_LEAST * size, measures(before, conn))
-    return before if bad.any() else np.asarray(points)
+            return np.asarray(points)
+        # Halves at first; then those around bad cells stay, and more of them each time.
+        share[np.unique(conn[bad])] *= 0.5 if attempt < 8 else 0.0
+    return before
+
+
+def mended(conn: IntArray, points: FloatArray, free: BoolArray, normals: FloatArray) -> FloatArray:
+    """Points moved uphill in the shape of cells that are too flat, until none is or none can be helped."""
+    for _ in range(_MENDED):
+        found = shapes(points, conn)
+        bad = conn[found < 1.5 * LEAST]
+        if not len(bad) or found.min() >= LEAST:
+            break
+        step = np.zeros_like(points)
+        slope = shape_slopes(points, bad)
+        np.add.at(step, bad.ravel(), slope.reshape(-1, 3))
+        step -= np.einsum("va,va->v", step, normals)[:, None] * normals
+        step[~free] = 0.0
+        size = np.linalg.norm(step, axis=1)
+        # By a share of the edges around.
+        reach = np.zeros(len(points))
+        edge = np.sqrt(_mean_square(points, bad))
+        np.maximum.at(reach, bad.ravel(), np.repeat(edge, bad.shape[1]))
+        step *= np.divide(0.05 * reach, size, out=np.zeros_like(size), where=size > 0.0)[:, None]
+        moved = _guarded(conn, points, points + step)
+        if np.array_equal(moved, points):
+            break
+        points = moved
+    return points
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,6 +248,86 @@ def measures(points: FloatArray, conn: IntArray) -> FloatArray:
     return np.asarray(np.einsum("ka,ka->k", np.cross(sides[0], sides[1]), sides[2]) / 6.0)
 
 
+def _mean_square(points: FloatArray, conn: IntArray) -> FloatArray:
+    """Mean of the squared edges of each simplex."""
+    d = conn.shape[1]
+    pairs = [(i, j) for i in range(d) for j in range(i)]
+    squares = [((points[conn[:, i]] - points[conn[:, j]]) ** 2).sum(axis=1) for i, j in pairs]
+    return np.asarray(sum(squares) / len(pairs))
+
+
+def shapes(points: FloatArray, conn: IntArray) -> FloatArray:
+    """How regular each simplex is: measure over that of a regular one with the same mean square edge.
+
+    1 for a regular one, 0 for a flat one, below for one turned inside out.
+
+    Source: Parthasarathy, Graichen & Hathaway, A comparison of tetrahedron quality measures, Finite Elements
+    in Analysis and Design 15 (1994), 255-261.
+    """
+    d = conn.shape[1] - 1
+    factor = 4.0 / np.sqrt(3.0) if d == 2 else 6.0 * np.sqrt(2.0)
+    square = np.maximum(_mean_square(points, conn), 1e-300)
+    return np.asarray(factor * measures(points, conn) / square ** (0.5 * d))
+
+
+def told_of_shapes(points: FloatArray, conn: IntArray) -> list[str]:
+    """A note where cells stayed flatter than `LEAST`."""
+    found = shapes(points, conn)
+    flat = int((found < LEAST).sum())
+    if not flat:
+        return []
+    return [f"{flat} of {len(conn):,} cells are flat (shape {found.min():.2g}; 1 is regular, 0 flat)"]
+
+
+def shape_slopes(points: FloatArray, conn: IntArray) -> FloatArray:
+    """Derivative of `shapes` over the corners, float64[k, d + 1, 3], 1/m."""
+    n = conn.shape[1]
+    d = n - 1
+    x = points[conn]
+    square = np.maximum(_mean_square(points, conn), 1e-300)[:, None, None]
+    factor = 4.0 / np.sqrt(3.0) if d == 2 else 6.0 * np.sqrt(2.0)
+    measure = np.zeros_like(x)
+    if d == 3:
+        a, b, c = (x[:, i] - x[:, 0] for i in (1, 2, 3))
+        measure[:, 1], measure[:, 2], measure[:, 3] = np.cross(b, c), np.cross(c, a), np.cross(a, b)
+        measure /= 6.0
+    else:
+        a, b = x[:, 1] - x[:, 0], x[:, 2] - x[:, 0]
+        measure[:, 1, 0], measure[:, 1, 1] = 0.5 * b[:, 1], -0.5 * b[:, 0]
+        measure[:, 2, 0], measure[:, 2, 1] = -0.5 * a[:, 1], 0.5 * a[:, 0]
+    measure[:, 0] = -measure[:, 1:].sum(axis=1)
+    edges = 2.0 * (n * x - x.sum(axis=1, keepdims=True)) / (0.5 * n * d)
+    value = measures(points, conn)[:, None, None]
+    return np.asarray(
+        factor * (measure / square ** (0.5 * d) - 0.5 * d * value * edges / square ** (0.5 * d + 1))
+    )
+
+
+def _pinched(facets: IntArray, n: int) -> IntArray:
+    """Nodes where an outside touches itself: two fans of facets there, or an edge of more than two."""
+    count = np.zeros(n, np.int64)
+    corner = np.arange(facets.size).reshape(facets.shape)
+    if facets.shape[1] == 2:
+        return np.flatnonzero(np.bincount(facets.ravel(), minlength=n) > 2)
+    sides = np.concatenate([facets[:, [i, j]] for i, j in ((0, 1), (1, 2), (2, 0))])
+    at = np.concatenate([corner[:, [i, j]] for i, j in ((0, 1), (1, 2), (2, 0))])
+    # The same end first on both sides of an edge.
+    turned = sides[:, 0] > sides[:, 1]
+    sides[turned], at[turned] = sides[turned, ::-1], at[turned, ::-1]
+    order = np.lexsort(sides.T)
+    sides, at = sides[order], at[order]
+    first = np.flatnonzero(np.append(True, (sides[1:] != sides[:-1]).any(axis=1)))
+    many = np.diff(first, append=len(sides))
+    touching = np.unique(sides[first[many > 2]])
+    two = first[many == 2]
+    a, b = at[two].ravel(), at[two + 1].ravel()
+    graph = sparse.coo_array((np.ones(len(a), bool), (a, b)), shape=(facets.size,) * 2)
+    fan = connected_components(graph, directed=False)[1]
+    _, one = np.unique(fan, return_index=True)
+    count = np.bincount(facets.ravel()[one], minlength=n)
+    return np.union1d(touching, np.flatnonzero(count > 1))
+
+
 class _Stuffing:
     """What cuts at every level have in common."""
 
@@ -207,7 +336,6 @@ class _Stuffing:
         d = body.dimension
         pairs = np.concatenate([body.conn[:, [i, j]] for i in range(d + 1) for j in range(i)])
         self.edges = _unique_pairs(pairs)
-        self.size = measures(body.points, body.conn)
         n = len(body.points)
         # How nodes may move: freely, in a plane of the outside (its normal), or not at all.
         self.normal = np.zeros((n, 3))
@@ -221,22 +349,49 @@ class _Stuffing:
         bent = np.einsum("tia,ta->ti", self.normal[body.outside], unit) < _FLAT
         self.stays[np.unique(body.outside[bent])] = True
 
-    def at(self, level: float) -> _Piece:
-        """The simplices above a level."""
+    def manifold(self, level: float) -> _Piece:
+        """The simplices above a level, whose outside touches itself nowhere.
+
+        Nodes that took the surface where it now does are cut around instead: where none has, a cut never
+        touches itself.
+        """
+        taken = np.ones(len(self.value), bool)
+        while True:
+            piece = self.at(level, taken)
+            mesh = Mesh(piece.points, {"triangle" if self.body.dimension == 2 else "tetra": piece.conn})
+            (block,) = mesh.facets(mesh.exterior)
+            ends = piece.ends[_pinched(block.conn, len(piece.points))]
+            back = ends[ends[:, 0] == ends[:, 1], 0]
+            back = back[taken[back]]
+            if not len(back):
+                return piece
+            taken[back] = False
+
+    def at(self, level: float, taken: BoolArray | None = None) -> _Piece:
+        """The simplices above a level; nodes that are not `taken` keep off it."""
         body = self.body
         state = np.sign(self.value - level).astype(np.int64)
         state[state == 0] = 1
-        points, state = self._snapped(level, state)
+        points, state = self._snapped(level, state, taken)
         conn, cell, ends = _stencils(body, state)
-        where = at_level(body.points, self.value, level, ends)
-        alone = ends[:, 0] == ends[:, 1]
-        where[alone] = points[ends[alone, 0]]
-        size = measures(where, conn)
-        turned = size < 0.0
+        # Cuts of edges whose ends do not take the surface are kept off them.
+        plain = at_level(body.points, self.value, level, ends, margin=NEAR)
+        turned = measures(plain, conn) < 0.0
         conn[turned, -2], conn[turned, -1] = conn[turned, -1].copy(), conn[turned, -2].copy()
+        alone = ends[:, 0] == ends[:, 1]
+        where = plain.copy()
+        where[alone] = points[ends[alone, 0]]
+        # Nodes whose move would spoil what is left of a cell stay where they were.
+        least = np.minimum(LEAST, shapes(plain, conn))
+        while True:
+            bad = np.unique(conn[shapes(where, conn) < least])
+            bad = bad[np.any(where[bad] != plain[bad], axis=1)]
+            if not len(bad):
+                break
+            where[bad] = plain[bad]
         return self._held(_Piece(where, conn, cell, ends))
 
-    def _snapped(self, level: float, state: IntArray) -> tuple[FloatArray, IntArray]:
+    def _snapped(self, level: float, state: IntArray, taken: BoolArray | None) -> tuple[FloatArray, IntArray]:
         """Nodes that take the surface: at the level, and moved onto it where they may."""
         a, b = self.edges.T
         crossed = np.flatnonzero(state[a] * state[b] < 0)
@@ -244,6 +399,8 @@ class _Stuffing:
         share = (level - self.value[a]) / (self.value[b] - self.value[a])
         places = self.body.points[a] + share[:, None] * (self.body.points[b] - self.body.points[a])
         near_a, near_b = share < NEAR, share > 1.0 - NEAR
+        if taken is not None:
+            near_a, near_b = near_a & taken[a], near_b & taken[b]
         node = np.concatenate([a[near_a], b[near_b]])
         to = np.concatenate([places[near_a], places[near_b]])
         off = np.concatenate([share[near_a], 1.0 - share[near_b]])
@@ -259,12 +416,6 @@ class _Stuffing:
         state[node] = 0
         points = self.body.points.copy()
         points[node] += move
-        for _ in range(8):
-            bad = measures(points, self.body.conn) < _LEAST * self.size
-            back = np.intersect1d(self.body.conn[bad], node)
-            if not len(back):
-                break
-            points[back] = self.body.points[back]
         return points, state
 
     def _held(self, piece: _Piece) -> _Piece:
@@ -397,8 +548,8 @@ def _carried(
     return Group(nodes, faces, cells)
 
 
-def _with_middles(mesh: Mesh, plain: Mesh, ends: IntArray) -> Mesh:
-    """Nodes on the middle of edges: the old ones where an edge is as it was, straight elsewhere."""
+def with_middles(plain: Mesh, mesh: Mesh | None = None, ends: IntArray | None = None) -> Mesh:
+    """Nodes on the middle of edges: those of the design space where an edge is as it was, else straight."""
     ((name, conn),) = plain.cells.items()
     element = ELEMENTS[name + {"triangle": "6", "tetra": "10"}[name]]
     pairs = conn[:, np.array(element.edges)].reshape(-1, 2)
@@ -406,8 +557,8 @@ def _with_middles(mesh: Mesh, plain: Mesh, ends: IntArray) -> Mesh:
     keys, number = np.unique(low << 32 | high, return_inverse=True)
     a, b = keys >> 32, keys & 0xFFFFFFFF
     middle = 0.5 * (plain.points[a] + plain.points[b])
-    old_pair, old_mid = _old_middles(mesh)
-    if len(old_pair):
+    old_pair, old_mid = (keys[:0], number[:0]) if mesh is None else _old_middles(mesh)
+    if mesh is not None and ends is not None and len(old_pair):
         ea, eb = ends[a], ends[b]
         whole = (ea[:, 0] == ea[:, 1]) & (eb[:, 0] == eb[:, 1])
         key = np.minimum(ea[:, 0], eb[:, 0]) << 32 | np.maximum(ea[:, 0], eb[:, 0])

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from designtwin.errors import DesignTwinError, MissingPropertyError, ModelError, RequirementError, StudyError
+from designtwin.mesh.morphing import above_zero
 from designtwin.model.model import Model
 from designtwin.prototype import StrengthTest, ThermalTest, VibrationTest
 from designtwin.requirements import Quantity, Requirement, mass, yield_margin
@@ -19,10 +20,11 @@ from designtwin.topology.fairing import PASSES
 from designtwin.topology.fitted import Fitted, fitted
 from designtwin.topology.goals import cell_volumes
 from designtwin.topology.manufacturing import MakingCheck, axis_of, check_draft, check_overhang
+from designtwin.topology.remeshed import remeshed
 from designtwin.topology.simplices import Simplices
 from designtwin.topology.surface import ClosedSurface, closed_surface, nodal
 from designtwin.typing import BoolArray, FloatArray, IntArray
-from designtwin.units import show
+from designtwin.units import show, to_si
 
 if TYPE_CHECKING:
     from designtwin.criteria.verdict import Verdict
@@ -247,23 +249,52 @@ class Optimum:
             anchors=np.concatenate([anchors, anchors + n]), passes=passes,
         )  # fmt: skip
 
-    def as_model(self, *, quadratic: bool = True) -> Redesign:
+    def as_model(
+        self, *, quadratic: bool = True, mesher: str | None = None, edge: Any = None, max_time: Any = "2 min"
+    ) -> Redesign:
         """The part as a model on a mesh that follows its surface, with supports, loads and materials.
 
-        Cells of the design space are cut where the surface passes; groups go with them. No mesher is needed.
+        Cells of the design space are cut where the surface passes, and groups go with them: no mesher is
+        needed. With ``mesher="gmsh"`` (the extra `mesher`) what is inside that surface is meshed anew, by
+        cells of an even size; faces of groups keep their outline.
 
         Parameters
         ----------
         quadratic : bool
             Cells with nodes on the middle of edges, which bend as they should.
+        mesher : str, optional
+            "gmsh"; of solids.
+        edge : length, optional
+            Of gmsh's cells; unless said those of the surface as it is, on average.
+        max_time : time
+            After which gmsh is ended.
 
         Raises
         ------
         StudyError
-            If nothing is left of a place that a support or load acts on: keep it.
+            If nothing is left of a place that a support or load acts on: keep it. If cells of this edge miss
+            the shape.
+        MeshError
+            If gmsh is missing, cannot mesh the part or does not end in time.
         """
-        made = self._fitted(quadratic)
+        if mesher not in (None, "gmsh"):
+            raise StudyError(
+                f"there is no mesher {mesher!r}; there is 'gmsh', and None: cells cut as they are"
+            )
+        if edge is not None and mesher is None:
+            raise StudyError(
+                "cells cut as they are have the size of the design space; edge= is of mesher='gmsh'"
+            )
         model = self.model
+        if mesher is None:
+            made = self._fitted(quadratic)
+        elif model.dimension != 3:
+            raise StudyError("gmsh meshes solids here; as_model() without a mesher makes plane parts")
+        else:
+            made = remeshed(
+                self._fitted(False), edge=None if edge is None else above_zero(edge, "edge"),
+                max_time=float(to_si(max_time, "time", name="max_time")), quadratic=quadratic,
+            )  # fmt: skip
         try:
             plain = model.with_(mesh=made.mesh, name=self._name)
         except DesignTwinError as error:

@@ -202,11 +202,17 @@ def outline(body: Simplices, value: FloatArray, level: float) -> Cut:
     )  # fmt: skip
 
 
-def at_level(points: FloatArray, value: FloatArray, level: float, ends: IntArray) -> FloatArray:
-    """Where edges cross a level, float64[k, 3]; the node itself where both ends are one."""
+def at_level(
+    points: FloatArray, value: FloatArray, level: float, ends: IntArray, *, margin: float = 0.0
+) -> FloatArray:
+    """Where edges cross a level, float64[k, 3]; the node itself where both ends are one.
+
+    `margin` is the share of an edge by which crossings are kept off its ends.
+    """
     a, b = ends.T
     span = value[b] - value[a]
     share = np.divide(level - value[a], span, out=np.zeros(len(ends)), where=a != b)
+    share[a != b] = np.clip(share[a != b], margin, 1.0 - margin)
     return np.asarray(points[a] + share[:, None] * (points[b] - points[a]))
 
 

@@ -6,11 +6,12 @@ from builders import SOLIDS, box, rectangle
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
+from surroundings import FULL
 
 import designtwin as dtw
 from designtwin.errors import StudyError
 from designtwin.topology.fairing import Fairing
-from designtwin.topology.fitted import fitted, measures
+from designtwin.topology.fitted import LEAST, fitted, measures, shape_slopes, shapes
 from designtwin.topology.simplices import Simplices, outline
 from designtwin.topology.surface import ClosedSurface, closed_surface, enclosed, nodal
 from designtwin.viz.geometry import SHARP, Skin
@@ -201,3 +202,65 @@ def test_a_volume_that_no_point_can_make_up_for_is_told():
     still = Fairing.of(cut.points, cut.facets, cut.on_level, np.zeros(len(cut.points), bool))
     with pytest.raises(StudyError, match=r"-50.00% off the volume designed"):
         still.of_measure(cut.points, 2.0, lambda at: enclosed(at, cut.facets))
+
+
+def patchy(seed):
+    """A mesh and a density as no optimizer would give it: noise, checkers, or thin bars from one place."""
+    rng = np.random.default_rng(seed)
+    mesh = box(
+        ("hexahedron", "tetra", "wedge")[seed % 3], (8, 5, 5), (1.6, 1.0, 1.0), distort=0.1 * (seed % 2)
+    )
+    centers = mesh.cell_centers
+    if seed % 4 == 0:
+        return mesh, rng.random(mesh.n_cells)
+    if seed % 4 == 1:
+        return mesh, (rng.random(mesh.n_cells) < 0.5).astype(float)
+    if seed % 4 == 2:
+        return mesh, np.round(0.5 + 0.5 * np.sin(centers @ rng.normal(0.0, 5.0, (3, 4))).mean(axis=1), 1)
+    density, start = np.zeros(mesh.n_cells), rng.random(3)
+    for _ in range(5):
+        along = rng.normal(size=3)
+        along /= np.linalg.norm(along)
+        off = centers - start
+        off -= np.outer(np.clip(off @ along, 0.0, 2.0), along)
+        density[np.linalg.norm(off, axis=1) < 0.16] = 1.0
+    return mesh, density
+
+
+@pytest.mark.parametrize("seed", range(200 if FULL else 24))
+def test_whatever_the_density_the_mesh_is_sound_and_its_outside_touches_itself_nowhere(seed):
+    mesh, density = patchy(seed)
+    volume = mesh.cell_measures()
+    value = nodal(mesh, density, np.zeros(mesh.n_cells, bool), volume)
+    wanted, every = float(density @ volume), np.arange(mesh.n_points)
+    made = fitted(mesh, Simplices.of(mesh), value, wanted, every, np.ones(mesh.n_cells), quadratic=False)
+    new = made.mesh
+    conn = new.cells["tetra"]
+    assert measures(new.points, conn).sum() == pytest.approx(wanted, rel=1e-9)
+    least = shapes(new.points, conn).min()
+    assert least > 0.02
+    assert (least >= LEAST) == (not any("flat" in note for note in made.notes))
+    (block,) = new.facets(new.exterior)
+    assert ClosedSurface(new.points, block.conn).is_manifold
+    # What lies in the outside of the block lies in it to the last digits.
+    vectors, centers = new.facet_vectors(new.groups["zmin"].facets)
+    assert_allclose(centers[:, 2], 0.0, atol=1e-12)
+    assert (vectors[:, 2] < 0.0).all()
+
+
+def test_a_shape_is_one_for_regular_cells_and_its_slopes_are_exact():
+    points = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]], float)
+    conn = np.array([[0, 2, 1, 3]])
+    assert shapes(points, conn)[0] == pytest.approx(1.0, rel=1e-12)
+    rng = np.random.default_rng(0)
+    for size in (3, 4):
+        x, one = rng.random((size, 3)), np.arange(size)[None]
+        if size == 3:
+            x[:, 2] = 0.0
+        slope, h = shape_slopes(x, one)[0], 1e-6
+        for i, j in np.ndindex(size, size - 1):
+            by = np.zeros_like(x)
+            by[i, j] = h
+            assert slope[i, j] == pytest.approx(
+                (shapes(x + by, one) - shapes(x - by, one))[0] / (2 * h), abs=1e-8
+            )
