@@ -2,11 +2,17 @@
 
 Told are analyses, gradients and seconds until the search has ended; and what an adjoint costs: each gradient
 in turn with the analysis it belongs to, so that both meet the same machine. One gradient with 10,000
-variables (each moves some hundred coordinates) tells what the number of variables costs.
+variables (each moves some hundred coordinates) tells what the number of variables costs. Heat over time is
+the hottest lug within 20 and within 100 steps of one size; CPU seconds, as all of it runs on both cores.
+
+    python benchmarks/design.py
+    python benchmarks/design.py --quick --only transient
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 import statistics
 import time
 from pathlib import Path
@@ -132,6 +138,44 @@ def adjoints(mesh: Any, rounds: int) -> dict[str, float]:
     return found
 
 
+def transient(mesh: Any, rounds: int) -> dict[str, float]:
+    """What an adjoint of heat over time costs beside its analysis, in CPU seconds, by solver and steps."""
+    import designtwin as dtw
+    from designtwin.analysis.adjoint import sensitivities
+
+    cooled = dtw.Convection(on=dtw.faces(normal="+x", at="max"), coefficient=20.0, ambient="20 degC")
+    model = dtw.Model(
+        mesh,
+        materials={"body": dtw.material("S355")},
+        supports=[dtw.FixedTemperature(on="bolt_holes", value="20 degC")],
+        load_cases={"hot": [dtw.HeatFlux(on="lug", magnitude=2e4), cooled]},
+    )
+    quantity = dtw.temperature(on="lug")
+    found: dict[str, float] = {}
+    for name, solver in (("factors", dtw.Direct()), ("multigrid", dtw.MultigridCG())):
+        for steps in (20, 100):
+            forward, backward = [], []
+            for _ in range(rounds):
+                t = time.process_time()
+                result = dtw.solve_transient(
+                    model,
+                    duration=f"{10 * steps} s",
+                    initial="20 degC",
+                    step="10 s",
+                    solver=solver,
+                    keep=True,
+                )
+                forward.append(time.process_time() - t)
+                t = time.process_time()
+                sensitivities(result, quantity)
+                backward.append(time.process_time() - t)
+            found[f"{name}_transient_{steps}_forward"] = statistics.median(forward)
+            found[f"{name}_transient_{steps}_adjoint"] = statistics.median(backward) / statistics.median(
+                forward
+            )
+    return found
+
+
 def _many(k: int, n: int, rng: np.random.Generator) -> Any:
     """Directions of k variables, each moving a few hundred coordinates, sparse [k, 3 n]."""
     from scipy import sparse
@@ -142,14 +186,26 @@ def _many(k: int, n: int, rng: np.random.Generator) -> Any:
     return sparse.csr_matrix((rng.normal(size=k * each), (rows, columns.ravel())), shape=(k, 3 * n))
 
 
-def figures(quick: bool) -> dict[str, Any]:
+PARTS = ("static", "transient", "search")
+
+
+def figures(quick: bool, only: str | None = None) -> dict[str, Any]:
+    """All that is told; or one of `PARTS`."""
     import designtwin as dtw
 
     mesh = dtw.read_mesh(MESHES / ("bracket.msh" if quick else "bracket_fine.msh"), length_unit="mm")
     small = dtw.read_mesh(MESHES / "bracket.msh", length_unit="mm")
-    study(small).gradients(START)  # loads or compiles
-    adjoints(small, 1)
-    return {"unknowns": 3 * mesh.n_points} | adjoints(mesh, 2 if quick else 5) | searched(mesh)
+    found: dict[str, Any] = {"unknowns": 3 * mesh.n_points}
+    if only in (None, "static"):
+        adjoints(small, 1)  # loads or compiles
+        found |= adjoints(mesh, 2 if quick else 5)
+    if only in (None, "transient"):
+        transient(small, 1)
+        found |= transient(mesh, 1 if quick else 3)
+    if only in (None, "search"):
+        study(small).gradients(START)
+        found |= searched(mesh)
+    return found
 
 
 def measure(session: Any) -> None:
@@ -176,8 +232,16 @@ def measure(session: Any) -> None:
     session.lines.append(line)
 
 
-if __name__ == "__main__":
-    import json
-    import sys
+def main(words: list[str] | None = None) -> None:
+    """Measure and print a JSON object; nothing is stored."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="the coarse bracket, few rounds")
+    parser.add_argument("--only", choices=PARTS, help="one part of it")
+    options = parser.parse_args(words)
+    print(json.dumps(figures(options.quick, options.only), indent=1))
 
-    print(json.dumps(figures("--quick" in sys.argv), indent=1))
+
+if __name__ == "__main__":
+    main()

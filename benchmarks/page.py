@@ -410,7 +410,30 @@ def _design(lines: Iterable[Line]) -> str:
         "What an adjoint costs, as a share of the analysis of one load case:\n\n"
     )
     head = ["solver", "analysis, s", "adjoint", "the rest, 1 variable", "the rest, 10,000 variables"]
-    return text + table(head, rows, left=1)
+    return text + table(head, rows, left=1) + _over_time(line)
+
+
+def _over_time(line: Line) -> str:
+    """Adjoints of heat over time; lines from before they were measured have none."""
+    runs = [(name, steps) for name in ("factors", "multigrid") for steps in (20, 100)]
+    rows = [
+        [
+            "sparse factors" if name == "factors" else name,
+            f"{steps}",
+            number(line[f"{name}_transient_{steps}_forward"]),
+            f"{line[f'{name}_transient_{steps}_adjoint']:.2f}",
+        ]
+        for name, steps in runs
+        if f"{name}_transient_{steps}_adjoint" in line
+    ]
+    if not rows:
+        return ""
+    text = (
+        f"\nHeat over time in the same bracket ({line['unknowns'] // 3:,} unknowns), steps of one size: the whole "
+        "slope as a share of the analysis, CPU seconds. Forward and back take one solve a step each, so that "
+        "with factors the share goes towards one the longer the course is:\n\n"
+    )
+    return text + table(["solver", "steps", "analysis, CPU s", "adjoint"], rows, left=1)
 
 
 def _topology(lines: Iterable[Line]) -> str:

@@ -47,8 +47,8 @@ def _inverse(x, dn, inv):
 
 
 @njit(cache=True, nogil=True)
-def _products(u, grad):
-    """Sums over nodes of u_i grad_k, [3, 3] row by row: in registers, which is what makes it fast."""
+def _slope(u, grad, slope):
+    """Displacement gradient [i, k] = du_i/dx_k; summed in registers."""
     g00 = g01 = g02 = g10 = g11 = g12 = g20 = g21 = g22 = 0.0
     for a in range(grad.shape[0]):
         u0, u1, u2 = u[a, 0], u[a, 1], u[a, 2]
@@ -62,7 +62,9 @@ def _products(u, grad):
         g20 += u2 * r
         g21 += u2 * s
         g22 += u2 * t
-    return g00, g01, g02, g10, g11, g12, g20, g21, g22
+    slope[0, 0], slope[0, 1], slope[0, 2] = g00, g01, g02
+    slope[1, 0], slope[1, 1], slope[1, 2] = g10, g11, g12
+    slope[2, 0], slope[2, 1], slope[2, 2] = g20, g21, g22
 
 
 @njit(cache=True, nogil=True)
@@ -81,7 +83,10 @@ def _add_products(tensor, grad, out):
 @njit(cache=True, nogil=True)
 def _inverse_solid(x, dn, inv):
     """`_inverse` in three dimensions."""
-    j00, j01, j02, j10, j11, j12, j20, j21, j22 = _products(x, dn)
+    _slope(x, dn, inv)  # of places over natural coordinates: the Jacobian
+    j00, j01, j02 = inv[0, 0], inv[0, 1], inv[0, 2]
+    j10, j11, j12 = inv[1, 0], inv[1, 1], inv[1, 2]
+    j20, j21, j22 = inv[2, 0], inv[2, 1], inv[2, 2]
     c00, c01, c02 = j11 * j22 - j12 * j21, j12 * j20 - j10 * j22, j10 * j21 - j11 * j20
     det = j00 * c00 + j01 * c01 + j02 * c02
     over = 1.0 / det
@@ -97,8 +102,10 @@ def _inverse_solid(x, dn, inv):
 def _spread(dn, inv, grad):
     """Space gradients [n, 3] of natural ones [n, d]."""
     if dn.shape[1] == 3:
-        grad[:] = 0.0
-        _add_products(inv.T, dn, grad)
+        for a in range(dn.shape[0]):
+            r, s, t = dn[a, 0], dn[a, 1], dn[a, 2]
+            for i in range(3):
+                grad[a, i] = r * inv[0, i] + s * inv[1, i] + t * inv[2, i]
         return
     for a in range(dn.shape[0]):
         for i in range(3):
@@ -659,15 +666,6 @@ def strain_forces(
                 for a in range(n):
                     for i in range(3):
                         out[c, a, i] += mean * dv / volume * grad[a, i]
-
-
-@njit(cache=True, nogil=True)
-def _slope(u, grad, slope):
-    """Displacement gradient [i, k] = du_i/dx_k."""
-    (
-        slope[0, 0], slope[0, 1], slope[0, 2], slope[1, 0], slope[1, 1], slope[1, 2],
-        slope[2, 0], slope[2, 1], slope[2, 2],
-    ) = _products(u, grad)  # fmt: skip
 
 
 @njit(cache=True, nogil=True)
