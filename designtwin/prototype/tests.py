@@ -165,6 +165,8 @@ class PrototypeTest:
         ModelError
             If the test cannot refine its mesh; the message says why.
         """
+        for requirement in self.requirements:
+            requirement.check_alone()
         if refine is None:
             return self._run_once()
         if refine not in WAYS:

@@ -212,17 +212,56 @@ class Requirement(Plain):
         "<=", "<", ">=" or ">".
     limit : float
         SI.
+    sigma : float, optional
+        Standard deviations of what scatters at which it must hold; see `at`.
     """
 
     quantity: Quantity
     relation: str
     limit: float
+    sigma: float | None = None
 
     def __post_init__(self) -> None:
         if self.relation not in _SIGNS:
             raise RequirementError(f"relation {self.relation!r} is not one of {', '.join(_SIGNS)}")
         if not math.isfinite(self.limit):
             raise RequirementError(f"{self.quantity.label}: the limit {self.limit} is not a finite number")
+        if self.sigma is not None and not (
+            isinstance(self.sigma, int | float)
+            and not isinstance(self.sigma, bool)
+            and 0.0 <= self.sigma < 40.0
+        ):
+            raise RequirementError(
+                f"{self.quantity.label} at sigma={self.sigma!r}: a number of standard deviations is wanted, "
+                "such as 3; 0 is with everything at its mean"
+            )
+
+    def _plain_fields(self) -> dict[str, Any]:
+        fields = super()._plain_fields()
+        if self.sigma is None:
+            del fields["sigma"]  # so its content, and what stands on it, is what it was before there was one
+        return fields
+
+    def at(self, *, sigma: float) -> Requirement:
+        """The same, to hold at so many standard deviations of what scatters: ``(...).at(sigma=3)``.
+
+        A `Study` that states ``scatter=`` judges it; 0 is with everything at its mean. Without it the study's
+        own ``sigma`` counts.
+
+        Raises
+        ------
+        RequirementError
+            If it is no number from 0 on; where a test is run that knows of no scatter.
+        """
+        return replace(self, sigma=sigma)
+
+    def check_alone(self) -> None:
+        """Raise RequirementError where one design without its scatter cannot be judged on it."""
+        if self.sigma:
+            raise RequirementError(
+                f"'{self}' is about what scatters, of which a test alone knows nothing: let "
+                "Study(scatter={'load': dtw.scatter(...)}) judge it, or leave .at(sigma=) out"
+            )
 
     @property
     def is_upper(self) -> bool:
@@ -305,6 +344,7 @@ class Requirement(Plain):
 
     def outcome(self, value: Value) -> Outcome:
         """Decide on a value with its interval."""
+        self.check_alone()
         status = self.status(value)
         return Outcome(
             requirement=self,
@@ -338,7 +378,8 @@ class Requirement(Plain):
         )
 
     def __str__(self) -> str:
-        return f"{self.quantity.label} {self.limit_text}"
+        at = "" if self.sigma is None else f" at {self.sigma:g} sigma"
+        return f"{self.quantity.label} {self.limit_text}{at}"
 
 
 def worst(values: Sequence[Value], *, largest: bool) -> Value:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import math
+import signal
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
 from designtwin.criteria.verdict import Verdict
-from designtwin.errors import DesignTwinError, StudyError
+from designtwin.errors import DesignTwinError, ModelError, RequirementError, ResourceError, StudyError
 from designtwin.model.model import Model
 from designtwin.prototype.tests import PrototypeTest
 from designtwin.requirements import Quantity, Requirement, Value
 from designtwin.requirements.base import worst
 from designtwin.study.store import Evaluation
 from designtwin.typing import FloatArray
+from designtwin.units import show_time
 
 if TYPE_CHECKING:
     from designtwin.study.study import Study
@@ -32,6 +37,41 @@ TRIES_FOR_ALL = 6
 FAILURES = (DesignTwinError, FloatingPointError, np.linalg.LinAlgError)
 """What a design may fail with; all else is a mistake in code and raised."""
 T = TypeVar("T")
+
+
+class OutOfTime(ResourceError):
+    """A design took longer than one may take."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"it took longer than the study's time_limit of {show_time(seconds)}")
+
+
+class _Alarm(BaseException):
+    """Not an Exception, which a build may catch."""
+
+
+@contextmanager
+def within(seconds: float | None) -> Iterator[None]:
+    """Raise OutOfTime in what takes longer; in a main thread only, and not within another of these."""
+    able = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
+    if seconds is None or not able or signal.getitimer(signal.ITIMER_REAL)[0] > 0.0:
+        yield
+        return
+
+    def ring(*_: Any) -> None:
+        raise _Alarm
+
+    before = signal.signal(signal.SIGALRM, ring)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        try:
+            yield
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0.0)
+    except _Alarm:
+        raise OutOfTime(seconds) from None
+    finally:
+        signal.signal(signal.SIGALRM, before)
 
 
 class Test(Protocol):
@@ -117,18 +157,21 @@ def tested(study: Study, values: Mapping[str, float], purpose: str, *, keep: boo
     start = time.perf_counter()
     for tries in range(1, TRIES + 1):
         try:
-            found = _tested(study, values, keep)
+            with within(study.time_limit):
+                found = _tested(study, values, keep)
         except StudyError:
             raise  # the study itself is wrong, not this design
         except FAILURES as error:
             failure = f"{type(error).__name__}: {error}"
+            if isinstance(error, OutOfTime):
+                break
             continue
         seconds = time.perf_counter() - start
         evaluation = replace(found.evaluation, purpose=purpose, seconds=seconds, tries=tries)
         return replace(found, evaluation=evaluation)
     return Evaluation(
         0, dict(values), None, failure=failure, seconds=time.perf_counter() - start, purpose=purpose,
-        tries=TRIES,
+        tries=tries,
     )  # fmt: skip
 
 
@@ -137,7 +180,7 @@ def patiently(act: Callable[[], T], tries: int = TRIES) -> T:
     for _ in range(tries - 1):
         try:
             return act()
-        except StudyError:
+        except (StudyError, OutOfTime):
             raise
         except FAILURES:
             continue
@@ -155,6 +198,10 @@ def _tested(study: Study, values: Mapping[str, float], keep: bool) -> Tested:
     for number, (test, result) in enumerate(zip(tests, results, strict=True)):
         for requirement in test.requirements:
             found = requirement.by_case(result)
+            for value in found:
+                if math.isnan(value.value) and not value.singular:
+                    case = f" in case {value.case!r}" if value.case is not None else ""
+                    raise RequirementError(f"{requirement.quantity.label} is not a number{case}")
             outcome = requirement.outcome(worst(found, largest=requirement.is_upper))
             status[str(requirement)] = outcome.status
             readings[str(requirement)] = outcome.value.value
@@ -168,6 +215,9 @@ def _tested(study: Study, values: Mapping[str, float], keep: bool) -> Tested:
                     instants[label] = value.instant
     wanted = {OBJECTIVE: study.minimize, **{q.label: q for q in study.goals}}
     numbers = {label: read(quantity, model, results, label) for label, quantity in wanted.items()}
+    for label, one_read in numbers.items():
+        if math.isnan(one_read) or (label == OBJECTIVE and math.isinf(one_read)):
+            raise ModelError(f"{wanted[label].label} is {one_read}: no number to judge a design by")
     evaluation = Evaluation(
         0, dict(values), numbers.pop(OBJECTIVE), goals={q.label: numbers[q.label] for q in study.goals},
         slacks={label: one.slack for label, one in constraints.items()}, status=status, readings=readings,

@@ -199,7 +199,7 @@ class Best:
     def __str__(self) -> str:
         variables, goal = self.history.variables, self.history.objective
         start = next((e for e in self.history.designs if not e.failure), None)
-        at = f" at {self.study.sigma:g} sigma" if self.study.scatter else ""
+        at = f" {self.study.sigma_told}" if self.study.scatter else ""
         lines = [f"best design: {'meets' if self.feasible else 'does NOT meet'} all requirements{at}"]
         for name, value in self.values.items():
             v = variables[name]
@@ -220,6 +220,9 @@ class Best:
         lines += [f"  method           {self.method}"] if self.method else []
         lines.append(f"  gradients        {self.history.gradients_told}")
         if self.study.scatter:
+            asked = list(self.study.requirements.values())
+            if len({one.sigma for one in asked}) > 1:
+                lines += [f"  must hold        {one}" for one in asked]
             lines.append("  scatter          to first order; study.robustness() checks it by samples")
         if self.verification is None:
             lines.append("  verified         not yet: verify() tests it on a mesh the search never saw")

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from designtwin.errors import StudyError
+from designtwin.errors import EvaluationFailed, StudyError
 from designtwin.requirements import Quantity
 from designtwin.study.evaluate import OBJECTIVE
-from designtwin.study.search import Budget, Formulation, Search, optimize
+from designtwin.study.search import Budget, Search, optimize
 from designtwin.study.store import Evaluation, Gradient
 from designtwin.study.tables import printed
+from designtwin.study.uncertainty import RobustFormulation, at_sigma
 from designtwin.study.variables import Variable
 from designtwin.typing import FloatArray
 from designtwin.units import show
@@ -128,7 +129,8 @@ class Front:
                 show(p.one, self.one.dimension), show(p.other, self.other.dimension),
                 *(self.variables[n].text(v) for n, v in p.values.items()), Text(note),
             )  # fmt: skip
-        lines = [Text(f"{len(self.best)} designs of the front, {len(self.evaluations)} analyses")]
+        at = f"; requirements hold {self.study.sigma_told}" if self.study.scatter else ""
+        lines = [Text(f"{len(self.best)} designs of the front, {len(self.evaluations)} analyses{at}")]
         return Group(*lines, table, *([Text(self.stopped)] if self.stopped else []))
 
     def __str__(self) -> str:
@@ -140,7 +142,7 @@ def signs(quantity: Quantity) -> float:
     return 1.0 if quantity.largest_governs else -1.0
 
 
-class _Both(Formulation):
+class _Both(RobustFormulation):
     """The two quantities beside the constraints of a study, normalized between the ends of the front.
 
     Parameters
@@ -154,11 +156,11 @@ class _Both(Formulation):
     """
 
     def __init__(
-        self, study: Study, first: Evaluation, tolerance: float, sign: FloatArray, ends: FloatArray,
+        self, search: Search, first: Evaluation, tolerance: float, sign: FloatArray, ends: FloatArray,
         weights: Sequence[float], share: float | None = None,
     ) -> None:  # fmt: skip
-        super().__init__(study, first, tolerance)
-        self.labels = (OBJECTIVE, study.goals[0].label)
+        super().__init__(search, first, tolerance)
+        self.labels = (OBJECTIVE, search.study.goals[0].label)
         self.low, self.width = ends.min(axis=0), np.ptp(ends, axis=0)
         self.sign, self.weights, self.share = sign, np.asarray(weights, np.float64), share
         if share is not None:
@@ -167,15 +169,25 @@ class _Both(Formulation):
     def normalized(self, e: Evaluation) -> FloatArray:
         """The two quantities, 0 at their best and 1 at the other end, float64[2]."""
         seen = np.array([self.number(e, label) for label in self.labels])
+        if not np.isfinite(seen).all():
+            raise EvaluationFailed(f"{self.labels[1]} is {seen[1]}: it has no place on a front")
         return np.asarray((self.sign * seen - self.low) / self.width)
 
     def functions(self, e: Evaluation) -> tuple[float, FloatArray]:
         """See `Formulation.functions`."""
         slacks = super().functions(e)[1]
-        n = self.normalized(e)
         if self.share is not None:
-            slacks = np.append(slacks, n[0] - n[1] - (2.0 * self.share - 1.0))
-        return float(self.weights @ n), slacks
+            slacks = np.append(slacks, self.beyond(e))
+        return self.aim(e), slacks
+
+    def aim(self, e: Evaluation) -> float:
+        """What is minimized."""
+        return float(self.weights @ self.normalized(e))
+
+    def beyond(self, e: Evaluation) -> float:
+        """How far a design is on the wrong side of its place on the front."""
+        n = self.normalized(e)
+        return -np.inf if self.share is None else float(n[0] - n[1] - (2.0 * self.share - 1.0))
 
     def gradients(self, e: Evaluation, found: Gradient) -> tuple[FloatArray, FloatArray]:
         """See `Formulation.gradients`."""
@@ -203,11 +215,6 @@ def pareto(
     for quantity in (one, other):
         if not isinstance(quantity, Quantity):
             raise StudyError(f"pareto wants two quantities, as mass() and yield_margin(); got {quantity!r}")
-    if study.scatter:
-        raise StudyError(
-            "a front is drawn at the means, and this study asks for requirements at so many sigma: leave "
-            "scatter= out, and ask robustness() of the points you choose"
-        )
     if one.content_key() == other.content_key():
         raise StudyError(f"pareto wants two different quantities, and both are {one.label}")
     if isinstance(points, bool) or not isinstance(points, int) or not 3 <= points <= 1000:
@@ -236,10 +243,12 @@ def _front(search: Search, points: int, tolerance: float, method: str) -> Front:
 
         def make(first: Evaluation) -> _Both:
             size = np.abs(_pair(first, other.label))
+            if not np.isfinite(size).all():
+                raise StudyError(f"{other.label} is {size[1]} at the start: it has no place on a front")
             size[size == 0.0] = 1.0
             # Before the ends are known each quantity is in units of itself at the start.
             ends = how.get("ends", np.array([[0.0, 0.0], size]))
-            made.append(_Both(study, first, tolerance, sign, ends, how["weights"], how.get("share")))
+            made.append(_Both(search, first, tolerance, sign, ends, how["weights"], how.get("share")))
             return made[0]
 
         outcome = optimize(search, values, make, method=method, tolerance=tolerance)
@@ -250,7 +259,7 @@ def _front(search: Search, points: int, tolerance: float, method: str) -> Front:
     found: list[FrontPoint] = []
     for weights in ((1.0, _OTHER), (_OTHER, 1.0)):
         form, stopped = sought(start, weights=weights)
-        end = _least(search.seen, form, tolerance)
+        end = _least(search, form, tolerance)
         if end is None:
             raise StudyError(f"no end of the front was found, as no design met all requirements: {stopped}")
         found.append(_point(end, other, stopped))
@@ -262,11 +271,11 @@ def _front(search: Search, points: int, tolerance: float, method: str) -> Front:
     why = ""
     for j in range(1, points - 1):
         share = j / (points - 1)
-        made = _Both(study, found[0].evaluation, tolerance, sign, ends, (0.0, 1.0), share)
-        begin = _least(search.seen, made, tolerance)
+        made = _Both(search, found[0].evaluation, tolerance, sign, ends, (0.0, 1.0), share)
+        begin = _least(search, made, tolerance)
         values = found[0].values if begin is None else begin.values
         _, stopped = sought(values, weights=(0.0, 1.0), share=share, ends=ends)
-        best = _least(search.seen, made, tolerance)
+        best = _least(search, made, tolerance)
         if best is None:
             why = f"{why}; " * bool(why) + f"nothing was found at {share:.0%} between the ends: {stopped}"
             continue
@@ -277,17 +286,16 @@ def _front(search: Search, points: int, tolerance: float, method: str) -> Front:
     return _told(search, one, other, [found[0], *inside, found[1]], why)
 
 
-def _least(seen: Sequence[Evaluation], form: _Both, tolerance: float) -> Evaluation | None:
-    """Of the designs that meet all, the one that is best as a formulation has it."""
+def _least(search: Search, form: _Both, tolerance: float) -> Evaluation | None:
+    """Of the designs that meet all, at their sigma, the one that is best as a formulation has it."""
     best, least = None, np.inf
-    for e in seen:
+    for e in at_sigma(search):
         if e.failure or e.objective is None or e.worst_slack < 0.0 or e.purpose != "design":
             continue
-        f, g = form.functions(e)
-        if form.share is not None and g[-1] > tolerance:
+        if not np.isfinite(e.goals[form.labels[1]]):
             continue
-        if f < least:
-            best, least = e, f
+        if form.beyond(e) <= tolerance and form.aim(e) < least:
+            best, least = e, form.aim(e)
     return best
 
 
@@ -304,6 +312,6 @@ def _told(search: Search, one: Quantity, other: Quantity, points: list[FrontPoin
         unique.setdefault(tuple(p.values.values()), replace(p, dominated=dominated))
     ordered = sorted(unique.values(), key=lambda p: signs(one) * p.one)
     return Front(
-        one=one, other=other, points=tuple(ordered), evaluations=tuple(search.seen),
+        one=one, other=other, points=tuple(ordered), evaluations=tuple(at_sigma(search)),
         variables=dict(search.study.variables), stopped=why, study=search.study,
     )  # fmt: skip

@@ -199,7 +199,10 @@ class Store:
         try:
             self._patiently(write)
         except sqlite3.Error as error:
-            raise StudyError(f"cannot keep an evaluation in {self.folder or 'memory'}: {error}") from error
+            raise StudyError(
+                f"cannot keep an evaluation in {self.folder or 'memory'}: {error}; what was kept before is "
+                "there, and the same call goes on from it once this is mended"
+            ) from error
 
     def _patiently(self, act: Callable[[], T]) -> T:
         """Do it again while another process holds the file, as some file systems say so at once."""

@@ -7,7 +7,8 @@ import hashlib
 import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ from designtwin.optimize import check_method
 from designtwin.plain import Plain
 from designtwin.prototype.cache import content
 from designtwin.requirements import Quantity, Requirement
-from designtwin.study.evaluate import TRIES_FOR_ALL, Test, Tested, patiently, read, tested
+from designtwin.study.evaluate import TRIES_FOR_ALL, Test, Tested, patiently, read, tested, within
 from designtwin.study.found import Best, History
 from designtwin.study.gradients import WAYS
 from designtwin.study.scatter import Joint, Scatter, completed
@@ -68,7 +69,12 @@ class Study:
         variables (``tolerance("±0.1 mm")``). Requirements must hold then at so many standard deviations, to
         first order.
     sigma : float
-        How many.
+        How many, of requirements that do not say it themselves: ``(yield_margin() >= 1.5).at(sigma=4)``.
+    time_limit : number or string, optional
+        Longest that one analysis may take, ``build`` and tests together; beyond it a design has failed.
+        Workers are ended then, whatever they do. This process stops at the next step of Python: a hang in
+        compiled code it cannot end, and none outside of its main thread, on Windows or in a cluster;
+        ``variants(designs, workers=2)`` ends every one.
 
     Raises
     ------
@@ -86,6 +92,8 @@ class Study:
     goals: Sequence[Quantity] = ()
     scatter: Mapping[str, Scatter] = field(default_factory=dict)
     sigma: float = 3.0
+    time_limit: Any = None
+    _digests: dict[tuple[tuple[str, float], ...], str] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.variables, Mapping) or not self.variables:
@@ -105,6 +113,11 @@ class Study:
                 raise StudyError(f"goals wants quantities such as dtw.mass(), got {goal!r}")
         Joint(self.scatter, list(self.variables))
         _check_sigma(self.sigma)
+        if self.time_limit is not None:
+            seconds = float(to_si(self.time_limit, "time", name="time_limit"))
+            if not 0.0 < seconds < float("inf"):
+                raise StudyError(f"time_limit={self.time_limit!r}: a time above 0 is wanted, such as '5 min'")
+            object.__setattr__(self, "time_limit", seconds)
 
     # The search
 
@@ -141,6 +154,7 @@ class Study:
         self._check_way(gradients)
         check_method(method)
         check_workers(workers)
+        self._check_asked()
         store = self.open_store()  # misuse is told before the first analysis
         try:
             search = Search(self, store, budget, gradients=gradients, workers=workers)
@@ -149,15 +163,16 @@ class Study:
                 search, start, lambda first: self._formulation(search, first, tolerance), method=method,
                 tolerance=tolerance,
             )  # fmt: skip
+            self._start()  # does build still answer as it did?
             return self._best(search, outcome)
         finally:
             store.close()
 
     def _formulation(self, search: Search, first: Evaluation, tolerance: float) -> Formulation:
-        if not self.scatter:
-            return Formulation(self, first, tolerance)
         from designtwin.study.uncertainty import RobustFormulation
 
+        if not self.scatter:
+            return Formulation(self, first, tolerance)
         return RobustFormulation(search, first, tolerance)
 
     @staticmethod
@@ -182,10 +197,23 @@ class Study:
         if not isinstance(mesh, Mesh):
             raise StudyError(f"a mesh is wanted, as read_mesh returns it; got {type(mesh).__name__} {mesh!r}")
         all_of_it = completed(self.scatter, values)
-        model = _asked(lambda: self.build(all_of_it, mesh), f"build({dict(values)}, mesh)")
+        with within(self.time_limit):
+            model = _asked(lambda: self.build(all_of_it, mesh), f"build({dict(values)}, mesh)")
         if not isinstance(model, Model):
             raise StudyError(f"build must return a Model, got {type(model).__name__}")
+        if mesh is self.mesh:
+            self._check_same(all_of_it, model)
         return model
+
+    def _check_same(self, values: Mapping[str, float], model: Model) -> None:
+        """Raise where these values gave another model before: nothing found of either would be true."""
+        digest = _digest_of(model)
+        if self._digests.setdefault(tuple(values.items()), digest) != digest:
+            raise StudyError(
+                f"build({dict(values)}, mesh) gave another model this time: it draws at random or depends on "
+                "something else that changes, as a file, a counter or the clock; let it depend on values and "
+                "mesh alone (a generator with a fixed seed that is made inside build will do)"
+            )
 
     def tests_of(self, model: Model) -> list[Test]:
         """The tests of a model, not run.
@@ -195,6 +223,10 @@ class Study:
         StudyError
             If ``tests`` does not answer with a list of them.
         """
+        return [_at_the_means(one) for one in self._asked_tests(model)]
+
+    def _asked_tests(self, model: Model) -> list[Test]:
+        """The tests as they were stated, requirements with their sigma."""
         tests = _asked(lambda: self.tests(model), "tests(model)")
         if not isinstance(tests, list | tuple) or not tests:
             raise StudyError(
@@ -217,11 +249,46 @@ class Study:
         start = {name: v.start for name, v in self.variables.items()}
         return patiently(lambda: self.model_of(start), TRIES_FOR_ALL)
 
-    @property
+    @cached_property
     def requirements(self) -> dict[str, Requirement]:
-        """All requirements, by their text."""
-        tests = self.tests_of(self._start())
-        return {str(one): one for test in tests for one in test.requirements}
+        """All requirements, by their text; with ``scatter`` each states the sigma it must hold at."""
+        tests = self._asked_tests(self._start())
+        found: dict[str, Requirement] = {}
+        for one in (one for test in tests for one in test.requirements):
+            sigma = self.sigma if one.sigma is None and self.scatter else one.sigma
+            text = str(replace(one, sigma=None))
+            if text not in found or (found[text].sigma or 0.0) < (sigma or 0.0):
+                found[text] = replace(one, sigma=sigma)
+        return found
+
+    def requirement_of(self, label: str) -> Requirement:
+        """The requirement of a constraint "requirement | case"."""
+        known = self.requirements
+        return known[label] if label in known else known[label.rpartition(" | ")[0]]
+
+    @property
+    def sigma_told(self) -> str:
+        """At how many sigma the requirements hold, in words: "at 3 sigma"; "" where nothing scatters."""
+        if not self.scatter:
+            return ""
+        levels = sorted({one.sigma or 0.0 for one in self.requirements.values()})
+        if len(levels) == 1:
+            return f"at {levels[0]:g} sigma"
+        return (
+            "at "
+            + ", ".join(f"{level:g}" for level in levels[:-1])
+            + f" and {levels[-1]:g} sigma, each at its own"
+        )
+
+    def _check_asked(self) -> None:
+        """Raise where a requirement is about scatter, and none is stated."""
+        for one in self.requirements.values():
+            if one.sigma and not self.scatter:
+                raise StudyError(
+                    f"'{one}' is asked for, and nothing scatters in this study; give "
+                    "Study(scatter={'load': dtw.scatter('2.5 kN', std='4 %'), 'thickness': "
+                    "dtw.tolerance('±0.1 mm')}), or leave .at(sigma=) out"
+                )
 
     def run_tests(self, model: Model) -> tuple[Verdict, ...]:
         """All verdicts of a model."""
@@ -338,7 +405,8 @@ class Study:
         """The front between two quantities, no point of which is worse in both than another.
 
         Quantities whose smallest value governs, as a margin or a frequency, are wanted large, others small;
-        all requirements hold at every point.
+        all requirements hold at every point, at their sigma where something scatters; the two quantities
+        themselves are those with everything at its mean.
 
         Parameters
         ----------
@@ -365,6 +433,7 @@ class Study:
         self._check_way(gradients)
         check_method(method)
         check_workers(workers)
+        self._check_asked()
         return pareto(
             self, one, other, points=points, budget=budget, tolerance=tolerance, method=method,
             gradients=gradients, workers=workers,
@@ -392,6 +461,7 @@ class Study:
         """
         from designtwin.study.doe import variants
 
+        self._check_asked()
         return variants(self, designs, workers=workers, cluster=cluster)
 
     def sample(
@@ -412,6 +482,7 @@ class Study:
         """
         from designtwin.study.doe import sample
 
+        self._check_asked()
         return sample(self, n, method=method, seed=seed, workers=workers, cluster=cluster)
 
     def sobol(
@@ -468,7 +539,7 @@ class Study:
         values : mapping of variable to value, optional
             The best design in the store unless given, the start where there is none.
         sigma : float, optional
-            Standard deviations each requirement must hold at; the study's unless given.
+            Standard deviations each requirement must hold at; unless given its own, or the study's.
         n : int
             Samples of the check (scrambled Sobol); 0 for none.
         gradients, workers, cluster
@@ -482,7 +553,7 @@ class Study:
         from designtwin.study.uncertainty import robustness
 
         self._check_way(gradients)
-        sigma = self.sigma if sigma is None else _check_sigma(sigma)
+        sigma = None if sigma is None else _check_sigma(sigma)
         at = self._best_kept() if values is None else self._all(values)
         return robustness(
             self, at, sigma=sigma, n=n, seed=seed, gradients=gradients, workers=workers, cluster=cluster
@@ -526,8 +597,13 @@ class Study:
         """
         start = self._start()
         tests = self.tests_of(start)
-        # What is kept in memory alone cannot meet another study.
-        return Store(self.store, {} if self.store is None else self._fingerprint(start, tests))
+        if self.store is None:  # what is kept in memory alone cannot meet another study
+            return Store(None, {})
+        try:
+            return Store(self.store, self._fingerprint(start, tests))
+        except StudyError:
+            self._start()  # a build that draws at random is told as what it is
+            raise
 
     def _fingerprint(self, model: Model, tests: Sequence[Test]) -> dict[str, str]:
         """What the evaluations depend on, by the word an error uses for it."""
@@ -610,6 +686,23 @@ def _asked(function: Callable[[], Any], call: str) -> Any:
     except Exception as error:
         # Not this package's words, but its failure: the search goes on around such a design.
         raise ModelError(f"{call} failed: {type(error).__name__}: {error}") from error
+
+
+def _at_the_means(test: Test) -> Test:
+    """A test whose requirements are judged on one design; their scatter is the study's to add."""
+    given: Any = test
+    if all(one.sigma is None for one in given.requirements):
+        return test
+    means = [replace(one, sigma=None) for one in given.requirements]
+    return replace(given, requirements=means)  # type: ignore[no-any-return]
+
+
+def _digest_of(model: Model) -> str:
+    """A model by its content; of one that holds functions, by its mesh and what its cells are like."""
+    try:
+        return model.content_hash()
+    except DesignTwinError:
+        return model.mesh.content_hash() + hashlib.sha256(model.cell_scale().tobytes()).hexdigest()
 
 
 def _check_sigma(sigma: float) -> float:

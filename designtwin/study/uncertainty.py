@@ -56,7 +56,9 @@ def deviation(joint: Joint, slopes: FloatArray) -> FloatArray:
 
 
 class RobustFormulation(Formulation):
-    """Requirements that hold at so many standard deviations: g + sigma * std(g) <= 0.
+    """Requirements that hold at so many standard deviations, each at its own: g + sigma * std(g) <= 0.
+
+    Where nothing scatters it is the formulation it extends.
 
     How the deviation changes with the design, d std / dx = v . d(ds/dp)/dx with v = covariance ds/dp / std
     held fixed (std is the length of a vector), is the change of ds/dx along v: one more gradient beside the
@@ -72,22 +74,26 @@ class RobustFormulation(Formulation):
     def __init__(self, search: Search, first: Evaluation, tolerance: float) -> None:
         study = search.study
         super().__init__(study, first, tolerance)
-        self._search, self._sigma = search, study.sigma
+        self._search = search
+        self._sigma = np.array([study.requirement_of(name).sigma or 0.0 for name in self.kept])
         self._joint = Joint(study.scatter, list(study.variables))
 
     def functions(self, e: Evaluation) -> tuple[float, FloatArray]:
         """f and g float64[m], with so many standard deviations added."""
         f, g = super().functions(e)
-        return f, g + self._sigma * deviation(
-            self._joint, self._scattered(e, self._search.gradient(e.values))
-        )
+        if not len(self._joint):
+            return f, g
+        slopes = self._scattered(e, self._search.gradient(e.values))
+        return f, g + self._sigma * deviation(self._joint, slopes)
 
     def gradients(self, e: Evaluation, found: Gradient) -> tuple[FloatArray, FloatArray]:
         """df float64[n] and dg float64[m, n], over scaled variables."""
         df, dg = super().gradients(e, found)
+        if not len(self._joint):
+            return df, dg
         slopes = self._scattered(e, found)
         std = deviation(self._joint, slopes)
-        near = np.flatnonzero((std > 0.0) & (super().functions(e)[1] + self._sigma * std > -_NEAR))
+        near = np.flatnonzero((self._sigma * std > 0.0) & (self._slacks(e) + self._sigma * std > -_NEAR))
         along = (slopes[near] @ self._joint.covariance) / std[near, None]
         grown = np.zeros_like(dg)
         if len(near) <= len(self._joint):
@@ -97,7 +103,7 @@ class RobustFormulation(Formulation):
             each = [self._bend(e, dg, one) / one.max() for one in np.diag(self._joint.std)]
             for i, v in zip(near, along, strict=True):
                 grown[i] = np.tensordot(v, np.array([bend[i] for bend in each]), axes=1)
-        return df, dg + self._sigma * grown
+        return df, dg + self._sigma[:, None] * grown
 
     def _scattered(self, e: Evaluation, found: Gradient) -> FloatArray:
         """Slopes of the slacks by what scatters, float64[m, k]."""
@@ -132,6 +138,8 @@ def at_sigma(search: Search) -> list[Evaluation]:
     A design whose gradient was not found before the search ended cannot be judged, and is none to choose.
     """
     study = search.study
+    if not study.scatter:
+        return list(search.seen)
     joint = Joint(study.scatter, list(study.variables))
     out = []
     for e in search.seen:
@@ -140,10 +148,12 @@ def at_sigma(search: Search) -> list[Evaluation]:
             if found is None:
                 e = replace(e, purpose="scatter")
             else:
-                spread = {
-                    label: float(deviation(joint, slopes_of(found, label, joint.names))) for label in e.slacks
+                slacks = {
+                    label: slack
+                    - (study.requirement_of(label).sigma or 0.0)
+                    * float(deviation(joint, slopes_of(found, label, joint.names)))
+                    for label, slack in e.slacks.items()
                 }
-                slacks = {label: slack - study.sigma * spread[label] for label, slack in e.slacks.items()}
                 e = replace(e, slacks=slacks)
         out.append(e)
     return out
@@ -169,6 +179,8 @@ class Spread:
         Standard deviation of what a plane through the design misses at the samples, over that of the samples.
     failing : float
         Share of the samples that miss the requirement; nan for the objective.
+    sigma : float
+        Standard deviations it must hold at; 0 for the objective.
     """
 
     label: str
@@ -179,12 +191,24 @@ class Spread:
     sampled_std: float = math.nan
     missed: float = math.nan
     failing: float = math.nan
+    sigma: float = 0.0
+
+    @property
+    def holds(self) -> bool:
+        """Whether it keeps as many standard deviations from its limit as it must."""
+        return self.level >= self.sigma
 
     @property
     def level(self) -> float:
         """Standard deviations between design and limit, by sampling where first order does not hold."""
         mean, std = (self.value, self.std) if self.linear else (self.sampled_mean, self.sampled_std)
         return mean / std if std > 0.0 else math.copysign(math.inf, mean)
+
+    @property
+    def told(self) -> str:
+        """The level in words, with what was asked for where it is missed."""
+        level = f"{self.level:.2f} sigma" if math.isfinite(self.level) else "does not scatter"
+        return level if self.holds else f"{level} of {self.sigma:g}"
 
     @property
     def linear(self) -> bool:
@@ -207,8 +231,6 @@ class Robustness:
     study : Study
     values : mapping of variable to SI value
         The design.
-    sigma : float
-        Standard deviations that are asked for.
     spreads : mapping of label to Spread
         The objective first.
     samples : Variants, optional
@@ -221,7 +243,6 @@ class Robustness:
 
     study: Study
     values: Mapping[str, float]
-    sigma: float
     spreads: Mapping[str, Spread]
     samples: Variants | None
     points: FloatArray
@@ -231,7 +252,13 @@ class Robustness:
     def holds(self) -> bool:
         """True where every requirement holds at so many standard deviations, and no sample failed."""
         failed = self.samples is not None and bool(self.samples.failed)
-        return not failed and all(s.level >= self.sigma for s in self.requirements)
+        return not failed and all(s.holds for s in self.requirements)
+
+    @property
+    def sigma_told(self) -> str:
+        """Standard deviations that are asked for, in words: "3 sigma", "1 and 3 sigma"."""
+        levels = sorted({s.sigma for s in self.requirements})
+        return " and ".join(f"{level:g}" for level in levels) + " sigma"
 
     @property
     def requirements(self) -> tuple[Spread, ...]:
@@ -255,13 +282,11 @@ class Robustness:
     def __str__(self) -> str:
         from designtwin.units import show
 
-        word = f"{self.sigma:g} sigma"
-        lines = [f"{'holds' if self.holds else 'does NOT hold'} at {word}"]
+        lines = [f"{'holds' if self.holds else 'does NOT hold'} at {self.sigma_told}"]
         wide = max((len(s.label) for s in self.requirements), default=0)
         for s in self.requirements:
-            level = f"{s.level:.2f} sigma" if math.isfinite(s.level) else "does not scatter"
             top = _told(s.shares)
-            text = f"  {s.label:<{wide}}  margin {s.value:+.1%} ± {s.std:.2%}, {level}"
+            text = f"  {s.label:<{wide}}  margin {s.value:+.1%} ± {s.std:.2%}, {s.told}"
             if self.samples is not None:
                 text += f"; sampled {s.sampled_mean:+.1%} ± {s.sampled_std:.2%}, {s.failing:.1%} miss it"
                 text += "" if s.linear else f"; NOT linear ({s.missed:.0%} missed): the samples count"
@@ -284,7 +309,7 @@ class Robustness:
 
 
 def robustness(
-    study: Study, values: Mapping[str, float], *, sigma: float, n: int, seed: int, gradients: str,
+    study: Study, values: Mapping[str, float], *, sigma: float | None, n: int, seed: int, gradients: str,
     workers: int | None, cluster: Any,
 ) -> Robustness:  # fmt: skip
     """How a design stands the scatter of a study (``Study.robustness``)."""
@@ -311,10 +336,15 @@ def robustness(
         wide = extended(study)
         designs = [shifted(base, joint, move) for move in moves]
         samples = Variants(wide, tuple(run_variants(wide, designs, workers=workers, cluster=cluster)))
+    asked = {label: study.requirement_of(label).sigma if sigma is None else sigma for label in here.slacks}
     spreads = {
-        label: _spread(label, numbers[label], slopes[label], joint, samples, moves) for label in labels
-    }
-    return Robustness(study, dict(values), sigma, spreads, samples, moves + joint.mean, slopes)
+        label: replace(
+            _spread(label, numbers[label], slopes[label], joint, samples, moves),
+            sigma=asked.get(label) or 0.0,
+        )
+        for label in labels
+    }  # fmt: skip
+    return Robustness(study, dict(values), spreads, samples, moves + joint.mean, slopes)
 
 
 def _spread(

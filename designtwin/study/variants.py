@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Self
 from designtwin import parallel
 from designtwin.errors import StudyError
 from designtwin.progress import track
+from designtwin.study.evaluate import OutOfTime
 from designtwin.study.store import Evaluation, Store
 
 if TYPE_CHECKING:
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
 
 _ATTEMPTS = 3
 """A design that ends this many workers is a failed design."""
+_ALONE = 30.0
+"""Seconds without an answer after which a cluster is asked whether it has any workers."""
+_GRACE = 5.0
+"""Seconds beyond the time limit of a study after which a worker that does not stop by itself is ended."""
 _WORTH = 10.0
 """Seconds of analyses from which workers pay, which take some to start."""
 _LENGTH = struct.Struct("<Q")
@@ -187,7 +192,8 @@ class _Local:
         where = (str(store.folder), dict(store.fingerprint)) if store is not None and kept else None
         self._hello = (packed(study), where)
         share, more = divmod(max(total, count), count)
-        self._workers = [_Worker(self._hello, share + (i < more)) for i in range(count)]
+        limit = study.time_limit
+        self._workers = [_Worker(self._hello, share + (i < more), limit) for i in range(count)]
 
     def map(self, designs: list[dict[str, float]], purpose: str) -> Iterator[tuple[int, Evaluation]]:
         jobs: SimpleQueue[tuple[int, int]] = SimpleQueue()
@@ -205,7 +211,12 @@ class _Local:
                     try:
                         answer = worker.ask((designs[i], purpose))
                     except EOFError:
-                        why = worker.ended()
+                        why, late = worker.ended(), worker.late
+                        if late:
+                            answer = _lost(designs[i], purpose, why)
+                            worker.keep(answer)
+                            done.put((i, answer))
+                            continue
                         if deaths + 1 < _ATTEMPTS:
                             jobs.put((i, deaths + 1))
                             continue
@@ -245,8 +256,9 @@ class _Local:
 class _Worker:
     """One process, started when it is first asked and again after it died."""
 
-    def __init__(self, hello: tuple[bytes, Any], threads: int) -> None:
-        self._hello, self._threads = hello, threads
+    def __init__(self, hello: tuple[bytes, Any], threads: int, limit: float | None) -> None:
+        self._hello, self._threads, self._limit = hello, threads, limit
+        self.late = False
         self._process: Any = None  # a Popen while it runs
         self._stopped = False
 
@@ -254,15 +266,27 @@ class _Worker:
         """The answer; EOFError where the process ended instead."""
         if self._process is None:
             self._start()
+        self.late = False
+        timer = None if self._limit is None else threading.Timer(self._limit + _GRACE, self._expire)
         try:
+            if timer is not None:
+                timer.daemon = True
+                timer.start()
             _send(self._process.stdin, question)
             return _receive(self._process.stdout)
         except (BrokenPipeError, ConnectionError, ValueError):  # a pipe that closed, or was closed by stop()
             raise EOFError from None
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    def _expire(self) -> None:
+        """End a process that did not stop by itself at its limit."""
+        self.late = True
+        self._process.kill()
 
     def _start(self) -> None:
-        if self._stopped:
-            raise StudyError("these workers have been closed")
+        self._check_open()
         if not sys.executable:
             raise StudyError(
                 "this Python does not know its own executable, so no worker can start; workers=1"
@@ -275,8 +299,14 @@ class _Worker:
         process = subprocess.Popen(
             [sys.executable, "-c", "from designtwin.study.variants import serve; serve()"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment,
+            process_group=0 if os.name == "posix" else None,  # Ctrl-C is for the one who asked
         )  # fmt: skip
         self._process = process
+        try:
+            self._check_open()
+        except StudyError:  # meanwhile
+            self.stop()
+            raise
         try:
             _send(process.stdin, self._hello)
             answer = _receive(process.stdout)
@@ -286,12 +316,18 @@ class _Worker:
             self.stop()
             raise answer
 
+    def _check_open(self) -> None:
+        if self._stopped:
+            raise StudyError("these workers have been closed")
+
     def ended(self) -> str:
         """How the process ended, in words; the next question starts another."""
         process, self._process = self._process, None
         if process is None:
             return "the worker was stopped"
         code = _reap(process)
+        if self.late and self._limit is not None:
+            return f"{OutOfTime(self._limit)}, and the worker that did not stop was ended"
         if code >= 0:
             return f"the worker ended with exit code {code}"
         name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
@@ -409,7 +445,9 @@ class _Dask:
         self._blob = self._client.submit(_same, blob, key=f"designtwin-study-{self._name}")
 
     def map(self, designs: list[dict[str, float]], purpose: str) -> Iterator[tuple[int, Evaluation]]:
-        from distributed import as_completed
+        from concurrent.futures import CancelledError
+
+        from distributed import wait
         from distributed.scheduler import KilledWorker
 
         futures = [
@@ -417,20 +455,40 @@ class _Dask:
             for values in designs
         ]
         number = {future.key: i for i, future in enumerate(futures)}
+        open_ = set(futures)
         try:
-            for future in as_completed(futures):
-                i = number[future.key]
-                error = future.exception()
-                if isinstance(error, KilledWorker):
-                    yield i, _lost(designs[i], purpose, f"the cluster gave it up: {error}")
-                elif isinstance(error, StudyError):
-                    raise error
-                elif error is not None:
-                    raise StudyError(f"a worker of the cluster failed with {type(error).__name__}: {error}")
-                else:
-                    yield i, future.result()
+            while open_:
+                try:
+                    done = wait(list(open_), timeout=_ALONE, return_when="FIRST_COMPLETED").done
+                except TimeoutError:  # long designs; or nobody to make them, for which Dask waits forever
+                    if not self._client.scheduler_info()["workers"]:
+                        raise self._gone(f"has had no worker for {_ALONE:.0f} s", designs, open_) from None
+                    continue
+                open_ -= done
+                for future in done:
+                    i = number[future.key]
+                    error = future.exception()
+                    if isinstance(error, KilledWorker):
+                        yield i, _lost(designs[i], purpose, f"the cluster gave it up: {error}")
+                    elif isinstance(error, StudyError):
+                        raise error
+                    elif error is not None:
+                        kind = type(error).__name__
+                        raise StudyError(f"a worker of the cluster failed with {kind}: {error}")
+                    else:
+                        yield i, future.result()
+        except (CancelledError, OSError) as error:
+            raise self._gone("is gone", designs, open_) from error
         finally:
-            self._client.cancel([future for future in futures if not future.done()])
+            with contextlib.suppress(CancelledError, OSError):
+                self._client.cancel([future for future in futures if not future.done()])
+
+    @staticmethod
+    def _gone(what: str, designs: list[dict[str, float]], open_: set[Any]) -> StudyError:
+        return StudyError(
+            f"the Dask cluster {what}; {len(designs) - len(open_)} of {len(designs)} designs were finished, "
+            "and those that a store= keeps are not analyzed again: mend the cluster and make the same call"
+        )
 
     def close(self) -> None:
         if self._own:

@@ -52,7 +52,7 @@ def plot_study_sensitivity(
     page.unit = page.width / 1600  # as wide as any page, and as high as its rows
     page.header(
         title or "How the design moves",
-        "for a tenth of each variable's range; green is for the better: less of the objective, more margin",
+        "for a tenth of each variable's range; green: less of it, more margin; each row on its own scale",
     )
     left = 470 * page.unit / page.width
     right, top = 1.0 - 40 * page.unit / page.width, 1.0 - 225 * page.unit / page.height
@@ -151,11 +151,12 @@ def plot_front(
         raise PictureError("the front has no points")
     page = Page(window_size)
     heading = title or f"{source.one.label} against {source.other.label}"
-    meets = sum(1 for e in source.evaluations if not e.failure and e.worst_slack >= 0.0)
+    counted = [e for e in source.evaluations if e.purpose == "design" or not source.study.scatter]
+    meets = sum(1 for e in counted if e.worst_slack >= 0.0)
     page.header(
         heading[:1].upper() + heading[1:],
         f"{len(best)} designs of the front; {len(source.evaluations)} analyses, "
-        f"{meets} of them meet all requirements",
+        + f"{meets} of them meet all requirements {source.study.sigma_told}".rstrip(),
     )
     left, right = 150 * page.unit / page.width, 60 * page.unit / page.width
     top, bottom = 130 * page.unit / page.height, 95 * page.unit / page.height
@@ -187,6 +188,8 @@ def _shown(source: Any, points: Any) -> tuple[FloatArray, FloatArray]:
 
 def _points(page: Page, axes: Any, source: Any, wide: bool) -> None:
     done = [e for e in source.evaluations if not e.failure and e.objective is not None]
+    if source.study.scatter:  # what was analyzed with something moved from its mean is no design
+        done = [e for e in done if e.purpose == "design"]
     label = source.other.label
     for meets, face, edge, text in (
         (True, "#c7d0d8", "#c7d0d8", "analyzed on the way"),

@@ -138,7 +138,7 @@ def plot_robustness(
     )
     left_out = sum(1 for s in source.requirements if s.std > 0.0) - len(spreads)
     page.header(
-        title if title is not None else f"{source.study.name}: {word} at {source.sigma:g} sigma",
+        title if title is not None else f"{source.study.name}: {word} at {source.sigma_told}",
         checked + (f"; {left_out} requirements with more room are not shown" if left_out else ""),
     )
     for i, spread in enumerate(spreads):
@@ -152,7 +152,7 @@ def plot_robustness(
 
 
 def _curve(page: Page, axes: Any, source: Any, spread: Any, *, last: bool) -> None:
-    reach = max(source.sigma, 3.0) + 1.0
+    reach = max(spread.sigma, 3.0) + 1.0
     low, high = spread.value - reach * spread.std, spread.value + reach * spread.std
     numbers = np.zeros(0)
     if source.samples is not None:
@@ -173,16 +173,17 @@ def _curve(page: Page, axes: Any, source: Any, spread: Any, *, last: bool) -> No
     axes.plot(100 * x, density / 100, color=LINES[0], linewidth=page.points(3), zorder=3)
     top = max(axes.get_ylim()[1], 1.08 * float(density.max()) / 100)
     axes.set_ylim(0.0, top)
-    at = spread.value - source.sigma * spread.std
-    color = GOOD if spread.level >= source.sigma else ALARM
+    at = spread.value - spread.sigma * spread.std
+    color = GOOD if spread.holds else ALARM
+    word = f"−{spread.sigma:g} sigma" if spread.sigma else "mean"
     axes.plot([100 * at] * 2, [0.0, 0.45 * top], color=color, linewidth=page.points(2.5), zorder=4)
-    page.texts.append(f"−{source.sigma:g} sigma")
+    page.texts.append(word)
     axes.text(
-        100 * at, 0.47 * top, f"−{source.sigma:g} sigma", ha="center", va="bottom", color=color,
+        100 * at, 0.47 * top, word, ha="center", va="bottom", color=color,
         fontsize=page.points(16), zorder=5,
         bbox={"facecolor": PAPER, "edgecolor": "none", "alpha": 0.75, "pad": page.points(2)},
     )  # fmt: skip
-    told = f"{spread.level:.2f} sigma" + ("" if spread.linear else ", NOT linear: by samples")
+    told = spread.told + ("" if spread.linear else ", NOT linear: by samples")
     if len(numbers):
         told += f", {spread.failing:.1%} of the samples miss it"
     _name(page, axes, shorten(spread.label, 62), told, color)

@@ -148,9 +148,9 @@ def test_scatter_that_is_too_wide_fails_on_the_page(study, tmp_path):
     label = f"{LIMIT} | pull"
     spreads = {
         "objective": Spread("objective", 0.1, 0.01, {"pull": 1.0}),
-        label: Spread(label, 0.2, 0.1, {"pull": 1.0}),
+        label: Spread(label, 0.2, 0.1, {"pull": 1.0}, sigma=3.0),
     }
-    found = Robustness(study, {}, 3.0, spreads, None, np.zeros((0, 1)), {})
+    found = Robustness(study, {}, spreads, None, np.zeros((0, 1)), {})
     page, _ = read(write_report(found, tmp_path / "scatter.html"))
     assert "does NOT hold at 3 sigma" in page.texts
     assert stamp(page) == "FAIL"

@@ -75,14 +75,14 @@ def test_scatter_is_drawn_with_its_verdict():
     spreads = {
         "objective": Spread("objective", 0.1, 0.01, {"pull": 1.0}),
         f"{LABEL} | pull": Spread(
-            f"{LABEL} | pull", 0.2, 0.1, {"pull": 0.9, "yield": 0.1}, 0.2, 0.1, 0.02, 0.05
+            f"{LABEL} | pull", 0.2, 0.1, {"pull": 0.9, "yield": 0.1}, 0.2, 0.1, 0.02, 0.05, sigma=3.0
         ),
     }
-    made = Robustness(study(), {"thickness": 3e-3}, 3.0, spreads, samples, np.zeros((64, 2)), {})
+    made = Robustness(study(), {"thickness": 3e-3}, spreads, samples, np.zeros((64, 2)), {})
     words = " ".join(made.plot(show=False).texts)
     assert "does NOT hold at 3 sigma" in words
-    assert "2.00 sigma, 5.0% of the samples miss it" in words
+    assert "2.00 sigma of 3, 5.0% of the samples miss it" in words
     assert "yield" in words
-    quiet = Robustness(study(), {}, 3.0, {"objective": spreads["objective"]}, None, np.zeros((0, 2)), {})
+    quiet = Robustness(study(), {}, {"objective": spreads["objective"]}, None, np.zeros((0, 2)), {})
     with pytest.raises(dtw.PictureError, match="no requirement"):
         quiet.plot(show=False)
