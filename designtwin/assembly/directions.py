@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -121,9 +122,15 @@ class Directions:
         TopologyError
             If a neighbor has other cells, parts, places or cases; says which variable, and what differs.
         """
+        _check_model(model)
+        if not isinstance(neighbors, Sequence):
+            raise ModelError(f"neighbors are {neighbors!r}; a list with one for each variable is wanted")
         for one in neighbors:
             if not (
-                isinstance(one, tuple | list) and len(one) == 3 and all(isinstance(m, Model) for m in one[:2])
+                isinstance(one, tuple | list)
+                and len(one) == 3
+                and all(isinstance(m, Model) for m in one[:2])
+                and _is_number(one[2])
             ):
                 raise ModelError(
                     f"a neighbor is {one!r}; (model plus, model minus, step between the two) is wanted"
@@ -131,9 +138,10 @@ class Directions:
         pairs = tuple(Pair(*one) for one in neighbors)
         names = _names(names, len(pairs))
         for name, pair in zip(names, pairs, strict=True):
-            if not pair.step > 0.0:
+            if not 0.0 < pair.step < np.inf:
                 raise ModelError(
-                    f"{name}: the step between its two neighbors is {pair.step}; above zero is wanted"
+                    f"{name}: the step between its two neighbors is {pair.step}; "
+                    "above zero and finite is wanted"
                 )
             for other in (pair.plus, pair.minus):
                 if other is not model:
@@ -189,6 +197,7 @@ class Directions:
         ModelError
             If shapes do not fit the model or each other.
         """
+        _check_model(model)
         n_points, n_cells = model.mesh.n_points, model.mesh.n_cells
         fields = {
             "points": (points, 3 * n_points), "scale": (scale, n_cells), "density": (density, n_cells),
@@ -197,9 +206,12 @@ class Directions:
         found = {name: _rows(name, one, size) for name, (one, size) in fields.items() if one is not None}
         of_case = {}
         for what, by_case, size in (
-            ("forces", forces or {}, 3 * n_points), ("motions", motions or {}, 3 * n_points),
-            ("heat", heat or {}, n_points),
+            ("forces", {} if forces is None else forces, 3 * n_points),
+            ("motions", {} if motions is None else motions, 3 * n_points),
+            ("heat", {} if heat is None else heat, n_points),
         ):  # fmt: skip
+            if not isinstance(by_case, Mapping):
+                raise ModelError(f"{what} go by load case, such as {what}={{'lift': array}}; got {by_case!r}")
             unknown = [case for case in by_case if case not in model.cases]
             if unknown:
                 raise ModelError(
@@ -428,8 +440,19 @@ class Directions:
         return self._kept[key]
 
 
+def _is_number(given: object) -> bool:
+    return isinstance(given, Real)
+
+
+def _check_model(model: object) -> None:
+    if not isinstance(model, Model):
+        raise ModelError(f"directions are of a Model, got {model!r}")
+
+
 def _names(given: Sequence[str] | None, count: int) -> tuple[str, ...]:
     """Of variables, numbered where none were given."""
+    if given is not None and (isinstance(given, str) or not isinstance(given, Sequence)):
+        raise ModelError(f"names={given!r}: a list with one name for each variable is wanted")
     names = tuple(f"variable {i + 1}" for i in range(count)) if given is None else tuple(given)
     if len(names) != count:
         raise ModelError(f"{len(names)} names are given for {count} variables")
@@ -525,11 +548,18 @@ def _stacked(rows: Sequence[FloatArray], size: int) -> SparseMatrix:
 
 def _rows(name: str, given: Any, size: int) -> SparseMatrix:
     """An array with one row per variable as CSR [k, size]."""
-    if sparse.issparse(given):
-        out = sparse.csr_array(given, dtype=np.float64)
-    else:
-        dense = np.asarray(given, np.float64)
-        out = sparse.csr_array(dense.reshape(len(dense), -1) if dense.ndim > 1 else dense[None])
+    try:
+        if np.iscomplexobj(given):
+            raise TypeError("complex numbers")
+        if sparse.issparse(given):
+            out = sparse.csr_array(given, dtype=np.float64)
+        else:
+            dense = np.atleast_2d(np.asarray(given, np.float64))
+            out = sparse.csr_array(dense.reshape(len(dense), dense[0].size))
+    except (TypeError, ValueError, IndexError) as error:
+        raise ModelError(
+            f"{name} is {given!r}; an array with one row of numbers for each variable is wanted"
+        ) from error
     if out.shape[1] != size:
         raise ModelError(f"{name} has {out.shape[1]:,} numbers per variable; the model has {size:,}")
     if not np.isfinite(out.data).all():

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
@@ -35,6 +36,11 @@ class Action(Protocol):
     def along(self, directions: Directions) -> FloatArray:
         """Slope over each variable, float64[k]."""
         ...
+
+
+def _check_kind(given: object, wanted: type, rule: str) -> None:
+    if not isinstance(given, wanted):
+        raise ModelError(f"{rule}; got {given!r}")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -79,8 +85,13 @@ class Partials:
         Raises
         ------
         ModelError
-            If they are of another mesh.
+            If they are none, or of another mesh.
         """
+        _check_kind(
+            directions,
+            Directions,
+            "a slope is taken along Directions, such as Directions.of(model, neighbors)",
+        )
         ours, theirs = self.model.mesh, directions.model.mesh
         if (ours.n_points, ours.n_cells) != (theirs.n_points, theirs.n_cells):
             raise ModelError(
@@ -104,6 +115,8 @@ class Partials:
         return out
 
     def __add__(self: P, other: Partials) -> P:
+        _check_kind(other, Partials, "a slope is added to a slope")
+
         def both(a: FloatArray | None, b: FloatArray | None) -> FloatArray | None:
             return b if a is None else a if b is None else a + b
 
@@ -122,6 +135,8 @@ class Partials:
         )
 
     def __rmul__(self: P, factor: float) -> P:
+        _check_kind(factor, Real, "a slope is multiplied by a number")
+
         def times(a: FloatArray | None) -> FloatArray | None:
             return None if a is None else factor * a
 
@@ -135,6 +150,8 @@ class Partials:
             heat={case: factor * heat for case, heat in self.heat.items()},
             actions=tuple((factor * one, action) for one, action in self.actions),
         )
+
+    __mul__ = __rmul__
 
     def _of_law(self) -> list[tuple[float, LawAction]]:
         return [(factor, action) for factor, action in self.actions if isinstance(action, LawAction)]
@@ -162,7 +179,14 @@ class Partials:
         ----------
         case : str, optional
             One load case of those that a combination adds up; all of them unless given.
+
+        Raises
+        ------
+        ModelError
+            If there is no such case.
         """
+        if case is not None and case not in self.model.cases:
+            raise ModelError(f"there is no load case {case!r}; the model has {', '.join(self.model.cases)}")
         out = np.zeros(self.model.mesh.n_points)
         for factor, action in self.actions:
             by_temperature = getattr(action, "by_temperature", None)

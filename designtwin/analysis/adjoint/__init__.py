@@ -12,7 +12,7 @@ from designtwin.errors import NoAdjointError, RequirementError
 from designtwin.requirements import responses_lines, responses_through  # noqa: F401  they register
 from designtwin.requirements.base import Quantity
 from designtwin.requirements.life import DamageQuantity
-from designtwin.requirements.responses import WITH_ENDS, response_of
+from designtwin.requirements.responses import AGGREGATES, WITH_ENDS, response_of
 from designtwin.requirements.totals import MassQuantity
 from designtwin.requirements.vibration import BucklingFactor, ModeQuantity
 from designtwin.results import StaticHistory, ThermalResult, TransientResult
@@ -60,6 +60,7 @@ def sensitivities(
     """
     _check(quantity)
     if isinstance(quantity, MassQuantity):
+        quantity.by_case(result)  # refuses what has no mass
         return [mass_sensitivity(getattr(result, "model", result), quantity)]
     if isinstance(quantity, ModeQuantity):
         return modal.sensitivities(result, quantity)
@@ -127,6 +128,8 @@ def _asked(
     result: Any, quantity: Quantity, aggregate: str, largest: bool | None, ends: bool
 ) -> tuple[list[Any], dict[str, Any]]:
     """The cases that a quantity looks at, and options of `response_of`."""
+    if aggregate not in AGGREGATES:
+        raise RequirementError(f"aggregate={aggregate!r} is unknown (known: {', '.join(AGGREGATES)})")
     if quantity.needs == "model":
         raise NoAdjointError(f"no adjoint gradient is known of {quantity.label}; differences will do")
     wanted = quantity.largest_governs if largest is None else largest
