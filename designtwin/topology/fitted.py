@@ -119,6 +119,9 @@ def fitted(
     made = plain.with_groups(groups)
     pieces = made.pieces
     notes = [] if pieces.max(initial=0) == 0 else [f"the design is in {pieces.max() + 1} pieces"]
+    if cut.islands:
+        word = "island that holds" if cut.islands == 1 else "islands that hold"
+        notes.append(f"{cut.islands} {word} nothing left out; the rest has their volume")
     notes += told_of_shapes(points, cut.conn)
     measure = volume(points, cut)
     return Fitted(with_middles(made, mesh, cut.ends) if quadratic else made, level, measure, tuple(notes))
@@ -224,19 +227,23 @@ def mended(conn: IntArray, points: FloatArray, free: BoolArray, normals: FloatAr
 
 @dataclass(frozen=True, eq=False)
 class _Piece:
-    """Simplices of the design: points, nodes, the cell each is from, and the ends of each point's edge."""
+    """Simplices of the design: points, nodes, the cell each is from, and the ends of each point's edge.
+
+    `islands` of them, in separate pieces that hold no anchor, were left out.
+    """
 
     points: FloatArray
     conn: IntArray
     cell: IntArray
     ends: IntArray
+    islands: int = 0
 
     def compact(self) -> _Piece:
         """Without points that nothing uses."""
         used = np.unique(self.conn)
         number = np.full(len(self.points), -1, np.int64)
         number[used] = np.arange(len(used))
-        return _Piece(self.points[used], number[self.conn], self.cell, self.ends[used])
+        return _Piece(self.points[used], number[self.conn], self.cell, self.ends[used], self.islands)
 
 
 def measures(points: FloatArray, conn: IntArray) -> FloatArray:
@@ -439,7 +446,8 @@ class _Stuffing:
         keep = np.isin(label, label[marked[piece.conn].any(axis=1)])
         if not keep.any() and n:
             keep = label == int(np.argmax(np.bincount(label)))
-        return _Piece(piece.points, piece.conn[keep], piece.cell[keep], piece.ends)
+        islands = len(np.unique(label[~keep]))
+        return _Piece(piece.points, piece.conn[keep], piece.cell[keep], piece.ends, islands)
 
 
 def _unique_pairs(pairs: IntArray) -> IntArray:

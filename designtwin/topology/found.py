@@ -36,6 +36,8 @@ SOLID = 0.5
 """Density from which on a cell counts as solid."""
 _HEAVIER = 1.01
 """A body-fitted mesh may be this much heavier than the design and still be within its limit."""
+_APART = 0.5
+"""Share by which the part may differ from its densities before the reader is told why that may be."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -409,7 +411,14 @@ class Redesign(Model):
             raise ModelError(
                 "there is nothing to test: state requirements, retest(dtw.yield_margin() >= 1.5)"
             )
-        return Retest(tuple(verdicts), self._compared(verdicts), tuple(notes))
+        compared = self._compared(verdicts)
+        for what, _, by, of_part in compared[:-1]:
+            if by and abs(of_part - by) > _APART * abs(by):
+                notes.append(
+                    f"{what} of the part is {of_part / by:.2g} times that of the densities: much was gray or "
+                    "members a cell thin were cut; take a larger filter_radius, finer cells or more designs"
+                )
+        return Retest(tuple(verdicts), compared, tuple(notes))
 
     def _allowed(self, optimum: Optimum) -> list[Requirement]:
         """The mass that the volume fraction stands for."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -118,14 +119,22 @@ class ClosedSurface:
         Raises
         ------
         StudyError
-            If the file is to be of another kind.
+            If the file is to be of another kind, or its folder cannot be made.
+        MeshError
+            If it cannot be written.
         """
+        if not isinstance(path, str | PathLike):
+            raise StudyError(f"save: a path is wanted, got {type(path).__name__} {path!r}")
         path = Path(path)
         if path.suffix.lower() != ".stl":
             raise StudyError(
-                f"{path}: a surface is saved as .stl; write_mesh(surface.mesh(), path) writes others"
+                f"{path}: a surface is saved as .stl; write_mesh(surface.mesh(), path) writes .msh, .inp and "
+                ".vtu"
             )
-        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StudyError(f"{path}: the folder cannot be made: {error.strerror or error}") from error
         stl.write(path, self.points / length_factor(length_unit), self.triangles)
         return path
 

@@ -68,6 +68,13 @@ def test_gmsh_and_the_cells_cut_as_they_are_agree(found):
     assert coarser.mesh.n_cells < 0.7 * gmsh.mesh.n_cells
 
 
+def test_a_part_far_from_its_densities_says_so(found, monkeypatch):
+    part = found.as_model(quadratic=False)
+    assert not any("times that of the densities" in note for note in part.retest(dtw.mass() <= "1 kg").notes)
+    monkeypatch.setattr("designtwin.topology.found._APART", 1e-6)
+    assert any("times that of the densities" in note for note in part.retest(dtw.mass() <= "1 kg").notes)
+
+
 def test_cavities_and_separate_pieces_are_meshed_and_cells_keep_their_groups():
     mesh = box("hexahedron", (12, 6, 6), (2.0, 1.0, 1.0))
     left = np.flatnonzero(mesh.cell_centers[:, 0] < 1.0)

@@ -111,6 +111,9 @@ def test_islands_without_anchor_are_left_out_and_told():
     assert surface.n_bodies == 1
     assert surface.points[:, 0].max() < 1.5
     assert "left out" in surface.notes[0]
+    made = fitted(mesh, Simplices.of(mesh), value, 1.1, ends, np.ones(mesh.n_cells))
+    assert made.mesh.points[:, 0].max() < 1.5
+    assert made.notes == ("1 island that holds nothing left out; the rest has their volume",)
     both = closed_surface(Simplices.of(mesh), value, 2.0, anchors=np.arange(mesh.n_points))
     assert both.n_bodies == 2
 
@@ -126,6 +129,10 @@ def test_stl_comes_back_with_the_same_triangles(tmp_path):
     assert again.volume == pytest.approx(surface.volume, rel=1e-5)
     with pytest.raises(StudyError, match=r"\.stl"):
         surface.save(tmp_path / "part.obj")
+    with pytest.raises(StudyError, match="the folder cannot be made: File exists"):
+        surface.save(path / "part.stl")
+    with pytest.raises(StudyError, match="a path is wanted, got NoneType"):
+        surface.save(None)
 
 
 @pytest.mark.parametrize("element", ["tetra10", "hexahedron", "pyramid", "quad", "triangle6"])
