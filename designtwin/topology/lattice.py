@@ -21,6 +21,8 @@ _OFF = 1e-6
 _SAME_SIDE = 0.5
 """Cosine between faces of bricks and of the body below which one does not stand for the other."""
 _FILLED = 1e-3
+_MOST = 200
+"""Iterations at most: a design needs some dozens, one that hangs loose in voids more than factors cost."""
 MOST = 20_000_000
 """Bricks of a box at most."""
 
@@ -126,7 +128,7 @@ class OnLattice:
         """Levels for the weights of the mesh's cells; what the mesh leaves out of its box is empty."""
         modulus = np.zeros(lattice.grid.n_cells)
         modulus[lattice.cell] = weight
-        return cls(lattice, VoxelCG().factorize(system, modulus))
+        return cls(lattice, VoxelCG(max_iterations=_MOST).factorize(system, modulus))
 
     def solve(self, forces: Sequence[FloatArray]) -> list[FloatArray]:
         """Displacements [n_points, 3] of nodal forces [n_points, 3]."""

@@ -30,7 +30,7 @@ from designtwin.requirements.totals import MassQuantity
 from designtwin.requirements.vibration import FrequencyQuantity
 from designtwin.solvers.solution import LinearSolver
 from designtwin.topology.chain import Chain, Fields
-from designtwin.topology.filters import cone_filter, helmholtz_filter
+from designtwin.topology.filters import MatrixFilter, cone_filter, helmholtz_filter
 from designtwin.topology.found import MET, Optimum, Step
 from designtwin.topology.goals import POWER, Limit, Physics, Told, check_quantity
 from designtwin.topology.interpolation import RAMP, SIMP, Interpolation
@@ -193,6 +193,9 @@ class Topology:
         voided &= ~kept
         object.__setattr__(self, "kept", kept)
         object.__setattr__(self, "voided", voided)
+        self._check_void(voided)
+        if not isinstance(self.projection, bool):
+            raise StudyError(f"projection is {self.projection!r}; True or False is wanted")
         if not isinstance(self.store, str | Path | None):
             raise StudyError(f"store is {self.store!r}; the path of a folder is wanted")
         if self.method not in ("auto", "oc", "mma"):
@@ -260,7 +263,7 @@ class Topology:
                 raise StudyError(
                     f"cases names {name!r}; the model's cases are: {', '.join(self.model.cases)}"
                 )
-            if not (isinstance(weight, int | float) and weight >= 0.0):
+            if not (isinstance(weight, int | float) and 0.0 <= weight < math.inf):
                 raise StudyError(f"cases: the weight of {name!r} is {weight!r}; a number from 0 on is wanted")
         if not any(self.cases.values()):
             raise StudyError(f"cases is {self.cases!r}; at least one case needs a weight above 0")
@@ -302,6 +305,22 @@ class Topology:
                 out[ids[flag[conn].any(axis=1)]] = True
         return out
 
+    def _check_void(self, voided: BoolArray) -> None:
+        """Refuse voids that leave nothing of what a support or a load acts on."""
+        model = self.model
+        if not voided.any():
+            return
+        left = np.zeros(model.mesh.n_points, bool)
+        left[model.mesh.nodes_of_cells(np.flatnonzero(~voided))] = True
+        cases = [item for case in model.cases.values() for item in case.items]
+        for item in (*model.supports, *model.heat_supports, *cases):
+            on = getattr(item, "on", None)
+            if on is not None and not left[model.region(on).nodes].any():
+                raise StudyError(
+                    f"void leaves nothing of what {type(item).__name__} on {on!r} acts on; keep= goes before "
+                    "void=, and may name the same place"
+                )
+
     def _make_chain(self) -> None:
         mesh, notes = self.model.mesh, []
         if self.grid is not None:
@@ -324,6 +343,11 @@ class Topology:
                 f"the filter reaches {show(radius, 'length')}, farther than the part is long "
                 f"({show(longest, 'length')}): nothing could take form"
             )
+        if radius < h:
+            raise StudyError(
+                f"the filter reaches {show(radius, 'length')}, not to the next cell ({show(h, 'length')}): "
+                "designs would be checkerboards; take a finer mesh, or 1.6 cells or more"
+            )
         if radius < 1.2 * h:
             notes.append(
                 f"the filter reaches {show(radius, 'length')}, hardly beyond a cell of {show(h, 'length')}: "
@@ -334,6 +358,8 @@ class Topology:
         links = []
         if not (isinstance(self.symmetry, Sequence) and not len(self.symmetry)):
             mirror, words = mirrored(mesh, self.symmetry)
+            if self.draw is not None:
+                self._check_mirrored(mirror)
             links.append(mirror)
             notes += words
         if self.extrusion is not None:
@@ -371,6 +397,11 @@ class Topology:
             raise StudyError(
                 "draw= and extrusion= exclude each other: what is extruded has no undercuts along it"
             )
+
+    def _check_mirrored(self, mirror: MatrixFilter) -> None:
+        up = self.model.mesh.cell_centers @ self._axis("draw")
+        if np.abs(mirror(up) - up).max() > 0.5 * cell_size(self.model.mesh):
+            raise StudyError("draw= and symmetry= about a plane across it exclude each other: undercuts")
 
     def _axis(self, name: str) -> FloatArray:
         """A direction of these settings, in the plane of a plane model."""
@@ -443,7 +474,9 @@ class Topology:
             If an analysis has no answer.
         """
         seconds = float(to_si(max_time, "time", name="max_time"))
-        if not isinstance(max_iterations, int) or max_iterations < 1:
+        if seconds <= 0.0:
+            raise StudyError(f"max_time is {max_time!r}; a time above 0 is wanted")
+        if not isinstance(max_iterations, int) or isinstance(max_iterations, bool) or max_iterations < 1:
             raise StudyError(f"max_iterations is {max_iterations!r}; 1 or more is wanted")
         if not isinstance(tolerance, int | float) or not 0.0 < tolerance < 1.0:
             raise StudyError(f"tolerance is {tolerance!r}; a change of density such as 0.01 is wanted")

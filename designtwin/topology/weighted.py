@@ -34,7 +34,7 @@ from designtwin.assembly.matrices import (
 from designtwin.assembly.systems import coarsening_of, system_of, turned
 from designtwin.assembly.tetrahedra import each_component
 from designtwin.elements import Quadrature
-from designtwin.errors import SingularSystemError, StudyError
+from designtwin.errors import ConvergenceError, SingularSystemError, StudyError
 from designtwin.kernels import volume
 from designtwin.mesh.mesh import Group, Mesh
 from designtwin.model.connections import bound_nodes, linked_nodes
@@ -361,12 +361,19 @@ class Statics:
         """
         states = {}
         for group in self.groups:
-            made = self._set_up(group, weight)
+            made: _Assembly | OnLattice = self._set_up(group, weight)
             forces = [self._force(case, mass) for case in group]
             pushed = [
                 force + self._free_strain(case, weight) for case, force in zip(group, forces, strict=True)
             ]
-            found = made.solve(pushed)
+            try:
+                found = made.solve(pushed)
+            except ConvergenceError:
+                if self.lattice is None:
+                    raise
+                # A solid that hangs loose in voids, as before members reach it: factors do not mind.
+                made = self._factorized(group, weight)
+                found = made.solve(pushed)
             for case, force, u in zip(group, forces, found, strict=True):
                 states[case.name] = State(case.name, u, force, made.adjoint, self._slope(case, u))
         return [states[case.name] for case in self.cases]
@@ -374,6 +381,9 @@ class Statics:
     def _set_up(self, group: Sequence[LoadCase], weight: FloatArray) -> _Assembly | OnLattice:
         if self.lattice is not None:
             return OnLattice.of(self.lattice, self._systems[group[0].setup_key()], weight)
+        return self._factorized(group, weight)
+
+    def _factorized(self, group: Sequence[LoadCase], weight: FloatArray) -> _Assembly:
         assembled = self._assembled(group[0], weight)
         try:
             solver = self.solver or choose_solver(assembled.system, 2 * len(group))
