@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _SHARE = 0.1
 """Of a variable's range, for which the change of a response is told."""
+_STILL = 1e-6
+"""Share of itself: a response that moves by less over a variable's whole range does not move."""
 _WIDTH = 110
 
 
@@ -42,7 +44,8 @@ class Agreement:
     steps_apart : float
         How far the differences of the two steps lie apart; what is extrapolated from them is much closer.
     apart : float
-        |adjoint - difference| over the largest slope of this response, each slope times its variable's range.
+        |adjoint - difference| over the largest slope of this response, each slope times its variable's range;
+        of a response that no variable moves, over a millionth of itself.
     how : str
         "adjoint", "build" (of the model alone), or why there is no adjoint.
     """
@@ -157,13 +160,15 @@ def check_gradients(study: Study, values: dict[str, float], step: float) -> Grad
             how[k] = "build" if response.quantity.needs == "model" else "adjoint"
         except FAILURES as error:
             how[k] = f"{type(error).__name__}: {error}"
-    found = _differences(study, here, asked, step)
+    found, base = _differences(study, here, asked, step), _smooth(study, here, asked)
     names = list(study.variables)
     span = np.array([v.high - v.low for v in study.variables.values()])
     rows = []
     for (k, case), (difference, steps_apart) in found.items():
         slope = adjoints.get((k, case), np.full(len(names), np.nan))
-        scale = float(np.nanmax(np.abs(np.stack([slope, difference])) * span, initial=0.0)) or 1.0
+        moved = float(np.nanmax(np.abs(np.stack([slope, difference])) * span, initial=0.0))
+        # What no variable moves has slopes of rounding alone, which agree in nothing.
+        scale = max(moved, _STILL * abs(base[k, case])) or 1.0
         label = asked[k].quantity.label + (f" | {case}" if case is not None else "")
         rows += [
             Agreement(
