@@ -429,9 +429,9 @@ def _over_time(line: Line) -> str:
     if not rows:
         return ""
     text = (
-        f"\nHeat over time in the same bracket ({line['unknowns'] // 3:,} unknowns), steps of one size: the whole "
-        "slope as a share of the analysis, CPU seconds. Forward and back take one solve a step each, so that "
-        "with factors the share goes towards one the longer the course is:\n\n"
+        f"\nHeat over time in the same bracket ({line['unknowns'] // 3:,} unknowns), steps of one size: the "
+        "whole slope as a share of the analysis, CPU seconds. Forward and back take one solve a step each, "
+        "so that with factors the share goes towards one the longer the course is:\n\n"
     )
     return text + table(["solver", "steps", "analysis, CPU s", "adjoint"], rows, left=1)
 

@@ -17,7 +17,7 @@ _REST = 2e-9
 _MOST = 64
 """Directions kept; each costs two vectors."""
 _RECALLED = 12
-"""Directions of answers kept for guesses; each costs three vectors."""
+"""Directions of answers kept for guesses."""
 
 
 class Spanned:
@@ -129,7 +129,7 @@ class Recalled:
 
     def __init__(self, n_dof: int) -> None:
         # Pages are touched as rows are filled.
-        self._x, self._c, self._k = np.empty((3, _RECALLED, n_dof))
+        self._x = np.empty((_RECALLED, n_dof))
         self._gram = np.zeros((2, _RECALLED, _RECALLED))
         """x . C x and x . K x."""
         self.count = 0
@@ -139,8 +139,8 @@ class Recalled:
         """Whether there is no room for another direction."""
         return self.count == _RECALLED
 
-    def best(self, f: FloatArray, rate: float) -> tuple[FloatArray, FloatArray]:
-        """The guess for f, and what it leaves of f; float64[n_dof] each."""
+    def best(self, f: FloatArray, rate: float) -> FloatArray:
+        """The guess for f, float64[n_dof]."""
         known = slice(0, self.count)
         gram = rate * self._gram[0, known, known] + self._gram[1, known, known]
         try:
@@ -148,10 +148,8 @@ class Recalled:
         except np.linalg.LinAlgError:  # rounding is all that tells some of them apart
             self.count = 0
         if not self.count:
-            return np.zeros_like(f), f.copy()
-        share = np.linalg.solve(gram, self._x[known] @ f)
-        rest = f - (rate * share) @ self._c[known] - share @ self._k[known]
-        return np.asarray(share @ self._x[known]), np.asarray(rest)
+            return np.zeros_like(f)
+        return np.asarray(np.linalg.solve(gram, self._x[known] @ f) @ self._x[known])
 
     def add(self, x: FloatArray, image: FloatArray, stored: FloatArray, rate: float) -> None:
         """Keep a direction; there must be room for it.
@@ -162,9 +160,8 @@ class Recalled:
             With (rate C + K) x and C x.
         """
         size, row = float(np.sqrt((x * image).sum())), self.count
-        self._x[row], self._c[row] = x / size, stored / size
-        self._k[row] = image / size - rate * self._c[row]
+        self._x[row] = x / size
         self.count += 1
         known = slice(0, self.count)
-        for gram, of in zip(self._gram, (self._c, self._k), strict=True):
-            gram[row, known] = gram[known, row] = self._x[known] @ of[row]
+        for gram, of in zip(self._gram, (stored / size, (image - rate * stored) / size), strict=True):
+            gram[row, known] = gram[known, row] = self._x[known] @ of

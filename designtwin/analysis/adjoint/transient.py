@@ -47,8 +47,11 @@ from designtwin.units import show_time
 
 _RTOL = 1e-9
 """Residual of adjoint steps over the largest right-hand side yet, where factors or GMRES solve them."""
-_ENERGY = 5e-7
-"""Error that iterations leave in a step, in the norm of the energy, over the largest adjoint yet."""
+_ENERGY = 2e-7
+"""Error that iterations leave in a step, in the norm of the energy, over the largest adjoint yet.
+
+What a step leaves goes on with those before it as its residual does, so that energies count times rates.
+"""
 _ROUNDING = 1e-6
 """What is left of a right-hand side, over it, below which its direction is told too badly to be kept."""
 UNSEEN = 1e-13
@@ -315,20 +318,23 @@ class _Sweep:
         made = self._made[1]
         product = equations.product(u, step.time, step.rate, system, transposed=True)
         fits = made.exact and self._fits(step)
-        if fits or not psi:
-            guess, rest = np.zeros_like(right), right
-        elif self.equations.constant:
-            if self._recalled.full:
-                self._recalled.count = 0
-                for one in map(map_.at_free, psi):
-                    self._recall(one, product(one), u, step)
-            guess, rest = self._recalled.best(right, step.rate)
-        else:
-            guess = map_.at_free(psi[0])
-            rest = right - product(guess)
+        guess, rest = np.zeros_like(right), right
+        if psi and not fits:
+            if not equations.constant:
+                guess = map_.at_free(psi[0])
+            else:
+                if self._recalled.full:
+                    self._recalled.count = 0
+                    for one in map(map_.at_free, psi):
+                        self._recall(one, product(one), u, step)
+                guess = self._recalled.best(right, step.rate)
+            rest = right - product(
+                guess
+            )  # afresh: what is recalled sums up rounding where rates are far apart
         left = float(np.sqrt(dot(rest, rest)))
         wanted = _RTOL * self._largest
-        allowed = 0.0 if made.exact else _ENERGY**2 * max(self._energy, dot(guess, right))
+        energy = max(self._energy, step.rate * dot(guess, right))
+        allowed = 0.0 if made.exact else _ENERGY**2 * energy / step.rate
         if left <= wanted:
             return guess
         if equations.symmetric:
@@ -342,7 +348,7 @@ class _Sweep:
         if equations.constant and not fits and left > _ROUNDING * scale:
             self._recall(change, rest - found.rest * left, u, step)
         lam = guess + change
-        self._energy = max(self._energy, dot(lam, right))
+        self._energy = max(self._energy, step.rate * dot(lam, right))
         self.iterations += found.iterations
         if found.iterations > _SLOW:
             self._made = None
@@ -351,7 +357,7 @@ class _Sweep:
     def _recall(self, x: FloatArray, image: FloatArray, u: FloatArray, step: Step) -> None:
         """Keep a direction, and its product with the tangent, for guesses."""
         map_ = self.equations.map(step.time)
-        if image.any():
+        if x.any():
             self._recalled.add(x, image, map_.at_free(self.stored(u, map_.change(x))), step.rate)
 
     def _fits(self, step: Step) -> bool:
