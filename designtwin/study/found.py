@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from designtwin.criteria.verdict import Verdict, overall
 from designtwin.errors import StudyError
 from designtwin.mesh import Mesh
@@ -141,6 +143,10 @@ class Best:
         Requirements that cannot be met together, as far as slopes tell; none where all are met.
     verification : Verification, optional
         Of the last ``verify``.
+    optimality : float
+        First-order optimality where the search ended, within its tolerance of this design, over variables
+        scaled to their ranges: 0 where slopes allow nothing better (`designtwin.optimize.kkt`); nan where
+        none tell.
     """
 
     values: Mapping[str, float]
@@ -155,6 +161,7 @@ class Best:
     method: str = ""
     conflict: tuple[str, ...] = ()
     verification: Verification | None = None
+    optimality: float = float("nan")
 
     @property
     def status(self) -> str:
@@ -212,6 +219,8 @@ class Best:
         if self.conflict:
             lines.append(f"  in conflict      {', '.join(self.conflict)}")
         lines.append(f"  stopped          {self.stopped}")
+        if np.isfinite(self.optimality):
+            lines.append(f"  optimality       {self.optimality:.1e} first order, at the end of the search")
         failed = sum(1 for e in self.history.evaluations if e.failure)
         lines.append(
             f"  analyses         {len(self.history)}, {len(self.history.gradients)} gradients"

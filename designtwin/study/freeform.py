@@ -10,10 +10,13 @@ shape", Struct. Multidisc. Optim. 49 (2014).
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,6 +38,8 @@ from designtwin.requirements import FieldQuantity, Quantity
 from designtwin.requirements.life import DamageQuantity
 from designtwin.requirements.responses import AGGREGATES
 from designtwin.study.evaluate import FAILURES, Constraint, label_of, slack_slope, source_of
+from designtwin.study.store import Evaluation, Gradient, Store
+from designtwin.study.study import setting, settings
 from designtwin.typing import FloatArray, IntArray
 from designtwin.units import show, show_time, to_si
 
@@ -88,6 +93,9 @@ class FreeForm:
         Share of its quality that every cell must keep.
     aggregate : "ks" or "p-norm"
         See `designtwin.sensitivities`.
+    store : path, optional
+        Folder that keeps every shape's numbers and slopes; the same free form resumes from it, after a kill
+        too, and finds the same to the last digit.
 
     Raises
     ------
@@ -110,6 +118,7 @@ class FreeForm:
     quality: float = 0.3
     aggregate: str = "ks"
     name: str = "free form"
+    store: str | Path | None = None
 
     def __post_init__(self) -> None:
         tests = tuple(self.test) if isinstance(self.test, list | tuple) else (self.test,)
@@ -163,16 +172,36 @@ class FreeForm:
             raise StudyError(f"max_analyses={max_analyses!r}: a whole number of at least 1 is wanted")
         check_method(method)
         seconds = float(to_si(max_time, "time", name="max_time"))
-        search = _Search(self, max_analyses, time.monotonic() + seconds)
-        with track(self.name, total=max_analyses) as progress:
-            search.progress = progress
-            if method == "auto":
-                method = "slsqp" if len(search.shape.low) <= _FEW else "mma"
-            found = minimize(
-                search.problem(), method=method, tolerance=tolerance, max_iterations=10 * max_analyses,
-                max_evaluations=max_analyses, feasibility=_MET, callback=search.noted,
-            )  # fmt: skip
-        return search.shaped(found, verify)
+        store = Store(self.store, {} if self.store is None else self._fingerprint())
+        try:
+            search = _Search(self, max_analyses, time.monotonic() + seconds, store)
+            with track(self.name, total=max_analyses) as progress:
+                search.progress = progress
+                if method == "auto":
+                    method = "slsqp" if len(search.shape.low) <= _FEW else "mma"
+                found = minimize(
+                    search.problem(), method=method, tolerance=tolerance, max_iterations=10 * max_analyses,
+                    max_evaluations=max_analyses, feasibility=_MET, callback=search.noted,
+                )  # fmt: skip
+            return search.shaped(found, verify)
+        finally:
+            store.close()
+
+    def _fingerprint(self) -> dict[str, str]:
+        """What stored numbers depend on, by the word an error uses for it."""
+        tests: tuple[PrototypeTest, ...] = tuple(self.test)  # type: ignore[arg-type]
+        asked = [[[r.content_hash() for r in one.requirements], settings(one)] for one in tests]
+        shape = {
+            one.name: setting(getattr(self, one.name))
+            for one in fields(self)
+            if one.name not in ("test", "minimize", "store", "name")
+        }
+        return {
+            "model": tests[0].model.content_hash(),
+            "tests": hashlib.sha256(json.dumps(asked).encode()).hexdigest(),
+            "objective": self.minimize.content_hash(),
+            "free form": json.dumps(shape, sort_keys=True),
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -283,8 +312,12 @@ class _Design:
 class _Search:
     """What the optimizer sees of a free form."""
 
-    def __init__(self, form: FreeForm, max_analyses: int, deadline: float) -> None:
+    def __init__(
+        self, form: FreeForm, max_analyses: int, deadline: float, store: Store | None = None
+    ) -> None:
         self.form, self.deadline, self.max_analyses = form, deadline, max_analyses
+        self.store = Store(None, {}) if store is None else store
+        self._tried: set[bytes] = set()
         self.given: tuple[PrototypeTest, ...] = tuple(form.test)  # type: ignore[arg-type]
         self.mesh = self.given[0].model.mesh
         self.notes: list[str] = []
@@ -294,7 +327,6 @@ class _Search:
         self.tests = tuple(replace(test, model=model) for test, _ in pairs)
         self.quantity = pairs[0][1]
         self.progress: Any = None
-        self.analyses = 0
         self._last: list[_Design] = []
         self.carrying: IntArray = np.empty(0, np.int64)
         self.history: list[tuple[float, float, float]] = []
@@ -355,14 +387,13 @@ class _Search:
         for one in self._last:
             if np.array_equal(one.x, x):
                 return one
-        if self.analyses and time.monotonic() > self.deadline:
+        if self._last and time.monotonic() > self.deadline:
             raise Stop("the time allowed was used")
         by = self.shape.displacement(x)
         try:
             check_moved(self.mesh, by)
         except MeshError as error:
             raise EvaluationFailed(str(error)) from error
-        self.analyses += 1
         model = (
             self.tests[0].model.with_(mesh=self.mesh.moved(self.mesh.points + by))
             if x.any()
@@ -419,14 +450,42 @@ class _Search:
         )  # fmt: skip
 
     def functions(self, x: FloatArray) -> tuple[float, FloatArray]:
-        one = self.design(x)
-        f, _ = self._worst([self._relative(value) for _, value in self._smooth(one)])
-        g = np.array([-c.slack for c in one.constraints] + [self.form.quality - one.quality[0]])
-        # Searches end with constraints met to within their tolerance, tests ask for all of it.
-        return self._goal_scale * f, g / self._scaled(one) + _MET
+        known = self.store.find(_named(x))
+        if known is None:
+            known = self._evaluated(x)
+            self.store.add(known)
+        self._tried.add(x.tobytes())
+        if known.failure:
+            raise EvaluationFailed(known.failure)
+        assert known.objective is not None
+        return self._goal_scale * known.objective, np.array(list(known.slacks.values()))
+
+    def _evaluated(self, x: FloatArray) -> Evaluation:
+        try:
+            one = self.design(x)
+            f, _ = self._worst([self._relative(value) for _, value in self._smooth(one)])
+            g = np.array([-c.slack for c in one.constraints] + [self.form.quality - one.quality[0]])
+            # Searches end with constraints met to within their tolerance, tests ask for all of it.
+            g = g / self._scaled(one) + _MET
+        except EvaluationFailed as error:
+            return Evaluation(0, _named(x), None, failure=str(error))
+        told = {
+            "value": self.value(one), "quality": one.quality[1],
+            "slack": min((c.slack for c in one.constraints), default=float("inf")),
+        }  # fmt: skip
+        return Evaluation(0, _named(x), float(f), slacks=_named(g), goals=told)
 
     def gradients(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
-        one = self.design(x)
+        known = self.store.gradient(_named(x))
+        if known is None:
+            df, dg = self._slopes(self.design(x))
+            rows = {str(i): _named(row) for i, row in enumerate(np.vstack([df[None], dg]))}
+            known = Gradient(_named(x), rows, dict.fromkeys(rows, "adjoint"))
+            self.store.add(known)
+        slopes = np.array([list(row.values()) for row in known.slopes.values()])
+        return self._goal_scale * slopes[0], slopes[1:]
+
+    def _slopes(self, one: _Design) -> tuple[FloatArray, FloatArray]:
         try:
             found = self._sensitivities(one)
             _, shares = self._worst([self._relative(s.value) for s in found])
@@ -435,14 +494,13 @@ class _Search:
                     share * self._slope(s.value) * self._slope_of(s, one)
                     for share, s in zip(shares, found, strict=True)
                 ),
-                np.zeros(len(x)),
+                np.zeros(len(one.x)),
             )
-            dg = self._constraint_slopes(one)
+            return df, self._constraint_slopes(one) / self._scaled(one)[:, None]
         except NoAdjointError:
             raise  # of the quantity, not of this shape
         except FAILURES as error:
             raise EvaluationFailed(f"{type(error).__name__}: {error}") from error
-        return self._goal_scale * df, dg / self._scaled(one)[:, None]
 
     def _constraint_slopes(self, one: _Design) -> FloatArray:
         from designtwin.analysis.adjoint import sensitivities
@@ -551,10 +609,10 @@ class _Search:
     # What is told
 
     def noted(self, step: Iterate) -> None:
-        one = self.design(step.x)
-        value = self.value(one)
-        slack = min((c.slack for c in one.constraints), default=float("inf"))
-        self.history.append((value, slack, one.quality[1]))
+        known = self.store.find(_named(step.x))
+        assert known is not None
+        value = known.goals["value"]
+        self.history.append((value, known.goals["slack"], known.goals["quality"]))
         if self.progress is not None:
             self.progress.step(
                 f"shape {len(self.history)}: {self.quantity.label} {show(value, self.quantity.dimension)}"
@@ -583,8 +641,12 @@ class _Search:
         return Shaped(
             one.model, one.model.mesh.points - self.mesh.points, before, after, verified, self.form.minimize,
             self.start, self.value(one), tuple(self.history), found, one.quality[1],
-            self.analyses, tuple(self.notes),
+            len(self._tried), tuple(self.notes),
         )  # fmt: skip
+
+
+def _named(numbers: FloatArray) -> dict[str, float]:
+    return {str(j): float(one) for j, one in enumerate(numbers)}
 
 
 def _points(s: Any) -> FloatArray:

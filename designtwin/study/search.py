@@ -412,16 +412,19 @@ class Outcome:
     stopped, method : str
     conflict : tuple of str
         Constraints that cannot be met together.
+    optimality : float
+        First-order optimality where the search ended; nan without slopes.
     """
 
     stopped: str
     method: str = ""
     conflict: tuple[str, ...] = ()
+    optimality: float = float("nan")
 
 
 def optimize(
     search: Search, start: Mapping[str, float], make: Callable[[Evaluation], Formulation], *, method: str,
-    tolerance: float,
+    tolerance: float, starts: int = 1,
 ) -> Outcome:  # fmt: skip
     """Run an optimizer from a start; what it found is what the search has seen.
 
@@ -429,6 +432,8 @@ def optimize(
     ----------
     make : callable
         The formulation, from the evaluation of the start.
+    starts : int
+        Of how many searches the best is taken.
 
     Raises
     ------
@@ -482,8 +487,9 @@ def optimize(
             form.live = chosen not in _STAGED
             try:
                 found = minimize(
-                    problem, method=chosen, tolerance=_SHARP * tolerance, feasibility=MISSED * tolerance
-                )
+                    problem, method=chosen, tolerance=_SHARP * tolerance, feasibility=MISSED * tolerance,
+                    starts=starts if stage == 1 else 1,
+                )  # fmt: skip
             except EvaluationFailed as error:  # of the start itself
                 return Outcome(str(error), f"{chosen}: {why}")
             e = search.evaluate(search.values(found.x))
@@ -497,7 +503,8 @@ def optimize(
     stopped = found.stopped
     if not settled and not search.ended:
         stopped += f"; {_STAGES} times, and what stands for the extremes still moved by {form.drift(e):.1e}"
-    return Outcome(stopped, how, () if found.conflict is None else tuple(found.conflict.constraints))
+    conflict = () if found.conflict is None else tuple(found.conflict.constraints)
+    return Outcome(stopped, how, conflict, found.kkt)
 
 
 def _good(e: Evaluation) -> Evaluation:

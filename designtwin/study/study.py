@@ -123,7 +123,7 @@ class Study:
 
     def run(
         self, *, max_analyses: int = 80, max_time: Any = "30 min", tolerance: float = 1e-3,
-        method: str = "auto", gradients: str = "auto", workers: int | None = None,
+        method: str = "auto", gradients: str = "auto", workers: int | None = None, starts: int = 1,
     ) -> Best:  # fmt: skip
         """Search for the best design; resume what the store holds.
 
@@ -142,6 +142,9 @@ class Study:
             "auto" takes the adjoint of every response that has one, and says which have not.
         workers : int, optional
             Processes that analyze designs side by side where several are wanted at once.
+        starts : int
+            Searches by slopes find a local optimum: so many begin, at the start and at designs that fill the
+            ranges evenly, and the best is told with how many ended there. They share the budget.
 
         Raises
         ------
@@ -161,7 +164,7 @@ class Study:
             start = {name: v.start for name, v in self.variables.items()}
             outcome = optimize(
                 search, start, lambda first: self._formulation(search, first, tolerance), method=method,
-                tolerance=tolerance,
+                tolerance=tolerance, starts=starts,
             )  # fmt: skip
             self._start()  # does build still answer as it did?
             return self._best(search, outcome)
@@ -613,7 +616,7 @@ class Study:
             raise StudyError(
                 f"a study with store= must know its model again, and cannot: {error}; or leave store= out"
             ) from error
-        asked = [[[r.content_hash() for r in t.requirements], _settings(t)] for t in tests]
+        asked = [[[r.content_hash() for r in t.requirements], settings(t)] for t in tests]
         goals = [one.content_hash() for one in self.goals]
         return {
             "build function": _source_hash(self.build) + content,
@@ -660,6 +663,7 @@ class Study:
             values=dict(best.values), objective=float(best.objective or 0.0), feasible=feasible,
             active=tuple(active), stopped=stopped, model=one.model, study=self, verdicts=one.verdicts(),
             method=outcome.method, conflict=() if feasible else outcome.conflict,
+            optimality=outcome.optimality,
             history=History(
                 tuple(seen), dict(self.variables), self.minimize, tuple(search.gradients)
             ),
@@ -720,25 +724,25 @@ def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _settings(test: Any) -> dict[str, str]:
+def settings(test: Any) -> dict[str, str]:
     """What a test is told besides model and requirements: duration, initial temperature, solver."""
     if not dataclasses.is_dataclass(test):
         return {"type": type(test).__qualname__}
     told = {
-        field.name: _setting(getattr(test, field.name))
+        field.name: setting(getattr(test, field.name))
         for field in dataclasses.fields(test)
         if field.name not in ("model", "requirements", "name")
     }
     return {"type": type(test).__qualname__} | told
 
 
-def _setting(value: Any) -> str:
+def setting(value: Any) -> str:
     """One setting by its content."""
     value = getattr(value, "temperature", value)  # a thermal case at the start
     if isinstance(value, Plain):
         return value.content_hash()
     if isinstance(value, Mapping):
-        return json.dumps({str(key): _setting(one) for key, one in sorted(value.items())})
+        return json.dumps({str(key): setting(one) for key, one in sorted(value.items())})
     if isinstance(value, np.ndarray):
         return hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

@@ -423,3 +423,41 @@ def test_least_squares_that_are_not_negative_are_those_of_scipy():
         assert np.linalg.norm(a @ ours - b) == pytest.approx(
             np.linalg.norm(a @ theirs - b), rel=1e-7, abs=1e-9
         )
+
+
+def ten_bars():
+    """Venkayya (1969), inch and pound: weight in 5000 lb, stress and displacement over their limits."""
+    bay = 360.0
+    points = np.array([(2, 1), (2, 0), (1, 1), (1, 0), (0, 1), (0, 0)]) * bay
+    ends = np.array([(5, 3), (3, 1), (6, 4), (4, 2), (3, 4), (1, 2), (5, 4), (6, 3), (3, 2), (4, 1)]) - 1
+    along = points[ends[:, 1]] - points[ends[:, 0]]
+    length = np.hypot(*along.T)
+    stretch = np.zeros((10, 12))
+    for i, (a, b) in enumerate(ends):
+        stretch[i, 2 * a : 2 * a + 2] = -along[i] / length[i]
+        stretch[i, 2 * b : 2 * b + 2] = along[i] / length[i]
+    stretch, load = stretch[:, :8], np.array([0, 0, 0, -1e5, 0, 0, 0, -1e5])
+
+    def functions(areas):
+        u = np.linalg.solve((stretch.T * (1e7 * areas / length)) @ stretch, load)
+        stress = 1e7 * (stretch @ u) / length / 25e3
+        down = u[1::2] / 2.0
+        return 0.1 * (areas * length).sum() / 5000, np.concatenate([stress, -stress, down, -down]) - 1.0
+
+    return Known(functions, (20.0,) * 10, 0.1, 40.0, 5060.85 / 5000, "Venkayya 1969; case D49")
+
+
+def test_ten_bars_have_the_areas_that_are_published_to_their_last_digit():
+    """And a second optimum, of 5076.67 lb with the sixth bar at its least, where other starts end."""
+    known = ten_bars()
+    found = minimize(known.problem(), tolerance=1e-7, feasibility=1e-9)
+    assert 5000 * found.f == pytest.approx(5060.85, abs=0.006)
+    published = [30.52, 0.1, 23.20, 15.22, 0.1, 0.551, 7.457, 21.04, 21.53, 0.1]
+    assert_allclose(found.x, published, rtol=1e-3)
+    local = minimize(known.problem(x0=np.full(10, 30.0)), tolerance=1e-7, feasibility=1e-9)
+    assert local.kkt < 1e-6, "a true optimum"
+    assert 5000 * local.f == pytest.approx(5076.67, abs=0.01)
+    assert local.x[5] == pytest.approx(0.1, abs=1e-6)
+    several = minimize(known.problem(x0=np.full(10, 30.0)), tolerance=1e-6, feasibility=1e-9, starts=6)
+    assert 5000 * several.f == pytest.approx(5060.85, abs=0.01)
+    assert "1 of 6 starts ended within" in several.stopped

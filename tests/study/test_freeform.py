@@ -204,8 +204,8 @@ def test_wrong_use_is_told():
         good.run(max_analyses=0)
     with pytest.raises(dtw.OptimizationError, match="no method 'simplex'"):
         good.run(method="simplex")
-    with pytest.raises(NoAdjointError, match="reaction"):
-        form(beam(n=(10, 2)), dtw.compliance(), [dtw.reaction("xmin", "y") <= "2 kN"]).run()
+    with pytest.raises(NoAdjointError, match="a point stays"):
+        form(beam(n=(10, 2)), dtw.compliance(), [dtw.stress(at=(0.05, 0.01)) <= "2 MPa"]).run()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -273,3 +273,35 @@ def test_free_forms_say_what_is_wanted_of_them(words, given):
     usual = {"on": "ymax", "reach": "1 mm", "filter_radius": "30 mm"}
     with pytest.raises(dtw.DesignTwinError, match=words):
         dtw.FreeForm(test=test, minimize=dtw.stress("von_mises"), **(usual | given))
+
+
+def test_a_free_form_that_was_interrupted_goes_on_to_the_same_digits(tmp_path, monkeypatch):
+    def one(store, **more):
+        return form(beam(n=(10, 2)), dtw.compliance(), store=tmp_path / store, **more)
+
+    whole = one("whole").run(max_analyses=8, verify=False)
+    analyzed, solve = [], dtw.StrengthTest.solve
+
+    def counted(self, **options):
+        analyzed.append(self)
+        if len(analyzed) == left:
+            raise KeyboardInterrupt
+        return solve(self, **options)
+
+    monkeypatch.setattr(dtw.StrengthTest, "solve", counted)
+    for moment in (4, 3):
+        left = moment
+        analyzed.clear()
+        with pytest.raises(KeyboardInterrupt):
+            one("cut").run(max_analyses=8, verify=False)
+    left = 0
+    again = one("cut").run(max_analyses=8, verify=False)
+    assert again.found.x.tobytes() == whole.found.x.tobytes()
+    assert again.history == whole.history
+    assert again.analyses == whole.analyses == 8
+    assert str(again.found) == str(whole.found)
+    analyzed.clear()
+    assert one("cut").run(max_analyses=8, verify=False).value == whole.value
+    assert len(analyzed) <= 2, "the start and the end"
+    with pytest.raises(StudyError, match="free form differ"):
+        one("cut", reach="7 mm").run()

@@ -263,3 +263,11 @@ def test_what_build_and_tests_do_wrong_is_told():
 def test_what_is_asked_wrongly_is_told_in_words(ask, words):
     with pytest.raises(dtw.DesignTwinError, match=words):
         ask()
+
+
+def test_the_best_of_several_starts_is_told_with_how_many_ended_there():
+    best = study().run(starts=3)
+    assert "of 3 starts ended within" in best.stopped
+    assert best.feasible
+    assert best.optimality < 1e-2
+    assert "optimality  " in str(best)

@@ -54,7 +54,7 @@ def ten_bar_study(**options):
 def test_ten_bars_weigh_what_is_published():
     best = ten_bar_study().run(tolerance=3e-4, max_analyses=60, method="sqp")
     assert best.feasible
-    assert_allclose(best.objective / POUND, 5060.85, rtol=0.002)
+    assert_allclose(best.objective / POUND, 5060.85, rtol=5e-4)
     at_least = {name for name, area in best.values.items() if area < 0.1001 * INCH**2}
     assert at_least == {"bar 2", "bar 5", "bar 10"}
     assert all(e.purpose == "design" for e in best.history.evaluations)
