@@ -513,8 +513,10 @@ def within(mesh, by):
 
 
 def bulged(mesh, by):
+    """A curved face, off which the readings lie a little, whose nodes move along it too."""
     x = mesh.points.copy()
-    x[:, 1] += 0.3 * by * np.sin(4 * x[:, 0]) * x[:, 1]
+    x[:, 1] += 0.3 * (0.05 + by) * np.sin(4 * mesh.points[:, 0]) * x[:, 1]
+    x[:, 0] += by * mesh.points[:, 0] * (0.3 - mesh.points[:, 0])
     return replace(mesh, points=x)
 
 
