@@ -272,7 +272,9 @@ def test_a_dask_cluster_that_goes_loses_no_finished_design(tmp_path, monkeypatch
         time.sleep(0.2)
         return strip(values, mesh)
 
-    processes = {"scheduler": started("scheduler", "--host", address)}
+    processes = {
+        "scheduler": started("scheduler", "--host", "127.0.0.1", "--port", address.rpartition(":")[2])
+    }
     processes["worker"] = started("worker", address, "--no-nanny", "--nthreads", "1")
     one = study(slow, store=tmp_path / "store")
 
