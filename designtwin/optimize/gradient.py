@@ -214,7 +214,8 @@ class _Stage:
             return
         self.center = point
         self.run.note(point)
-        if why := self.run.arrived(point) or self.run.settled():
+        # Far from an optimum the steps of an interior point method may be as short as at one.
+        if why := self.run.arrived(point) or (self.backs_off and self.run.settled()):
             raise _Ended(why, True)
         if len(self.run.history) > self.run.max_iterations:
             raise _Ended(f"the {self.run.max_iterations} steps allowed were made", False)
@@ -227,24 +228,26 @@ def _stages(run: Run, inner: Callable[[_Stage], str], *, backs_off: bool = False
     run.note(point)
     if why := run.arrived(point):
         return why, True
-    radius = 1.0
+    radius, again = 1.0, 0
     while True:
         stage = _Stage(run, point, radius, backs_off)
         try:
             why = inner(stage)
         except _Ended as ended:
             return str(ended), ended.converged
-        except EvaluationFailed as failure:
-            point = stage.center
-            radius = 0.5 * min(radius, float(np.abs(stage.failed_at - point.t).max()))
-            if radius < _SMALLEST:
-                return f"no design near the last one could be evaluated: {failure}", False
-            continue
+        except EvaluationFailed:
+            why = ""
         moved, point = float(np.abs(stage.center.t - point.t).max()), stage.center
-        if moved < _SMALLEST and radius == 1.0:
+        again = again + 1 if moved < _SMALLEST else 0
+        if not why:
+            radius = 0.5 * min(radius, float(np.abs(stage.failed_at - point.t).max()))
+        elif moved < _SMALLEST and radius == 1.0:
             return f"{why} (first-order optimality {point.kkt:.1e})", bool(run.arrived(point))
-        # Where it ends short of an optimum, old curvature or a small region may be to blame.
-        radius = min(1.0, 4.0 * radius)
+        else:  # Where it ends short of an optimum, old curvature or a small region may be to blame.
+            radius = min(1.0, 4.0 * radius)
+        # A region that grows onto a design that fails and shrinks from it may do so forever.
+        if radius < _SMALLEST or again > _RETREATS:
+            return f"no design near the last one could be evaluated: {run.last_failure}", False
 
 
 METHODS: dict[str, Callable[[Run], tuple[str, bool]]] = {

@@ -266,6 +266,8 @@ class Run:
             s.violation > max(self.feasibility, 0.1 * self.tolerance) for s in last
         ):
             return ""
+        if last[-1].violation > self.feasibility:  # what is returned would be a design from long before
+            return ""
         values = np.array([s.f for s in last])
         if np.ptp(values) > 0.1 * self.tolerance * max(abs(values[-1]), 1e-12):
             return ""
