@@ -9,6 +9,7 @@ import time
 
 import numpy as np
 
+from designtwin.solvers.multifrontal import blas_alone
 from designtwin.solvers.solution import Factorization, Solution
 from designtwin.typing import BoolArray, FloatArray
 
@@ -18,6 +19,8 @@ _MOST = 64
 """Directions kept; each costs two vectors."""
 _RECALLED = 12
 """Directions of answers kept for guesses."""
+_APART = 1e-12
+"""Share of the energy of a direction outside those before it, below which rounding is much of it."""
 
 
 class Spanned:
@@ -43,6 +46,7 @@ class Spanned:
         self._told: Solution | None = None
         self._iterations, self._seconds = 0, 0.0
 
+    @blas_alone()
     def solve(self, f: FloatArray) -> Solution:
         """Solve A x = f for f[n_dof, n_rhs].
 
@@ -121,6 +125,7 @@ class Recalled:
     What diffuses is a sum of few shapes, so that iterations for a step in time that begin with the guess of
     least error, in the norm of the energy, have little left to find. Once it is full it is better to begin
     anew with the last answers than to drop one direction after the other: all of them have a share in each.
+    The first direction stays where rounding is all that tells the others apart.
 
     Parameters
     ----------
@@ -139,18 +144,17 @@ class Recalled:
         """Whether there is no room for another direction."""
         return self.count == _RECALLED
 
+    @blas_alone()
     def best(self, f: FloatArray, rate: float) -> FloatArray:
-        """The guess for f, float64[n_dof]."""
+        """The guess for f, float64[n_dof]: what it leaves of f is at right angles to all that is recalled."""
         known = slice(0, self.count)
         gram = rate * self._gram[0, known, known] + self._gram[1, known, known]
-        try:
-            np.linalg.cholesky(gram)
-        except np.linalg.LinAlgError:  # rounding is all that tells some of them apart
-            self.count = 0
-        if not self.count:
-            return np.zeros_like(f)
+        if self.count > 1 and not _apart(gram):
+            self.count = 1  # the rest is told apart by rounding
+            return self.best(f, rate)
         return np.asarray(np.linalg.solve(gram, self._x[known] @ f) @ self._x[known])
 
+    @blas_alone()
     def add(self, x: FloatArray, image: FloatArray, stored: FloatArray, rate: float) -> None:
         """Keep a direction; there must be room for it.
 
@@ -165,3 +169,12 @@ class Recalled:
         known = slice(0, self.count)
         for gram, of in zip(self._gram, (stored / size, (image - rate * stored) / size), strict=True):
             gram[row, known] = gram[known, row] = self._x[known] @ of
+
+
+def _apart(gram: FloatArray) -> bool:
+    """Whether each direction has something of its own, by their products float64[k, k]."""
+    try:
+        own = np.linalg.cholesky(gram).diagonal() ** 2
+    except np.linalg.LinAlgError:
+        return False
+    return bool((own > _APART * gram.diagonal()).all())

@@ -54,6 +54,16 @@ def test_iterations_go_as_far_as_the_slope_needs_and_no_further(steps, monkeypat
     assert found.info.iterations < 1.3 * result["heat"].info.iterations
 
 
+def test_what_iterations_leave_warms_nothing_evenly(monkeypatch):
+    result = course(dtw.MultigridCG(), duration="3000 s", tolerance=0.1)
+    (found,) = sensitivities(result, END)
+    monkeypatch.setattr(transient, "_ENERGY", 0.0)
+    (exact,) = sensitivities(result, END)
+    # Heat stored by all of the part is where shares of one sign would add up.
+    assert found.density.sum() == pytest.approx(exact.density.sum(), rel=3e-7)
+    assert found.info.iterations < 0.7 * exact.info.iterations
+
+
 def test_factors_of_the_very_step_are_applied_once():
     result = course(step="10 s", method="backward Euler")
     (found,) = sensitivities(result, END)

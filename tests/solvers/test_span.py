@@ -8,7 +8,8 @@ from numpy.testing import assert_allclose
 import designtwin as dtw
 from designtwin.assembly import assemble_static, cell_blocks
 from designtwin.solvers import MultigridCG
-from designtwin.solvers.span import Spanned
+from designtwin.solvers.multifrontal import _thread_setters
+from designtwin.solvers.span import Recalled, Spanned
 
 
 class Counting:
@@ -90,3 +91,36 @@ def test_a_repeated_right_hand_side_costs_nothing(system):
     again = spanned.solve(-3.0 * f[:, ::-1]).x
     assert counting.asked == asked
     assert_allclose(again, -3.0 * first[:, ::-1], rtol=1e-6, atol=1e-9 * np.abs(first).max())
+
+
+def test_digits_of_guesses_do_not_depend_on_threads_inside_blas():
+    rng = np.random.default_rng(0)
+    xs, f = rng.normal(size=(6, 200_001)), rng.normal(size=200_001)
+    c, k = rng.random(size=(2, 200_001)) + 0.5
+    before = [get() for get, _ in _thread_setters()]
+    found = []
+    try:
+        for threads in (1, 2):
+            for _, set_to in _thread_setters():
+                set_to(threads)
+            recalled = Recalled(len(f))
+            for x in xs:
+                recalled.add(x, (2.0 * c + k) * x, c * x, 2.0)
+            found.append(recalled.best(f, 1.3))
+    finally:
+        for (_, set_to), threads in zip(_thread_setters(), before, strict=True):
+            set_to(threads)
+    assert np.array_equal(*found)
+
+
+def test_directions_told_apart_by_rounding_alone_make_no_guess():
+    rng = np.random.default_rng(4)
+    c, k = rng.random(size=(2, 50)) + 0.5
+    recalled = Recalled(50)
+    first = np.ones(50)
+    for x in (first, first + 1e-9 * rng.normal(size=50)):
+        recalled.add(x, (c + k) * x, c * x, 1.0)
+    f = rng.normal(size=50)
+    share = first @ f / (first @ ((c + k) * first))
+    assert_allclose(recalled.best(f, 1.0), share * first, rtol=1e-10)
+    assert recalled.count == 1

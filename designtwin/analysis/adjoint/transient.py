@@ -319,18 +319,17 @@ class _Sweep:
         product = equations.product(u, step.time, step.rate, system, transposed=True)
         fits = made.exact and self._fits(step)
         guess, rest = np.zeros_like(right), right
-        if psi and not fits:
-            if not equations.constant:
-                guess = map_.at_free(psi[0])
-            else:
-                if self._recalled.full:
-                    self._recalled.count = 0
-                    for one in map(map_.at_free, psi):
-                        self._recall(one, product(one), u, step)
-                guess = self._recalled.best(right, step.rate)
-            rest = right - product(
-                guess
-            )  # afresh: what is recalled sums up rounding where rates are far apart
+        recalls = equations.constant and equations.symmetric and not fits
+        if recalls:
+            if self._recalled.full or not self._recalled.count:
+                self._recalled.count = 0
+                for one in (np.ones_like(u), *psi):
+                    self._recall(map_.at_free(one), product(map_.at_free(one)), u, step)
+            guess = self._recalled.best(right, step.rate)
+        elif psi and not fits:
+            guess = map_.at_free(psi[0])
+        if guess.any():  # afresh: what is recalled sums up rounding where rates are far apart
+            rest = right - product(guess)
         left = float(np.sqrt(dot(rest, rest)))
         wanted = _RTOL * self._largest
         energy = max(self._energy, step.rate * dot(guess, right))
@@ -344,10 +343,13 @@ class _Sweep:
             )  # fmt: skip
         else:
             found = gmres(product, made, rest / left, rtol=min(wanted / left, 0.1))
-        change = found.x * left
-        if equations.constant and not fits and left > _ROUNDING * scale:
-            self._recall(change, rest - found.rest * left, u, step)
+        change, rest_found = found.x * left, found.rest * left
         lam = guess + change
+        if recalls:
+            if left > _ROUNDING * scale:
+                self._recall(change, rest - rest_found, u, step)
+            # What is left has no share in what is recalled, in even warming least of all: its heat balances.
+            lam = lam + self._recalled.best(rest_found, step.rate)
         self._energy = max(self._energy, step.rate * dot(lam, right))
         self.iterations += found.iterations
         if found.iterations > _SLOW:
