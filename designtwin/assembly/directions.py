@@ -233,7 +233,15 @@ class Directions:
         )  # fmt: skip
 
     def difference(self, of: Callable[[Model], float]) -> FloatArray:
-        """Slope of a number of the model over each variable, float64[k]; 0 where arrays alone were given."""
+        """Slope of a number of the model over each variable, float64[k]; 0 where arrays alone were given.
+
+        Raises
+        ------
+        ModelError
+            If what is given is no function of a model.
+        """
+        if not callable(of):
+            raise ModelError(f"what is differenced is a function of a Model; got {of!r}")
         if not self.pairs:
             return np.zeros(len(self))
         return np.array([(of(pair.plus) - of(pair.minus)) / pair.step for pair in self.pairs])
@@ -441,7 +449,7 @@ class Directions:
 
 
 def _is_number(given: object) -> bool:
-    return isinstance(given, Real)
+    return isinstance(given, Real) and not isinstance(given, bool)
 
 
 def _check_model(model: object) -> None:

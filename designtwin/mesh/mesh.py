@@ -36,6 +36,11 @@ class Group:
         Cell id and local facet of that cell.
     cells : int64[k], optional
         Cell ids, sorted and unique.
+
+    Raises
+    ------
+    MeshError
+        If they are no such numbers, as those of a mask are not.
     """
 
     nodes: IntArray | None = None
@@ -43,13 +48,12 @@ class Group:
     cells: IntArray | None = None
 
     def __post_init__(self) -> None:
-        if self.nodes is not None:
-            object.__setattr__(self, "nodes", np.unique(np.asarray(self.nodes, np.int64).reshape(-1)))
-        if self.cells is not None:
-            object.__setattr__(self, "cells", np.unique(np.asarray(self.cells, np.int64).reshape(-1)))
-        if self.facets is not None:
-            facets = np.asarray(self.facets, np.int64).reshape(-1, 2)
-            object.__setattr__(self, "facets", np.unique(facets, axis=0))
+        for what in ("nodes", "cells", "facets"):
+            given = getattr(self, what)
+            if given is not None:
+                ids = _numbers(given, what)
+                ids = np.unique(ids.reshape(-1, 2), axis=0) if what == "facets" else np.unique(ids)
+                object.__setattr__(self, what, ids)
 
     def merged(self, other: Group) -> Group:
         """Union, part by part."""
@@ -71,6 +75,23 @@ class Group:
             if ids is not None
         ]
         return ", ".join(parts) or "empty"
+
+
+def _numbers(given: Any, what: str) -> IntArray:
+    """Ids of a group as int64."""
+    try:
+        array = np.asarray(given)
+        if array.dtype == bool and array.size:
+            raise MeshError(f"Group: {what} are numbers, and this is a mask; say np.flatnonzero(mask)")
+        with np.errstate(invalid="ignore"):  # nan is no number of anything, which is found below
+            ids = array.astype(np.int64)
+        fits = array.size == 0 or (array.dtype.kind in "iuf" and np.array_equal(ids, array))
+    except (TypeError, ValueError, OverflowError):
+        fits = False
+    if not fits or (what == "facets" and ids.size % 2):
+        wanted = "[cell, local facet] each" if what == "facets" else "whole numbers"
+        raise MeshError(f"Group: {what} are {given!r}; {wanted} are wanted")
+    return ids
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,6 +188,8 @@ class Mesh:
         object.__setattr__(self, "groups", dict(self.groups))
         n_cells = sum(len(c) for c in cells.values())
         for name, group in self.groups.items():
+            if not isinstance(group, Group):
+                raise MeshError(f"{where}group {name!r} is {group!r}; a Group is wanted: Group(nodes=[0, 1])")
             for ids, limit, word in (
                 (group.nodes, len(points), "points"),
                 (group.cells, n_cells, "cells"),

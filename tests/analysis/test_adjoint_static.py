@@ -587,6 +587,8 @@ MISUSED = {
     "of a Model, got 3": lambda s, m: dtw.Directions.given(3, scale=np.ones((1, 2))),
     "neighbors are None": lambda s, m: dtw.Directions.of(m, None),
     "step between the two": lambda s, m: dtw.Directions.of(m, [(m, m, "wide")]),
+    r"step between the two\) is wanted": lambda s, m: dtw.Directions.of(m, [(m, m, True)]),
+    "is a function of a Model": lambda s, m: dtw.Directions.of(m, []).difference(None),
     "above zero and finite": lambda s, m: dtw.Directions.of(m, [(m, m, np.inf)]),
     "names='w'": lambda s, m: dtw.Directions.of(m, [(m, m, 1.0)], names="w"),
     "scale is 'abc'": lambda s, m: dtw.Directions.given(m, scale="abc"),

@@ -187,11 +187,29 @@ def test_a_bar_has_a_length_and_no_facets():
         ({"groups": {"far": Group(nodes=np.array([8]))}}, "'far' names points that do not exist"),
         ({"groups": {"far": Group(cells=np.array([1]))}}, "'far' names cells that do not exist"),
         ({"groups": {"far": Group(facets=np.array([[-1, 0]]))}}, "'far' names cells that do not exist"),
+        ({"groups": {"far": np.array([0, 1])}}, "a Group is wanted"),
     ],
 )
 def test_a_mesh_that_contradicts_itself_is_refused(change, says):
     with pytest.raises(MeshError, match=says):
         replace(box("hexahedron", 1), **change)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"nodes": np.array([True, False, True])}, "nodes are numbers, and this is a mask"),
+        ({"cells": [False, True]}, "cells are numbers, and this is a mask"),
+        ({"facets": np.ones((2, 2), bool)}, "facets are numbers, and this is a mask"),
+        ({"nodes": [0.5, 1.0]}, "whole numbers are wanted"),
+        ({"nodes": [np.nan]}, "whole numbers are wanted"),
+        ({"nodes": "xmin"}, "whole numbers are wanted"),
+        ({"facets": [0, 1, 2]}, r"\[cell, local facet\] each are wanted"),
+    ],
+)
+def test_a_group_of_what_are_no_numbers_is_refused(given, says):
+    with pytest.raises(MeshError, match=says):
+        Group(**given)
 
 
 def test_a_misspelt_group_is_answered_with_the_nearest():
