@@ -149,9 +149,10 @@ class Value:
 def show_value(value: Value, dimension: str) -> str:
     """A value with its error in display units: "0.3961 ± 0.0042 mm", "2.39 +0.25 -0.73" where it is lopsided.
 
-    The error has two digits and the value as many decimals; "± ?" where no error could be estimated. Of an
-    interval that reaches beyond three times the value the ends are told: "1.5e-6 (0 to 0.001)". An
-    unbounded interval is told by the end that is certain; what has no bound is the word "singular".
+    The error has two digits and the value as many decimals, of large numbers three in all; "± ?" where no
+    error could be estimated. Of an interval that reaches beyond three times the value the ends are told:
+    "1.5e-6 (0 to 0.001)". An unbounded interval is told by the end that is certain; what has no bound is the
+    word "singular".
     """
     if value.singular:
         return SINGULAR
@@ -176,12 +177,14 @@ def show_value(value: Value, dimension: str) -> str:
         ends = [units.show(end, dimension, digits=2) for end in (value.value, value.low, value.high)]
         middle, low, high = (end.removesuffix(symbol).rstrip() for end in ends)
         return f"{middle} ({low} to {high}){unit}"
-    places = max(1 - math.floor(math.log10(half)), 0)
-    if max(abs(number), half) >= 1e9 or places > 7:
+    larger = max(abs(number), half)
+    # Of what is large, as of what is small, two digits of the error or three of the whole.
+    places = max(1 - math.floor(math.log10(half)), min(2 - math.floor(math.log10(larger)), 0))
+    if larger >= 1e9 or places > 7:
         return f"{number:.4g} ± {half:.2g}{unit}"
-    upper, lower = f"{up:.{places}f}", f"{down:.{places}f}"
+    told, upper, lower = (f"{round(one, places):.{max(places, 0)}f}" for one in (number, up, down))
     spread = f"± {upper}" if upper == lower else f"+{upper} -{lower}"
-    return f"{number:.{places}f} {spread}{unit}"
+    return f"{told} {spread}{unit}"
 
 
 def show_margin(outcome: Outcome) -> str:
