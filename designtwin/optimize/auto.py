@@ -92,6 +92,10 @@ def choose(problem: Problem, method: str = "auto") -> Choice:
     return Choice(method, "asked for")
 
 
+def _variables(n: int) -> str:
+    return f"{n} variable{'' if n == 1 else 's'}"
+
+
 def _chosen(problem: Problem) -> Choice:
     n = int(np.count_nonzero(problem.high > problem.low))
     if problem.discrete:
@@ -119,19 +123,19 @@ def _chosen(problem: Problem) -> Choice:
         if n <= gradient.FEW:
             return Choice(
                 "sqp",
-                f"gradients and {n} variables, no more than {gradient.FEW}: sequential quadratic "
+                f"gradients and {_variables(n)}, no more than {gradient.FEW}: sequential quadratic "
                 "programming in a trust region needs fewest evaluations",
             )
         return Choice(
-            "mma", f"gradients and {n} variables, more than {gradient.FEW}: MMA holds no matrix of them"
+            "mma", f"gradients and {_variables(n)}, more than {gradient.FEW}: MMA holds no matrix of them"
         )
     if n <= _DEAR and has("smt"):
         return Choice(
-            "ego", f"no gradients and {n} variables, no more than {_DEAR}: a statistical model (kriging)"
+            "ego", f"no gradients and {_variables(n)}, no more than {_DEAR}: a statistical model (kriging)"
         )
     if n > 1 and has("cma"):
         why = f"more than {_DEAR}" if n > _DEAR else "and smt for a statistical model is not installed"
-        return Choice("cma", f"no gradients and {n} variables, {why}: CMA-ES")
+        return Choice("cma", f"no gradients and {_variables(n)}, {why}: CMA-ES")
     raise OptimizationError(
         "a problem without gradients needs an optional package: pip install 'designtwin[surrogate]' "
         "(few variables) or 'designtwin[global]' (two or more)"
@@ -236,7 +240,7 @@ def _best_of(found: Sequence[Found], failed: int, asked: int) -> Found:
     at_best = [
         one for one in found if one.feasible == best.feasible and one.f <= best.f + _ALIKE * abs(best.f)
     ]
-    words = [f"{len(at_best)} of {len(found)} starts ended within {_ALIKE:.1%} of it"]
+    words = [f"{len(at_best)} of {len(found)} starts ended within {100.0 * _ALIKE:.1f} % of it"]
     words += [f"{failed} could not be evaluated"] if failed else []
     missing = asked - len(found) - failed
     words += [f"{missing} more were not begun"] if missing else []

@@ -46,7 +46,8 @@ class Conflict:
             words = f"{', '.join(self.constraints[:-1])} and {self.constraints[-1]} cannot be met together"
         if self.bounds:
             words += f" with {', '.join(self.bounds)}"
-        where = "between the bounds" if self.region >= 1.0 else f"within {self.region:.1%} of the ranges"
+        near = f"within {100.0 * self.region:.1f} % of the ranges"
+        where = "between the bounds" if self.region >= 1.0 else near
         nearest = ", ".join(f"{name} by {amount:.2g}" for name, amount in self.missed.items())
         return f"{words} (to first order {where} about the nearest design, which misses {nearest})"
 

@@ -165,5 +165,6 @@ def _nowhere(run: Run, point: Point) -> str:
     if not run.feasible(point):
         return "no step meets the constraints any better, even to first order"
     if run.problem.resolution:
-        return f"no step longer than {run.problem.resolution:.1%} of the ranges brings the objective down"
+        least = f"{100.0 * run.problem.resolution:.1f} %"
+        return f"no step longer than {least} of the ranges brings the objective down"
     return f"no step brings f further down (first-order optimality {point.kkt:.1e})"

@@ -215,7 +215,7 @@ class Variants:
             if e.failure:
                 lines.append(f"  {text}  failed: {e.failure}")
             else:
-                met = "meets all" if e.worst_slack >= 0.0 else f"worst margin {e.worst_slack:+.1%}"
+                met = "meets all" if e.worst_slack >= 0.0 else f"worst margin {100.0 * e.worst_slack:+.1f} %"
                 lines.append(f"  {text}  {show(e.objective, self.objective.dimension)}  {met}")
         if len(self) > _SHOWN:
             lines.append(f"  and {len(self) - _SHOWN} more")

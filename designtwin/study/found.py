@@ -83,7 +83,7 @@ class History:
                 lines.append(f"{e.number:4d}  {values}  failed: {e.failure}")
             else:
                 goal = show(e.objective, self.objective.dimension)
-                met = "meets all" if e.worst_slack >= 0 else f"worst margin {e.worst_slack:+.1%}"
+                met = "meets all" if e.worst_slack >= 0 else f"worst margin {100.0 * e.worst_slack:+.1f} %"
                 lines.append(f"{e.number:4d}  {values}  {goal}  {met}")
         return "\n".join(lines)
 

@@ -286,7 +286,7 @@ class Shaped:
         lines = [
             f"{self.quantity.label}: {show(self.value, dimension)}, from {show(self.start, dimension)}",
             f"  moved            up to {show(far, 'length', digits=3)}",
-            f"  cells keep       {self.quality:.0%} of their quality at least",
+            f"  cells keep       {100.0 * self.quality:.0f} % of their quality at least",
             f"  analyses         {self.analyses}",
             f"  stopped          {self.stopped}",
             f"  tests            {overall(v.status for v in self.after)}, "

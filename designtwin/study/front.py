@@ -277,7 +277,8 @@ def _front(search: Search, points: int, tolerance: float, method: str) -> Front:
         _, stopped = sought(values, weights=(0.0, 1.0), share=share, ends=ends)
         best = _least(search, made, tolerance)
         if best is None:
-            why = f"{why}; " * bool(why) + f"nothing was found at {share:.0%} between the ends: {stopped}"
+            where = f"at {100.0 * share:.0f} % between the ends"
+            why = f"{why}; " * bool(why) + f"nothing was found {where}: {stopped}"
             continue
         inside.append(_point(best, other, stopped))
         if search.ended:

@@ -286,10 +286,13 @@ class Robustness:
         wide = max((len(s.label) for s in self.requirements), default=0)
         for s in self.requirements:
             top = _told(s.shares)
-            text = f"  {s.label:<{wide}}  margin {s.value:+.1%} ± {s.std:.2%}, {s.told}"
+            text = f"  {s.label:<{wide}}  margin {100.0 * s.value:+.1f} % ± {100.0 * s.std:.2f} %"
+            text += f", {s.told}"
             if self.samples is not None:
-                text += f"; sampled {s.sampled_mean:+.1%} ± {s.sampled_std:.2%}, {s.failing:.1%} miss it"
-                text += "" if s.linear else f"; NOT linear ({s.missed:.0%} missed): the samples count"
+                text += f"; sampled {100.0 * s.sampled_mean:+.1f} % ± {100.0 * s.sampled_std:.2f} %"
+                text += f", {100.0 * s.failing:.1f} % miss it"
+                if not s.linear:
+                    text += f"; NOT linear ({100.0 * s.missed:.0f} % missed): the samples count"
             lines.append(f"{text}; made by {top}" if s.std > 0.0 else text)
         goal, dimension = self.spreads[OBJECTIVE], self.study.minimize.dimension
         unit = "temperature_difference" if dimension == "temperature" else dimension
@@ -499,9 +502,8 @@ def reliability(
             found = _beside(search, there)
             e = search.evaluate(there)
             if label not in found.slopes:
-                raise StudyError(
-                    f"{label} has a margin of {e.slacks[label]:+.0%}: too far to ask how it is missed"
-                )
+                far = f"a margin of {100.0 * e.slacks[label]:+.0f} %"
+                raise StudyError(f"{label} has {far}: too far to ask how it is missed")
             return e.slacks[label], slopes_of(found, label, joint.names) @ joint.slopes(u)
 
         u, beta, iterations = design_point(limit, len(joint))

@@ -102,7 +102,7 @@ def plot_indices(
         axes.set_yticks(at, [shorten(n, 18) for n in names])
         doubt = label in source.doubtful
         error = source.error[i]
-        told = f"the expansion misses {error:.1%}" if source.method == "chaos" else f"± {error:.2g}"
+        told = f"the expansion misses {100.0 * error:.1f} %" if source.method == "chaos" else f"± {error:.2g}"
         told += ", more samples are needed" if doubt else ""
         _name(page, axes, shorten(label, 60 // columns + 20), told, ALARM if doubt else FAINT)
         _frame(page, axes)
@@ -185,7 +185,7 @@ def _curve(page: Page, axes: Any, source: Any, spread: Any, *, last: bool) -> No
     )  # fmt: skip
     told = spread.told + ("" if spread.linear else ", NOT linear: by samples")
     if len(numbers):
-        told += f", {spread.failing:.1%} of the samples miss it"
+        told += f", {100.0 * spread.failing:.1f} % of the samples miss it"
     _name(page, axes, shorten(spread.label, 62), told, color)
     _frame(page, axes)
     axes.set_yticks([])

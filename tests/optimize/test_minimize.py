@@ -318,7 +318,7 @@ def test_a_search_with_jittering_slopes_ends_where_steps_make_no_difference():
 
     coarse, fine = found(1e-2), found(0.0)
     assert coarse.converged
-    assert "no step longer than 1.0%" in coarse.stopped
+    assert "no step longer than 1.0 %" in coarse.stopped
     assert coarse.evaluations < fine.evaluations
     assert np.abs(coarse.x - 0.3).max() < 0.06
 
@@ -401,7 +401,7 @@ def test_several_starts_find_the_lower_of_two_valleys_and_say_how_many_ended_the
     assert len(several.starts) == 6
     there = sum(found.f < 0.0 for found in several.starts)
     assert 1 <= there < 6
-    assert f"{there} of 6 starts ended within 0.1% of it" in several.stopped
+    assert f"{there} of 6 starts ended within 0.1 % of it" in several.stopped
     assert several.evaluations == sum(found.evaluations for found in several.starts)
     assert several.starts[0].x.tobytes() == one.x.tobytes()
     cut = minimize(problem(), starts=6, max_evaluations=one.evaluations + 3)

@@ -66,8 +66,8 @@ def test_indices_that_are_doubtful_say_so():
         show=False
     )
     words = " ".join(picture.texts)
-    assert "the expansion misses 40.0%, more samples are needed" in words
-    assert "the expansion misses 0.0%," not in words
+    assert "the expansion misses 40.0 %, more samples are needed" in words
+    assert "the expansion misses 0.0 %," not in words
 
 
 def test_scatter_is_drawn_with_its_verdict():
@@ -81,7 +81,7 @@ def test_scatter_is_drawn_with_its_verdict():
     made = Robustness(study(), {"thickness": 3e-3}, spreads, samples, np.zeros((64, 2)), {})
     words = " ".join(made.plot(show=False).texts)
     assert "does NOT hold at 3 sigma" in words
-    assert "2.00 sigma of 3, 5.0% of the samples miss it" in words
+    assert "2.00 sigma of 3, 5.0 % of the samples miss it" in words
     assert "yield" in words
     quiet = Robustness(study(), {}, {"objective": spreads["objective"]}, None, np.zeros((0, 2)), {})
     with pytest.raises(dtw.PictureError, match="no requirement"):
