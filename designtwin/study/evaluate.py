@@ -37,6 +37,8 @@ TRIES_FOR_ALL = 6
 FAILURES = (DesignTwinError, FloatingPointError, np.linalg.LinAlgError)
 """What a design may fail with; all else is a mistake in code and raised."""
 T = TypeVar("T")
+_RING = 0.5
+"""Seconds between alarms of a design that is out of time."""
 
 
 class OutOfTime(ResourceError):
@@ -63,7 +65,8 @@ def within(seconds: float | None) -> Iterator[None]:
 
     before = signal.signal(signal.SIGALRM, ring)
     try:
-        signal.setitimer(signal.ITIMER_REAL, seconds)
+        # Again and again: what an alarm raises inside a callback of the garbage collector is lost.
+        signal.setitimer(signal.ITIMER_REAL, seconds, _RING)
         try:
             yield
         finally:
