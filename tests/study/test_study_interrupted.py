@@ -21,7 +21,7 @@ from surroundings import FULL
 from test_variants import THICKNESSES, strip, study, told
 
 import designtwin as dtw
-from designtwin.study import variants
+from designtwin.study import evaluate, variants
 
 # Time
 
@@ -303,3 +303,12 @@ def test_a_dask_cluster_that_goes_loses_no_finished_design(tmp_path, monkeypatch
             process.kill()
             process.wait()
     assert 3 <= found() < 40
+
+
+def test_an_alarm_that_is_swallowed_rings_again(monkeypatch):
+    """What is raised within a callback of the garbage collector goes nowhere."""
+    monkeypatch.setattr(evaluate, "_RING", 0.05)
+    with pytest.raises(evaluate.OutOfTime, match="time_limit"), evaluate.within(0.05):
+        with contextlib.suppress(BaseException):
+            time.sleep(30.0)
+        time.sleep(30.0)
