@@ -20,6 +20,7 @@ from scipy.sparse.csgraph import connected_components
 from designtwin.elements import ELEMENTS
 from designtwin.errors import StudyError
 from designtwin.mesh.mesh import FREE_SURFACE, Group, Mesh
+from designtwin.model.checks import broken_cells
 from designtwin.topology.fairing import PASSES, Fairing, outward
 from designtwin.topology.simplices import Simplices, at_level
 from designtwin.topology.surface import level_of_volume
@@ -124,7 +125,12 @@ def fitted(
         notes.append(f"{cut.islands} {word} nothing left out; the rest has their volume")
     notes += told_of_shapes(points, cut.conn)
     measure = volume(points, cut)
-    return Fitted(with_middles(made, mesh, cut.ends) if quadratic else made, level, measure, tuple(notes))
+    if quadratic:
+        made, straightened = with_middles(made, mesh, cut.ends)
+        if straightened:
+            cells = "1 cell" if straightened == 1 else f"{straightened:,} cells"
+            notes.append(f"{cells} at curved walls have straight edges there: bent ones would fold them")
+    return Fitted(made, level, measure, tuple(notes))
 
 
 def of_volume(
@@ -556,15 +562,20 @@ def _carried(
     return Group(nodes, faces, cells)
 
 
-def with_middles(plain: Mesh, mesh: Mesh | None = None, ends: IntArray | None = None) -> Mesh:
-    """Nodes on the middle of edges: those of the design space where an edge is as it was, else straight."""
+def with_middles(plain: Mesh, mesh: Mesh | None = None, ends: IntArray | None = None) -> tuple[Mesh, int]:
+    """Nodes on the middle of edges: those of the design space where an edge is as it was, else straight.
+
+    And the number of cells whose edges are straight because they would be folded else: what is cut off a cell
+    at a curved wall may be flatter than the wall is bent.
+    """
     ((name, conn),) = plain.cells.items()
     element = ELEMENTS[name + {"triangle": "6", "tetra": "10"}[name]]
     pairs = conn[:, np.array(element.edges)].reshape(-1, 2)
     low, high = pairs.min(axis=1), pairs.max(axis=1)
     keys, number = np.unique(low << 32 | high, return_inverse=True)
     a, b = keys >> 32, keys & 0xFFFFFFFF
-    middle = 0.5 * (plain.points[a] + plain.points[b])
+    straight = 0.5 * (plain.points[a] + plain.points[b])
+    middle = straight.copy()
     old_pair, old_mid = (keys[:0], number[:0]) if mesh is None else _old_middles(mesh)
     if mesh is not None and ends is not None and len(old_pair):
         ea, eb = ends[a], ends[b]
@@ -575,8 +586,18 @@ def with_middles(plain: Mesh, mesh: Mesh | None = None, ends: IntArray | None = 
         still &= (plain.points[b] == mesh.points[eb[:, 0]]).all(axis=1)
         hit = whole & still & (old_pair[at] == key)
         middle[hit] = mesh.points[old_mid[at[hit]]]
-    points = np.concatenate([plain.points, middle])
-    wide = np.hstack([conn, plain.n_points + number.reshape(len(conn), -1)])
+    edges = number.reshape(len(conn), -1)
+    wide = np.hstack([conn, plain.n_points + edges])
+    folded = np.zeros(len(conn), bool)
+    while True:
+        points = np.concatenate([plain.points, middle])
+        bad = np.concatenate(broken_cells(Mesh(points, {element.name: wide})))
+        bent = np.unique(edges[bad])
+        bent = bent[(middle[bent] != straight[bent]).any(axis=1)]
+        if not len(bent):
+            break
+        folded[bad] = True
+        middle[bent] = straight[bent]
     groups = {}
     for key, group in plain.groups.items():
         nodes = group.nodes
@@ -585,7 +606,8 @@ def with_middles(plain: Mesh, mesh: Mesh | None = None, ends: IntArray | None = 
             flag[nodes] = True
             nodes = np.concatenate([nodes, plain.n_points + np.flatnonzero(flag[a] & flag[b])])
         groups[key] = Group(nodes, group.facets, group.cells)
-    return Mesh(points, {element.name: wide}, groups, length_unit=plain.length_unit, source=plain.source)
+    made = Mesh(points, {element.name: wide}, groups, length_unit=plain.length_unit, source=plain.source)
+    return made, int(folded.sum())
 
 
 def _old_middles(mesh: Mesh) -> tuple[IntArray, IntArray]:

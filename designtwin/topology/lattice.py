@@ -149,7 +149,7 @@ def voxelized(mesh: Mesh, size: float) -> Mesh:
     mesh : Mesh
         Solid or plane cells.
     size : float
-        Of a cube, m; the box of the mesh is divided as near to it as whole cubes allow.
+        Of a cube, m; the box of whole cubes that is nearest to that of the mesh lies in its middle.
 
     Raises
     ------
@@ -166,10 +166,9 @@ def voxelized(mesh: Mesh, size: float) -> Mesh:
         raise StudyError(
             f"a grid of {size:g} m makes {np.prod(counts.astype(float)):,.0f} cells; take a larger one"
         )
-    grid = VoxelGrid(
-        tuple(int(n) for n in counts), tuple(float(h) for h in (high - low) / counts),
-        tuple(float(x) for x in low),
-    )  # fmt: skip
+    # Equal edges, or diagonals lean less than the 45 degrees that print; symmetry wants the same middle.
+    corner = 0.5 * (low + high - counts * size)
+    grid = VoxelGrid(tuple(int(n) for n in counts), size, tuple(float(x) for x in corner))
     centers = np.zeros((grid.n_cells, 3))
     centers[:, :d] = grid.centers
     found = find_cells(mesh, centers)

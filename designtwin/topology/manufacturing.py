@@ -207,7 +207,7 @@ class Overhang:
     order, start, below : int64 arrays
         Cells from the plate up, and what each may rest on.
     free : float64[n_cells]
-        1 for cells on the plate.
+        1 for cells on the plate, and for those that stay whatever they rest on: others rest on them.
     """
 
     order: IntArray
@@ -216,12 +216,14 @@ class Overhang:
     free: FloatArray
 
     @classmethod
-    def of(cls, mesh: Mesh, up: FloatArray, angle: float) -> Overhang:
-        """For an angle from the plate, rad: what leans less than it needs support."""
+    def of(cls, mesh: Mesh, up: FloatArray, angle: float, kept: BoolArray | None = None) -> Overhang:
+        """For an angle from the plate, rad: what leans less needs support, unless it is kept anyway."""
         start, below, height = _reaching(mesh, up, 1.0 / math.tan(angle))
         lowest = (mesh.points[mesh.used_nodes] @ up).min()
-        free = (height - lowest < cell_size(mesh)).astype(np.float64)
-        return cls(np.argsort(height, kind="stable"), start, below, free)
+        free = height - lowest < cell_size(mesh)
+        if kept is not None:
+            free |= kept
+        return cls(np.argsort(height, kind="stable"), start, below, free.astype(np.float64))
 
     @property
     def _root(self) -> float:

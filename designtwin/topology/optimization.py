@@ -380,7 +380,7 @@ class Topology:
             shaping.append(Draw.of(mesh, axis, draft))
         if self.overhang is not None:
             angle = self.overhang_angle
-            shaping.append(Overhang.of(mesh, self._axis("build"), angle))
+            shaping.append(Overhang.of(mesh, self._axis("build"), angle, self.kept))
         robust = length is not None
         chain = Chain(tuple(links), smoothing, tuple(shaping), self.kept, self.voided, robust, threshold)
         object.__setattr__(self, "chain", chain)

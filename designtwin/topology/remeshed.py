@@ -86,7 +86,10 @@ def remeshed(made: Fitted, *, edge: float | None, max_time: float, quadratic: bo
             notes.append(f"group '{name}': {lost} nodes that fill no face are not in gmsh's mesh")
     new = plain.with_groups(groups)
     return replace(
-        made, mesh=with_middles(new) if quadratic else new, measure=volume(plain.points), notes=tuple(notes)
+        made,
+        mesh=with_middles(new)[0] if quadratic else new,
+        measure=volume(plain.points),
+        notes=tuple(notes),
     )
 
 

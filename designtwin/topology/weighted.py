@@ -41,10 +41,11 @@ from designtwin.model.connections import bound_nodes, linked_nodes
 from designtwin.model.loads import Acceleration, Centrifugal, Gravity
 from designtwin.model.model import LoadCase, Model, Temperature
 from designtwin.model.sections import Truss
-from designtwin.solvers.choice import choose_solver
+from designtwin.solvers.choice import FALL_BACK_UP_TO, choose_solver
+from designtwin.solvers.direct import Direct, estimate
 from designtwin.solvers.eigen import eigenpairs
 from designtwin.solvers.solution import Factorization, LinearSolver
-from designtwin.solvers.system import MatrixTerm, Term
+from designtwin.solvers.system import MatrixTerm, System, Term
 from designtwin.solvers.voxels import VoxelSystem
 from designtwin.topology.lattice import Lattice, OnLattice
 from designtwin.typing import FloatArray, IntArray
@@ -53,6 +54,12 @@ _KEPT = 1 << 30
 """Bytes of cell matrices that are kept; where they need more they are made anew at every design."""
 _GENERAL = 10_000
 """Unknowns up to which factors are as quick as a multigrid cycle of bricks."""
+_SPARSE = 2.0
+"""Nodes of the box over those of the mesh from which on most of what cycles do may be in vain."""
+_BRICKS = 2e-6
+"""Seconds of cycles for an unknown of the box and a load case, two threads: some fifty of 40 ns."""
+_QUICK = 5.0
+"""Seconds up to which factors are taken: voids do not hinder them, and all designs have one order."""
 _BATCH = 1 << 25
 """Bytes of cell matrices looked at in one go."""
 
@@ -233,6 +240,13 @@ class _Assembly:
         return dofs.scatter(map_.change(self.made.solve(map_.at_free(dofs.gather(slope))).x))
 
 
+def _solver_of(system: System, n_rhs: int) -> LinearSolver:
+    """Factors where they are quick, else what is chosen for any system."""
+    if system.n_dof <= FALL_BACK_UP_TO and estimate(system).seconds < _QUICK:
+        return Direct()
+    return choose_solver(system, n_rhs)
+
+
 class Statics:
     """Static answers of a weighted model.
 
@@ -266,7 +280,7 @@ class Statics:
         for case in self.cases:
             groups.setdefault(case.setup_key(), []).append(case)
         self.groups = list(groups.values())
-        if self.lattice is not None and self.groups and not self._systems:
+        if self.lattice is not None and self.groups and not (self._systems and self._suits(self.lattice)):
             self.lattice = None
 
     @cached_property
@@ -294,6 +308,17 @@ class Statics:
         if len(blocks) > 1 or len(elastic_tensors(model, blocks[0], tables(blocks[0]), None)[0]) > 1:
             return None
         return Lattice.of(model.mesh)
+
+    def _suits(self, lattice: Lattice) -> bool:
+        """Whether cycles over the whole box are quicker than factors of what there is in it."""
+        nodes, mesh = lattice.grid.n_nodes, self.model.mesh
+        unknowns = mesh.n_points * mesh.dimension
+        if nodes < _SPARSE * mesh.n_points or unknowns > FALL_BACK_UP_TO:
+            return True
+        cycles = _BRICKS * nodes * mesh.dimension * len(self.cases)
+        full = np.ones(mesh.n_cells)
+        factors = sum(estimate(self._assembled(group[0], full).system).seconds for group in self.groups)
+        return cycles < factors
 
     def work(self, a: FloatArray, b: FloatArray) -> FloatArray:
         """a_e^T K_e b_e of every cell at full weight, float64[n_cells]."""
@@ -386,7 +411,7 @@ class Statics:
     def _factorized(self, group: Sequence[LoadCase], weight: FloatArray) -> _Assembly:
         assembled = self._assembled(group[0], weight)
         try:
-            solver = self.solver or choose_solver(assembled.system, 2 * len(group))
+            solver = self.solver or _solver_of(assembled.system, 2 * len(group))
             return _Assembly(self.model, assembled, solver.factorize(assembled.system))
         except SingularSystemError as error:
             raise named(self.model, assembled.dofs, error) from error
@@ -515,7 +540,7 @@ class Heat:
         u0 = map_.expand(np.zeros(dofs.n_dof))
         given = equations.given(u0)
         system = equations.system(u0)
-        made = (self.solver or choose_solver(system, 2)).factorize(system)
+        made = (self.solver or _solver_of(system, 2)).factorize(system)
         found = made.solve(map_.at_free(given.total - equations.conducted(u0)))
         u = dofs.scatter(map_.expand(found.x))
 

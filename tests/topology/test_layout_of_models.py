@@ -336,6 +336,36 @@ def test_grid_takes_the_place_of_cells_with_loads_and_supports():
     assert found.value < found.history[0].value
 
 
+def test_cubes_are_cubes_in_the_middle_of_a_part_that_is_no_multiple_of_them():
+    """Were they divided to fit its height, the diagonals would lean less than the 45 degrees that print."""
+    mesh = lattice.voxelized(box("tetra", (4, 3, 3), (0.12, 0.04, 0.031)), 4e-3)
+    np.testing.assert_allclose(mesh.extents.mean(axis=0), [0.06, 0.02, 0.0155], atol=1e-12)
+    np.testing.assert_allclose(np.ptp(mesh.points[mesh.cells["hexahedron"]], axis=1), 4e-3, rtol=1e-9)
+    assert mesh.n_cells == 30 * 10 * 8
+
+
+def test_a_box_of_cubes_that_is_mostly_empty_is_factorized():
+    """A frame along the edges of a box: cycles would go over all that is in it."""
+    n = 26
+    at = np.minimum(np.arange(n), n - 1 - np.arange(n)) < 3
+    near = sum(part.astype(int) for part in np.meshgrid(at, at, at))
+    frame = dtw.VoxelGrid((n, n, n), 1e-3).mesh((near >= 2).ravel())
+    for mesh, boxed in ((frame, False), (dtw.VoxelGrid((n, n, 6), 1e-3).mesh(), True)):
+        foot = dtw.Group(nodes=np.flatnonzero(mesh.points[:, 0] == 0.0))
+        mesh = mesh.with_groups({"foot": foot, "body": dtw.Group(cells=np.arange(mesh.n_cells))})
+        model = dtw.Model(
+            mesh,
+            materials={"body": STEEL},
+            supports=[dtw.FixedSupport(on="foot")],
+            load_cases={
+                "pull": [dtw.Force(on=dtw.nearest((0.026, 0.026, 0.0)), value=("10 N", "0 N", "0 N"))]
+            },
+        )
+        topology = dtw.Topology(model, minimize=dtw.compliance(), volume_fraction=0.5)
+        statics = topology.physics.statics
+        assert (statics.lattice is not None) == boxed
+
+
 def test_cubes_that_cycles_do_not_solve_are_factorized(monkeypatch):
     """As where the first design leaves what is loaded hanging loose."""
     values = []

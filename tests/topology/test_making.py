@@ -170,6 +170,18 @@ def test_printed_density_has_nothing_to_rest_on_above_a_void():
     assert Overhang.of(mesh, AXES["y"], RIGHT)(steep.ravel()).reshape(6, 9)[1:].max() < 0.05
 
 
+def test_what_is_kept_anyway_is_rested_on_though_it_rests_on_air():
+    mesh = VoxelGrid((9, 6)).mesh()
+    x = np.zeros((6, 9))
+    x[2, 2:5] = x[3, 2:6] = 1.0
+    kept = (np.arange(54) >= 20) & (np.arange(54) < 23)  # row 2
+    plate, held = Overhang.of(mesh, AXES["y"], RIGHT), Overhang.of(mesh, AXES["y"], RIGHT, kept)
+    assert plate(x.ravel()).max() < 0.05
+    assert not plate.cleaned(x.ravel() > 0.5).any()
+    np.testing.assert_array_equal(held.cleaned(x.ravel() > 0.5), x.ravel() > 0.5)
+    assert held(x.ravel())[x.ravel() > 0.5].min() > 0.95
+
+
 @pytest.mark.parametrize("density", [1e-12, 9e-9, 1e-8, 1e-6])
 def test_slopes_through_what_rests_stay_finite_in_voids(density):
     """A sharp projection leaves densities whose fortieth powers are no longer numbers."""

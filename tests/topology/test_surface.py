@@ -10,8 +10,10 @@ from surroundings import FULL
 
 import designtwin as dtw
 from designtwin.errors import StudyError
+from designtwin.mesh.mesh import Mesh
+from designtwin.model.checks import broken_cells
 from designtwin.topology.fairing import Fairing
-from designtwin.topology.fitted import LEAST, fitted, measures, shape_slopes, shapes
+from designtwin.topology.fitted import LEAST, fitted, measures, shape_slopes, shapes, with_middles
 from designtwin.topology.simplices import Simplices, outline
 from designtwin.topology.surface import ClosedSurface, closed_surface, enclosed, nodal
 from designtwin.viz.geometry import SHARP, Skin
@@ -271,3 +273,20 @@ def test_a_shape_is_one_for_regular_cells_and_its_slopes_are_exact():
             assert slope[i, j] == pytest.approx(
                 (shapes(x + by, one) - shapes(x - by, one))[0] / (2 * h), abs=1e-8
             )
+
+
+def test_edges_along_curved_walls_are_straight_where_they_would_fold_a_cell():
+    """As where little is left of a cell at a bolt hole: 5 cells of the bracket were inside out."""
+    points = np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 0.1]])
+    plain = Mesh(points, {"tetra": np.array([[0, 1, 2, 3]])})
+    ends = np.repeat(np.arange(4)[:, None], 2, axis=1)
+    for sag, straightened in ((0.02, 0), (0.2, 1)):
+        straight = with_middles(plain)[0]
+        middle = int(np.flatnonzero((straight.points == [0.5, 0.0, 0.0]).all(axis=1))[0])
+        moved = straight.points.copy()
+        moved[middle, 2] += sag
+        bent = straight.moved(moved)
+        made, count = with_middles(plain, bent, ends)
+        assert count == straightened
+        assert not len(broken_cells(made)[0])
+        assert made.points[middle, 2] == (0.0 if straightened else sag)
