@@ -85,8 +85,8 @@ def rest_adjoint(
 @njit(cache=True, nogil=True)
 def fill(
     start: int, stop: int, height: FloatArray, aside: FloatArray, bins: IntArray, begin: IntArray,
-    member: IntArray, size: float, tangent: float, slack: float, step: float, power: float, floor: float,
-    density: FloatArray, total: FloatArray, out: FloatArray,
+    member: IntArray, end: float, size: float, tangent: float, slack: float, step: float, power: float,
+    floor: float, density: FloatArray, total: FloatArray, out: FloatArray,
 ) -> None:  # fmt: skip
     """Density that a die leaves: what there is in the cone above each cell, sum of x^(p + 1) over sum of x^p.
 
@@ -104,6 +104,8 @@ def fill(
         Squares across.
     begin, member : int64[bins[0] * bins[1] + 1], int64[n]
         Cells of each square, highest first.
+    end : float
+        Height of the highest cell, m.
     size : float
         Edge of a square, m.
     tangent, slack : float
@@ -116,9 +118,8 @@ def fill(
     total, out : float64[n]
         Overwritten: sum of x^p, and the density filled.
     """
-    top = height.max()
     for c in range(start, stop):
-        reach = slack + tangent * (top - height[c])
+        reach = slack + tangent * (end - height[c])
         value = max(density[c], floor)
         low = value**power
         high = low * value
@@ -148,8 +149,9 @@ def fill(
 @njit(cache=True, nogil=True)
 def fill_adjoint(
     start: int, stop: int, height: FloatArray, aside: FloatArray, bins: IntArray, begin: IntArray,
-    member: IntArray, size: float, tangent: float, slack: float, step: float, power: float, floor: float,
-    density: FloatArray, total: FloatArray, out: FloatArray, slope: FloatArray, back: FloatArray,
+    member: IntArray, end: float, size: float, tangent: float, slack: float, step: float, power: float,
+    floor: float, density: FloatArray, total: FloatArray, out: FloatArray, slope: FloatArray,
+    back: FloatArray,
 ) -> None:  # fmt: skip
     """Slopes by `density` from those by `out` of `fill`: of the cells in the cone below each.
 
@@ -159,12 +161,11 @@ def fill_adjoint(
         By the density filled.
     back : float64[n]
         Overwritten: by the density given. The others as in `fill`, `total` and `out` as it left them, the
-        cells of each square lowest first.
+        cells of each square lowest first, `end` the height of the lowest.
     """
-    bottom = height.min()
     for c in range(start, stop):
         value = max(density[c], floor)
-        reach = slack + tangent * (height[c] - bottom)
+        reach = slack + tangent * (height[c] - end)
         grown = value ** (power - 1.0)
         sum_ = slope[c] / total[c] * ((power + 1.0) * value - power * out[c])
         for i in range(

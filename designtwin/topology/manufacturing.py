@@ -309,22 +309,24 @@ class Draw:
 
     def _filled(self, density: FloatArray) -> tuple[FloatArray, FloatArray]:
         total, out = np.empty_like(density), np.empty_like(density)
-        parallel.run(layers.fill, len(density), *self._where(self.falling), density, total, out, grain=256)
+        where = self._where(self.falling, self.height.max())
+        parallel.run(layers.fill, len(density), *where, density, total, out, grain=256)
         return total, out
 
     def adjoint(self, density: FloatArray, slopes: FloatArray) -> FloatArray:
         total, out = self._filled(density)
         back = np.empty_like(density)
+        where = self._where(self.rising, self.height.min())
         parallel.run(
-            layers.fill_adjoint, len(density), *self._where(self.rising), density, total, out,
-            np.ascontiguousarray(slopes), back, grain=256,
+            layers.fill_adjoint, len(density), *where, density, total, out, np.ascontiguousarray(slopes),
+            back, grain=256,
         )  # fmt: skip
         return back
 
-    def _where(self, member: IntArray) -> tuple[Any, ...]:
+    def _where(self, member: IntArray, end: float) -> tuple[Any, ...]:
         return (
-            self.height, self.aside, self.bins, self.begin, member, self.size, self.tangent,
-            _ASIDE * self.size, _ABOVE * self.size, _DENSEST, _LEAST,
+            self.height, self.aside, self.bins, self.begin, member, float(end), self.size,
+            self.tangent, _ASIDE * self.size, _ABOVE * self.size, _DENSEST, _LEAST,
         )  # fmt: skip
 
 
