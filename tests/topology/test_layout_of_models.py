@@ -97,9 +97,14 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_digits(tmp_path):
 
 
 INTERRUPTED = """
-import sys
+import sys, time
 from test_layout_of_models import stored
-stored(sys.argv[1]).run(max_iterations=30, live=False, watch=lambda o: print(o.step.number, flush=True))
+
+def watch(optimum):
+    print(optimum.step.number, flush=True)
+    time.sleep(0.1)
+
+stored(sys.argv[1]).run(max_iterations=30, live=False, watch=watch)
 """
 
 
