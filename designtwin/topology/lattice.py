@@ -144,6 +144,9 @@ class OnLattice:
 def voxelized(mesh: Mesh, size: float) -> Mesh:
     """Equal cubes (squares) whose centers lie in a mesh, with its groups.
 
+    Where some would hang together by an edge or a corner alone, the gaps there are filled: the outside is
+    one that can be made.
+
     Parameters
     ----------
     mesh : Mesh
@@ -175,8 +178,11 @@ def voxelized(mesh: Mesh, size: float) -> Mesh:
     inside = (found.cell >= 0) & (found.off <= _FILLED)
     if not inside.any():
         raise StudyError(f"no cell of a grid of {size:g} m has its center in the part; take a smaller one")
-    made = grid.mesh(inside)
-    parent = found.cell[inside]
+    filled = _unpinched(inside.reshape(grid.counts[::-1])).ravel()
+    parent = found.cell.copy()
+    added = np.flatnonzero(filled & ~inside)
+    parent[added] = parent[inside][cKDTree(centers[inside]).query(centers[added])[1]]
+    made, parent = grid.mesh(filled), parent[filled]
     exterior = made.exterior
     vectors, at = made.facet_vectors(exterior)
     face_of = _nearest_faces(mesh, at, vectors, 1.5 * max(grid.edges))
@@ -193,6 +199,40 @@ def voxelized(mesh: Mesh, size: float) -> Mesh:
             nodes = np.unique(nearest[off <= max(grid.edges)])
         groups[name] = Group(nodes, facets, cells)
     return made.with_groups(groups)
+
+
+def _unpinched(solid: BoolArray) -> BoolArray:
+    """Cubes [nz, ny, nx] or squares [ny, nx], and those that join what would touch at an edge or a corner.
+
+    Around a node both what is solid and what is not must be in one piece, by faces; else the gaps with most
+    solid faces are filled.
+    """
+    d = solid.ndim
+    corners = list(product((0, 1), repeat=d))
+    beside = np.array([[sum(map(abs, np.subtract(a, b))) <= 1 for b in corners] for a in corners])
+
+    def in_pieces(some: BoolArray) -> bool:
+        reached = np.zeros(len(corners), bool)
+        reached[np.argmax(some)] = some.any()
+        for _ in corners:
+            reached = (beside & reached).any(axis=1) & some
+        return bool((reached != some).any())
+
+    patterns = np.array(list(product((False, True), repeat=len(corners))))
+    faces = np.where(patterns, -1, patterns.astype(int) @ beside)
+    gaps = faces == faces.max(axis=1, keepdims=True)
+    gaps &= np.array([in_pieces(one) or in_pieces(~one) for one in patterns])[:, None]
+    around = [tuple(slice(o, o + n + 1) for o, n in zip(c, solid.shape, strict=True)) for c in corners]
+    out = np.pad(solid, 1)
+    while True:
+        number = np.zeros(np.add(solid.shape, 1), np.int64)
+        for where in around:
+            number = 2 * number + out[where]
+        fill = gaps[number]
+        if not fill.any():
+            return np.asarray(out[(slice(1, -1),) * d])
+        for i, where in enumerate(around):
+            out[where] |= fill[..., i]
 
 
 def _nearest_faces(mesh: Mesh, at: FloatArray, vectors: FloatArray, reach: float) -> IntArray:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from builders import box, rectangle
+from builders import block, box, rectangle
 from scipy import ndimage
 
 import designtwin as dtw
@@ -347,6 +347,22 @@ def test_cubes_are_cubes_in_the_middle_of_a_part_that_is_no_multiple_of_them():
     np.testing.assert_allclose(mesh.extents.mean(axis=0), [0.06, 0.02, 0.0155], atol=1e-12)
     np.testing.assert_allclose(np.ptp(mesh.points[mesh.cells["hexahedron"]], axis=1), 4e-3, rtol=1e-9)
     assert mesh.n_cells == 30 * 10 * 8
+
+
+@pytest.mark.parametrize("element", ["tetra", "triangle"])
+def test_cubes_never_hang_together_by_an_edge_or_a_corner(element):
+    """Slots aslant, about a cube wide: by their centers alone, many cubes would touch at edges."""
+    full = block(element, 24, (1.0, 1.0, 1.0))
+    cells = np.flatnonzero(np.sin(13.0 * (full.cell_centers @ [1.0, 0.7, 0.4])) > -0.85)
+    mesh = dtw.Mesh(full.points, {element: full.cells[element][cells]})
+    cubes = lattice.voxelized(mesh, 1.0 / 18.0)
+    (outside,) = cubes.facets(cubes.exterior)
+    sides = outside.conn[..., None]  # of lines their ends, of faces their edges
+    if cubes.dimension == 3:
+        sides = np.sort(np.stack([outside.conn, np.roll(outside.conn, -1, axis=1)], axis=-1), axis=-1)
+    _, count = np.unique(sides.reshape(-1, sides.shape[-1]), axis=0, return_counts=True)
+    assert (count == 2).all()
+    assert 1.0 < cubes.cell_measures().sum() / mesh.cell_measures().sum() < 1.2
 
 
 def test_a_box_of_cubes_that_is_mostly_empty_is_factorized():
