@@ -173,8 +173,10 @@ def test_a_file_that_is_no_store_is_told(tmp_path):
 
 # Ctrl-C
 
+# A job in the background inherits an ignored interrupt; a terminal's does not.
 SCRIPT = """
-import os, sys, time
+import os, signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.path[:0] = {paths!r}
 import designtwin as dtw
 from test_variants import STRIP, strength, strip

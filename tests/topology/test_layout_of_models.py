@@ -96,8 +96,10 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_digits(tmp_path):
         topology(tmp_path)
 
 
+# A job in the background inherits an ignored interrupt; a terminal's does not.
 INTERRUPTED = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from test_layout_of_models import stored
 
 def watch(optimum):
