@@ -83,6 +83,12 @@ def rest_adjoint(
 
 
 @njit(cache=True, nogil=True)
+def _squares(x: float, reach: float, size: float, n: int) -> tuple[int, int]:
+    """The first square of n in a row within reach of x, and the one after the last."""
+    return max(0, int((x - reach) / size)), min(n - 1, int((x + reach) / size)) + 1
+
+
+@njit(cache=True, nogil=True)
 def fill(
     start: int, stop: int, height: FloatArray, aside: FloatArray, bins: IntArray, begin: IntArray,
     member: IntArray, end: float, size: float, tangent: float, slack: float, step: float, power: float,
@@ -123,13 +129,8 @@ def fill(
         value = max(density[c], floor)
         low = value**power
         high = low * value
-        for i in range(
-            max(0, int((aside[c, 0] - reach) / size)), min(bins[0] - 1, int((aside[c, 0] + reach) / size)) + 1
-        ):
-            for j in range(
-                max(0, int((aside[c, 1] - reach) / size)),
-                min(bins[1] - 1, int((aside[c, 1] + reach) / size)) + 1,
-            ):
+        for i in range(*_squares(aside[c, 0], reach, size, bins[0])):
+            for j in range(*_squares(aside[c, 1], reach, size, bins[1])):
                 for k in range(begin[i * bins[1] + j], begin[i * bins[1] + j + 1]):
                     other = member[k]
                     along = height[other] - height[c]
@@ -168,13 +169,8 @@ def fill_adjoint(
         reach = slack + tangent * (height[c] - end)
         grown = value ** (power - 1.0)
         sum_ = slope[c] / total[c] * ((power + 1.0) * value - power * out[c])
-        for i in range(
-            max(0, int((aside[c, 0] - reach) / size)), min(bins[0] - 1, int((aside[c, 0] + reach) / size)) + 1
-        ):
-            for j in range(
-                max(0, int((aside[c, 1] - reach) / size)),
-                min(bins[1] - 1, int((aside[c, 1] + reach) / size)) + 1,
-            ):
+        for i in range(*_squares(aside[c, 0], reach, size, bins[0])):
+            for j in range(*_squares(aside[c, 1], reach, size, bins[1])):
                 for k in range(begin[i * bins[1] + j], begin[i * bins[1] + j + 1]):
                     other = member[k]
                     along = height[c] - height[other]
