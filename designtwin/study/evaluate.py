@@ -74,6 +74,7 @@ def within(seconds: float | None) -> Iterator[None]:
     except _Alarm:
         raise OutOfTime(seconds) from None
     finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)  # also where an alarm kept it from being stopped above
         signal.signal(signal.SIGALRM, before)
 
 
